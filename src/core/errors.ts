@@ -1,0 +1,158 @@
+/** What a code of the table below means: its exit code in the CLI, its status over HTTP. */
+interface ErrorKind {
+  /** Exit code of a command that ends with it (design: 1 bug, 2 usage, 3 cannot connect, 4 refused, ...). */
+  readonly exitCode: number;
+  /** Status of an HTTP answer that carries it; absent when it never leaves the process that way. */
+  readonly httpStatus?: number;
+  /** One sentence for docs/errors.md, which a test compares with this table. */
+  readonly meaning: string;
+}
+
+/** Every error that a user of hubcast can meet. docs/errors.md has a row for each; a test compares both ways. */
+export const ERRORS = {
+  bug: { exitCode: 1, httpStatus: 500, meaning: "Something in hubcast itself went wrong; please report it." },
+  usage: {
+    exitCode: 2,
+    meaning: "The command line does not say what to do: unknown flag, missing or bad value.",
+  },
+  invalidOption: { exitCode: 2, meaning: "An option given to a start function or flag is out of its range." },
+  nodeTooOld: {
+    exitCode: 2,
+    meaning: "This Node.js is older than 22.19 and no newer one is installed beside it.",
+  },
+  ambiguousNode: { exitCode: 2, meaning: "No --url was given and several nodes run on this machine." },
+  interrupted: { exitCode: 130, meaning: "A client command was stopped by a signal." },
+
+  portInUse: { exitCode: 3, meaning: "The address to listen on is taken by another process." },
+  cannotListen: {
+    exitCode: 3,
+    meaning: "The address to listen on is not one of this machine, or not permitted.",
+  },
+  unreachable: { exitCode: 3, meaning: "Nothing answers at that address." },
+  notHubcast: { exitCode: 3, meaning: "Something answers at that address, but it is not a hubcast server." },
+  connectionLost: {
+    exitCode: 3,
+    meaning: "The server closed the connection before the answer was complete.",
+  },
+
+  badRequest: {
+    exitCode: 4,
+    httpStatus: 400,
+    meaning: "The request cannot be understood: broken JSON, bad query.",
+  },
+  unauthorized: {
+    exitCode: 4,
+    httpStatus: 401,
+    meaning: "The server asks for a token and got none, or a wrong one.",
+  },
+  forbidden: {
+    exitCode: 4,
+    httpStatus: 403,
+    meaning: "The token is known, but its role does not allow this call.",
+  },
+  foreignOrigin: {
+    exitCode: 4,
+    httpStatus: 403,
+    meaning: "The request comes from a web page of another origin.",
+  },
+  foreignHost: {
+    exitCode: 4,
+    httpStatus: 403,
+    meaning: "The Host header names neither loopback nor a bound name.",
+  },
+  notFound: { exitCode: 4, httpStatus: 404, meaning: "No such item or route." },
+  requestTimeout: { exitCode: 4, httpStatus: 408, meaning: "The request was not complete in time." },
+  conflict: { exitCode: 4, httpStatus: 409, meaning: "The id is held with another raw or signature." },
+  eventsGone: {
+    exitCode: 4,
+    httpStatus: 410,
+    meaning: "The place to resume events from is unknown or too old.",
+  },
+  tooLarge: { exitCode: 4, httpStatus: 413, meaning: "A body, line or item is larger than its limit." },
+  unsupportedMediaType: {
+    exitCode: 4,
+    httpStatus: 415,
+    meaning: "The content type of the request is not one of ours.",
+  },
+  invalidItem: {
+    exitCode: 4,
+    httpStatus: 422,
+    meaning: "The item breaks a rule: a length, a character, its signature.",
+  },
+  timestampAhead: {
+    exitCode: 4,
+    httpStatus: 422,
+    meaning: "The item is stamped too far ahead of the node's clock.",
+  },
+  itemExpired: {
+    exitCode: 4,
+    httpStatus: 422,
+    meaning: "The item is older than the retention of the cluster.",
+  },
+  refusedByPolicy: {
+    exitCode: 4,
+    httpStatus: 422,
+    meaning: "The node does not accept this scheme or this key.",
+  },
+  rateLimited: { exitCode: 4, httpStatus: 429, meaning: "Too many requests or items in a short time." },
+  clockSkew: { exitCode: 4, httpStatus: 503, meaning: "The node's clock is more than 2 min off its peers'." },
+  stopping: { exitCode: 4, httpStatus: 503, meaning: "The server is shutting down." },
+  tooManySubscribers: { exitCode: 4, httpStatus: 503, meaning: "The limit of event subscribers is reached." },
+  nodeFull: { exitCode: 4, httpStatus: 507, meaning: "The node's limit of items or bytes is reached." },
+  storageFailed: {
+    exitCode: 4,
+    httpStatus: 507,
+    meaning: "The disk refused to keep the item: full, or failing.",
+  },
+
+  deadline: { exitCode: 5, meaning: "The deadline passed before the work was done." },
+  disagreement: { exitCode: 6, meaning: "The nodes do not hold the same set." },
+  ruleBroken: {
+    exitCode: 7,
+    meaning: "A rule that must always hold was broken; the line that replays it is printed.",
+  },
+} as const satisfies Record<string, ErrorKind>;
+
+/** The stable code of an error: the same word in the library, in problem JSON, in `--json` and in docs/errors.md. */
+export type ErrorCode = keyof typeof ERRORS;
+
+interface HubcastErrorOptions {
+  /** What to do next, each a complete imperative sentence. */
+  readonly suggestions?: readonly string[];
+  readonly cause?: unknown;
+}
+
+/**
+ * The only error that the library throws on purpose. `message` says what happened, with which values;
+ * `suggestions` say what to do next; `code` is for programs.
+ */
+export class HubcastError extends Error {
+  override readonly name = "HubcastError";
+  readonly suggestions: readonly string[];
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options: HubcastErrorOptions = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.suggestions = options.suggestions ?? [];
+  }
+
+  /** Exit code of a command that ends with this error. */
+  get exitCode(): number {
+    return ERRORS[this.code].exitCode;
+  }
+
+  /** HTTP status of an answer that carries this error; 500 for those that have none of their own. */
+  get httpStatus(): number {
+    return (ERRORS[this.code] as ErrorKind).httpStatus ?? 500;
+  }
+}
+
+/** The error as it is, or wrapped as `bug` when it is none of ours. */
+export function asHubcastError(error: unknown): HubcastError {
+  if (error instanceof HubcastError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new HubcastError("bug", message, { cause: error });
+}

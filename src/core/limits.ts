@@ -1,0 +1,54 @@
+/**
+ * Every bound of a node and the wire it speaks, each with its reason. Values that a user may change are only
+ * defaults here; the flag or option that changes one carries the same name.
+ */
+export const LIMITS = {
+  /** Bytes of UTF-8 in an item's id: a line of text, not a document. */
+  idBytesMax: 256,
+  /** Bytes of UTF-8 in raw: one item still fits in one gossip message. */
+  rawBytesMax: 1_000_000,
+  /** Characters of a signature: the longest scheme (ed25519) needs 181, the rest is room for others. */
+  signatureBytesMax: 512,
+  /** How far ahead of a node's clock an item may be stamped, and how far clocks of peers may differ. */
+  clockSkewMsMax: 120_000,
+  /** How long items are kept, counted from their timestamp. */
+  retentionMs: 24 * 3_600_000,
+  /** The shortest retention: below that the closed minutes of fingerprints would swallow the window. */
+  retentionMsMin: 1_000,
+
+  /** Items a node holds at most; 1,000,000 items of 200 B take about 700 MB. */
+  itemsMax: 2_000_000,
+  /** Bytes (canonical encoding) a node holds at most. */
+  itemBytesMax: 1_073_741_824,
+  /** Arrivals that can be resumed by `Last-Event-ID`; each costs a reference, not a copy. */
+  eventHistoryMax: 100_000,
+  /** Subscribers of events, HTTP and library together. */
+  subscribersMax: 1_000,
+  /** Events queued for one subscriber that does not read; past it the subscription ends with `eventsGone`. */
+  subscriberBacklogMax: 100_000,
+
+  /** A gossip batch closes at this size: 64 KiB carries some 200 small items and one syscall's worth of bytes. */
+  batchBytesMax: 65_536,
+  /** ... or this long after its first item, when the node is not idle. */
+  batchDelayMs: 2,
+  /** The largest gossip message: one item of maximal size and its framing. */
+  gossipBytesMax: 1_100_000,
+  /** The largest frame between two peers: a batch that holds one item of maximal size. */
+  peerFrameBytesMax: 1_100_000,
+
+  /** Peers a node is connected to at the same time. */
+  peersMax: 64,
+  /** Addresses remembered for peers that are not connected. */
+  knownPeersMax: 1_024,
+
+  /** A JSON body of one item: raw may be escaped to six times its size, and there is the frame around it. */
+  requestBytesMax: 6_200_000,
+  /** One line of a bulk request, for the same reason. */
+  bulkLineBytesMax: 6_200_000,
+  /** Result bytes that wait for a bulk client that does not read yet; past it the node stops reading too. */
+  bulkResultBytesMax: 67_108_864,
+  /** Items on one page of GET /v1/items. */
+  pageItemsMax: 10_000,
+  /** How long a request (not a bulk body) may take to arrive. */
+  requestTimeoutMs: 10_000,
+} as const;
