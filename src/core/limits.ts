@@ -7,7 +7,7 @@ export const LIMITS = {
   idBytesMax: 256,
   /** Bytes of UTF-8 in raw: one item still fits in one gossip message. */
   rawBytesMax: 1_000_000,
-  /** Characters of a signature: the longest scheme (ed25519) needs 181, the rest is room for others. */
+  /** Characters of a signature: the longest scheme (ed25519) needs 201, the rest is room for others. */
   signatureBytesMax: 512,
   /** How far ahead of a node's clock an item may be stamped, and how far clocks of peers may differ. */
   clockSkewMsMax: 120_000,

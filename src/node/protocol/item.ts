@@ -22,7 +22,7 @@ export interface ItemDraft {
   readonly raw: string;
   /** Absent: `sha256:` and the SHA-256 of raw. */
   readonly signature?: string;
-  /** Epoch ms. Absent: the node's clock. Only signed items may bring their own. */
+  /** Epoch ms, within 2 min of the node's clock. Absent: that clock stamps the item. */
   readonly timestampMs?: number;
 }
 
