@@ -79,10 +79,10 @@ export const ERRORS = {
     httpStatus: 422,
     meaning: "The item breaks a rule: a length, a character, its signature.",
   },
-  timestampOff: { exitCode: 4, httpStatus: 422, meaning: "The timestamp is more than 2 min off the node's clock." },
+  timestampOff: {
     exitCode: 4,
     httpStatus: 422,
-    meaning: "The item is stamped too far ahead of the node's clock.",
+    meaning: "The timestamp is more than 2 min off the node's clock.",
   },
   itemExpired: {
     exitCode: 4,

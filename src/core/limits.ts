@@ -36,6 +36,42 @@ export const LIMITS = {
   /** The largest frame between two peers: a batch that holds one item of maximal size. */
   peerFrameBytesMax: 1_100_000,
 
+  /** Digests in one `have` or `want`: 32 KiB, a frame that one flow-control window carries. */
+  digestsPerFrameMax: 1_024,
+  /** Bytes of items that answer one `want`; what does not fit is asked for again. */
+  itemsPerAnswerBytes: 262_144,
+  /** `want` frames to one peer without their answer: enough to hide a round trip, and a bound on what it queues for us. */
+  wantsInFlight: 4,
+  /** A `want` or `reconcile` without its answer for so long ends the connection. */
+  answerTimeoutMs: 10_000,
+  /** Messages of one reconciliation round; a million differences take fewer than 10 at the default frame size. */
+  roundMessagesMax: 64,
+  /** Largest reconciliation message either side sends. */
+  reconcileBytesMax: 262_144,
+  /** Rounds that one peer may open with us in a minute. */
+  roundsPerPeerMinuteMax: 60,
+  /** Digests refused by policy that are remembered, so that they are not fetched again. */
+  refusedDigestsMax: 1_000_000,
+  /** Receipts that peers wait for, for items that have not arrived here yet. */
+  confirmationsMax: 100_000,
+
+  /** A node wants one reconciliation with a random peer this often, give or take a quarter. */
+  syncIntervalMs: 20_000,
+  /** A peer that said nothing for so long is asked for a sign of life... */
+  heartbeatMs: 1_000,
+  /** ... and without one for so long it is lost. A killed machine must show within 5 s. */
+  heartbeatLostMs: 4_000,
+  /** Summaries go out at most this often while the set changes. */
+  summaryMs: 1_000,
+  /** ... and this often when it does not. */
+  summaryIdleMs: 10_000,
+  /** Items stamped longer ago than this have arrived by gossip, or they were missed. */
+  settleMs: 2_000,
+  /** No peer after so long: the node is ready alone. */
+  aloneAfterMs: 3_000,
+  /** How long a peer that left or was lost is listed. */
+  departedPeerMs: 600_000,
+
   /** Peers a node is connected to at the same time. */
   peersMax: 64,
   /** Addresses remembered for peers that are not connected. */

@@ -22,7 +22,8 @@ export function encodeBatch(items: readonly Item[]): Buffer {
  */
 export function decodeBatch(bytes: Uint8Array): Item[] {
   const batch = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (batch[0] !== BATCH_VERSION) throw new ItemDecodeError(`batch version ${batch[0]} is not ${BATCH_VERSION}`);
+  if (batch[0] !== BATCH_VERSION)
+    throw new ItemDecodeError(`batch version ${batch[0]} is not ${BATCH_VERSION}`);
   const items: Item[] = [];
   for (let offset = 1; offset < batch.length; ) {
     const { item, end } = decodeItem(batch, offset);

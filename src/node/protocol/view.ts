@@ -59,7 +59,9 @@ export class View {
     const left = found.filter((other) => other !== item);
     this.#byId.set(item.id, left.length === 1 ? left[0]! : left);
     this.#hidden--;
-    return found[0] === item ? { type: "replaced", item: left[0]!, previous: item } : { type: "hidden", item };
+    return found[0] === item
+      ? { type: "replaced", item: left[0]!, previous: item }
+      : { type: "hidden", item };
   }
 }
 
