@@ -1,0 +1,163 @@
+import type { Item } from "../item.js";
+import { type Bound, isBefore } from "./bound.js";
+import { LEAF_ITEMS_MAX, Leaf } from "./leaf.js";
+import { add, type Sum, subtract, zeroSum } from "./sum.js";
+
+export type TreeNode = Leaf | Branch;
+
+/** Children of a branch: with 128 items a leaf, three levels hold 500,000 items and four hold 30 million. */
+export const BRANCH_CHILDREN_MAX = 64;
+
+/** An inner node: its children in order, with the count and the sum of everything below. */
+export class Branch {
+  count = 0;
+  readonly sum: Sum = zeroSum();
+  readonly children: TreeNode[] = [];
+  /**
+   * `lows[i]` separates child i from the one before it. It may have been deleted since, so only the bound is
+   * kept, not the item. `lows[0]` is never compared: what is lower than all belongs to the first child.
+   */
+  private readonly lows: Bound[] = [];
+
+  constructor(children: readonly TreeNode[] = [], lows: readonly Bound[] = []) {
+    this.children.push(...children);
+    this.lows.push(...lows);
+    for (const child of children) {
+      this.count += child.count;
+      add(this.sum, child.sum);
+    }
+  }
+
+  get low(): Bound {
+    return this.lows[0]!;
+  }
+
+  rank(bound: Bound): number {
+    const index = this.childFor(bound);
+    let rank = this.children[index]!.rank(bound);
+    for (let before = 0; before < index; before++) rank += this.children[before]!.count;
+    return rank;
+  }
+
+  at(rank: number): Item {
+    let rest = rank;
+    let index = 0;
+    while (rest >= this.children[index]!.count) rest -= this.children[index++]!.count;
+    return this.children[index]!.at(rest);
+  }
+
+  /** As `Leaf.collect`. */
+  collect(from: number, to: number, into: Item[]): void {
+    let start = 0;
+    for (const child of this.children) {
+      if (start >= to) return;
+      const end = start + child.count;
+      if (end > from) child.collect(Math.max(from - start, 0), Math.min(to, end) - start, into);
+      start = end;
+    }
+  }
+
+  has(item: Bound): boolean {
+    return this.children[this.childFor(item)]!.has(item);
+  }
+
+  /** As `Leaf.insert`; a new branch to put behind this one when it had to split. */
+  insert(item: Item, term: Sum, isLast: boolean): Branch | boolean {
+    const index = this.childFor(item);
+    const result = this.children[index]!.insert(item, term, isLast && index === this.children.length - 1);
+    if (result === false) return false;
+    this.count++;
+    add(this.sum, term);
+    return result === true || this.adopt(index + 1, result, isLast);
+  }
+
+  delete(item: Bound, term: Sum): boolean {
+    const index = this.childFor(item);
+    if (!this.children[index]!.delete(item, term)) return false;
+    this.count--;
+    subtract(this.sum, term);
+    this.mend(index);
+    return true;
+  }
+
+  /** Adds the digests of the first `rank` items below: whole children by their sums, one of them in part. */
+  addPrefix(rank: number, into: Sum): void {
+    let rest = rank;
+    for (const child of this.children) {
+      if (rest < child.count) {
+        child.addPrefix(rest, into);
+        return;
+      }
+      add(into, child.sum);
+      rest -= child.count;
+    }
+  }
+
+  /** The last child whose low is not behind the bound. */
+  private childFor(bound: Bound): number {
+    let from = 1;
+    let to = this.lows.length;
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      if (isBefore(bound, this.lows[middle]!)) to = middle;
+      else from = middle + 1;
+    }
+    return from - 1;
+  }
+
+  private adopt(index: number, child: TreeNode, isLast: boolean): Branch | true {
+    this.children.splice(index, 0, child);
+    this.lows.splice(index, 0, child.low);
+    const { length } = this.children;
+    if (length <= BRANCH_CHILDREN_MAX) return true;
+
+    const at = isLast && index === length - 1 ? index : length >>> 1;
+    const right = new Branch(this.children.splice(at), this.lows.splice(at));
+    this.count -= right.count;
+    subtract(this.sum, right.sum);
+    return right;
+  }
+
+  /**
+   * Keeps the tree from thinning out after a delete below child `index`: an empty child goes, and neighbours that
+   * fit together in half a node become one. So any two neighbours fill more than half a node between them.
+   */
+  private mend(index: number): void {
+    if (sizeOf(this.children[index]!) === 0) this.drop(index);
+    else if (!this.merge(index)) this.merge(index - 1);
+  }
+
+  /** Merges child `index + 1` into child `index` when they fit. */
+  private merge(index: number): boolean {
+    const left = this.children[index];
+    const right = this.children[index + 1];
+    if (left === undefined || right === undefined) return false;
+    if (left instanceof Leaf && right instanceof Leaf) {
+      if (left.count + right.count > LEAF_ITEMS_MAX / 2) return false;
+      left.absorb(right);
+    } else if (left instanceof Branch && right instanceof Branch) {
+      if (left.children.length + right.children.length > BRANCH_CHILDREN_MAX / 2) return false;
+      left.absorb(right, this.lows[index + 1]!);
+    }
+    this.drop(index + 1);
+    return true;
+  }
+
+  /** @param low what separates the two: the next one's own first low is not kept up */
+  private absorb(next: Branch, low: Bound): void {
+    this.children.push(...next.children);
+    this.lows.push(low, ...next.lows.slice(1));
+    this.count += next.count;
+    add(this.sum, next.sum);
+  }
+
+  private drop(index: number): void {
+    this.children.splice(index, 1);
+    this.lows.splice(index, 1);
+  }
+}
+
+/** Entries of a node: items of a leaf, children of a branch. */
+function sizeOf(node: TreeNode): number {
+  return node instanceof Leaf ? node.count : node.children.length;
+}
