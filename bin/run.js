@@ -1,0 +1,34 @@
+#!/usr/bin/env node
+// Finds a Node that is new enough, then hands over to dist/cli/main.js. It must parse on Node 18, and everything
+// it loads is paid by every command: no static import, and `--version` is answered right here.
+const [major, minor] = process.versions.node.split(".").map(Number);
+const root = new URL("../", import.meta.url);
+
+if (major < 22 || (major === 22 && minor < 19)) {
+  const { runOnPinnedNode } = await import("./pinned-node.js");
+  runOnPinnedNode(root);
+} else if (process.argv.length === 3 && process.argv[2] === "--version") {
+  const { name, version } = JSON.parse(fs().readFileSync(new URL("package.json", root), "utf8"));
+  console.log(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}`);
+} else {
+  if (process.env.HUBCAST_PINNED_NODE && process.channel) dieWithParent();
+  process.getBuiltinModule("node:module").enableCompileCache();
+  const entry = new URL("dist/cli/main.js", root);
+  if (fs().existsSync(entry)) {
+    const { main } = await import(entry.href);
+    await main(process.argv.slice(2), root);
+  } else {
+    console.error("hubcast is not built yet\n  Run npm run build in its directory.");
+    process.exitCode = 1;
+  }
+}
+
+function fs() {
+  return process.getBuiltinModule("node:fs");
+}
+
+/** pinned-node.js waits for this process: when it is killed, nobody else could stop us. */
+function dieWithParent() {
+  process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+  process.channel.unref();
+}

@@ -1,0 +1,102 @@
+import { readdirSync } from "node:fs";
+import { join, resolve, sep } from "node:path";
+import { rolldown } from "rolldown";
+
+/** Inlined into the bundles, with all that they need. Every other package is loaded from where npm put it. */
+const INLINED = ["@oclif/core", "undici", "eventsource-parser"];
+
+/**
+ * Replaces dist/cli/main.js and dist/commands/** by bundles, so that a command loads a handful of files; as
+ * installed, @oclif/core alone is 150. What they import lazily stays as it is, and so does core/errors.js: an error
+ * of the node that `start` runs must be an instance of the very class that the command knows.
+ * bench/startup.ts shows what it saves.
+ * @param {string} root directory of the package
+ */
+export async function bundleCommands(root) {
+  const dist = join(root, "dist");
+  const commands = readdirSync(join(dist, "commands"), { recursive: true }).filter((name) =>
+    name.endsWith(".js"),
+  );
+  const entries = ["cli/main.js", ...commands.map((name) => `commands/${name.split(sep).join("/")}`)];
+  const bundle = await rolldown({
+    cwd: dist,
+    platform: "node",
+    input: Object.fromEntries(entries.map((entry) => [entry.replace(/\.js$/, ""), join(dist, entry)])),
+    plugins: [keepOutside(dist), onlyWhatUndiciNeeds(), builtinsWithoutFacade()],
+  });
+  await bundle.write({
+    dir: dist,
+    format: "esm",
+    entryFileNames: "[name].js",
+    chunkFileNames: "chunks/[name].js",
+  });
+}
+
+function keepOutside(dist) {
+  const errors = join(dist, "core", "errors.js");
+  return {
+    name: "keep-outside",
+    resolveId(source, importer, { kind }) {
+      if (!importer?.startsWith(dist + sep) || source.startsWith("node:")) return null;
+      if (source.startsWith(".")) {
+        const id = resolve(importer, "..", source);
+        return kind === "dynamic-import" || id === errors ? { id, external: true } : null;
+      }
+      const inlined = INLINED.some((name) => source === name || source.startsWith(`${name}/`));
+      return inlined ? null : { id: source, external: true };
+    },
+  };
+}
+
+/**
+ * undici's index loads fetch, WebSocket, caches and mocks, and its client loads http2 and TLS before any server has
+ * asked for them: together more than Node itself takes to start. A name that is missing here fails the build.
+ */
+function onlyWhatUndiciNeeds() {
+  const index = "\0undici";
+  const eager = "const connectH2 = require('./client-h2.js')";
+  return {
+    name: "only-what-undici-needs",
+    resolveId: (source) => (source === "undici" ? index : null),
+    load: (id) =>
+      id === index
+        ? `import Agent from "undici/lib/dispatcher/agent.js";
+           import Client from "undici/lib/dispatcher/client.js";
+           import Dispatcher from "undici/lib/dispatcher/dispatcher.js";
+           import Pool from "undici/lib/dispatcher/pool.js";
+           import api from "undici/lib/api/index.js";
+           import errors from "undici/lib/core/errors.js";
+           Object.assign(Dispatcher.prototype, api);
+           let shared;
+           const request = (url, { dispatcher = (shared ??= new Agent()), ...options } = {}) => {
+             const { origin, pathname, search } = new URL(url);
+             return dispatcher.request({ method: "GET", ...options, origin, path: pathname + search });
+           };
+           export { Agent, Client, Dispatcher, Pool, errors, request };`
+        : null,
+    transform(code, id) {
+      if (!id.endsWith(join("undici", "lib", "dispatcher", "client.js"))) return null;
+      if (!code.includes(eager))
+        throw new Error("undici loads http2 in another way now: see scripts/bundle.js");
+      return code.replace(eager, "const connectH2 = (...args) => require('./client-h2.js')(...args)");
+    },
+  };
+}
+
+/**
+ * `import { get } from "node:http"` reads every export of the module, also those that are loaded when first read:
+ * for node:http that is the whole of fetch, 60 ms. Taken from the module itself, only what is used is read.
+ */
+function builtinsWithoutFacade() {
+  const imported = /\bimport\s*(?:\*\s*as\s+)?([\w$]+)?\s*,?\s*(\{[^}]*\})?\s*from\s*"(node:[\w/]+)";?/g;
+  return {
+    name: "builtins-without-facade",
+    renderChunk: (code) =>
+      code.replace(imported, (_, whole, names, module) => {
+        const bound = [whole, names?.replaceAll(/\s+as\s+/g, ": ")].filter(Boolean);
+        return bound
+          .map((name) => `const ${name} = globalThis.process.getBuiltinModule("${module}");`)
+          .join(" ");
+      }),
+  };
+}

@@ -1,0 +1,18 @@
+import { Plugin } from "@oclif/core";
+
+/**
+ * The commands in dist, their flags and help as oclif keeps them, so that a start need not load them all.
+ * @param {string} root directory of the package
+ * @returns {Promise<string>} text of oclif.manifest.json
+ */
+export async function commandManifest(root) {
+  const plugin = new Plugin({
+    root,
+    type: "core",
+    ignoreManifest: true,
+    errorOnManifestCreate: true,
+    respectNoCacheDefault: true,
+  });
+  await plugin.load();
+  return `${JSON.stringify(plugin.manifest, null, 2)}\n`;
+}

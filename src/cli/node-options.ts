@@ -1,0 +1,58 @@
+import type { Interfaces } from "@oclif/core";
+import { defined } from "./defined.js";
+import { readFlagFile, readFlagLines } from "./flag-file.js";
+import type { START_FLAGS } from "./start-flags.js";
+
+export type StartFlags = Interfaces.InferredFlags<typeof START_FLAGS>;
+
+/** Options of `startNode` as the flags of `broadcast start` say: the one place that knows both. */
+export async function nodeOptions(flags: StartFlags) {
+  const ifGiven = <T>(path: string | undefined, read: (path: string) => Promise<T>) =>
+    path ? read(path) : undefined;
+  return defined({
+    name: flags.name,
+    cluster: flags.cluster,
+    dataDir: flags["data-dir"],
+    retentionMs: flags.retention,
+    engine: flags.engine,
+    http: defined({
+      host: flags.host,
+      port: flags.port,
+      tokens: await tokens(flags["token-file"]),
+      allowAnonymous: flags["allow-anonymous"],
+      tls: await tls(flags["tls-cert"], flags["tls-key"]),
+    }),
+    p2p: defined({ hosts: list(flags["p2p-host"]), port: flags["p2p-port"] }),
+    peers: list(flags.peer) ?? [],
+    mdns: mdns(flags["no-mdns"], list(flags["mdns-interface"])),
+    syncIntervalMs: flags["sync-interval"],
+    require: list(flags.require),
+    trust: await ifGiven(flags.trust, (path) => readFlagLines(path, "--trust")),
+    allowPeers: await ifGiven(flags["allow-peers"], (path) => readFlagLines(path, "--allow-peers")),
+    clusterKey: await ifGiven(flags["cluster-key-file"], (path) => readFlagFile(path, "--cluster-key-file")),
+  });
+}
+
+/** A flag that may be given again is a list; its variable holds one text, with commas. */
+function list(values: string[] | string | undefined): readonly string[] | undefined {
+  if (values === undefined) return undefined;
+  if (Array.isArray(values)) return values;
+  return values.split(",").map((value) => value.trim());
+}
+
+function mdns(off: boolean, interfaces: readonly string[] | undefined) {
+  if (off) return false;
+  return interfaces ? { interfaces } : true;
+}
+
+/** No secret is the value of a flag: it would show in the list of processes. */
+async function tokens(file: string | undefined): Promise<readonly string[] | undefined> {
+  if (file) return await readFlagLines(file, "--token-file");
+  const token = process.env.HUBCAST_TOKEN?.trim();
+  return token ? [token] : undefined;
+}
+
+async function tls(certPath: string | undefined, keyPath: string | undefined) {
+  if (!certPath || !keyPath) return undefined;
+  return { cert: await readFlagFile(certPath, "--tls-cert"), key: await readFlagFile(keyPath, "--tls-key") };
+}

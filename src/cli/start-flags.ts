@@ -1,0 +1,150 @@
+import * as Flags from "@oclif/core/flags";
+import { LIMITS } from "../core/limits.js";
+import { durationFlag, portFlag } from "./flags.js";
+
+const NETWORK = { helpGroup: "PEER" };
+const API = { helpGroup: "HTTP API" };
+const TRUST = { helpGroup: "ACCEPTANCE" };
+const LOG = { helpGroup: "LOG" };
+
+/** Flags of `broadcast start`; each also reads HUBCAST_ and its name. */
+export const START_FLAGS = withEnvironment({
+  name: Flags.string({
+    description: "Name of this node, shown to people; the name of the machine without it.",
+    helpValue: "NAME",
+  }),
+  cluster: Flags.string({
+    description: "Nodes of one cluster name find each other: 1 to 63 characters of a-z, 0-9 and -.",
+    default: "hubcast",
+    helpValue: "NAME",
+  }),
+  "data-dir": Flags.string({
+    description: "Keep items on disk here, over restarts and crashes; in memory only without it.",
+    helpValue: "PATH",
+  }),
+  retention: durationFlag({
+    description: "How long items are kept, from their timestamp; the same on all nodes.",
+    default: LIMITS.retentionMs,
+    defaultHelp: async () => "24h",
+  }),
+  engine: Flags.string({
+    description: "libp2p, or nats://HOST:4222[,HOST...] to run on a NATS cluster.",
+    default: "libp2p",
+    helpValue: "ENGINE",
+  }),
+
+  port: portFlag({
+    description: "Port of the HTTP API; 0 takes a free one.",
+    default: 8080,
+    aliases: ["httpport"],
+    ...API,
+  }),
+  host: Flags.string({
+    description: "Address the HTTP API listens on. Others than loopback need a token, or --allow-anonymous.",
+    default: "127.0.0.1",
+    helpValue: "ADDRESS",
+    ...API,
+  }),
+  "token-file": Flags.string({
+    description:
+      "File with the token that callers of the API must send; HUBCAST_TOKEN may hold the token itself.",
+    helpValue: "PATH",
+    ...API,
+  }),
+  "allow-anonymous": Flags.boolean({ description: "Let callers in without a token, on any --host.", ...API }),
+  "tls-cert": Flags.string({
+    description: "Certificate chain (PEM) for https.",
+    helpValue: "PATH",
+    dependsOn: ["tls-key"],
+    ...API,
+  }),
+  "tls-key": Flags.string({
+    description: "Private key (PEM) for https.",
+    helpValue: "PATH",
+    dependsOn: ["tls-cert"],
+    ...API,
+  }),
+
+  peer: Flags.string({
+    description: "Address of a node to connect to, where multicast does not reach; may be given again.",
+    helpValue: "ADDRESS",
+    multiple: true,
+    multipleNonGreedy: true,
+    ...NETWORK,
+  }),
+  "p2p-host": Flags.string({
+    description: "Address that peers connect to; all usable interfaces without it.",
+    helpValue: "ADDRESS",
+    multiple: true,
+    multipleNonGreedy: true,
+    ...NETWORK,
+  }),
+  "p2p-port": portFlag({
+    description: "Port that peers connect to; a free one without it.",
+    default: 0,
+    ...NETWORK,
+  }),
+  "no-mdns": Flags.boolean({
+    description: "Neither announce this node by multicast DNS nor look for others.",
+    ...NETWORK,
+  }),
+  "mdns-interface": Flags.string({
+    description: "Use multicast DNS only on this interface, by name or address.",
+    helpValue: "INTERFACE",
+    multiple: true,
+    multipleNonGreedy: true,
+    exclusive: ["no-mdns"],
+    ...NETWORK,
+  }),
+  "cluster-key-file": Flags.string({
+    description: "File with the key of the cluster: only nodes that hold it can join.",
+    helpValue: "PATH",
+    ...NETWORK,
+  }),
+  "allow-peers": Flags.string({
+    description: "File with the ids of the nodes that may connect, one a line.",
+    helpValue: "PATH",
+    ...NETWORK,
+  }),
+  "sync-interval": durationFlag({
+    description: "How often to compare the whole set with a random peer.",
+    default: 20_000,
+    defaultHelp: async () => "20s",
+    ...NETWORK,
+  }),
+
+  require: Flags.string({
+    description:
+      "Signature scheme that is accepted, md5, sha256 or ed25519; may be given again. All without it.",
+    helpValue: "SCHEME",
+    multiple: true,
+    multipleNonGreedy: true,
+    ...TRUST,
+  }),
+  trust: Flags.string({
+    description: "File with the public keys that are accepted, one a line.",
+    helpValue: "PATH",
+    ...TRUST,
+  }),
+
+  "log-level": Flags.string({
+    description: "How much is logged on stderr.",
+    options: ["silent", "error", "warn", "info", "debug", "trace"],
+    default: "warn",
+    ...LOG,
+  }),
+  "log-format": Flags.string({
+    description: "Without it: pretty on a terminal, else json.",
+    options: ["pretty", "json"],
+    ...LOG,
+  }),
+});
+
+/** Gives every flag its variable: `--data-dir` reads HUBCAST_DATA_DIR. */
+function withEnvironment<T extends Record<string, object>>(flags: T): T {
+  const entries = Object.entries(flags).map(([name, flag]) => {
+    const env = `HUBCAST_${name.toUpperCase().replaceAll("-", "_")}`;
+    return [name, { ...flag, env }];
+  });
+  return Object.fromEntries(entries) as T;
+}

@@ -1,0 +1,48 @@
+import { ClientCommand } from "../../cli/client-command.js";
+import { NODE_URL_FLAGS } from "../../cli/node-url.js";
+import { table } from "../../cli/table.js";
+import { shown } from "../../cli/text.js";
+import { formatDuration } from "../../core/units.js";
+import type { Broadcast, Peer } from "../../node/broadcast.js";
+
+const COLUMNS = ["name", "state", "for", "round trip", "items", "set", "address"];
+
+export default class Peers extends ClientCommand<typeof Peers> {
+  static override summary = "Show the peers of a node, and whether their sets agree with its own.";
+  static override description =
+    "States: connected; left, it said goodbye; lost, it fell silent. Sets: agrees, differs (a moment after a post, or for good), differs by policy, unknown.";
+  static override examples = [
+    { description: "The peers of the node on this machine:", command: "<%= config.bin %> <%= command.id %>" },
+    {
+      description: "Names of the peers that are connected:",
+      command:
+        "<%= config.bin %> <%= command.id %> --json | jq -r '.[] | select(.state == \"connected\").name'",
+    },
+  ];
+  static override flags = { ...NODE_URL_FLAGS };
+
+  protected async ask(node: Broadcast): Promise<void> {
+    const peers = await node.peers();
+    this.output.document(peers);
+    if (peers.length === 0) return this.output.note("no peers yet");
+    const nowMs = Date.now();
+    for (const line of table(
+      COLUMNS,
+      peers.map((peer) => row(peer, nowMs)),
+    ))
+      this.output.text(line);
+  }
+}
+
+function row(peer: Peer, nowMs: number): string[] {
+  const roundTrip = peer.roundTripMs === undefined ? "-" : formatDuration(peer.roundTripMs);
+  return [
+    shown(peer.name, 32),
+    peer.state,
+    formatDuration(Math.max(0, nowMs - peer.sinceMs)),
+    roundTrip,
+    peer.summary ? String(peer.summary.items) : "-",
+    peer.agreement === "differsByPolicy" ? "differs by policy" : peer.agreement,
+    peer.reason ? `${peer.address} (${shown(peer.reason, 60)})` : peer.address,
+  ];
+}

@@ -1,0 +1,93 @@
+import * as Args from "@oclif/core/args";
+import * as Flags from "@oclif/core/flags";
+import { ClientCommand } from "../../cli/client-command.js";
+import { defined } from "../../cli/defined.js";
+import { durationFlag, waitFlag } from "../../cli/flags.js";
+import { NODE_URL_FLAGS } from "../../cli/node-url.js";
+import { errorDocument } from "../../cli/output.js";
+import { readRaw } from "../../cli/raw-input.js";
+import { HubcastError } from "../../core/errors.js";
+import { formatDuration } from "../../core/units.js";
+import type { Broadcast, Receipt } from "../../node/broadcast.js";
+
+export default class Post extends ClientCommand<typeof Post> {
+  static override summary = "Post an item to all nodes, and print its id.";
+  static override description =
+    "RAW is text, at most 1,000,000 bytes of UTF-8, taken as it is; without it, or as -, it is read from standard input. An item cannot be changed or deleted: post again under a new id, the old one expires.";
+  static override examples = [
+    { description: "Post a text:", command: '<%= config.bin %> <%= command.id %> "doors open at nine"' },
+    {
+      description: "Post a file under an id of your own:",
+      command: "<%= config.bin %> <%= command.id %> --file notice.txt --id notice-1",
+    },
+    {
+      description: "Post what another program prints:",
+      command: "uptime | <%= config.bin %> <%= command.id %>",
+    },
+    {
+      description: "Wait until every connected node holds it:",
+      command: '<%= config.bin %> <%= command.id %> "evacuate" --wait all --timeout 10s',
+    },
+  ];
+  static override args = {
+    // oclif would read standard input by itself, for 10 ms: we read it, for as long as it takes.
+    raw: Args.string({
+      name: "RAW",
+      description: "The text to post; - reads standard input.",
+      ignoreStdin: true,
+    }),
+  };
+  static override flags = {
+    id: Flags.string({
+      description: "Id of the item, up to 256 bytes. Without it: a UUIDv7.",
+      helpValue: "ID",
+    }),
+    file: Flags.string({ description: "Post what is in this file.", helpValue: "PATH" }),
+    wait: waitFlag({
+      description:
+        "Wait until so many other nodes hold it, or all that are connected; exit code 5 if not in time.",
+    }),
+    timeout: durationFlag({ description: "How long --wait waits; 5s without it.", dependsOn: ["wait"] }),
+    ...NODE_URL_FLAGS,
+  };
+
+  private raw = "";
+
+  protected override async prepare(): Promise<void> {
+    this.raw = await readRaw(this.args.raw, this.flags.file);
+  }
+
+  protected async ask(node: Broadcast, signal: AbortSignal): Promise<void> {
+    const { id, wait, timeout: timeoutMs } = this.flags;
+    const result = await node.post(
+      { raw: this.raw, ...defined({ id }) },
+      { ...defined({ wait, timeoutMs }), signal },
+    );
+    const late = result.receipt && !result.receipt.complete ? lateError(result.receipt) : undefined;
+    // One document, also when it is late: the id is in it, and what is missing.
+    this.output.document({ ...result, ...(late && { error: errorDocument(late) }) });
+    this.output.text(result.id);
+    if (result.status === "held") this.output.note("the node held this very item already");
+    for (const { name, afterMs } of result.receipt?.holders ?? []) {
+      this.output.note(`held by ${name} after ${formatDuration(afterMs)}`);
+    }
+    if (!late) return;
+    if (this.output.json) this.exit(late.exitCode);
+    throw late;
+  }
+}
+
+function lateError({ holders, missing }: Receipt): HubcastError {
+  const names = missing.map(({ name }) => name).join(", ");
+  const what = missing.length === 0 ? "no other node is connected" : `missing: ${names}`;
+  return new HubcastError(
+    "deadline",
+    `${holders.length} other nodes hold the item at the deadline; ${what}`,
+    {
+      suggestions: [
+        "The item is accepted and still spreads; see hubcast broadcast peers.",
+        "Or give it longer: --timeout 30s",
+      ],
+    },
+  );
+}

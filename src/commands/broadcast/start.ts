@@ -1,0 +1,91 @@
+import { BaseCommand } from "../../cli/base-command.js";
+import { openLogger } from "../../cli/logger.js";
+import { nodeOptions } from "../../cli/node-options.js";
+import { reportPeers } from "../../cli/peer-reports.js";
+import { onSignals } from "../../cli/signals.js";
+import { START_FLAGS } from "../../cli/start-flags.js";
+
+const ADDRESSES_SHOWN = 2;
+
+/** What the first lines say of a node. */
+interface Started {
+  readonly id: string;
+  readonly name: string;
+  readonly url?: string | undefined;
+  readonly peerAddresses: readonly string[];
+}
+
+export default class Start extends BaseCommand<typeof Start> {
+  static override summary = "Start a node: it finds the others and keeps the shared set of items.";
+  static override description =
+    "Runs until Ctrl-C (or SIGTERM, SIGHUP): it says goodbye to its peers, finishes its requests, and exits with 0. A second Ctrl-C ends it at once. Every flag also reads HUBCAST_ and its name: --data-dir reads HUBCAST_DATA_DIR.";
+  static override examples = [
+    { description: "A node on this machine:", command: "<%= config.bin %> <%= command.id %>" },
+    { description: "A second one beside it:", command: "<%= config.bin %> <%= command.id %> --port 8081" },
+    {
+      description: "One that keeps its items on disk:",
+      command: "<%= config.bin %> <%= command.id %> --data-dir ~/hubcast",
+    },
+    {
+      description: "One that other machines may call, with a token:",
+      command: "<%= config.bin %> <%= command.id %> --host 0.0.0.0 --token-file token",
+    },
+    {
+      description: "Where multicast does not reach:",
+      command: "<%= config.bin %> <%= command.id %> --p2p-port 4001 --peer 192.168.7.2:4001",
+    },
+  ];
+  static override flags = START_FLAGS;
+
+  override async init(): Promise<void> {
+    // The seed's users write -httpport, with one dash.
+    this.argv = this.argv.map((word) => (/^-httpport(=|$)/.test(word) ? `-${word}` : word));
+    await super.init();
+  }
+
+  async run(): Promise<void> {
+    const stopping = new AbortController();
+    const stopped = new Promise<void>((resolve) => {
+      onSignals(["SIGINT", "SIGTERM", "SIGHUP"], (signal) => {
+        this.output.note(`${signal}: stopping; Ctrl-C again ends at once`);
+        stopping.abort();
+        resolve();
+      });
+    });
+    const options = await nodeOptions(this.flags);
+    const level = this.flags.verbose ? "debug" : this.flags["log-level"];
+    const logger = await openLogger(level, this.flags["log-format"]);
+    const { startNode } = await import("../../node/index.js");
+    const node = await startNode({ ...options, logger, signal: stopping.signal });
+    this.announce(node);
+    const stopReports = reportPeers(node, this.output);
+    await stopped;
+    stopReports();
+    await node.close();
+    this.output.note("stopped");
+  }
+
+  private announce({ id, name, url, peerAddresses }: Started): void {
+    this.output.document({ type: "ready", url, peerAddresses, name, id });
+    if (this.flags.name !== undefined && name !== this.flags.name) {
+      this.output.warning(
+        `the name ${this.flags.name} is taken on this network; this node is called ${name}`,
+      );
+    }
+    const more = peerAddresses.length - ADDRESSES_SHOWN;
+    const at = url === "http://127.0.0.1:8080" ? "" : ` --url ${url}`;
+    this.output.text(`node ${name} is up, in cluster ${this.flags.cluster}`);
+    this.output.text(`  http api      ${url}`);
+    this.output.text(`  peer address  ${peerAddresses.slice(0, ADDRESSES_SHOWN).join("\n                ")}`);
+    if (more > 0) this.output.text(`                and ${more} more: hubcast broadcast status${at}`);
+    this.output.text("from another terminal:");
+    this.output.text(`  hubcast broadcast post${at} "hello"`);
+    this.output.text(`  hubcast broadcast watch${at}`);
+    this.output.text(this.welcome());
+  }
+
+  private welcome(): string {
+    if (this.flags["cluster-key-file"]) return "only nodes that hold the cluster key can join";
+    return "anyone on this network can join and post; --cluster-key-file lets in only who holds a key";
+  }
+}

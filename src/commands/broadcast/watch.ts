@@ -1,0 +1,50 @@
+import { ClientCommand } from "../../cli/client-command.js";
+import { defined } from "../../cli/defined.js";
+import { instantFlag } from "../../cli/flags.js";
+import { itemLine } from "../../cli/item-line.js";
+import { NODE_URL_FLAGS } from "../../cli/node-url.js";
+import { peerLine } from "../../cli/peer-line.js";
+import type { Broadcast, NodeEvent } from "../../node/broadcast.js";
+
+export default class Watch extends ClientCommand<typeof Watch> {
+  static override summary = "Show items as they arrive, until Ctrl-C.";
+  static override description =
+    "Prints a line an item, as list does, and what happens to items and peers. With --json, one event a line: item, replaced, expired, peer, caught-up.";
+  static override examples = [
+    { description: "From now on:", command: "<%= config.bin %> <%= command.id %>" },
+    { description: "The last hour first:", command: "<%= config.bin %> <%= command.id %> --since 1h" },
+    {
+      description: "Only the raw of new items:",
+      command: "<%= config.bin %> <%= command.id %> --json | jq -r 'select(.type == \"item\").item.raw'",
+    },
+  ];
+  static override flags = {
+    since: instantFlag({
+      description: "Items stamped since then come first: 10m (ago), ISO 8601, or epoch ms.",
+    }),
+    ...NODE_URL_FLAGS,
+  };
+
+  protected async ask(node: Broadcast, signal: AbortSignal): Promise<void> {
+    for await (const event of node.events({ ...defined({ sinceMs: this.flags.since }), signal })) {
+      this.output.document(event);
+      if (!this.output.json) this.show(event);
+      await this.output.drained();
+    }
+  }
+
+  private show(event: NodeEvent): void {
+    switch (event.type) {
+      case "item":
+        return this.output.text(itemLine(event.item, this.output));
+      case "replaced":
+        return this.output.text(`${itemLine(event.item, this.output)} (replaces another of that id)`);
+      case "expired":
+        return this.output.detail(`expired: ${itemLine(event.item, this.output)}`);
+      case "peer":
+        return this.output.note(peerLine(event.peer));
+      case "caught-up":
+        return this.output.note("caught up; watching, Ctrl-C ends");
+    }
+  }
+}
