@@ -22,11 +22,12 @@ export async function bundleCommands(root) {
     cwd: dist,
     platform: "node",
     input: Object.fromEntries(entries.map((entry) => [entry.replace(/\.js$/, ""), join(dist, entry)])),
-    plugins: [keepOutside(dist), onlyWhatUndiciNeeds(), builtinsWithoutFacade()],
+    plugins: [keepOutside(dist), smallerUndici(), patched(), builtinsWithoutFacade()],
   });
   await bundle.write({
     dir: dist,
     format: "esm",
+    minify: { compress: true, mangle: { keepNames: true }, codegen: true },
     entryFileNames: "[name].js",
     chunkFileNames: "chunks/[name].js",
   });
@@ -49,14 +50,13 @@ function keepOutside(dist) {
 }
 
 /**
- * undici's index loads fetch, WebSocket, caches and mocks, and its client loads http2 and TLS before any server has
- * asked for them: together more than Node itself takes to start. A name that is missing here fails the build.
+ * undici's index loads fetch, WebSocket, caches and mocks: more than Node itself takes to start. A name that is
+ * missing here fails the build.
  */
-function onlyWhatUndiciNeeds() {
+function smallerUndici() {
   const index = "\0undici";
-  const eager = "const connectH2 = require('./client-h2.js')";
   return {
-    name: "only-what-undici-needs",
+    name: "smaller-undici",
     resolveId: (source) => (source === "undici" ? index : null),
     load: (id) =>
       id === index
@@ -74,11 +74,34 @@ function onlyWhatUndiciNeeds() {
            };
            export { Agent, Client, Dispatcher, Pool, errors, request };`
         : null,
+  };
+}
+
+/** Lines of inlined packages that cost a start more than they are worth, and what they become. */
+const PATCHES = [
+  {
+    file: join("undici", "lib", "dispatcher", "client.js"),
+    // http2 and TLS are loaded when a server asks for them.
+    line: "const connectH2 = require('./client-h2.js')",
+    becomes: "const connectH2 = (...args) => require('./client-h2.js')(...args)",
+  },
+  {
+    file: join("@oclif", "core", "lib", "config", "plugin.js"),
+    // Ids are plain ASCII: sorting them does not need the collation tables of ICU.
+    line: ".sort((a, b) => a.id.localeCompare(b.id))",
+    becomes: ".sort((a, b) => (a.id < b.id ? -1 : 1))",
+  },
+];
+
+function patched() {
+  return {
+    name: "patched",
     transform(code, id) {
-      if (!id.endsWith(join("undici", "lib", "dispatcher", "client.js"))) return null;
-      if (!code.includes(eager))
-        throw new Error("undici loads http2 in another way now: see scripts/bundle.js");
-      return code.replace(eager, "const connectH2 = (...args) => require('./client-h2.js')(...args)");
+      const patch = PATCHES.find(({ file }) => id.endsWith(file));
+      if (!patch) return null;
+      if (!code.includes(patch.line))
+        throw new Error(`${id} has changed: look at its patch in scripts/bundle.js`);
+      return code.replace(patch.line, () => patch.becomes);
     },
   };
 }

@@ -36,15 +36,19 @@ export default class Watch extends ClientCommand<typeof Watch> {
   private show(event: NodeEvent): void {
     switch (event.type) {
       case "item":
-        return this.output.text(itemLine(event.item, this.output));
+        this.output.text(itemLine(event.item, this.output));
+        break;
       case "replaced":
-        return this.output.text(`${itemLine(event.item, this.output)} (replaces another of that id)`);
+        this.output.text(`${itemLine(event.item, this.output)} (replaces another of that id)`);
+        break;
       case "expired":
-        return this.output.detail(`expired: ${itemLine(event.item, this.output)}`);
+        this.output.detail(`expired: ${itemLine(event.item, this.output)}`);
+        break;
       case "peer":
-        return this.output.note(peerLine(event.peer));
+        this.output.note(peerLine(event.peer));
+        break;
       case "caught-up":
-        return this.output.note("caught up; watching, Ctrl-C ends");
+        this.output.note("caught up; watching, Ctrl-C ends");
     }
   }
 }
