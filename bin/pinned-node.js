@@ -1,18 +1,18 @@
 // Plain JavaScript for old Nodes: loaded by run.js only when the running Node cannot run hubcast.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP"];
 
 /**
- * Runs this command again on the Node that npm installed as a package (node_modules/node/bin/node, here or in a
- * directory above), and ends as it ends: same code, or same signal. Without one: one line, exit code 2.
+ * Runs this command again on the Node that npm installed as a package (node_modules/node/bin/node, in this
+ * package or beside it), and ends as it ends: same code, or same signal. Without one: one line, exit code 2.
  * @param {URL} root directory of the hubcast package
  */
 export function runOnPinnedNode(root) {
-  const node = findPinnedNode(fileURLToPath(root));
+  const node = findPinnedNode(resolve(fileURLToPath(root)));
   if (!node || process.env.HUBCAST_PINNED_NODE) {
     const found = `this is Node.js ${process.versions.node}`;
     console.error(
@@ -38,11 +38,10 @@ export function runOnPinnedNode(root) {
   });
 }
 
+/** Nowhere further up: a directory that others can write to must not decide what is run. */
 function findPinnedNode(directory) {
-  const binary = process.platform === "win32" ? "node.exe" : "node";
-  for (let at = directory; ; at = dirname(at)) {
-    const candidate = join(at, "node_modules", "node", "bin", binary);
-    if (existsSync(candidate)) return candidate;
-    if (dirname(at) === at) return undefined;
-  }
+  const path = join("node", "bin", process.platform === "win32" ? "node.exe" : "node");
+  const candidates = [join(directory, "node_modules", path)];
+  if (basename(dirname(directory)) === "node_modules") candidates.push(join(dirname(directory), path));
+  return candidates.find((candidate) => existsSync(candidate));
 }

@@ -48,12 +48,20 @@ function isOclifError(error: unknown): error is OclifError {
   return error instanceof Error && "oclif" in error;
 }
 
+/** @param id what oclif took for a command: all words up to the first flag, with colons */
 function unknownCommand(id: string, commandIds: readonly string[]): HubcastError {
-  const words = id.replaceAll(":", " ");
-  const meant = nearest(id, [...commandIds, ...PLUGIN_COMMANDS])?.replaceAll(":", " ");
   const suggestions = ["Run hubcast --help to see all commands."];
+  if (id.startsWith("-")) return new HubcastError("usage", `unknown flag ${id}`, { suggestions });
+  const command = commandIds.find((known) => id.startsWith(`${known}:`));
+  if (command) {
+    const words = command.replaceAll(":", " ");
+    return new HubcastError("usage", `unexpected argument "${id.slice(command.length + 1)}"`, {
+      suggestions: [`Run hubcast ${words} --help to see how it is called.`],
+    });
+  }
+  const meant = nearest(id, [...commandIds, ...PLUGIN_COMMANDS])?.replaceAll(":", " ");
   if (meant) suggestions.unshift(`Did you mean hubcast ${meant}?`);
-  return new HubcastError("usage", `there is no command "${words}"`, { suggestions });
+  return new HubcastError("usage", `there is no command "${id.replaceAll(":", " ")}"`, { suggestions });
 }
 
 function flagsMeant(error: OclifError): string[] {

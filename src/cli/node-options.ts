@@ -1,4 +1,5 @@
 import type { Interfaces } from "@oclif/core";
+import { HubcastError } from "../core/errors.js";
 import { defined } from "./defined.js";
 import { readFlagFile, readFlagLines } from "./flag-file.js";
 import type { START_FLAGS } from "./start-flags.js";
@@ -45,11 +46,23 @@ function mdns(off: boolean, interfaces: readonly string[] | undefined) {
   return interfaces ? { interfaces } : true;
 }
 
-/** No secret is the value of a flag: it would show in the list of processes. */
-async function tokens(file: string | undefined): Promise<readonly string[] | undefined> {
-  if (file) return await readFlagLines(file, "--token-file");
-  const token = process.env.HUBCAST_TOKEN?.trim();
-  return token ? [token] : undefined;
+/**
+ * Tokens of callers, one a line, each alone (it may post) or followed by its role, `read` or `post`. No secret is the
+ * value of a flag: it would show in the list of processes.
+ */
+async function tokens(file: string | undefined): Promise<readonly Token[] | undefined> {
+  const variable = process.env.HUBCAST_TOKEN?.trim();
+  const lines = file ? await readFlagLines(file, "--token-file") : variable ? [variable] : undefined;
+  return lines?.map((line) => {
+    const [token = "", role = "post", more] = line.split(/\s+/);
+    if (more === undefined && (role === "read" || role === "post")) return { token, role };
+    throw new HubcastError("usage", "--token-file: a line is neither TOKEN nor TOKEN read|post");
+  });
+}
+
+interface Token {
+  readonly token: string;
+  readonly role: "read" | "post";
 }
 
 async function tls(certPath: string | undefined, keyPath: string | undefined) {

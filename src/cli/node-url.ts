@@ -66,7 +66,7 @@ async function use<T>(
 
 /** The token for a node: from the file, else from HUBCAST_TOKEN. No secret is ever the value of a flag. */
 async function readToken(file: string | undefined): Promise<string | undefined> {
-  if (file !== undefined) return await readFlagFile(file, "--token-file");
+  if (file !== undefined) return (await readFlagFile(file, "--token-file")).split(/\s/)[0];
   return process.env.HUBCAST_TOKEN?.trim() || undefined;
 }
 
