@@ -11,7 +11,7 @@ if (major < 22 || (major === 22 && minor < 19)) {
   const { name, version } = JSON.parse(fs().readFileSync(new URL("package.json", root), "utf8"));
   console.log(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}`);
 } else {
-  if (process.env.HUBCAST_PINNED_NODE && process.channel) dieWithParent();
+  if (process.env.HUBCAST_PINNED_NODE) dieWithParent();
   process.getBuiltinModule("node:module").enableCompileCache();
   const entry = new URL("dist/cli/main.js", root);
   if (fs().existsSync(entry)) {
@@ -29,6 +29,7 @@ function fs() {
 
 /** pinned-node.js waits for this process: when it is killed, nobody else could stop us. */
 function dieWithParent() {
+  delete process.env.HUBCAST_PINNED_NODE;
   process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
-  process.channel.unref();
+  process.channel?.unref();
 }

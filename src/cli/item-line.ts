@@ -1,4 +1,4 @@
-import type { Item } from "../node/protocol/item.js";
+import type { Item } from "../node/broadcast.js";
 import type { Output } from "./output.js";
 import { firstLine, shown } from "./text.js";
 

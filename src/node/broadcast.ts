@@ -1,6 +1,8 @@
 import type { ErrorCode } from "../core/errors.js";
 import type { Item, ItemDraft } from "./protocol/item.js";
 
+export type { Item, ItemDraft };
+
 /**
  * What a program does with a node, the same whether it runs inside (`startNode`) or is reached over HTTP
  * (`connectToNode`). Shapes equal the bodies of the HTTP API.
