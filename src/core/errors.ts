@@ -98,6 +98,10 @@ export const ERRORS = {
   clockSkew: { exitCode: 4, httpStatus: 503, meaning: "The node's clock is more than 2 min off its peers'." },
   stopping: { exitCode: 4, httpStatus: 503, meaning: "The server is shutting down." },
   tooManySubscribers: { exitCode: 4, httpStatus: 503, meaning: "The limit of event subscribers is reached." },
+  tooManyServices: {
+    exitCode: 4,
+    meaning: "More services are announced on the network than discovery remembers.",
+  },
   nodeFull: { exitCode: 4, httpStatus: 507, meaning: "The node's limit of items or bytes is reached." },
   storageFailed: {
     exitCode: 4,

@@ -1,0 +1,93 @@
+/** Every time and bound of discovery, each with its reason. Times that RFC 6762 fixes name their section. */
+export const DNSSD = {
+  /** The address and port of multicast DNS (3). */
+  group: "224.0.0.251",
+  port: 5353,
+
+  /** Life of records that name a host, SRV and A/AAAA (10). */
+  hostTtlS: 120,
+  /** Life of all other records, PTR and TXT (10); longer lives that we are told are cut to it. */
+  otherTtlS: 4_500,
+  /** Life of what we answer to a resolver that knows no multicast DNS (6.7). */
+  legacyTtlS: 10,
+
+  /** Questions before a name is ours, and the time between them (8.1). */
+  probeCount: 3,
+  probeIntervalMs: 250,
+  /** Random wait before the first probe. The RFC allows up to 250; more than this would cost the first second. */
+  probeDelayMsMax: 50,
+  /** How long the loser of a simultaneous probe waits before it asks again (8.2). */
+  tieBreakWaitMs: 1_000,
+  /** Conflicts in the window after which probing slows down to one attempt per `conflictPauseMs` (8.1). */
+  conflictsMax: 15,
+  conflictWindowMs: 10_000,
+  conflictPauseMs: 5_000,
+  /** Rivals remembered while one name is probed; they only choose the next number. */
+  rivalsMax: 256,
+
+  /** Unsolicited announcements, and the time between them (8.3). */
+  announceCount: 2,
+  announceIntervalMs: 1_000,
+
+  /** Random delay of an answer that others may give too (6). */
+  sharedDelayMsMin: 20,
+  sharedDelayMsMax: 120,
+  /** ... on the loopback interface, where answers of many do not collide. */
+  sharedDelayLoopbackMsMax: 20,
+  /** The same while more known answers are to come (7.2). */
+  truncatedDelayMsMin: 400,
+  truncatedDelayMsMax: 500,
+  /** A record is multicast at most this often on one interface (6). */
+  repeatIntervalMs: 1_000,
+  /** ... on the loopback interface, which is nobody's shared medium: late starters need not wait a second. */
+  repeatIntervalLoopbackMs: 100,
+  /** ... when it defends its name against a probe (6). */
+  defendIntervalMs: 250,
+  /** Direct answers to single askers per second and service: an asker may forge its address. */
+  unicastAnswersPerSecondMax: 100,
+
+  /** Time between two questions for a type: 1, 2, 4 ... up to 60 s (5.2 allows up to an hour). */
+  askIntervalMsMin: 1_000,
+  askIntervalMsMax: 60_000,
+  /** Wait before a record that an announcement left out is asked for, so that one packet asks for several. */
+  resolveDelayMs: 20,
+  /** Attempts (after 20 ms, 1 s, 2 s, 4 s ...) to resolve one instance, until its PTR is heard anew. */
+  resolveAttemptsMax: 5,
+  /** Parts of a record's life, in percent, at which its owner is asked again (5.2), and the random addition. */
+  refreshAtPercent: [80, 85, 90, 95],
+  refreshJitterPercent: 2,
+  /** Records that live shorter than this are left to expire: a liar must not make us ask all the time. */
+  refreshTtlSMin: 10,
+  /** From goodbye to `down`. 10.1 says 1 s; half of it, so that a clean stop is seen within a second. */
+  goodbyeGraceMs: 500,
+  /** What a cache-flush bit leaves of older records of the same name and type (10.2). */
+  flushGraceMs: 1_000,
+
+  /** Instances of one type that are remembered per interface. */
+  instancesMax: 1_024,
+  /** Records of one name and type: several addresses of a host; of SRV and TXT the newest counts. */
+  recordsPerSetMax: 16,
+  /** Records of one packet that are looked at. */
+  recordsPerPacketMax: 512,
+  /** Questions of one packet that are asked or answered. */
+  questionsPerPacketMax: 32,
+  /** Packets with known answers that one question may take; askers of the rest are answered once more. */
+  knownAnswerPacketsMax: 8,
+  /** What we send stays under the smallest common MTU. */
+  packetBytesMax: 1_400,
+  /** What we read: larger ones break RFC 6762 (17) and are dropped before they are decoded. */
+  receivedBytesMax: 9_000,
+
+  /** A DNS label, and so the name of an instance. */
+  labelBytesMax: 63,
+  /** One `key=value` of a TXT record (RFC 6763, 6.1), and all of them (6.2 recommends to fit one packet). */
+  txtEntryBytesMax: 255,
+  txtBytesMax: 1_000,
+  /** Entries of a foreign TXT record that are read. */
+  txtEntriesMax: 64,
+
+  /** How often the machine's interfaces are looked at. */
+  interfaceCheckMs: 15_000,
+  /** How long `close` waits for its goodbyes to leave the process. */
+  closeWaitMs: 150,
+} as const;
