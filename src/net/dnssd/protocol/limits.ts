@@ -22,8 +22,10 @@ export const DNSSD = {
   conflictsMax: 15,
   conflictWindowMs: 10_000,
   conflictPauseMs: 5_000,
-  /** Rivals remembered while one name is probed; they only choose the next number. */
-  rivalsMax: 256,
+  /** Labels remembered that others probe while we do; they only help to choose the next number. */
+  claimsMax: 1_024,
+  /** Random wait of those that lost one name together, before each chooses its next one (8.1 allows 250). */
+  crowdWaitMsMax: 250,
 
   /** Unsolicited announcements, and the time between them (8.3). */
   announceCount: 2,

@@ -12,6 +12,8 @@ import { encodeTxt } from "./txt.js";
 export class Presence {
   readonly link: string;
   records: ServiceRecords;
+  /** Lost the name to one who probed it at the same time, and waits to ask again. */
+  isDeferred = false;
   #phase: "probing" | "announcing" | "settled" = "probing";
   #stepsDone = 0;
   #stepAtMs: number;
@@ -37,7 +39,7 @@ export class Presence {
 
   /** ... and nobody was asked yet. */
   get isWaiting(): boolean {
-    return this.isProbing && this.#stepsDone === 0;
+    return this.isProbing && this.#stepsDone === 0 && !this.isDeferred;
   }
 
   get wakeAtMs(): number {
@@ -50,7 +52,16 @@ export class Presence {
     this.#phase = "probing";
     this.#stepsDone = 0;
     this.#stepAtMs = atMs;
+    this.isDeferred = false;
     this.#queue.clear();
+  }
+
+  /** 8.2: lost a simultaneous probe; asks again in a second, in case the winner was but a late packet. */
+  defer(nowMs: number): void {
+    if (this.isDeferred) return;
+    this.#stepsDone = 0;
+    this.#stepAtMs = nowMs + DNSSD.tieBreakWaitMs;
+    this.isDeferred = true;
   }
 
   /** Sends what is due: the next probe or announcement, and answers. */
@@ -101,6 +112,7 @@ export class Presence {
 
   #step(nowMs: number): SendEffect {
     if (this.#phase === "probing" && this.#stepsDone < DNSSD.probeCount) {
+      this.isDeferred = false;
       this.#stepsDone++;
       this.#stepAtMs = nowMs + DNSSD.probeIntervalMs;
       return this.#send(this.#probe());

@@ -1,10 +1,10 @@
 import type { Machine, Random } from "../../../core/machine.js";
 import { DNSSD } from "./limits.js";
 import type { LinkUp, SendEffect, Sender } from "./link.js";
-import { fold, instanceLabel } from "./names.js";
+import { fold, instanceLabel, labelOf } from "./names.js";
 import type { DnsPacket } from "./packet.js";
 import { Presence } from "./presence.js";
-import { losesAgainst, rivalIn } from "./rival.js";
+import { hasRival, losesAgainst } from "./rival.js";
 import type { ServiceIdentity } from "./service.js";
 
 export type ResponderInput =
@@ -37,9 +37,13 @@ export class Responder implements Machine<ResponderInput, ResponderEffect> {
   #attempt = 1;
   #announced: string | undefined;
   readonly #links = new Map<string, Presence>();
-  /** Identities that won against us under the present name. */
-  readonly #rivals = new Set<string>();
+  /** Labels that others were heard to probe, folded. */
+  readonly #claimed = new Set<string>();
+  /** When the next label is chosen after a conflict; Infinity when none is to be. */
+  #chooseAtMs = Number.POSITIVE_INFINITY;
   #conflictsAtMs: number[] = [];
+  /** Too many conflicts in a short time: slow until a name is ours. */
+  #slow = false;
 
   constructor(
     private readonly service: ServiceIdentity,
@@ -54,7 +58,7 @@ export class Responder implements Machine<ResponderInput, ResponderEffect> {
   }
 
   get wakeAtMs(): number {
-    let wakeAtMs = Number.POSITIVE_INFINITY;
+    let wakeAtMs = this.#chooseAtMs;
     for (const presence of this.#links.values()) wakeAtMs = Math.min(wakeAtMs, presence.wakeAtMs);
     return wakeAtMs;
   }
@@ -75,6 +79,7 @@ export class Responder implements Machine<ResponderInput, ResponderEffect> {
         return presence ? this.#onPacket(presence, input.packet, input.from, nowMs) : [];
       }
       case "woke": {
+        if (nowMs >= this.#chooseAtMs) this.#choose(nowMs);
         const sends = [...this.#links.values()].flatMap((presence) => presence.wake(nowMs));
         return [...sends, ...this.#announce()];
       }
@@ -89,58 +94,65 @@ export class Responder implements Machine<ResponderInput, ResponderEffect> {
   #onPacket(presence: Presence, packet: DnsPacket, from: Sender, nowMs: number): readonly ResponderEffect[] {
     const { records, isProbing } = presence;
     if (packet.kind === "query") {
-      const rival = isProbing ? rivalIn(packet.authorities, records, this.service.id) : undefined;
-      if (rival !== undefined && losesAgainst(packet.authorities, records)) {
-        this.#remember(rival);
-        presence.probeFrom(nowMs + DNSSD.tieBreakWaitMs, this.#label);
-      }
+      this.#noteClaims(packet);
+      const rival = isProbing && hasRival(packet.authorities, records, this.service.id);
+      if (rival && losesAgainst(packet.authorities, records)) presence.defer(nowMs);
       return presence.answer(packet, from, nowMs);
     }
-    // 6: answers come from the port of multicast DNS, all else is forged.
-    if (from.port !== DNSSD.port) return [];
-    // Before the first probe nobody was asked yet; whoever has the name will say so again.
-    if (presence.isWaiting) return [];
-    const rival = rivalIn([...packet.answers, ...packet.additionals], records, this.service.id);
-    if (rival === undefined) return [];
-    this.#remember(rival);
+    // 6: answers come from the port of multicast DNS, all else is forged. And before the first probe nobody was
+    // asked yet: whoever has the name will say so again.
+    if (from.port !== DNSSD.port || presence.isWaiting) return [];
+    if (!hasRival([...packet.answers, ...packet.additionals], records, this.service.id)) return [];
+    if (isProbing) return this.#rename(presence.isDeferred, nowMs);
     // 9: a name that was ours is probed again, and given up only if somebody defends it.
-    if (!isProbing) presence.probeFrom(nowMs + this.#conflictPauseMs(nowMs), this.#label);
-    return isProbing ? this.#rename(nowMs) : [];
+    presence.probeFrom(nowMs + this.#conflictPauseMs(nowMs), this.#label);
+    return [];
   }
 
-  #remember(rival: string): void {
-    if (this.#rivals.size < DNSSD.rivalsMax) this.#rivals.add(rival);
+  #noteClaims(packet: DnsPacket): void {
+    for (const record of packet.authorities) {
+      const label = record.type === "SRV" ? labelOf(record.name, this.service.type) : undefined;
+      if (label !== undefined && this.#claimed.size < DNSSD.claimsMax) this.#claimed.add(fold(label));
+    }
   }
 
   /**
-   * Takes the next free number, or, of many nodes that lost the same name at once, the one that fits our place
-   * among them: all saw the same probes, so they do not meet again under `name (2)`.
+   * Gives the name up everywhere. Of many nodes that lost one name at once, each chooses the next after a random
+   * while and by then has heard which numbers the others try; so they do not all meet again under `name (2)`.
    */
-  #rename(nowMs: number): readonly ResponderEffect[] {
+  #rename(isCrowd: boolean, nowMs: number): readonly ResponderEffect[] {
     const presences = [...this.#links.values()];
     const goodbyes = presences.flatMap((presence) => presence.goodbye());
-    for (let place = this.#rivals.size; place > 0; place--) {
-      do {
-        this.#attempt++;
-        this.#label = instanceLabel(this.options.name, this.#attempt);
-      } while (this.options.isTaken(fold(this.#label)));
-    }
-    this.#rivals.clear();
-    const startAtMs = nowMs + this.#conflictPauseMs(nowMs);
-    for (const presence of presences) presence.probeFrom(startAtMs, this.#label);
+    for (const presence of presences) presence.probeFrom(Number.POSITIVE_INFINITY, this.#label);
+    const waitMs = isCrowd ? this.options.random() * DNSSD.crowdWaitMsMax : 0;
+    this.#chooseAtMs = nowMs + this.#conflictPauseMs(nowMs) + Math.round(waitMs);
     return goodbyes;
+  }
+
+  #choose(nowMs: number): void {
+    this.#chooseAtMs = Number.POSITIVE_INFINITY;
+    let folded: string;
+    do {
+      this.#attempt++;
+      this.#label = instanceLabel(this.options.name, this.#attempt);
+      folded = fold(this.#label);
+    } while (this.#claimed.has(folded) || this.options.isTaken(folded));
+    for (const presence of this.#links.values()) presence.probeFrom(nowMs, this.#label);
   }
 
   /** 8.1: whoever meets too many conflicts slows down. */
   #conflictPauseMs(nowMs: number): number {
     const recent = this.#conflictsAtMs.filter((atMs) => nowMs - atMs < DNSSD.conflictWindowMs);
     this.#conflictsAtMs = [...recent, nowMs].slice(-DNSSD.conflictsMax);
-    return this.#conflictsAtMs.length >= DNSSD.conflictsMax ? DNSSD.conflictPauseMs : 0;
+    this.#slow ||= this.#conflictsAtMs.length >= DNSSD.conflictsMax;
+    return this.#slow ? DNSSD.conflictPauseMs : 0;
   }
 
   #announce(): readonly ResponderEffect[] {
-    if (this.#announced === this.#label) return [];
     if ([...this.#links.values()].some((presence) => presence.isProbing)) return [];
+    this.#slow = false;
+    this.#claimed.clear();
+    if (this.#announced === this.#label) return [];
     this.#announced = this.#label;
     return [{ type: "announced", name: this.#label }];
   }

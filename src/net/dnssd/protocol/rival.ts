@@ -1,23 +1,16 @@
-import { fold, sameName } from "./names.js";
+import { sameName } from "./names.js";
 import { compareRecordSets, type DnsRecord, type SrvRecord, type TxtRecord } from "./records.js";
 import type { ServiceRecords } from "./service.js";
 import { decodeTxt } from "./txt.js";
 
 /**
- * Who else claims our instance's name with these records. The same identity is never a rival: it is ourselves,
- * echoed by loopback, heard on another interface of the same network, or from before a restart. Goodbyes claim
- * nothing.
- * @returns a key of the rival's identity, or undefined
+ * Whether somebody else claims our instance's name with these records. The same identity is never a rival: it
+ * is ourselves, echoed by loopback, heard on another interface of the same network, or from before a restart.
+ * Goodbyes claim nothing.
  */
-export function rivalIn(records: readonly DnsRecord[], own: ServiceRecords, id: string): string | undefined {
-  let rival: string | undefined;
-  for (const record of claims(records, own)) {
-    if (record.ttlS === 0) continue;
-    const identity = record.type === "SRV" ? fold(record.data.target) : decodeTxt(record.data).id;
-    if (record.type === "SRV" ? identity === fold(own.srv.data.target) : identity === id) return undefined;
-    if (record.type === "SRV" || rival === undefined) rival = identity ?? "";
-  }
-  return rival;
+export function hasRival(records: readonly DnsRecord[], own: ServiceRecords, id: string): boolean {
+  const living = claims(records, own).filter((record) => record.ttlS > 0);
+  return living.length > 0 && !living.some((record) => isOurs(record, own, id));
 }
 
 /** Whether we lose the simultaneous probe against these proposed records (RFC 6762, 8.2). */
@@ -30,4 +23,9 @@ function claims(records: readonly DnsRecord[], own: ServiceRecords): readonly (S
   return records
     .filter((record) => record.type === "SRV" || record.type === "TXT")
     .filter((record) => sameName(record.name, own.srv.name));
+}
+
+function isOurs(record: SrvRecord | TxtRecord, own: ServiceRecords, id: string): boolean {
+  if (record.type === "SRV") return sameName(record.data.target, own.srv.data.target);
+  return decodeTxt(record.data).id === id;
 }
