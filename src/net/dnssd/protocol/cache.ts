@@ -1,6 +1,5 @@
 import type { Random } from "../../../core/machine.js";
 import { DNSSD } from "./limits.js";
-import { fold } from "./names.js";
 import { type DnsRecord, recordKey, setKey } from "./records.js";
 
 interface Entry {
@@ -104,11 +103,12 @@ export class RecordCache {
   }
 
   /** Removes a name with all its types. */
-  remove(names: ReadonlySet<string>): void {
-    for (const [key, entries] of this.#sets) {
-      const [first] = entries.values();
-      if (first && names.has(fold(first.record.name))) this.#sets.delete(key);
-    }
+  removeName(name: string): void {
+    for (const type of ["PTR", "SRV", "TXT", "A", "AAAA"]) this.#sets.delete(setKey(type, name));
+  }
+
+  removeRecord(record: DnsRecord): void {
+    this.#sets.get(setKey(record.type, record.name))?.delete(recordKey(record));
   }
 
   /** 10.2: older records of the set are void in a second; those of the same burst belong together. */

@@ -21,6 +21,9 @@ export class LinkView {
   readonly #cache: RecordCache;
   /** By folded full name. */
   readonly #instances = new Map<string, Instance>();
+  readonly #counts = new Map<ServiceType, number>();
+  /** Those that no SRV leads on from. */
+  readonly #homeless = new Set<Instance>();
   readonly #byHost = new Map<string, Set<Instance>>();
   readonly #unresolved = new ResolvePlan<Instance>();
   /** Instances left out because `instancesMax` was reached. */
@@ -98,7 +101,6 @@ export class LinkView {
   drop(type: ServiceType): readonly Instance[] {
     const dropped = this.instances().filter((instance) => instance.type === type);
     for (const instance of dropped) this.#forget(instance);
-    this.#cache.remove(new Set([typeName(type)]));
     return dropped;
   }
 
@@ -141,14 +143,19 @@ export class LinkView {
   #make(name: string, type: ServiceType, ttlS: number): Instance | undefined {
     const label = labelOf(name, type);
     if (label === undefined || ttlS === 0) return undefined;
-    let count = 0;
-    for (const other of this.#instances.values()) count += Number(other.type === type);
-    if (count >= DNSSD.instancesMax) {
-      this.refusedCount++;
-      return undefined;
+    if ((this.#counts.get(type) ?? 0) >= DNSSD.instancesMax) {
+      // One that died or never resolved makes room; its PTR alone would stay for over an hour.
+      const [dead] = this.#homeless;
+      if (dead?.type !== type) {
+        this.refusedCount++;
+        return undefined;
+      }
+      this.#forget(dead);
     }
     const instance: Instance = { type, label, host: undefined };
     this.#instances.set(fold(name), instance);
+    this.#counts.set(type, (this.#counts.get(type) ?? 0) + 1);
+    this.#homeless.add(instance);
     return instance;
   }
 
@@ -182,27 +189,40 @@ export class LinkView {
     const host = srv && fold(srv.data.target);
     if (host === instance.host) return;
     this.#unpoint(instance);
-    instance.host = host;
     if (host === undefined) return;
+    instance.host = host;
+    this.#homeless.delete(instance);
     const users = this.#byHost.get(host) ?? new Set();
     this.#byHost.set(host, users.add(instance));
   }
 
   #unpoint(instance: Instance): void {
-    if (instance.host === undefined) return;
-    const users = this.#byHost.get(instance.host);
+    const { host } = instance;
+    if (host === undefined) return;
+    instance.host = undefined;
+    this.#homeless.add(instance);
+    const users = this.#byHost.get(host);
     users?.delete(instance);
     if (users?.size !== 0) return;
-    this.#byHost.delete(instance.host);
-    this.#cache.remove(new Set([instance.host]));
+    this.#byHost.delete(host);
+    this.#cache.removeName(host);
   }
 
   #forget(instance: Instance): void {
     const name = fold(instanceName(instance.label, instance.type));
     this.#unpoint(instance);
     this.#instances.delete(name);
+    this.#homeless.delete(instance);
+    this.#counts.set(instance.type, (this.#counts.get(instance.type) ?? 0) - 1);
     this.#unresolved.done(instance);
-    this.#cache.remove(new Set([name]));
+    this.#cache.removeName(name);
+    this.#cache.removeRecord({
+      name: typeName(instance.type),
+      type: "PTR",
+      ttlS: 0,
+      flush: false,
+      data: name,
+    });
   }
 
   #addresses(host: string): readonly string[] {

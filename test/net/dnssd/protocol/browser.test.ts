@@ -1,0 +1,306 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { Browser } from "../../../../src/net/dnssd/protocol/browser.js";
+import { response } from "../../../../src/net/dnssd/protocol/packet.js";
+import type { DnsRecord } from "../../../../src/net/dnssd/protocol/records.js";
+import { Lan } from "./lan.js";
+
+const TYPE = "_hubcast._tcp.local";
+const told = (station: { events: readonly { type: string }[] }) => station.events.map((event) => event.type);
+
+describe("browsing", () => {
+  test("asks at once, then after 1, 2, 4 ... seconds, at most once a minute", () => {
+    const lan = new Lan();
+    const startMs = lan.nowMs;
+    lan.browse();
+    lan.run(200_000);
+    const atS = lan.sent.map(({ atMs }) => (atMs - startMs) / 1_000);
+    expect(atS).toEqual([0, 1, 3, 7, 15, 31, 63, 123, 183]);
+  });
+
+  test("a service is told with everything it shows, once", () => {
+    const lan = new Lan();
+    lan.advertise("web", "A", { port: 4_001, txt: { cluster: "c" } });
+    lan.run(5_000);
+    const browser = lan.browse();
+    lan.run(300_000);
+    expect(told(browser)).toEqual(["up"]);
+    expect(browser.events[0]).toMatchObject({
+      service: {
+        type: "_hubcast._tcp",
+        name: "web",
+        id: "A",
+        host: "hubcast-A.local",
+        port: 4_001,
+        addresses: ["10.0.0.1"],
+        txt: { txtvers: "1", cluster: "c", id: "A" },
+      },
+    });
+  });
+
+  test("two that start together see each other within a second", () => {
+    const lan = new Lan();
+    const startMs = lan.nowMs;
+    lan.advertise("a", "A");
+    const watcher = lan.browse();
+    lan.run(2_000);
+    expect(watcher.events[0]!.atMs - startMs).toBeLessThan(1_000);
+  });
+
+  test("a living service stays up for an hour, and few packets are needed for it", () => {
+    const lan = new Lan();
+    lan.advertise("web", "A");
+    const browsers = [lan.browse(), lan.browse(), lan.browse()];
+    lan.run(3_600_000);
+    for (const browser of browsers) expect(told(browser)).toEqual(["up"]);
+    expect(lan.sent.length).toBeLessThan(60 * 3 + 40 * 4);
+  });
+
+  test("a goodbye takes it down within a second", () => {
+    const lan = new Lan();
+    const web = lan.advertise("web", "A");
+    const browser = lan.browse();
+    lan.run(5_000);
+    const leftMs = lan.nowMs;
+    web.close();
+    lan.run(5_000);
+    expect(told(browser)).toEqual(["up", "down"]);
+    expect(browser.events[1]!.atMs - leftMs).toBeLessThan(1_000);
+  });
+
+  test("one that crashed is down when its records end, after two minutes, and was asked for before", () => {
+    const lan = new Lan();
+    const web = lan.advertise("web", "A");
+    const browser = lan.browse();
+    lan.run(5_000);
+    const crashedMs = lan.nowMs;
+    web.crash();
+    lan.run(150_000);
+    expect(told(browser)).toEqual(["up", "down"]);
+    expect(browser.events[1]!.atMs - crashedMs).toBeGreaterThan(100_000);
+    expect(browser.events[1]!.atMs - crashedMs).toBeLessThan(121_000);
+    const before = lan.sent.filter(({ atMs }) => atMs < browser.events[1]!.atMs);
+    const refreshes = before.filter(({ packet }) => packet.questions.some(({ type }) => type === "SRV"));
+    expect(refreshes).toHaveLength(4);
+  });
+
+  test("one that comes back with a new identity is down and up, never both", () => {
+    const lan = new Lan();
+    const browser = lan.browse();
+    const first = lan.advertise("web", "A");
+    lan.run(3_000);
+    first.crash();
+    lan.advertise("web", "B");
+    lan.run(5_000);
+    expect(told(browser).slice(0, 3)).toEqual(["up", "down", "up"]);
+    expect(browser.machine.services("_hubcast._tcp").map(({ id }) => id)).toEqual(["B"]);
+  });
+
+  test("another port is a change", () => {
+    const lan = new Lan();
+    const browser = lan.browse();
+    const first = lan.advertise("web", "A", { port: 4_000 });
+    lan.run(3_000);
+    first.crash();
+    lan.advertise("web", "A", { port: 5_000 });
+    lan.run(5_000);
+    expect(told(browser)).not.toContain("down");
+    expect(browser.machine.services("_hubcast._tcp")[0]).toMatchObject({ port: 5_000 });
+  });
+
+  test("who is known is named in the question and does not answer", () => {
+    const lan = new Lan();
+    lan.advertise("web", "A");
+    lan.browse();
+    lan.run(5_000);
+    lan.sent.length = 0;
+    lan.run(30_000);
+    expect(lan.sent.map(({ packet }) => packet.kind)).toEqual(["query", "query", "query"]);
+    expect(lan.sent[0]!.packet.answers).toMatchObject([{ type: "PTR", data: `web.${TYPE}` }]);
+  });
+
+  test("what an announcement left out is asked for", () => {
+    const lan = new Lan();
+    lan.advertise("web", "A");
+    lan.run(5_000);
+    const browser = lan.browse();
+    lan.inject(response({ answers: [ptr("web")] }));
+    lan.run(1_000);
+    expect(browser.names()).toEqual(["web"]);
+  });
+
+  test("a link that goes away takes its services with it", () => {
+    const lan = new Lan();
+    lan.advertise("web", "A");
+    const browser = lan.browse();
+    lan.run(5_000);
+    browser.feed({ type: "linkDown", link: "lan" });
+    expect(told(browser)).toEqual(["up", "down"]);
+  });
+
+  test("a service seen through two interfaces is one, with the addresses of both", () => {
+    const browser = new Browser(() => 0);
+    const feed = (input: Parameters<Browser["handle"]>[0]) => browser.handle(input, 1_000);
+    for (const link of ["lo", "eth0"]) feed({ type: "linkUp", link, interfaceAddress: link });
+    feed({ type: "browsed", service: "_hubcast._tcp" });
+    const from = { address: "10.0.0.1", port: 5_353 };
+    const hear = (link: string, address: string) =>
+      feed({ type: "packet", link, packet: response({ answers: service("web", "A", address) }), from });
+    expect(hear("eth0", "10.0.0.1").map(({ type }) => type)).toEqual(["up"]);
+    expect(hear("lo", "127.0.0.1")).toMatchObject([
+      { type: "changed", service: { addresses: ["10.0.0.1", "127.0.0.1"], interfaceAddress: "eth0" } },
+    ]);
+    expect(feed({ type: "linkDown", link: "eth0" })).toMatchObject([
+      { type: "changed", service: { addresses: ["127.0.0.1"], interfaceAddress: "lo" } },
+    ]);
+  });
+});
+
+describe("lies", () => {
+  test("thousands of instances are bounded, said once, and forgotten", () => {
+    const lan = new Lan();
+    const browser = lan.browse();
+    for (let index = 0; index < 5_000; index++) {
+      lan.inject(response({ answers: service(`n${index}`, `I${index}`, "10.9.9.9") }));
+    }
+    expect(browser.names()).toHaveLength(1_024);
+    expect(told(browser).filter((type) => type === "full")).toHaveLength(1);
+    lan.run(4_600_000);
+    expect(browser.names()).toEqual([]);
+  });
+
+  test("instances that never resolve are asked for a few times, then left", () => {
+    const lan = new Lan();
+    lan.browse();
+    for (let index = 0; index < 2_000; index++) lan.inject(response({ answers: [ptr(`n${index}`)] }));
+    lan.run(60_000);
+    const questions = lan.sent.flatMap(({ packet }) => packet.questions);
+    expect(questions.length).toBeLessThanOrEqual(1_024 * 2 * 5 + 20);
+    lan.sent.length = 0;
+    lan.run(600_000);
+    expect(lan.sent.flatMap(({ packet }) => packet.questions).length).toBeLessThan(20);
+  });
+
+  test("a host with hundreds of addresses keeps sixteen, an instance with hundreds of SRVs its newest", () => {
+    const lan = new Lan();
+    const browser = lan.browse();
+    lan.inject(response({ answers: service("web", "A", "10.0.0.1") }));
+    for (let index = 0; index < 500; index++) {
+      lan.run(1);
+      const address = `10.1.${index >> 8}.${index & 255}`;
+      lan.inject(response({ answers: [{ ...service("web", "A", address)[3]!, flush: false }] }));
+      const srv = service("web", "A", "10.0.0.1")[1] as Extract<DnsRecord, { type: "SRV" }>;
+      lan.inject(response({ answers: [{ ...srv, flush: false, data: { ...srv.data, port: index + 1 } }] }));
+    }
+    const [found] = browser.machine.services("_hubcast._tcp");
+    expect(found!.addresses).toHaveLength(16);
+    expect(found!.port).toBe(500);
+  });
+
+  test("a life of years is cut to 75 minutes", () => {
+    const lan = new Lan();
+    const browser = lan.browse();
+    const records = service("web", "A", "10.0.0.1").map((record) => ({ ...record, ttlS: 4_294_967_295 }));
+    lan.inject(response({ answers: records }));
+    lan.run(4_500_000);
+    expect(browser.names()).toEqual([]);
+  });
+
+  test.each([
+    ["of another type", "web._http._tcp.local"],
+    ["without a label", TYPE],
+    ["with control characters", `a\u001b[31m.${TYPE}`],
+    ["that is empty", ""],
+    ["that is the root", "."],
+  ])("an instance %s is none", (_, name) => {
+    const lan = new Lan();
+    const browser = lan.browse();
+    const records = service("web", "A", "10.0.0.1").map((record): DnsRecord => {
+      return record.type === "PTR" ? { ...record, data: name } : { ...record, name };
+    });
+    lan.inject(response({ answers: records }));
+    expect(told(browser)).toEqual([]);
+  });
+
+  test("an answer from another port than 5353 is none", () => {
+    const lan = new Lan();
+    const browser = lan.browse();
+    const from = { address: "10.0.0.9", port: 4_000 };
+    lan.inject(response({ answers: service("web", "A", "10.0.0.1") }), from);
+    expect(told(browser)).toEqual([]);
+  });
+
+  test("whatever is said, the browser stays within its bounds, tells up before down, and comes to rest", () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(records(), fc.nat(200_000)), { maxLength: 30 }), (steps) => {
+        const lan = new Lan();
+        const browser = lan.browse();
+        for (const [answers, waitMs] of steps) {
+          lan.inject(response({ answers }));
+          lan.run(waitMs);
+        }
+        const open = new Set<string>();
+        for (const event of browser.events) {
+          if (event.type !== "up" && event.type !== "down" && event.type !== "changed") continue;
+          const key = JSON.stringify([event.service.name, event.service.id]);
+          expect(open.has(key)).toBe(event.type !== "up");
+          if (event.type === "up") open.add(key);
+          if (event.type === "down") open.delete(key);
+        }
+        expect(open.size).toBe(browser.names().length);
+        lan.run(4_600_000);
+        expect(browser.names()).toEqual([]);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+function ptr(label: string, ttlS = 4_500): DnsRecord {
+  return { name: TYPE, type: "PTR", ttlS, flush: false, data: `${label}.${TYPE}` };
+}
+
+/** PTR, SRV, TXT and A of a service. */
+function service(label: string, id: string, address: string): readonly DnsRecord[] {
+  const name = `${label}.${TYPE}`;
+  const target = `hubcast-${id}.local`;
+  return [
+    ptr(label),
+    { name, type: "SRV", ttlS: 120, flush: true, data: { priority: 0, weight: 0, port: 4_000, target } },
+    { name, type: "TXT", ttlS: 4_500, flush: true, data: [Buffer.from(`id=${id}`)] },
+    { name: target, type: "A", ttlS: 120, flush: true, data: address },
+  ];
+}
+
+/** Records that may fit together by chance, or be nonsense. */
+function records(): fc.Arbitrary<DnsRecord[]> {
+  const label = fc.constantFrom("a", "A", "b", "é", "\u0000", "");
+  const name = fc.oneof(
+    label.map((text) => `${text}.${TYPE}`),
+    fc.constantFrom(TYPE, TYPE.toUpperCase(), "hubcast-x.local", "hubcast-y.local", "", "."),
+  );
+  const head = { name, ttlS: fc.constantFrom(0, 1, 120, 4_500, 4_294_967_295), flush: fc.boolean() };
+  const port = fc.constantFrom(0, 1, 65_535);
+  const srv = fc.record({ priority: port, weight: port, port, target: name });
+  return fc.array(
+    fc.oneof(
+      fc.record({ ...head, type: fc.constant("PTR" as const), data: name }),
+      fc.record({
+        ...head,
+        type: fc.constantFrom("A" as const, "AAAA" as const),
+        data: fc.constantFrom("1.2.3.4", "x"),
+      }),
+      fc.record({ ...head, type: fc.constant("SRV" as const), data: srv }),
+      fc.record({
+        ...head,
+        type: fc.constant("TXT" as const),
+        data: fc.array(
+          fc
+            .oneof(fc.constantFrom("id=1", "id=2", "=x", "__proto__=1"), fc.string())
+            .map((text) => Buffer.from(text)),
+        ),
+      }),
+    ),
+    { maxLength: 12 },
+  );
+}
