@@ -61,6 +61,11 @@ export const ERRORS = {
     meaning: "The Host header names neither loopback nor a bound name.",
   },
   notFound: { exitCode: 4, httpStatus: 404, meaning: "No such item or route." },
+  methodNotAllowed: {
+    exitCode: 4,
+    httpStatus: 405,
+    meaning: "The route exists, but not for this method.",
+  },
   requestTimeout: { exitCode: 4, httpStatus: 408, meaning: "The request was not complete in time." },
   conflict: { exitCode: 4, httpStatus: 409, meaning: "The id is held with another raw or signature." },
   eventsGone: {

@@ -87,4 +87,22 @@ export const LIMITS = {
   pageItemsMax: 10_000,
   /** How long a request (not a bulk body) may take to arrive. */
   requestTimeoutMs: 10_000,
+  /** Request line and headers together; a browser sends under 2 KiB. */
+  requestHeaderBytesMax: 16_384,
+  /** Connections of HTTP clients; past it new ones are closed at once. An idle one costs about 5 KiB. */
+  httpConnectionsMax: 20_000,
+  /** Items on one page of GET /v1/items that names no limit. */
+  pageItems: 1_000,
+  /** The longest `timeoutMs` of a post that waits for a receipt. */
+  receiptTimeoutMsMax: 300_000,
+  /** Bytes of bulk lines handed to the node and not decided yet; past it the node stops reading for a moment. */
+  bulkInFlightBytesMax: 8_388_608,
+  /** A streamed body or answer on which nothing moves for so long is cut. */
+  streamStallMs: 30_000,
+  /** A comment goes to every event subscriber this often, so that proxies and clients know that both ends live. */
+  eventHeartbeatMs: 15_000,
+  /** How long a body is still read and thrown away after its refusal, so that the client gets to read the answer. */
+  refusedBodyMs: 2_000,
+  /** How long requests that run when the API closes may take to finish. */
+  closeMs: 2_000,
 } as const;

@@ -23,7 +23,7 @@ export interface Broadcast extends AsyncDisposable {
    * Ends when `signal` aborts. @throws eventsGone when `after` is unknown or too old, or when the reader is too slow
    */
   events(options?: EventsOptions): AsyncIterable<NodeEvent>;
-  status(): Promise<NodeStatus>;
+  status(query?: StatusQuery): Promise<NodeStatus>;
   peers(): Promise<readonly Peer[]>;
   /** Idempotent. A node says goodbye to its peers and gives back every socket, timer and file. */
   close(): Promise<void>;
@@ -73,6 +73,11 @@ export interface EventsOptions {
   /** Epoch ms; visible items from then on come first. Not together with `after`. */
   readonly sinceMs?: number;
   readonly signal?: AbortSignal;
+}
+
+export interface StatusQuery {
+  /** Epoch ms: take the fingerprint from there instead of the start that the node would choose. */
+  readonly sinceMs?: number;
 }
 
 /** One event. `eventId` (node epoch and arrival number) resumes behind it; `caught-up` and `peer` carry one too. */

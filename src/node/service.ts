@@ -7,6 +7,7 @@ import type {
   Peer,
   PostOptions,
   PostResult,
+  StatusQuery,
 } from "./broadcast.js";
 import type { Item, ItemDraft } from "./protocol/item.js";
 
@@ -23,7 +24,7 @@ export interface NodeService {
   list(query: ListQuery): Iterable<Item>;
   /** As `Broadcast.events`; subscribed when the call returns, so nothing after it is missed. @throws eventsGone, tooManySubscribers */
   events(options: EventsOptions): AsyncIterable<NodeEvent>;
-  status(): NodeStatus;
+  status(query?: StatusQuery): NodeStatus;
   peers(): readonly Peer[];
   /** First reconciliation done, or no peer found in 3 s. */
   readonly ready: boolean;

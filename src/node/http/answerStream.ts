@@ -1,0 +1,109 @@
+import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
+
+/** Texts are joined into blocks of about this size: one write, one chunk header, one entry of a writev each. */
+const BLOCK_LENGTH = 65_536;
+
+/**
+ * The body of an answer that is written bit by bit. It takes whatever it is given, passes it on as fast as the
+ * client reads, and says how much waits. A client that takes nothing for `stallMs` is cut off.
+ */
+export class AnswerStream {
+  readonly #response: ServerResponse;
+  readonly #stallMs: number;
+  readonly #head: OutgoingHttpHeaders;
+  #queued: string[] = [];
+  #queuedBytes = 0;
+  #blocked = false;
+  #gone = false;
+  #stall: NodeJS.Timeout | undefined;
+  #waiters: (() => void)[] = [];
+
+  constructor(response: ServerResponse, head: OutgoingHttpHeaders, stallMs: number) {
+    this.#response = response;
+    this.#head = head;
+    this.#stallMs = stallMs;
+    response.on("drain", () => this.#unblock());
+    response.on("close", () => this.#leave());
+    // A failed write closes the response too; without a listener it would be thrown.
+    response.on("error", () => this.#leave());
+  }
+
+  /** The client closed the connection, or was cut off: nothing that is pushed goes anywhere. */
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  /** Bytes that the client has not taken yet, as far as this process knows. */
+  get waitingBytes(): number {
+    return this.#queuedBytes + this.#response.writableLength;
+  }
+
+  /** Sends the head with status 200, if it has not gone out yet. */
+  open(): void {
+    if (!this.#response.headersSent && !this.#gone) this.#response.writeHead(200, this.#head).flushHeaders();
+  }
+
+  push(text: string): void {
+    if (this.#gone || text.length === 0) return;
+    if (!this.#blocked) {
+      this.#write(text);
+      return;
+    }
+    this.#queuedBytes += Buffer.byteLength(text);
+    const last = this.#queued.length - 1;
+    if (last >= 0 && this.#queued[last]!.length < BLOCK_LENGTH) this.#queued[last] += text;
+    else this.#queued.push(text);
+  }
+
+  /** Resolves when no more than so many bytes wait, or the client is gone. */
+  async whenBelow(bytes: number): Promise<void> {
+    while (!this.#gone && this.waitingBytes > bytes && this.#blocked) {
+      await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    }
+  }
+
+  /** Ends the answer behind what was pushed. */
+  async end(): Promise<void> {
+    await this.whenBelow(0);
+    if (this.#gone) return;
+    this.open();
+    this.#response.end();
+  }
+
+  #write(text: string): void {
+    if (!this.#response.headersSent) this.#response.writeHead(200, this.#head);
+    if (this.#response.write(text)) return;
+    this.#blocked = true;
+    if (this.#stall) this.#stall.refresh();
+    else this.#stall = setTimeout(() => this.#cutIfBlocked(), this.#stallMs).unref();
+  }
+
+  #unblock(): void {
+    this.#blocked = false;
+    while (this.#queued.length > 0 && !this.#blocked) {
+      const block = this.#queued.shift()!;
+      this.#queuedBytes -= Buffer.byteLength(block);
+      this.#write(block);
+    }
+    this.#wake();
+  }
+
+  #cutIfBlocked(): void {
+    this.#stall = undefined;
+    if (this.#blocked) this.#response.destroy();
+  }
+
+  #leave(): void {
+    this.#gone = true;
+    this.#queued = [];
+    this.#queuedBytes = 0;
+    clearTimeout(this.#stall);
+    this.#wake();
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const wake of waiters) wake();
+  }
+}

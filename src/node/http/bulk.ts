@@ -1,0 +1,98 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { asHubcastError, HubcastError } from "../../core/errors.js";
+import type { BulkLine, NodeService } from "../service.js";
+import { AnswerStream } from "./answerStream.js";
+import { BulkBatch } from "./bulkBatch.js";
+import { LineBlocks } from "./lines.js";
+import type { HttpLimits, HttpLogger } from "./options.js";
+import { sendProblem } from "./problem.js";
+
+/**
+ * Carries one bulk request: reads while the node decides and the client takes results, in three bounded stages.
+ * Batches are handed over as they arrive, several at a time, so that a disk can group their commits; results
+ * leave in the order of the lines.
+ */
+export class BulkRequest {
+  readonly #service: NodeService;
+  readonly #limits: HttpLimits;
+  readonly #logger: HttpLogger;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #answer: AnswerStream;
+  /** Resolves when all batches so far are answered. */
+  #answered: Promise<void> = Promise.resolve();
+  #inFlightBytes = 0;
+
+  constructor(
+    service: NodeService,
+    limits: HttpLimits,
+    logger: HttpLogger,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ) {
+    this.#service = service;
+    this.#limits = limits;
+    this.#logger = logger;
+    this.#request = request;
+    this.#response = response;
+    this.#answer = new AnswerStream(
+      response,
+      { "content-type": "application/x-ndjson; charset=utf-8", "cache-control": "no-store" },
+      limits.streamStallMs,
+    );
+  }
+
+  /** Resolves when the last line is answered, or the client is gone. */
+  async run(): Promise<void> {
+    const idle = setTimeout(() => this.#stalled(idle), this.#limits.streamStallMs).unref();
+    const lines = new LineBlocks(this.#limits.bulkLineBytesMax);
+    try {
+      for await (const chunk of this.#request as AsyncIterable<Buffer>) {
+        this.#hand(new BulkBatch(lines.push(chunk)));
+        if (this.#inFlightBytes > this.#limits.bulkInFlightBytesMax) await this.#answered;
+        await this.#answer.whenBelow(this.#limits.bulkResultBytesMax);
+        if (this.#answer.gone) return;
+        idle.refresh();
+      }
+    } catch (error) {
+      this.#logger.debug({ err: error }, "a bulk request broke off");
+      return;
+    } finally {
+      clearTimeout(idle);
+    }
+    this.#hand(new BulkBatch(lines.end()));
+    await this.#answered;
+    await this.#answer.end();
+  }
+
+  #hand(batch: BulkBatch): void {
+    if (batch.lineCount === 0) return;
+    this.#inFlightBytes += batch.bytes;
+    const outcomes = batch.drafts.length > 0 ? this.#decide(batch) : [];
+    this.#answered = this.#answered.then(async () => {
+      this.#answer.push(batch.answer(await outcomes));
+      this.#inFlightBytes -= batch.bytes;
+    });
+  }
+
+  /** A node that cannot take a batch at all refuses each of its lines; the stream goes on. */
+  async #decide({ drafts }: BulkBatch): Promise<readonly BulkLine[]> {
+    try {
+      return await this.#service.postMany(drafts);
+    } catch (thrown) {
+      const { code, message } = asHubcastError(thrown);
+      if (code === "bug") this.#logger.error({ err: thrown }, message);
+      return drafts.map(({ id = "" }) => ({ id, status: "refused", code }));
+    }
+  }
+
+  /** Nothing came for a while. That is the client's fault only when nothing of it is still being worked on. */
+  #stalled(idle: NodeJS.Timeout): void {
+    if (this.#inFlightBytes > 0 || this.#answer.waitingBytes > 0) {
+      idle.refresh();
+      return;
+    }
+    const message = `no byte of the bulk body arrived for ${this.#limits.streamStallMs} ms (streamStallMs)`;
+    sendProblem(this.#response, new HubcastError("requestTimeout", message));
+  }
+}

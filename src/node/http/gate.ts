@@ -1,0 +1,77 @@
+import type { IncomingMessage } from "node:http";
+import { HubcastError } from "../../core/errors.js";
+
+/**
+ * Keeps web pages away from a node that listens on somebody's machine. It looks at headers that a page cannot
+ * forge, before a byte of the body is read, on every route: a page of another origin always sends `Origin` with a
+ * POST and `Sec-Fetch-Site` with everything, and a page that had its own name rebound to 127.0.0.1 still sends
+ * that name as Host.
+ */
+export class Gate {
+  readonly #names: ReadonlySet<string>;
+  readonly #scheme: "http" | "https";
+
+  /** @param names what a Host header may name besides loopback and the address the connection came in by */
+  constructor(names: readonly string[], scheme: "http" | "https") {
+    this.#names = new Set(names.map((name) => canonicalName(name)));
+    this.#scheme = scheme;
+  }
+
+  /** Why the request must not go on, or nothing. */
+  refusal(request: IncomingMessage): HubcastError | undefined {
+    const { host, origin, "sec-fetch-site": site } = request.headers;
+    if (host === undefined || !this.#knows(host, request.socket.localAddress)) {
+      return new HubcastError("foreignHost", `this node does not answer to the name ${quote(host)}`, {
+        suggestions: ["Call it as 127.0.0.1 or localhost, or by the address or name it listens on."],
+      });
+    }
+    if (origin !== undefined && origin.toLowerCase() !== `${this.#scheme}://${host.toLowerCase()}`) {
+      return foreignOrigin(`a page of ${quote(origin)}`);
+    }
+    if (site !== undefined && site !== "same-origin" && site !== "none") {
+      return foreignOrigin(`a page of another site (Sec-Fetch-Site: ${quote(String(site))})`);
+    }
+    return undefined;
+  }
+
+  #knows(host: string, localAddress: string | undefined): boolean {
+    const name = canonicalName(hostName(host));
+    return isLoopbackName(name) || this.#names.has(name) || name === canonicalName(localAddress ?? "");
+  }
+}
+
+function foreignOrigin(who: string): HubcastError {
+  return new HubcastError("foreignOrigin", `${who} may not call this node`, {
+    suggestions: ["Call the node from a program, not from a web page; CORS is off on purpose."],
+  });
+}
+
+/** Whether only this machine can reach a listener of that name or address. */
+export function isLoopbackName(name: string): boolean {
+  const canonical = canonicalName(name);
+  return (
+    canonical === "localhost" ||
+    canonical.endsWith(".localhost") ||
+    canonical === "::1" ||
+    /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(canonical)
+  );
+}
+
+/** A Host header without its port; brackets stay. */
+function hostName(host: string): string {
+  return host.replace(/:\d*$/, "");
+}
+
+/** Lower case, no brackets, no dot at the end, no IPv6 wrapping of an IPv4 address. */
+function canonicalName(name: string): string {
+  return name
+    .toLowerCase()
+    .replace(/^\[(.*)\]$/, "$1")
+    .replace(/\.$/, "")
+    .replace(/^::ffff:(?=\d+\.)/, "");
+}
+
+/** A header value as it may stand in an answer: short, without anything that is not printable. */
+function quote(value: string | undefined): string {
+  return JSON.stringify((value ?? "").slice(0, 100).replace(/[^\x20-\x7e]/g, "?"));
+}

@@ -1,0 +1,36 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { NodeService } from "../service.js";
+import type { HttpLimits, HttpLogger, Role } from "./options.js";
+
+/** What every route works with. */
+export interface ApiContext {
+  readonly service: NodeService;
+  readonly limits: HttpLimits;
+  readonly logger: HttpLogger;
+  /** Aborts when the API closes: streams that would never end, end. */
+  readonly closing: AbortSignal;
+  /** Refusals so far, by error code. */
+  readonly refusals: ReadonlyMap<string, number>;
+}
+
+/** One row of the API: what is served and what OpenAPI says about it, in one place. */
+export interface Route {
+  readonly method: "GET" | "POST";
+  readonly url: string;
+  /** Absent: asked for without a token, by probes. */
+  readonly role?: Role;
+  /** JSON schemas and prose, for /openapi.json. Requests are checked by hand: see draft.ts and query.ts. */
+  readonly schema: RouteSchema;
+  handle(request: FastifyRequest, reply: FastifyReply): unknown;
+}
+
+export interface RouteSchema {
+  readonly summary: string;
+  readonly description?: string;
+  readonly tags: readonly string[];
+  readonly params?: object;
+  readonly querystring?: object;
+  readonly headers?: object;
+  readonly body?: object;
+  readonly response: Readonly<Record<number, object>>;
+}
