@@ -11,11 +11,11 @@ import type {
   StatusQuery,
 } from "./broadcast.js";
 import type { Item, ItemDraft } from "./protocol/item.js";
-import { bulkOf } from "./remote/bulkCall.js";
+import { bulkOf } from "./remote/bulk-call.js";
 import { Caller } from "./remote/caller.js";
-import { eventsOf } from "./remote/eventCall.js";
+import { eventsOf } from "./remote/event-call.js";
 import { notHubcast } from "./remote/faults.js";
-import { itemsOf } from "./remote/listCall.js";
+import { itemsOf } from "./remote/list-call.js";
 import type { BulkLine, Page } from "./service.js";
 
 export interface ConnectOptions {

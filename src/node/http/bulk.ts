@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { asHubcastError, HubcastError } from "../../core/errors.js";
 import type { BulkLine, NodeService } from "../service.js";
-import { AnswerStream } from "./answerStream.js";
-import { BulkBatch } from "./bulkBatch.js";
+import { AnswerStream } from "./answer-stream.js";
+import { BulkBatch } from "./bulk-batch.js";
 import { LineBlocks } from "./lines.js";
 import type { HttpLimits, HttpLogger } from "./options.js";
 import { sendProblem } from "./problem.js";

@@ -1,10 +1,10 @@
 import { asHubcastError } from "../../core/errors.js";
 import type { NodeEvent } from "../broadcast.js";
-import type { AnswerStream } from "./answerStream.js";
-import { ref, refusals, text } from "./jsonSchema.js";
+import type { AnswerStream } from "./answer-stream.js";
+import { ref, refusals, text } from "./json-schema.js";
 import { problemOf } from "./problem.js";
 import { Query } from "./query.js";
-import { streamOf } from "./readItems.js";
+import { streamOf } from "./read-items.js";
 import type { ApiContext, Route } from "./route.js";
 
 /** A subscriber is asked to take what it got before so much more is made for it. */

@@ -2,7 +2,7 @@ import { fastify } from "fastify";
 import { HubcastError } from "../../core/errors.js";
 import { Gate } from "./gate.js";
 import { type CompleteOptions, completeOptions, type HttpApiOptions } from "./options.js";
-import { RefusalBook } from "./refusalBook.js";
+import { RefusalBook } from "./refusal-book.js";
 import type { ApiContext, Route } from "./route.js";
 import { missingRoute, routesOf } from "./routes.js";
 import { HttpServer } from "./server.js";

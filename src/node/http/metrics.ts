@@ -1,6 +1,6 @@
 import type { Gauge, Registry } from "prom-client";
 import type { NodeStatus } from "../broadcast.js";
-import { refusals, text } from "./jsonSchema.js";
+import { refusals, text } from "./json-schema.js";
 import type { ApiContext, Route } from "./route.js";
 
 /** GET /metrics, for Prometheus. Nothing is loaded or measured before the first scrape. */

@@ -1,10 +1,10 @@
 import { HubcastError } from "../../core/errors.js";
 import { events } from "./events.js";
 import { metrics } from "./metrics.js";
-import { openApi } from "./openApi.js";
-import { postItem } from "./postItem.js";
-import { getItem, listItems } from "./readItems.js";
-import { healthz, peers, readyz, status } from "./readNode.js";
+import { openApi } from "./open-api.js";
+import { postItem } from "./post-item.js";
+import { getItem, listItems } from "./read-items.js";
+import { healthz, peers, readyz, status } from "./read-node.js";
 import type { ApiContext, Route } from "./route.js";
 import { listAllRecentData, postNewData } from "./seed.js";
 

@@ -1,6 +1,6 @@
 import { ERRORS } from "../../core/errors.js";
 import { LIMITS } from "../../core/limits.js";
-import { choice, count, counters, flag, list, number, object, ref, text } from "./jsonSchema.js";
+import { choice, count, counters, flag, list, number, object, ref, text } from "./json-schema.js";
 
 /** JSON schemas of the bodies, for /openapi.json. Names are those of its `components.schemas`. */
 export const SCHEMAS = {

@@ -1,10 +1,10 @@
 import { asHubcastError, type ErrorCode, HubcastError } from "../../core/errors.js";
 import { type Item, type ItemDraft, itemFault } from "../protocol/item.js";
 
-import { streamItems } from "./itemStream.js";
-import { body, ref, refusals } from "./jsonSchema.js";
-import { streamOf } from "./readItems.js";
-import { readJson } from "./requestBody.js";
+import { streamItems } from "./item-stream.js";
+import { body, ref, refusals } from "./json-schema.js";
+import { streamOf } from "./read-items.js";
+import { readJson } from "./request-body.js";
 import type { ApiContext, Route } from "./route.js";
 
 /** POST /postNewData, as the earlier system has it: any content type, status 200, and its four words. */

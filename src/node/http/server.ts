@@ -10,7 +10,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { HubcastError } from "../../core/errors.js";
 import type { CompleteOptions } from "./options.js";
 import { problemOf } from "./problem.js";
-import type { RefusalBook } from "./refusalBook.js";
+import type { RefusalBook } from "./refusal-book.js";
 
 /** How long a connection may idle between two requests; longer than the 60 s that proxies and clients keep one. */
 const KEEP_ALIVE_MS = 65_000;

@@ -1,4 +1,4 @@
-import { body, list, ref, refusals, text } from "./jsonSchema.js";
+import { body, list, ref, refusals, text } from "./json-schema.js";
 import { Query } from "./query.js";
 import type { ApiContext, Route } from "./route.js";
 

@@ -1,5 +1,5 @@
 import type { Item } from "../protocol/item.js";
-import type { AnswerStream } from "./answerStream.js";
+import type { AnswerStream } from "./answer-stream.js";
 
 /** As much as is made before the client takes it and other requests have a turn. */
 const BLOCK_LENGTH = 65_536;

@@ -2,9 +2,9 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { HubcastError } from "../../core/errors.js";
 import type { ListQuery } from "../broadcast.js";
 import type { PageQuery } from "../service.js";
-import { AnswerStream } from "./answerStream.js";
-import { streamItems } from "./itemStream.js";
-import { body, ref, refusals, text } from "./jsonSchema.js";
+import { AnswerStream } from "./answer-stream.js";
+import { streamItems } from "./item-stream.js";
+import { body, ref, refusals, text } from "./json-schema.js";
 import { Query } from "./query.js";
 import type { ApiContext, Route } from "./route.js";
 

@@ -1,4 +1,4 @@
-import { refusals } from "./jsonSchema.js";
+import { refusals } from "./json-schema.js";
 import type { Route } from "./route.js";
 import { SCHEMAS } from "./schemas.js";
 

@@ -3,9 +3,9 @@ import { HubcastError } from "../../core/errors.js";
 import type { PostOptions, PostResult } from "../broadcast.js";
 import { BulkRequest } from "./bulk.js";
 import { draftOf } from "./draft.js";
-import { body, ref, refusals, text } from "./jsonSchema.js";
+import { body, ref, refusals, text } from "./json-schema.js";
 import { Query } from "./query.js";
-import { readJson } from "./requestBody.js";
+import { readJson } from "./request-body.js";
 import type { ApiContext, Route } from "./route.js";
 
 /** POST /v1/items: one item as JSON, or many as NDJSON. */
