@@ -22,7 +22,8 @@ request = function()
 end
 `;
 
-const [role, seconds = "4"] = process.argv[2] === "api" || process.argv[2] === "bare" ? [process.argv[2]] : ["", process.argv[2]];
+const [role, seconds = "4"] =
+  process.argv[2] === "api" || process.argv[2] === "bare" ? [process.argv[2]] : ["", process.argv[2]];
 if (role === "api") await serveApi();
 else if (role === "bare") await serveBare();
 else await compare(Number(seconds));
@@ -34,9 +35,13 @@ async function compare(secondsPerRun: number): Promise<void> {
   for (const name of ["bare", "api", "bare", "api", "bare", "api"]) {
     const server = fork(import.meta.filename, [name]);
     const [url] = (await once(server, "message")) as [string];
-    const output = execFileSync("wrk", ["-t1", "-c64", `-d${secondsPerRun}s`, "-s", script, `${url}/v1/items`], {
-      encoding: "utf8",
-    });
+    const output = execFileSync(
+      "wrk",
+      ["-t1", "-c64", `-d${secondsPerRun}s`, "-s", script, `${url}/v1/items`],
+      {
+        encoding: "utf8",
+      },
+    );
     rates[name]!.push(Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]));
     if (/Non-2xx/.test(output)) console.log(output);
     server.kill();
