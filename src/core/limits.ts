@@ -72,10 +72,19 @@ export const LIMITS = {
   /** How long a peer that left or was lost is listed. */
   departedPeerMs: 600_000,
 
+  /** Frame bytes that wait for one peer; past it the peer is cut off, and reconciles when it is back. */
+  peerQueueBytesMax: 67_108_864,
+  /** Gossip bytes that wait for one peer; past it messages skip that peer (counted): reconciliation brings them. */
+  gossipQueueBytesMax: 33_554_432,
+  /** How long a new connection may take for each of its steps: encryption, then greeting and gossip. */
+  peerHandshakeMsMax: 5_000,
+
   /** Peers a node is connected to at the same time. */
   peersMax: 64,
   /** Addresses remembered for peers that are not connected. */
   knownPeersMax: 1_024,
+  /** Addresses remembered for one of them: a machine with Docker and VPNs has a dozen. */
+  peerAddressesMax: 24,
 
   /** A JSON body of one item: raw may be escaped to six times its size, and there is the frame around it. */
   requestBytesMax: 6_200_000,

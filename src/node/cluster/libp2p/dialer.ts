@@ -1,0 +1,219 @@
+import { LIMITS } from "../../../core/limits.js";
+import type { PeerCandidate } from "../port.js";
+import { type PeerAddress, parsePeerAddress } from "./address.js";
+
+/** What a dialer needs from the engine around it. */
+export interface DialerHost {
+  readonly selfId: string;
+  /**
+   * Connects to the first of the addresses that answers. @returns the peer's id
+   * @throws SelfDialled when an address turns out to be this node's own; anything else when none can be reached
+   */
+  reach(
+    addresses: readonly PeerAddress[],
+    expectedId: string | undefined,
+    signal: AbortSignal,
+  ): Promise<string>;
+  isUp(peerId: string): boolean;
+  /** Whether one more peer may be connected. */
+  hasRoom(): boolean;
+}
+
+/** Someone to be connected to. */
+interface Known {
+  readonly id: string | undefined;
+  /** By their text, the one told last at the end. */
+  readonly addresses: Map<string, PeerAddress>;
+  /** Who answered there last, where the id was not known. */
+  leadsTo: string | undefined;
+  failures: number;
+  attemptedAtMs: number;
+  upAtMs: number;
+  timer: NodeJS.Timeout | undefined;
+  attempt: AbortController | undefined;
+}
+
+/** First redial after that long, doubled each time: a restart takes about as long. */
+const BACKOFF_MS = 200;
+/** Longest wait. One dial in 30 s costs nothing, and nobody waits much longer for a machine that is back. */
+const BACKOFF_MS_MAX = 30_000;
+/** A connection that lasted so long was a good one: the next loss starts at BACKOFF_MS again. */
+const STEADY_MS = 10_000;
+/** Two nodes that discover each other at the same time: the one with the larger id lets the other go first. */
+const COURTESY_MS = 100;
+/** Being told of a peer again brings its next attempt forward, but not below this distance. */
+const RETOLD_MS_MIN = 1_000;
+const ATTEMPT_MS_MAX = 5_000;
+const ATTEMPTS_AT_ONCE_MAX = 32;
+
+/** Remembers where peers may be found and keeps trying until they are connected, with jittered back-off. */
+export class Dialer {
+  readonly #host: DialerHost;
+  /** By id, or by addresses where there is none; the one told last at the end. */
+  readonly #known = new Map<string, Known>();
+  readonly #queue: Known[] = [];
+  #attempts = 0;
+  #closed = false;
+
+  constructor(host: DialerHost) {
+    this.#host = host;
+  }
+
+  /** Addresses that cannot be read are left out: they came from the network. */
+  dial(candidate: PeerCandidate): void {
+    const addresses = candidate.addresses.map(readAddress).filter((address) => address !== undefined);
+    const id = candidate.id ?? addresses.find((address) => address.id !== undefined)?.id;
+    if (this.#closed || addresses.length === 0 || id === this.#host.selfId) return;
+    const key = id ?? candidate.addresses.toSorted().join(" ");
+    const known = this.#known.get(key) ?? newKnown(id);
+    const isNew = this.#merge(known, addresses);
+    this.#known.delete(key);
+    this.#known.set(key, known);
+    if (this.#known.size > LIMITS.knownPeersMax) this.#forgetOldest();
+    const nowMs = Date.now();
+    if (known.attempt || (!isNew && nowMs - known.attemptedAtMs < RETOLD_MS_MIN)) return;
+    if (isNew) known.failures = 0;
+    const first = known.attemptedAtMs === 0;
+    this.#schedule(known, first && id !== undefined && this.#host.selfId > id ? COURTESY_MS : 0);
+  }
+
+  forget(peerId: string): void {
+    for (const [key, known] of this.#leadingTo(peerId)) this.#drop(key, known);
+  }
+
+  up(peerId: string): void {
+    for (const [, known] of this.#leadingTo(peerId)) {
+      clearTimeout(known.timer);
+      known.upAtMs = Date.now();
+    }
+  }
+
+  lost(peerId: string): void {
+    for (const [, known] of this.#leadingTo(peerId)) {
+      if (Date.now() - known.upAtMs >= STEADY_MS) known.failures = 0;
+      if (!known.attempt) this.#schedule(known, backoffMs(known.failures));
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const [key, known] of this.#known) this.#drop(key, known);
+  }
+
+  #merge(known: Known, addresses: readonly PeerAddress[]): boolean {
+    let isNew = false;
+    for (const address of addresses) {
+      const text = `${address.host} ${address.port}`;
+      isNew ||= !known.addresses.has(text);
+      known.addresses.delete(text);
+      known.addresses.set(text, address);
+      if (known.addresses.size > LIMITS.peerAddressesMax) {
+        known.addresses.delete(known.addresses.keys().next().value!);
+      }
+    }
+    return isNew;
+  }
+
+  /** Makes room, if possible at the cost of one that is not connected. */
+  #forgetOldest(): void {
+    const all = [...this.#known];
+    const [key, known] = all.find(([, { id, leadsTo }]) => !this.#host.isUp(id ?? leadsTo ?? "")) ?? all[0]!;
+    this.#drop(key, known);
+  }
+
+  #drop(key: string, known: Known): void {
+    this.#known.delete(key);
+    known.addresses.clear();
+    known.attempt?.abort(new Error("forgotten"));
+    clearTimeout(known.timer);
+  }
+
+  #leadingTo(peerId: string): [string, Known][] {
+    return [...this.#known].filter(([, { id, leadsTo }]) => (id ?? leadsTo) === peerId);
+  }
+
+  #schedule(known: Known, delayMs: number): void {
+    clearTimeout(known.timer);
+    known.timer = setTimeout(() => {
+      this.#queue.push(known);
+      this.#next();
+    }, delayMs);
+  }
+
+  #next(): void {
+    while (this.#attempts < ATTEMPTS_AT_ONCE_MAX) {
+      const known = this.#queue.shift();
+      if (!known) return;
+      if (this.#closed || known.attempt || known.addresses.size === 0) continue;
+      if (this.#host.isUp(known.id ?? known.leadsTo ?? "")) continue;
+      if (!this.#host.hasRoom()) {
+        this.#schedule(known, backoffMs(++known.failures));
+        continue;
+      }
+      this.#attempts++;
+      this.#try(known).finally(() => {
+        this.#attempts--;
+        this.#next();
+      });
+    }
+  }
+
+  async #try(known: Known): Promise<void> {
+    known.attempt = new AbortController();
+    known.attemptedAtMs = Date.now();
+    const signal = AbortSignal.any([known.attempt.signal, AbortSignal.timeout(ATTEMPT_MS_MAX)]);
+    let waitMs = 0;
+    try {
+      known.leadsTo = await this.#host.reach([...known.addresses.values()], known.id, signal);
+      // It is connected, but not up yet; should it never be, we try again.
+      waitMs = LIMITS.peerHandshakeMsMax;
+    } catch (error) {
+      if (error instanceof SelfDialled) this.#forgetSelf(known, error.address);
+    }
+    known.attempt = undefined;
+    known.failures++;
+    if (known.addresses.size === 0 || this.#closed || this.#host.isUp(known.id ?? known.leadsTo ?? ""))
+      return;
+    this.#schedule(known, Math.max(waitMs, backoffMs(known.failures)));
+  }
+
+  #forgetSelf(known: Known, address: PeerAddress): void {
+    known.addresses.delete(`${address.host} ${address.port}`);
+    if (known.addresses.size > 0) return;
+    for (const [key, other] of this.#known) if (other === known) this.#drop(key, known);
+  }
+}
+
+/** An address led to this very node. */
+export class SelfDialled extends Error {
+  constructor(readonly address: PeerAddress) {
+    super("the address is this node's own");
+  }
+}
+
+/** Half of it is jitter, so that nodes that lost each other at once do not meet at once again and again. */
+function backoffMs(failures: number): number {
+  const fullMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** Math.max(0, failures - 1));
+  return fullMs * (0.5 + Math.random() / 2);
+}
+
+function readAddress(text: string): PeerAddress | undefined {
+  try {
+    return parsePeerAddress(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function newKnown(id: string | undefined): Known {
+  return {
+    id,
+    addresses: new Map(),
+    leadsTo: undefined,
+    failures: 0,
+    attemptedAtMs: 0,
+    upAtMs: 0,
+    timer: undefined,
+    attempt: undefined,
+  };
+}

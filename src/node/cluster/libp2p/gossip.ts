@@ -1,0 +1,258 @@
+import { hash } from "node:crypto";
+import {
+  type GossipSub,
+  type GossipSubComponents,
+  type GossipsubMessage,
+  type GossipsubOpts,
+  gossipsub,
+  StrictNoSign,
+  TopicValidatorResult,
+} from "@libp2p/gossipsub";
+import type { Connection, PeerId, Stream, StreamHandler, Topology } from "@libp2p/interface";
+import { LIMITS } from "../../../core/limits.js";
+import type { GossipMessage, GossipVerdict } from "../port.js";
+import { PendingMessages } from "./pending.js";
+import { Punishments } from "./punishments.js";
+import { SCORE_THRESHOLDS, scoreParams } from "./score.js";
+
+/** The only version spoken: one version needs no negotiation, and this one has IDONTWANT. */
+const PROTOCOL = "/meshsub/1.2.0";
+/** Room in one RPC beside its message: control messages and subscriptions. */
+const RPC_OVERHEAD_BYTES_MAX = 65_536;
+
+const VERDICTS = {
+  accept: TopicValidatorResult.Accept,
+  ignore: TopicValidatorResult.Ignore,
+  reject: TopicValidatorResult.Reject,
+} as const satisfies Record<GossipVerdict, TopicValidatorResult>;
+
+/** What the router has beyond its public type. */
+interface Router extends GossipSub {
+  reportMessageValidationResult(msgId: string, source: string, verdict: TopicValidatorResult): void;
+  getScore(peerId: string): number;
+  isStarted(): boolean;
+}
+
+interface GossipListener {
+  message(message: GossipMessage): void;
+  /** A message published now reaches that peer. */
+  joined(peerId: string): void;
+  /** A gossip stream of that peer ended: without it the peer would look connected, and hear nothing. */
+  broken(peerId: string, reason: string): void;
+  /** Whether the peer may gossip on that connection. */
+  admits(connection: Connection): boolean;
+}
+
+/**
+ * GossipSub on exactly the connections we choose. Left alone it takes the first connection to a peer, and when
+ * that turns out to be the spare one of two and is closed, it never opens another. So the registrar that it sees
+ * is ours: a peer joins it when its link is settled, and leaves it when the link ends.
+ */
+export class Gossip {
+  readonly #topic: string;
+  readonly #punishments = new Punishments();
+  readonly #outbound = new Map<string, Stream>();
+  readonly #subscribed = new Set<string>();
+  #listener!: GossipListener;
+  #topology: Topology | undefined;
+  #router!: Router;
+  #messagesSkipped = 0;
+
+  constructor(cluster: string) {
+    this.#topic = `hubcast/1/${cluster}`;
+  }
+
+  /** The libp2p service. */
+  service(components: GossipSubComponents): GossipSub {
+    const { privateKey, peerId, peerStore, connectionManager, logger } = components;
+    const registrar = Object.assign(Object.create(components.registrar), {
+      handle: (protocol: string, handler: StreamHandler, options: object) =>
+        protocol === PROTOCOL
+          ? components.registrar.handle(protocol, this.#accepting(handler), options)
+          : Promise.resolve(),
+      unhandle: (protocol: string) =>
+        protocol === PROTOCOL ? components.registrar.unhandle(protocol) : Promise.resolve(),
+      register: async (protocol: string, topology: Topology) => {
+        if (protocol === PROTOCOL) this.#topology = topology;
+        return protocol;
+      },
+      unregister: () => {},
+    });
+    this.#router = gossipsub(this.#settings())({
+      privateKey,
+      peerId,
+      peerStore,
+      connectionManager,
+      logger,
+      registrar,
+    }) as Router;
+    return this.#router;
+  }
+
+  /** Once libp2p has started. */
+  start(listener: GossipListener): void {
+    this.#listener = listener;
+    this.#router.addEventListener("gossipsub:message", ({ detail }) => this.#received(detail));
+    this.#router.addEventListener("subscription-change", ({ detail }) => {
+      const subscription = detail.subscriptions.find(({ topic }) => topic === this.#topic);
+      if (!subscription) return;
+      const id = detail.peerId.toString();
+      if (subscription.subscribe) this.#subscribed.add(id);
+      else this.#subscribed.delete(id);
+      this.#maybeJoined(id);
+    });
+    this.#router.subscribe(this.#topic);
+  }
+
+  /**
+   * Starts to gossip with a peer. One side is enough: the other answers with a stream of its own, and because
+   * that comes second, both are sure to put each other into the mesh at once, not at the next heartbeat.
+   */
+  join(connection: Connection): void {
+    this.#topology?.onConnect?.(connection.remotePeer, this.#facade(connection));
+  }
+
+  leave(peer: PeerId): void {
+    const id = peer.toString();
+    this.#outbound.delete(id);
+    this.#subscribed.delete(id);
+    this.#topology?.onDisconnect?.(peer);
+  }
+
+  publish(message: Uint8Array): void {
+    if (!this.#router.isStarted()) return;
+    // It throws when closing, and for what is not ours to handle here: a peer's stream that just ended.
+    this.#router.publish(this.#topic, message).catch(() => {});
+  }
+
+  punish(peerId: string): void {
+    this.#punishments.add(peerId, Date.now());
+  }
+
+  score(peerId: string): number {
+    return this.#router.getScore(peerId);
+  }
+
+  /** Bytes that wait for that peer. */
+  queuedBytes(peerId: string): number {
+    return this.#outbound.get(peerId)?.writeBufferLength ?? 0;
+  }
+
+  /** Messages that were not sent to a peer because its queue was full. */
+  get messagesSkipped(): number {
+    return this.#messagesSkipped;
+  }
+
+  #settings(): Partial<GossipsubOpts> {
+    return {
+      // Peers are authenticated by noise, items by their own signature: a third would only cost.
+      globalSignaturePolicy: StrictNoSign,
+      emitSelf: false,
+      allowPublishToZeroTopicPeers: true,
+      ignoreDuplicatePublishError: true,
+      // The author sends to all its peers, so most nodes are one hop away; batchPublish encodes once for all.
+      floodPublish: true,
+      batchPublish: true,
+      fallbackToFloodsub: false,
+      allowedTopics: [this.#topic],
+      asyncValidation: true,
+      msgIdFn: ({ data }) => hash("sha1", data, "buffer"),
+      msgIdToStrFn: (id) => Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString("latin1"),
+      // A duplicate that comes later than that is judged once more, and ignored: the replica holds its items.
+      seenTTL: 30_000,
+      messageCache: new PendingMessages() as unknown as GossipsubOpts["messageCache"],
+      // No lists of recent messages (IHAVE): what a peer missed it gets by reconciliation.
+      Dlazy: 0,
+      gossipFactor: 0,
+      // "I have it already": worth its 60 bytes for messages from here on, and a batch a millisecond is normal.
+      idontwantMinDataSize: 4_096,
+      idontwantMaxMessages: 4_096,
+      tagMeshPeers: false,
+      maxInboundDataLength: LIMITS.gossipBytesMax + RPC_OVERHEAD_BYTES_MAX,
+      decodeRpcLimits: {
+        maxSubscriptions: 16,
+        maxMessages: 1_024,
+        maxIhaveMessageIDs: 1_024,
+        maxIwantMessageIDs: 1_024,
+        maxIdontwantMessageIDs: 1_024,
+        maxControlMessages: 1_024,
+        maxPeerInfos: 16,
+      },
+      maxTopicBytesPerPeer: 4_096,
+      scoreParams: scoreParams(this.#topic, (peerId) => this.#punishments.points(peerId, Date.now())),
+      scoreThresholds: SCORE_THRESHOLDS,
+    };
+  }
+
+  #accepting(handler: StreamHandler): StreamHandler {
+    return (stream, connection) => {
+      if (!this.#listener?.admits(connection)) {
+        stream.abort(new Error("gossip before the greeting"));
+        return;
+      }
+      this.#watch(connection, stream);
+      return handler(stream, this.#facade(connection));
+    };
+  }
+
+  /** The connection as the router needs it, with an eye on the stream that it opens. */
+  #facade(connection: Connection): Connection {
+    const { remotePeer, remoteAddr, direction, id } = connection;
+    const newStream = async (): Promise<Stream> => {
+      const stream = await connection.newStream(PROTOCOL);
+      this.#outbound.set(remotePeer.toString(), stream);
+      this.#watch(connection, stream);
+      this.#bound(stream);
+      // By then the router has taken it and sent our subscription.
+      setImmediate(() => this.#maybeJoined(remotePeer.toString()));
+      return stream;
+    };
+    const needed: Partial<Connection> = {
+      remotePeer,
+      remoteAddr,
+      direction,
+      id,
+      status: connection.status,
+      newStream,
+    };
+    return needed as Connection;
+  }
+
+  #watch(connection: Connection, stream: Stream): void {
+    const broken = () => {
+      if (this.#listener.admits(connection)) {
+        this.#listener.broken(connection.remotePeer.toString(), "the gossip stream ended");
+      }
+    };
+    stream.addEventListener("close", broken, { once: true });
+    stream.addEventListener("remoteCloseWrite", broken, { once: true });
+  }
+
+  /** The router ignores back-pressure: past the limit it is told that sending failed, and skips that peer. */
+  #bound(stream: Stream): void {
+    const send = stream.send.bind(stream);
+    stream.send = (bytes) => {
+      if (stream.writeBufferLength > LIMITS.gossipQueueBytesMax) {
+        this.#messagesSkipped++;
+        throw new Error("the gossip queue of this peer is full");
+      }
+      return send(bytes);
+    };
+  }
+
+  #maybeJoined(id: string): void {
+    if (this.#subscribed.has(id) && this.#outbound.has(id)) this.#listener.joined(id);
+  }
+
+  #received({ msg, msgId, propagationSource }: GossipsubMessage): void {
+    const from = propagationSource.toString();
+    let settled = false;
+    const settle = (verdict: GossipVerdict) => {
+      if (settled || !this.#router.isStarted()) return;
+      settled = true;
+      this.#router.reportMessageValidationResult(msgId, from, VERDICTS[verdict]);
+    };
+    if (msg.data.length > LIMITS.gossipBytesMax) settle("reject");
+    else this.#listener.message({ from, bytes: msg.data, settle });
+  }
+}

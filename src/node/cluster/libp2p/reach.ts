@@ -1,0 +1,76 @@
+import type { Connection } from "@libp2p/interface";
+import { type PeerAddress, resolveHost, toMultiaddr } from "./address.js";
+import { SelfDialled } from "./dialer.js";
+import type { Host } from "./host.js";
+
+/**
+ * Connects to the first address that answers. libp2p itself dials the addresses of a peer one after the other,
+ * so a dead one in front delays by its whole timeout. Here all TCP connections are begun at once; the encryption
+ * handshake, which costs both sides milliseconds of CPU, is made on one of them at a time, first come first served.
+ * @param expectedId another peer at an address counts as no answer
+ * @throws SelfDialled, or what went wrong at the last address
+ */
+export async function reach(
+  host: Host,
+  addresses: readonly PeerAddress[],
+  expectedId: string | undefined,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const done = new AbortController();
+  const turns = new Turns();
+  const dial = async (address: PeerAddress): Promise<Connection> => {
+    const ips = await resolveHost(address.host);
+    return Promise.any(
+      ips.map(async (ip) => {
+        const turn = turns.newTurn();
+        try {
+          const connection = await host.connect(
+            toMultiaddr(ip, address.port),
+            AbortSignal.any([signal, done.signal]),
+            async () => {
+              await turn.begin();
+              done.signal.throwIfAborted();
+            },
+          );
+          if (expectedId !== undefined && connection.remotePeer.toString() !== expectedId) {
+            connection.abort(new Error("another peer answers at this address"));
+            throw new Error(`${connection.remotePeer} answers at ${address.host}:${address.port}`);
+          }
+          done.abort();
+          return connection;
+        } catch (error) {
+          throw (error as Error).name === "InvalidPeerIdError" ? new SelfDialled(address) : error;
+        } finally {
+          turn.end();
+        }
+      }),
+    );
+  };
+  try {
+    return await Promise.any(addresses.map(dial));
+  } catch (error) {
+    const errors = (error as AggregateError).errors.flatMap((one) =>
+      one instanceof AggregateError ? one.errors : one,
+    );
+    throw errors.find((one) => one instanceof SelfDialled) ?? errors.at(-1) ?? error;
+  } finally {
+    done.abort();
+  }
+}
+
+/** A mutex: turns begin one at a time, in the order in which they ask. */
+class Turns {
+  #last: Promise<void> = Promise.resolve();
+
+  newTurn(): { begin(): Promise<void>; end(): void } {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    return {
+      begin: () => {
+        const before = this.#last;
+        this.#last = promise;
+        return before;
+      },
+      end: resolve,
+    };
+  }
+}
