@@ -17,34 +17,37 @@ export async function reach(
   signal: AbortSignal,
 ): Promise<Connection> {
   const done = new AbortController();
+  const over = AbortSignal.any([signal, done.signal]);
   const turns = new Turns();
+  const dialIp = async (ip: string, address: PeerAddress): Promise<Connection> => {
+    const turn = turns.newTurn();
+    // The socket listens to its signal for as long as it lives, so the winner's must not be that of the race.
+    const attempt = new AbortController();
+    const stop = () => attempt.abort(new Error("another address was faster, or time is up"));
+    over.addEventListener("abort", stop, { once: true });
+    try {
+      const connection = await host.connect(toMultiaddr(ip, address.port), attempt.signal, async () => {
+        await turn.begin();
+        over.throwIfAborted();
+      });
+      if (expectedId !== undefined && connection.remotePeer.toString() !== expectedId) {
+        connection.abort(new Error("another peer answers at this address"));
+        throw new Error(`${connection.remotePeer} answers at ${address.host}:${address.port}`);
+      }
+      over.removeEventListener("abort", stop);
+      done.abort();
+      return connection;
+    } catch (error) {
+      throw (error as Error).name === "InvalidPeerIdError" ? new SelfDialled(address) : error;
+    } finally {
+      over.removeEventListener("abort", stop);
+      turn.end();
+    }
+  };
   const dial = async (address: PeerAddress): Promise<Connection> => {
     const ips = await resolveHost(address.host);
-    return Promise.any(
-      ips.map(async (ip) => {
-        const turn = turns.newTurn();
-        try {
-          const connection = await host.connect(
-            toMultiaddr(ip, address.port),
-            AbortSignal.any([signal, done.signal]),
-            async () => {
-              await turn.begin();
-              done.signal.throwIfAborted();
-            },
-          );
-          if (expectedId !== undefined && connection.remotePeer.toString() !== expectedId) {
-            connection.abort(new Error("another peer answers at this address"));
-            throw new Error(`${connection.remotePeer} answers at ${address.host}:${address.port}`);
-          }
-          done.abort();
-          return connection;
-        } catch (error) {
-          throw (error as Error).name === "InvalidPeerIdError" ? new SelfDialled(address) : error;
-        } finally {
-          turn.end();
-        }
-      }),
-    );
+    over.throwIfAborted();
+    return Promise.any(ips.map((ip) => dialIp(ip, address)));
   };
   try {
     return await Promise.any(addresses.map(dial));
