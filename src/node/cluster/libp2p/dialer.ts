@@ -88,7 +88,9 @@ export class Dialer {
     }
   }
 
+  /** A connection to that peer ended, whether it had come up or not. */
   lost(peerId: string): void {
+    if (this.#host.isUp(peerId)) return;
     for (const [, known] of this.#leadingTo(peerId)) {
       if (Date.now() - known.upAtMs >= STEADY_MS) known.failures = 0;
       if (!known.attempt) this.#schedule(known, backoffMs(known.failures));

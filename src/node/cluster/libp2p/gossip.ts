@@ -219,11 +219,13 @@ export class Gossip {
   }
 
   #watch(connection: Connection, stream: Stream): void {
-    const broken = () => {
-      if (this.#listener.admits(connection)) {
-        this.#listener.broken(connection.remotePeer.toString(), "the gossip stream ended");
-      }
-    };
+    // When the whole connection is gone, that is the reason to give, and it comes by another way.
+    const broken = () =>
+      setImmediate(() => {
+        if (connection.status === "open" && this.#listener.admits(connection)) {
+          this.#listener.broken(connection.remotePeer.toString(), "the gossip stream ended");
+        }
+      });
     stream.addEventListener("close", broken, { once: true });
     stream.addEventListener("remoteCloseWrite", broken, { once: true });
   }

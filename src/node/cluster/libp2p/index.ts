@@ -100,8 +100,12 @@ class Engine implements Libp2pCluster {
     });
     this.#dialer = new Dialer({
       selfId: host.id,
-      reach: async (addresses, expectedId, signal) =>
-        (await reach(host, addresses, expectedId, signal)).remotePeer.toString(),
+      reach: async (addresses, expectedId, signal) => {
+        const connection = await reach(host, addresses, expectedId, signal);
+        const id = connection.remotePeer.toString();
+        connection.addEventListener("close", () => this.#dialer.lost(id), { once: true });
+        return id;
+      },
       isUp: (id) => this.links.isUp(id),
       hasRoom: () => this.links.size < peersMax,
     });
@@ -175,9 +179,9 @@ class Engine implements Libp2pCluster {
     this.#dialer.close();
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, FLUSH_MS_MAX);
-    await Promise.race([this.links.finish(), late]);
+    await Promise.race([this.links.finish("this node is closing"), late]);
     clearTimeout(timer);
-    this.links.close("this node is closing");
+    this.links.close();
     await this.#libp2p.stop();
   }
 }

@@ -48,6 +48,9 @@ export class Links {
   /** Connections on which the peer has to open the stream, with the timer that gives up on them. */
   readonly #awaited = new Map<Connection, NodeJS.Timeout>();
 
+  /** Set once this node closes: whatever ends after that ends for this reason. */
+  #closingReason: string | undefined;
+
   constructor(selfId: string, cluster: string, gossip: Gossip, listener: LinksListener) {
     this.#selfId = selfId;
     this.#cluster = cluster;
@@ -77,7 +80,7 @@ export class Links {
   /** A connection was opened, by us or by the peer. */
   connected(connection: Connection): void {
     connection.addEventListener("close", () => this.#disconnected(connection), { once: true });
-    if (connection.status !== "open") return;
+    if (connection.status !== "open" || this.#closingReason !== undefined) return;
     if (this.#opens(connection)) this.#offer(connection);
     else this.#await(connection);
   }
@@ -109,8 +112,9 @@ export class Links {
     if (link) this.#end(link, reason);
   }
 
-  /** Says to every peer that no more will come, behind what was sent; resolves when they have hung up. */
-  async finish(): Promise<void> {
+  /** Tells every peer, behind what was sent, that no more will come; resolves when they have hung up. */
+  async finish(reason: string): Promise<void> {
+    this.#closingReason = reason;
     const up = [...this.#all].filter(({ state }) => state === "up");
     await Promise.all(
       up.map(async (link) => {
@@ -122,11 +126,11 @@ export class Links {
     );
   }
 
-  close(reason: string): void {
+  close(): void {
     for (const connection of this.#awaited.keys()) this.#stopAwaiting(connection);
     for (const link of this.#all) {
       link.next = undefined;
-      this.#end(link, reason);
+      this.#end(link, "");
     }
   }
 
@@ -275,7 +279,7 @@ export class Links {
     }
     link.frames?.abort(reason);
     connection.abort(new Error(reason));
-    if (state === "up") this.#listener.down(peerId, reason);
+    if (state === "up") this.#listener.down(peerId, this.#closingReason ?? reason);
     if (next?.status === "open") this.#offer(next);
   }
 }
