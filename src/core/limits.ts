@@ -44,10 +44,10 @@ export const LIMITS = {
   wantsInFlight: 4,
   /** A `want` or `reconcile` without its answer for so long ends the connection. */
   answerTimeoutMs: 10_000,
-  /** Messages of one reconciliation round; a million differences take fewer than 10 at the default frame size. */
-  roundMessagesMax: 64,
+  /** Messages of one reconciliation round; a million differences take 64 of the size below, each way. */
+  roundMessagesMax: 256,
   /** Largest reconciliation message either side sends. */
-  reconcileBytesMax: 262_144,
+  reconcileBytesMax: 524_288,
   /** Rounds that one peer may open with us in a minute. */
   roundsPerPeerMinuteMax: 60,
   /** Digests refused by policy that are remembered, so that they are not fetched again. */

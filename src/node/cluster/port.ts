@@ -9,6 +9,8 @@ export interface Cluster {
   /** Addresses that a peer's `--peer` takes. */
   readonly addresses: readonly string[];
   readonly engine: string;
+  /** TCP port where peers connect; absent when the engine has none of its own. */
+  readonly port?: number;
 
   /** Gossips one message to all nodes of the cluster. Never echoes to this node. */
   publish(message: Uint8Array): void;

@@ -1,3 +1,6 @@
+/** Bytes that the largest safe integer takes. */
+export const VARINT_BYTES_MAX = 8;
+
 /**
  * Writes a number as a Negentropy varint: base-128 digits, most significant first, as few as possible, the
  * high bit set on every byte but the last (specification, "Varint").
@@ -16,7 +19,7 @@ export function writeVarint(value: number, target: Uint8Array, offset: number): 
 }
 
 /** Bytes that `writeVarint` takes for a value. */
-export function varintLength(value: number): number {
+function varintLength(value: number): number {
   let length = 1;
   for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) length++;
   return length;

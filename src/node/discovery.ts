@@ -1,0 +1,74 @@
+import { isIPv6 } from "node:net";
+import { type DiscoveredService, openDnsSd } from "../net/dnssd/index.js";
+import type { PeerCandidate } from "./cluster/port.js";
+import type { NodeLogger } from "./options.js";
+
+export interface DiscoveryOptions {
+  /** Default all that are up. */
+  readonly interfaces?: readonly string[];
+  readonly name: string;
+  readonly id: string;
+  readonly cluster: string;
+  readonly version: string;
+  /** TCP port where peers connect. */
+  readonly peerPort: number;
+  /** Where the HTTP API listens; absent without one. */
+  readonly http?: { readonly host: string; readonly port: number };
+  readonly logger: NodeLogger;
+  found(candidate: PeerCandidate): void;
+  gone(id: string): void;
+  renamed(name: string): void;
+}
+
+export interface Discovery {
+  /** Says goodbye. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Makes the node known by DNS-SD, and finds the others of its cluster. @see docs/protocol.md#discovery */
+export async function openDiscovery(options: DiscoveryOptions): Promise<Discovery> {
+  const { interfaces, cluster, id, logger } = options;
+  const dnsSd = await openDnsSd({
+    ...(interfaces && { interfaces }),
+    onWarning: (warning) => logger.warn({ code: warning.code }, `discovery: ${warning.message}`),
+  });
+  const isPeer = (service: DiscoveredService) =>
+    service.id !== undefined && service.id !== id && service.txt.cluster === cluster;
+  const look = (service: DiscoveredService) => {
+    if (isPeer(service)) options.found(candidateOf(service));
+  };
+  dnsSd.browse("_hubcast._tcp", {
+    up: look,
+    changed: look,
+    down: (service) => {
+      if (isPeer(service)) options.gone(service.id!);
+    },
+  });
+  dnsSd
+    .advertise({
+      type: "_hubcast._tcp",
+      name: options.name,
+      id,
+      port: options.peerPort,
+      txt: { cluster, p2p: String(options.peerPort), v: options.version },
+      txtFor: (address) =>
+        answersOn(options.http?.host, address) ? { http: String(options.http!.port) } : {},
+      onRenamed: options.renamed,
+    })
+    .catch((error: Error) => logger.debug({ error: error.message }, "not advertised"));
+  return { close: () => dnsSd.close() };
+}
+
+function candidateOf({ id, port, addresses }: DiscoveredService): PeerCandidate {
+  return {
+    id: id!,
+    addresses: addresses.map((address) => (isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`)),
+  };
+}
+
+/** Whether an API bound to `host` can be reached at an address of this machine. */
+function answersOn(host: string | undefined, address: string): boolean {
+  if (host === undefined) return false;
+  if (host === "0.0.0.0" || host === "::") return true;
+  return host === address || (host === "localhost" && address.startsWith("127."));
+}

@@ -1,0 +1,121 @@
+import { HubcastError } from "../core/errors.js";
+import { LIMITS } from "../core/limits.js";
+import type { NodeEvent } from "./broadcast.js";
+
+/** An event before it has its place in the log. */
+export type UnnumberedEvent = NodeEvent extends infer Event
+  ? Event extends NodeEvent
+    ? Omit<Event, "eventId">
+    : never
+  : never;
+
+interface Waiter {
+  wake(): void;
+}
+
+/**
+ * The last arrivals of a node, numbered. A subscriber is only a place in it: a slow one costs nothing, and one that
+ * falls out of it is told so. Event id = epoch of the node's run + `-` + arrival number.
+ */
+export class EventLog {
+  readonly #events: (UnnumberedEvent | undefined)[] = [];
+  readonly #waiters = new Set<Waiter>();
+  #next = 0;
+  #subscribers = 0;
+  #closed = false;
+
+  /** @param epoch differs in every run, so that ids of an earlier one are not taken for ours */
+  constructor(
+    private readonly epoch: string,
+    private readonly historyMax: number = LIMITS.eventHistoryMax,
+  ) {}
+
+  /** Id of the newest event: resuming behind it gives what comes after now. */
+  get position(): string {
+    return this.#id(this.#next - 1);
+  }
+
+  push(events: readonly UnnumberedEvent[]): void {
+    for (const event of events) this.#events[this.#next++ % this.historyMax] = event;
+    for (const waiter of this.#waiters) waiter.wake();
+    this.#waiters.clear();
+  }
+
+  /**
+   * Everything behind a place, then what comes, until `signal` aborts or the log is closed. The place is taken when
+   * this is called, not at the first read.
+   * @param after an event id; absent: from now on
+   * @throws eventsGone (at once or while reading) when the place is unknown or has fallen out of the log
+   */
+  subscribe(after: string | undefined, signal?: AbortSignal): AsyncGenerator<NodeEvent, void, undefined> {
+    if (this.#subscribers >= LIMITS.subscribersMax) {
+      throw new HubcastError(
+        "tooManySubscribers",
+        `${LIMITS.subscribersMax} subscribers are connected already`,
+        {
+          suggestions: ["Close one that is no longer needed, or read /v1/items instead."],
+        },
+      );
+    }
+    const place = after === undefined ? this.#next : this.#placeBehind(after);
+    return this.#read(place, signal);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const waiter of this.#waiters) waiter.wake();
+    this.#waiters.clear();
+  }
+
+  async *#read(start: number, signal?: AbortSignal): AsyncGenerator<NodeEvent, void, undefined> {
+    let place = start;
+    this.#subscribers++;
+    try {
+      while (!signal?.aborted) {
+        if (place < this.#next) {
+          if (place < this.#next - this.historyMax) throw gone("the reader is too slow");
+          yield { ...this.#events[place % this.historyMax]!, eventId: this.#id(place) } as NodeEvent;
+          place++;
+        } else if (this.#closed) {
+          return;
+        } else {
+          await this.#arrival(signal);
+        }
+      }
+    } finally {
+      this.#subscribers--;
+    }
+  }
+
+  #arrival(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const waiter: Waiter = {
+        wake: () => {
+          signal?.removeEventListener("abort", waiter.wake);
+          this.#waiters.delete(waiter);
+          resolve();
+        },
+      };
+      this.#waiters.add(waiter);
+      signal?.addEventListener("abort", waiter.wake, { once: true });
+    });
+  }
+
+  #placeBehind(eventId: string): number {
+    const [, epoch, number] = /^([^-]+)-(-1|\d{1,15})$/.exec(eventId) ?? [];
+    const place = Number(number) + 1;
+    if (epoch !== this.epoch || !(place <= this.#next)) throw gone("the place is none of this run's");
+    if (place < this.#next - this.historyMax) throw gone("the place is too old");
+    return place;
+  }
+
+  #id(number: number): string {
+    return `${this.epoch}-${number}`;
+  }
+}
+
+function gone(why: string): HubcastError {
+  return new HubcastError("eventsGone", `events cannot be resumed: ${why}`, {
+    suggestions: ["List the items again, then subscribe without a place."],
+  });
+}

@@ -1,0 +1,16 @@
+import type { StartedNode } from "./node.js";
+import type { NodeOptions } from "./options.js";
+
+export type { StartedNode } from "./node.js";
+export type { NodeLogger, NodeOptions } from "./options.js";
+
+/**
+ * Starts a broadcast node in this process: it finds its peers by multicast DNS, takes in and hands on items, and
+ * keeps the last 24 hours of them. Resolves when it listens.
+ * @throws invalidOption, portInUse, cannotListen, storageFailed; nothing is left open then
+ */
+export async function startNode(options: NodeOptions = {}): Promise<StartedNode> {
+  // What a node is made of is loaded only by who starts one.
+  const engine = await import("./node.js");
+  return engine.startNode(options);
+}

@@ -1,0 +1,72 @@
+import type {
+  EventsOptions,
+  ListQuery,
+  NodeEvent,
+  NodeStatus,
+  Peer,
+  PostOptions,
+  PostResult,
+  StatusQuery,
+} from "./broadcast.js";
+import { LocalService } from "./local-service.js";
+import type { Node, StartedNode } from "./node.js";
+import type { Item, ItemDraft } from "./protocol/item.js";
+import type { NodeService } from "./service.js";
+
+/** The library's face of a node in this process. */
+export class LocalBroadcast implements StartedNode {
+  readonly service: NodeService;
+
+  constructor(private readonly node: Node) {
+    this.service = new LocalService(node);
+  }
+
+  get id(): string {
+    return this.node.cluster.id;
+  }
+
+  get name(): string {
+    return this.node.name;
+  }
+
+  get url(): string {
+    // Typed as optional in the interface; without HTTP there is none.
+    return this.node.http?.url as string;
+  }
+
+  get peerAddresses(): readonly string[] {
+    return this.node.cluster.addresses;
+  }
+
+  async post(draft: ItemDraft, options?: PostOptions): Promise<PostResult> {
+    return this.service.post(draft, options);
+  }
+
+  async get(id: string): Promise<Item | undefined> {
+    return this.service.get(id);
+  }
+
+  async *list(query: ListQuery = {}): AsyncGenerator<Item, void, undefined> {
+    yield* this.service.list(query);
+  }
+
+  events(options: EventsOptions = {}): AsyncIterable<NodeEvent> {
+    return this.service.events(options);
+  }
+
+  async status(query?: StatusQuery): Promise<NodeStatus> {
+    return this.service.status(query);
+  }
+
+  async peers(): Promise<readonly Peer[]> {
+    return this.service.peers();
+  }
+
+  close(): Promise<void> {
+    return this.node.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

@@ -1,0 +1,212 @@
+import { ERRORS, HubcastError } from "../core/errors.js";
+import { LIMITS } from "../core/limits.js";
+import type {
+  EventsOptions,
+  ListQuery,
+  NodeEvent,
+  NodeState,
+  NodeStatus,
+  Peer,
+  PostOptions,
+  PostResult,
+  StatusQuery,
+} from "./broadcast.js";
+import { decodeCursor, encodeCursor } from "./cursor.js";
+import { completeDraft } from "./drafts.js";
+import type { Node } from "./node.js";
+import { behind, fingerprintSince, startOf } from "./protocol/holdings.js";
+import type { Item, ItemDraft } from "./protocol/item.js";
+import type { PostOutcome } from "./protocol/messages.js";
+import { peerOf } from "./report.js";
+import type { BulkLine, NodeService, Page, PageQuery } from "./service.js";
+import { VERSION } from "./version.js";
+
+/** What users of one node can ask of it, on the replica that runs in this process. */
+export class LocalService implements NodeService {
+  constructor(private readonly node: Node) {}
+
+  async post(draft: ItemDraft, options: PostOptions = {}): Promise<PostResult> {
+    this.#refuseWhenStopping();
+    options.signal?.throwIfAborted();
+    const item = completeDraft(draft, Date.now());
+    const [outcome] = await this.node.submit([item]);
+    const result = resultOf(outcome!);
+    if (options.wait === undefined) return result;
+    return { ...result, receipt: await this.#receipt(result.digest, options.wait, options) };
+  }
+
+  async postMany(drafts: readonly ItemDraft[]): Promise<readonly BulkLine[]> {
+    this.#refuseWhenStopping();
+    const nowMs = Date.now();
+    const lines: BulkLine[] = new Array(drafts.length);
+    const items: Item[] = [];
+    const places: number[] = [];
+    for (const [place, draft] of drafts.entries()) {
+      try {
+        items.push(completeDraft(draft, nowMs));
+        places.push(place);
+      } catch (error) {
+        if (!(error instanceof HubcastError)) throw error;
+        lines[place] = { id: draft.id ?? "", status: "invalid", code: error.code };
+      }
+    }
+    const outcomes = items.length > 0 ? await this.node.submit(items) : [];
+    for (const [index, outcome] of outcomes.entries()) lines[places[index]!] = lineOf(outcome);
+    return lines;
+  }
+
+  get(id: string): Item | undefined {
+    return this.node.replica.holdings.view.get(id);
+  }
+
+  page({ sinceMs = 0, untilMs, limit = LIMITS.pageItemsMax, cursor }: PageQuery): Page {
+    const start = cursor === undefined ? startOf(sinceMs) : decodeCursor(cursor);
+    const items: Item[] = [];
+    for (const item of this.node.replica.holdings.visible(start, untilMs)) {
+      // One more than asked for is there: so there is a next page.
+      if (items.length === limit) return { items, nextCursor: encodeCursor(behind(items.at(-1)!)) };
+      items.push(item);
+    }
+    return { items };
+  }
+
+  *list({
+    sinceMs = 0,
+    untilMs,
+    limit = Number.POSITIVE_INFINITY,
+    signal,
+  }: ListQuery): Generator<Item, void, undefined> {
+    let left = limit;
+    for (const item of this.node.replica.holdings.visible(startOf(sinceMs), untilMs)) {
+      if (left-- <= 0 || signal?.aborted) return;
+      yield item;
+    }
+  }
+
+  events({ after, sinceMs, signal }: EventsOptions): AsyncIterable<NodeEvent> {
+    const { events, replica } = this.node;
+    if (after !== undefined) return events.subscribe(after, signal);
+    const position = events.position;
+    const live = events.subscribe(undefined, signal);
+    // Taken now: what arrives while the reader works through it comes by the live part.
+    const history = sinceMs === undefined ? [] : [...replica.holdings.visible(startOf(sinceMs))];
+    return historyThenLive(history, position, live);
+  }
+
+  status({ sinceMs }: StatusQuery = {}): NodeStatus {
+    const { node } = this;
+    const { replica, cluster, options, intake, outbox } = node;
+    const { holdings, figures } = replica;
+    const nowMs = Date.now();
+    const fingerprintSinceMs = sinceMs ?? fingerprintSince(nowMs, options.retentionMs);
+    const reasons = this.#reasons();
+    return {
+      name: node.name,
+      id: cluster.id,
+      cluster: options.cluster,
+      version: VERSION,
+      uptimeMs: nowMs - node.startedAtMs,
+      state: this.#state(reasons),
+      reasons,
+      items: holdings.view.size,
+      hidden: holdings.view.hidden,
+      bytes: holdings.bytes,
+      fingerprint: holdings.fingerprint(fingerprintSinceMs).fingerprint,
+      fingerprintSinceMs,
+      retentionMs: options.retentionMs,
+      peers: replica.peers.greeted().length,
+      engine: cluster.engine,
+      peerAddresses: cluster.addresses,
+      sync: {
+        rounds: figures.rounds,
+        roundsFailed: figures.roundsFailed,
+        itemsReceived: figures.itemsReceivedBySync,
+        itemsSent: figures.itemsSentBySync,
+        bytesReceived: node.frameFigures.bytesReceived,
+        bytesSent: node.frameFigures.bytesSent,
+      },
+      gossip: { ...intake.figures, ...outbox.figures },
+    };
+  }
+
+  peers(): readonly Peer[] {
+    const nowMs = Date.now();
+    const { replica } = this.node;
+    return [...replica.peers.all()]
+      .filter((peer) => peer.hello)
+      .map((record) => peerOf(record, replica, nowMs));
+  }
+
+  get ready(): boolean {
+    return !this.node.stopping && !this.node.replica.starting;
+  }
+
+  #refuseWhenStopping(): void {
+    if (this.node.stopping) throw new HubcastError("stopping", "the node is shutting down");
+  }
+
+  async #receipt(digest: string, wait: number | "all", { timeoutMs = 5_000, signal }: PostOptions) {
+    const peers = this.peers().filter((peer) => peer.state === "connected");
+    const receipt = this.node.receipts.open(digest, peers, wait, timeoutMs, signal);
+    this.node.askReceipts(digest);
+    return receipt;
+  }
+
+  #reasons(): NodeStatus["reasons"] {
+    const { replica } = this.node;
+    const isSkewed = Math.abs(replica.peers.clockOffsetMs()) > LIMITS.clockSkewMsMax;
+    return [
+      ...(isSkewed ? (["clockSkew"] as const) : []),
+      ...(replica.isFull() ? (["nodeFull"] as const) : []),
+    ];
+  }
+
+  #state(reasons: NodeStatus["reasons"]): NodeState {
+    if (this.node.stopping) return "stopping";
+    if (reasons.length > 0) return "degraded";
+    return this.node.replica.starting ? "starting" : "ready";
+  }
+}
+
+async function* historyThenLive(
+  history: readonly Item[],
+  position: string,
+  live: AsyncGenerator<NodeEvent, void, undefined>,
+): AsyncGenerator<NodeEvent, void, undefined> {
+  // A place inside the history cannot be resumed at: its id is one that resuming refuses.
+  for (const item of history) yield { type: "item", eventId: `${position}h`, item };
+  yield { type: "caught-up", eventId: position };
+  yield* live;
+}
+
+function resultOf(outcome: PostOutcome): PostResult {
+  const { id, digest, timestampMs } = outcome.item;
+  switch (outcome.status) {
+    case "accepted":
+    case "held":
+      return { id, digest, timestampMs, status: outcome.status };
+    case "conflict":
+      throw new HubcastError(
+        "conflict",
+        `the id ${JSON.stringify(id)} is held with another raw or signature`,
+        {
+          suggestions: ["Items never change: post under a new id, and the old one expires."],
+        },
+      );
+    case "refused":
+      throw new HubcastError(outcome.code, ERRORS[outcome.code].meaning);
+  }
+}
+
+function lineOf(outcome: PostOutcome): BulkLine {
+  const { id } = outcome.item;
+  switch (outcome.status) {
+    case "accepted":
+    case "held":
+      return { id, status: outcome.status };
+    case "conflict":
+      return { id, status: "conflict", code: "conflict" };
+    case "refused":
+      return { id, status: "refused", code: outcome.code };
+  }
+}

@@ -1,0 +1,264 @@
+import { randomBytes } from "node:crypto";
+import type { Broadcast } from "./broadcast.js";
+import type { Cluster } from "./cluster/port.js";
+import { type Discovery, openDiscovery } from "./discovery.js";
+import { EventLog, type UnnumberedEvent } from "./event-log.js";
+import { GossipOutbox } from "./gossip-outbox.js";
+import { type HttpApi, openHttpApi } from "./http/index.js";
+import { Intake } from "./intake.js";
+import { LocalBroadcast } from "./local-broadcast.js";
+import { type CompleteNodeOptions, completeOptions, type NodeOptions } from "./options.js";
+import { encodeFrame, type Frame } from "./protocol/frames.js";
+import type { Item } from "./protocol/item.js";
+import {
+  BREACHES,
+  type PostOutcome,
+  type ReplicaChange,
+  type ReplicaEffect,
+  type ReplicaInput,
+} from "./protocol/messages.js";
+import { Replica } from "./protocol/replica.js";
+import { ReceiptDesk } from "./receipt-desk.js";
+import { peerOf } from "./report.js";
+import { Runner } from "./runner.js";
+import { memoryStorage } from "./storage/memory.js";
+import type { Storage } from "./storage/port.js";
+import { VERSION } from "./version.js";
+
+/** A node that runs in this process. */
+export interface StartedNode extends Broadcast {
+  readonly id: string;
+  /** As it is now: discovery renames a node whose name is taken. */
+  readonly name: string;
+  /** Of the HTTP API; absent without one. */
+  readonly url?: string;
+  /** What `--peer` of another node takes. */
+  readonly peerAddresses: readonly string[];
+}
+
+/**
+ * Starts a node. Resolves when it listens; finding peers goes on from there.
+ * @throws invalidOption, portInUse, cannotListen, storageFailed; nothing is left open then
+ */
+export async function startNode(options: NodeOptions = {}): Promise<StartedNode> {
+  const complete = completeOptions(options);
+  const node = new Node(complete);
+  try {
+    options.signal?.throwIfAborted();
+    await node.open();
+    options.signal?.throwIfAborted();
+  } catch (error) {
+    await node.close();
+    throw error;
+  }
+  const abort = () => void node.close();
+  options.signal?.addEventListener("abort", abort, { once: true });
+  return node.local;
+}
+
+/** Wires the replica to its storage, its peers, and those who use it; carries out what it orders. */
+export class Node {
+  readonly startedAtMs = Date.now();
+  readonly events = new EventLog(randomBytes(6).toString("hex"));
+  readonly receipts = new ReceiptDesk();
+  readonly outbox = new GossipOutbox((message) => this.cluster.publish(message));
+  readonly intake: Intake;
+  /** Bytes of frames to and from all peers. */
+  readonly frameFigures = { bytesSent: 0, bytesReceived: 0 };
+  cluster!: Cluster;
+  replica!: Replica;
+  http: HttpApi | undefined;
+  name = "";
+  stopping = false;
+  local!: LocalBroadcast;
+  #storage: Storage = memoryStorage();
+  #runner!: Runner<ReplicaInput, ReplicaEffect>;
+  #discovery: Discovery | undefined;
+  #answers = new Map<number, (outcomes: readonly PostOutcome[]) => void>();
+  #lastRequest = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(readonly options: CompleteNodeOptions) {
+    this.intake = new Intake(
+      (digest) => this.replica.knows(digest),
+      (input) => this.#runner.handle(input),
+    );
+  }
+
+  async open(): Promise<void> {
+    const { options } = this;
+    const { openLibp2pCluster } = await import("./cluster/libp2p/index.js");
+    this.cluster = await openLibp2pCluster({
+      cluster: options.cluster,
+      listen: options.p2p,
+      listener: this.#listener(),
+    });
+    this.name = options.name ?? `node-${this.cluster.id.slice(-6).toLowerCase()}`;
+    this.replica = new Replica({
+      id: this.cluster.id,
+      name: () => this.name,
+      version: VERSION,
+      cluster: options.cluster,
+      retentionMs: options.retentionMs,
+      syncIntervalMs: options.syncIntervalMs,
+      itemsMax: options.itemsMax,
+      itemBytesMax: options.itemBytesMax,
+      policy: { text: "", accepts: () => true },
+      addresses: () => this.cluster.addresses,
+      random: Math.random,
+    });
+    for await (const items of this.#storage.load()) this.replica.load(items);
+    this.#runner = new Runner({
+      machine: this.replica,
+      woke: { type: "woke" },
+      perform: (effect) => this.#perform(effect),
+    });
+    this.local = new LocalBroadcast(this);
+    if (options.http)
+      this.http = await openHttpApi({ ...options.http, service: this.local.service, logger: options.logger });
+    this.#runner.handle({ type: "woke" });
+    for (const address of options.peers) this.cluster.dial({ addresses: [address] });
+    if (options.mdns !== false) await this.#discover();
+  }
+
+  /** Hands items to the replica; resolves with one outcome per item, once what it rests on is durable. */
+  submit(items: readonly Item[]): Promise<readonly PostOutcome[]> {
+    return new Promise((resolve) => {
+      const request = ++this.#lastRequest;
+      this.#answers.set(request, resolve);
+      this.#runner.handle({ type: "posted", request, items });
+    });
+  }
+
+  askReceipts(digest: string): void {
+    this.#runner.handle({ type: "receiptAsked", digest });
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  #listener() {
+    return {
+      peerUp: ({ id, address }: { id: string; address: string }) =>
+        this.#tell({ type: "peerUp", peer: id, address }),
+      peerDown: (peer: string, reason: string) => this.#tell({ type: "peerDown", peer, reason }),
+      frame: (peer: string, frame: Uint8Array) => {
+        this.frameFigures.bytesReceived += frame.length;
+        this.intake.frame(peer, frame);
+      },
+      gossip: (message: Parameters<Intake["gossip"]>[0]) => this.intake.gossip(message),
+    };
+  }
+
+  #tell(input: ReplicaInput): void {
+    this.#runner.handle(input);
+  }
+
+  #perform(effect: ReplicaEffect): void {
+    switch (effect.type) {
+      case "commit":
+        this.#storage.commit(effect).then(
+          () => this.#tell({ type: "committed", commit: effect.commit }),
+          (error: Error) => {
+            this.options.logger.error({ error: error.message }, "the storage refused a commit");
+            this.#tell({ type: "commitFailed", commit: effect.commit });
+          },
+        );
+        break;
+      case "answer":
+        this.#answers.get(effect.request)?.(effect.outcomes);
+        this.#answers.delete(effect.request);
+        break;
+      case "judge":
+        this.intake.judge(effect.message, effect.verdict);
+        break;
+      case "publish":
+        this.outbox.add(effect.items);
+        break;
+      case "send":
+        this.#send(effect.peer, effect.frame);
+        break;
+      case "disconnect":
+        this.options.logger.warn(
+          { peer: effect.peer, reason: effect.reason },
+          "peer disconnected by this node",
+        );
+        this.cluster.disconnect(effect.peer, effect.reason, { punish: BREACHES.has(effect.reason) });
+        break;
+      case "dial":
+        this.cluster.dial({ id: effect.peer, addresses: effect.addresses });
+        break;
+      case "forget":
+        this.cluster.forget(effect.peer);
+        break;
+      case "notify":
+        this.events.push(effect.changes.flatMap((change) => this.#eventOf(change)));
+        break;
+      case "confirmed":
+        this.receipts.confirmed(effect.digest, effect.peer);
+        break;
+    }
+  }
+
+  #send(peer: string, frame: Frame): void {
+    const bytes = encodeFrame(frame);
+    this.frameFigures.bytesSent += bytes.length;
+    this.cluster.send(peer, bytes);
+  }
+
+  #eventOf(change: ReplicaChange): UnnumberedEvent[] {
+    if (change.type !== "peer") return [change];
+    const record = this.replica.peers.get(change.peer);
+    if (!record) return [];
+    const peer = peerOf(record, this.replica, Date.now());
+    this.options.logger.info(
+      { peer: peer.id, name: peer.name, address: peer.address, reason: peer.reason },
+      `peer ${peer.state}`,
+    );
+    return [{ type: "peer", peer }];
+  }
+
+  async #discover(): Promise<void> {
+    const { mdns, cluster, logger } = this.options;
+    this.#discovery = await openDiscovery({
+      ...(typeof mdns === "object" && { interfaces: mdns.interfaces }),
+      name: this.name,
+      id: this.cluster.id,
+      cluster,
+      version: VERSION,
+      peerPort: this.cluster.port!,
+      ...(this.http && { http: this.http.address }),
+      logger,
+      found: (candidate) => this.cluster.dial(candidate),
+      gone: (id) => {
+        // One that was lost without a word may come back at the same place: it stays on the list of the dialler.
+        if (this.replica.peers.get(id)?.state !== "lost") this.cluster.forget(id);
+      },
+      renamed: (name) => {
+        logger.warn(
+          { name, wished: this.name },
+          `the name ${this.name} is taken on this network; this node is called ${name}`,
+        );
+        this.name = name;
+        this.#tell({ type: "renamed" });
+      },
+    });
+  }
+
+  async #close(): Promise<void> {
+    this.stopping = true;
+    // First the others hear of it, while requests are finished; then nothing comes in any more.
+    const goodbye = this.#discovery?.close();
+    await this.http?.close();
+    this.outbox.flush();
+    this.receipts.close();
+    this.#runner?.handle({ type: "stopped" });
+    await this.cluster?.close();
+    this.#runner?.stop();
+    this.events.close();
+    await goodbye;
+    await this.#storage.close();
+  }
+}

@@ -1,0 +1,101 @@
+import { HubcastError } from "../core/errors.js";
+import { LIMITS } from "../core/limits.js";
+import type { HttpApiOptions } from "./http/index.js";
+
+/** What a node says to whoever runs it; a pino logger fits. */
+export interface NodeLogger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface NodeOptions {
+  /** For people, at most 60 bytes; default made from the id. Taken on the network already: `name (2)`. */
+  readonly name?: string;
+  /** Only nodes of one cluster meet: 1..63 characters of a-z, 0-9 and `-`. Default `default`. */
+  readonly cluster?: string;
+  /** How long items are kept, ms; equal on all nodes of a cluster. Default 24 h. */
+  readonly retentionMs?: number;
+  /** Absent: no HTTP API. */
+  readonly http?: Omit<HttpApiOptions, "service">;
+  /** Where peers reach this node. Default all usable interfaces, a free port. */
+  readonly p2p?: { readonly hosts?: readonly string[]; readonly port?: number };
+  /** Addresses of peers where multicast does not reach: HOST:PORT, or a multiaddr. */
+  readonly peers?: readonly string[];
+  /** Find and be found by multicast DNS; default true: on all interfaces that are up. */
+  readonly mdns?: boolean | { readonly interfaces: readonly string[] };
+  /** How peers are reached; only `libp2p` so far. */
+  readonly engine?: string;
+  /** Mean time between reconciliations with a random peer, ms; 1 s at least. Default 20 s. */
+  readonly syncIntervalMs?: number;
+  readonly itemsMax?: number;
+  /** Bytes of all items, in their canonical encoding. */
+  readonly itemBytesMax?: number;
+  /** Default: says nothing. */
+  readonly logger?: NodeLogger;
+  /** Aborts the start, and closes a node that runs. */
+  readonly signal?: AbortSignal;
+}
+
+/** Every option with its value, and in its range. */
+export type CompleteNodeOptions = Required<Omit<NodeOptions, "name" | "http" | "signal" | "engine">> &
+  Pick<NodeOptions, "name" | "http" | "signal">;
+
+const SILENT: NodeLogger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** @throws invalidOption when an option is out of its range */
+export function completeOptions(options: NodeOptions): CompleteNodeOptions {
+  const complete = {
+    ...options,
+    cluster: options.cluster ?? "default",
+    retentionMs: options.retentionMs ?? LIMITS.retentionMs,
+    p2p: options.p2p ?? {},
+    peers: options.peers ?? [],
+    mdns: options.mdns ?? true,
+    syncIntervalMs: options.syncIntervalMs ?? LIMITS.syncIntervalMs,
+    itemsMax: options.itemsMax ?? LIMITS.itemsMax,
+    itemBytesMax: options.itemBytesMax ?? LIMITS.itemBytesMax,
+    logger: options.logger ?? SILENT,
+  };
+  checkCluster(complete.cluster);
+  checkName(complete.name);
+  checkEngine(options.engine ?? "libp2p");
+  checkWhole("retentionMs", complete.retentionMs, LIMITS.retentionMsMin);
+  checkWhole("syncIntervalMs", complete.syncIntervalMs, 1_000);
+  checkWhole("itemsMax", complete.itemsMax, 1);
+  checkWhole("itemBytesMax", complete.itemBytesMax, 1);
+  return complete;
+}
+
+function checkCluster(cluster: string): void {
+  if (/^[a-z0-9-]{1,63}$/.test(cluster)) return;
+  throw new HubcastError("invalidOption", `cluster name ${JSON.stringify(cluster)} is not usable`, {
+    suggestions: ["Use 1 to 63 characters of a-z, 0-9 and -, such as --cluster team-7."],
+  });
+}
+
+function checkName(name: string | undefined): void {
+  if (name === undefined) return;
+  const bytes = Buffer.byteLength(name);
+  // A service instance name takes 63 bytes, and ` (2)` may have to follow.
+  if (bytes >= 1 && bytes <= 58 && name.isWellFormed() && !/\p{Cc}/u.test(name)) return;
+  throw new HubcastError("invalidOption", `node name ${JSON.stringify(name)} is not usable`, {
+    suggestions: ["Use 1 to 58 bytes of text without control characters."],
+  });
+}
+
+function checkEngine(engine: string): void {
+  if (engine === "libp2p") return;
+  throw new HubcastError("invalidOption", `there is no engine ${JSON.stringify(engine)}`, {
+    suggestions: ["Use --engine libp2p, which is the default."],
+  });
+}
+
+function checkWhole(option: string, value: number, least: number): void {
+  if (Number.isSafeInteger(value) && value >= least) return;
+  throw new HubcastError(
+    "invalidOption",
+    `${option} is ${value}; it must be a whole number, ${least} at least`,
+  );
+}

@@ -1,0 +1,115 @@
+import { encodedLength, type Item } from "./item.js";
+import type { PostOutcome } from "./messages.js";
+
+/** Where a pending item came from, which decides what happens once it is durable. */
+export type Origin = "post" | "gossip" | "sync";
+
+interface PendingItem {
+  readonly item: Item;
+  readonly origin: Origin;
+  readonly commit: number;
+}
+
+interface Waiting<T> {
+  readonly commit: number;
+  readonly value: T;
+}
+
+export interface Answer {
+  readonly request: number;
+  readonly outcomes: readonly PostOutcome[];
+}
+
+/**
+ * Items on their way to the storage, and who waits for them. An accepted item is pending until its commit is
+ * durable; only then is it held, gossiped, answered. Answers that rest on a pending item (`held`, `conflict`) wait
+ * for that item's commit too.
+ */
+export class Commits {
+  readonly #byDigest = new Map<string, PendingItem>();
+  readonly #byId = new Map<string, PendingItem[]>();
+  readonly #answers: Waiting<Answer>[] = [];
+  readonly #messages: Waiting<number>[] = [];
+  #last = 0;
+  #bytes = 0;
+
+  get size(): number {
+    return this.#byDigest.size;
+  }
+
+  /** Bytes of the canonical encodings of all pending items. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  has(digest: string): boolean {
+    return this.#byDigest.has(digest);
+  }
+
+  byDigest(digest: string): PendingItem | undefined {
+    return this.#byDigest.get(digest);
+  }
+
+  /** The first pending item of an id. */
+  byId(id: string): PendingItem | undefined {
+    return this.#byId.get(id)?.[0];
+  }
+
+  /** The number that the next `commit` effect carries. */
+  next(): number {
+    return ++this.#last;
+  }
+
+  add(item: Item, origin: Origin, commit: number): void {
+    const pending = { item, origin, commit };
+    this.#byDigest.set(item.digest, pending);
+    this.#bytes += encodedLength(item);
+    const others = this.#byId.get(item.id);
+    if (others) others.push(pending);
+    else this.#byId.set(item.id, [pending]);
+  }
+
+  /** Holds back an answer until a commit is durable. */
+  answerAfter(commit: number, answer: Answer): void {
+    enqueue(this.#answers, commit, answer);
+  }
+
+  /** Holds back the verdict on a gossip message until a commit is durable. */
+  judgeAfter(commit: number, message: number): void {
+    enqueue(this.#messages, commit, message);
+  }
+
+  /** Takes out what was waiting for commits up to and with this number, oldest first. */
+  settle(commit: number): { items: PendingItem[]; answers: Answer[]; messages: number[] } {
+    const items: PendingItem[] = [];
+    // Insertion order is commit order, so the settled ones are at the front.
+    for (const pending of this.#byDigest.values()) {
+      if (pending.commit > commit) break;
+      items.push(pending);
+    }
+    for (const pending of items) this.#forget(pending);
+    return {
+      items,
+      answers: takeSettled(this.#answers, commit),
+      messages: takeSettled(this.#messages, commit),
+    };
+  }
+
+  #forget({ item }: PendingItem): void {
+    this.#byDigest.delete(item.digest);
+    this.#bytes -= encodedLength(item);
+    const others = this.#byId.get(item.id)!;
+    if (others.length === 1) this.#byId.delete(item.id);
+    else others.shift();
+  }
+}
+
+/** Keeps the queue in commit order: what rests on an older commit waits for the newest one asked for before it. */
+function enqueue<T>(queue: Waiting<T>[], commit: number, value: T): void {
+  queue.push({ commit: Math.max(commit, queue.at(-1)?.commit ?? 0), value });
+}
+
+function takeSettled<T>(queue: Waiting<T>[], commit: number): T[] {
+  const open = queue.findIndex((waiting) => waiting.commit > commit);
+  return queue.splice(0, open === -1 ? queue.length : open).map(({ value }) => value);
+}

@@ -1,0 +1,79 @@
+import { encodedLength, type Item } from "./item.js";
+import type { Bound } from "./item-set/bound.js";
+import type { Fingerprint } from "./item-set/fingerprint.js";
+import { ItemSet } from "./item-set/item-set.js";
+import { View, type ViewChange } from "./view.js";
+
+const MINUTE_MS = 60_000;
+
+/** Everything a node holds: the replicated set, its index by digest, and the view that users see. */
+export class Holdings {
+  readonly set = new ItemSet();
+  readonly view = new View();
+  readonly #byDigest = new Map<string, Item>();
+  #bytes = 0;
+
+  /** Items held, the hidden ones too. */
+  get size(): number {
+    return this.set.size;
+  }
+
+  /** Bytes of their canonical encodings. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  has(digest: string): boolean {
+    return this.#byDigest.has(digest);
+  }
+
+  byDigest(digest: string): Item | undefined {
+    return this.#byDigest.get(digest);
+  }
+
+  /** @param item one whose digest is not held */
+  add(item: Item): ViewChange {
+    this.#byDigest.set(item.digest, item);
+    this.set.insert(item);
+    this.#bytes += encodedLength(item);
+    return this.view.add(item);
+  }
+
+  /** @param item one that is held */
+  remove(item: Item): ViewChange {
+    this.#byDigest.delete(item.digest);
+    this.set.delete(item);
+    this.#bytes -= encodedLength(item);
+    return this.view.remove(item);
+  }
+
+  /** Count and fingerprint of the held items stamped from `sinceMs` on and, with `untilMs`, before it. */
+  fingerprint(sinceMs: number, untilMs = Number.POSITIVE_INFINITY): Fingerprint {
+    return this.set.fingerprint(startOf(sinceMs), startOf(untilMs));
+  }
+
+  /** Visible items in order, from a bound on; the set may change meanwhile. */
+  *visible(from: Bound, untilMs = Number.POSITIVE_INFINITY): Generator<Item, void, undefined> {
+    for (const item of this.set.range(from, startOf(untilMs))) {
+      if (this.view.isVisible(item)) yield item;
+    }
+  }
+}
+
+/** The place before everything stamped at that instant. */
+export function startOf(timestampMs: number): Bound {
+  return { timestampMs, digest: "" };
+}
+
+/** The place right behind an item: its digest and the least digit more. */
+export function behind(item: Item): Bound {
+  return { timestampMs: item.timestampMs, digest: `${item.digest}0` };
+}
+
+/**
+ * The start of the fingerprint window: a closed minute, the same instant on all nodes whose clocks show the same
+ * minute, and late enough that what expires in this minute is outside.
+ */
+export function fingerprintSince(nowMs: number, retentionMs: number): number {
+  return Math.max(0, (Math.floor((nowMs - retentionMs) / MINUTE_MS) + 1) * MINUTE_MS);
+}

@@ -1,0 +1,217 @@
+import type { Machine } from "../../core/machine.js";
+import { refuseFromPeer, refusePosted } from "./admission.js";
+import { Commits, type Origin } from "./commits.js";
+import type { ReplicaContext, ReplicaFigures, ReplicaOptions } from "./context.js";
+import { Holdings } from "./holdings.js";
+import type { Item } from "./item.js";
+import type { PostOutcome, ReplicaChange, ReplicaEffect, ReplicaInput } from "./messages.js";
+import { PeerTable } from "./peer-table.js";
+import { Receipts } from "./receipts.js";
+import { Refusals } from "./refusals.js";
+import { Sync } from "./sync.js";
+import type { ViewChange } from "./view.js";
+import { Wants } from "./wants.js";
+
+/** Items that expire in one step; the rest follow at once, in the next. */
+const EXPIRE_STEP = 1_000;
+
+/**
+ * One node's copy of the replicated set, as a machine: the union of all valid, unexpired items, which only grows
+ * and expires, so that nodes that have seen the same items hold the same set. It takes in what is posted and what
+ * peers bring, keeps the rules, and talks to peers until the sets are equal. The node runs it over sockets and a
+ * disk, the simulator over a virtual network.
+ */
+export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaContext {
+  readonly holdings = new Holdings();
+  readonly commits = new Commits();
+  readonly peers = new PeerTable();
+  readonly wants = new Wants();
+  readonly figures: ReplicaFigures = {
+    rounds: 0,
+    roundsFailed: 0,
+    itemsReceivedBySync: 0,
+    itemsSentBySync: 0,
+    refused: 0,
+  };
+  starting = true;
+  readonly #refusals = new Refusals();
+  readonly #receipts = new Receipts(this);
+  readonly #sync = new Sync(this);
+  #effects: ReplicaEffect[] = [];
+
+  constructor(readonly options: ReplicaOptions) {}
+
+  /** Takes over what the storage kept. @param items verified when they were stored */
+  load(items: readonly Item[]): void {
+    for (const item of items) if (!this.holdings.has(item.digest)) this.holdings.add(item);
+  }
+
+  get wakeAtMs(): number {
+    const oldest = this.holdings.set.first();
+    const expiresAtMs = oldest ? oldest.timestampMs + this.options.retentionMs : Number.POSITIVE_INFINITY;
+    return Math.min(expiresAtMs, this.#sync.wakeAtMs);
+  }
+
+  handle(input: ReplicaInput, nowMs: number): readonly ReplicaEffect[] {
+    this.#effects = [];
+    switch (input.type) {
+      case "posted":
+        this.#post(input.request, input.items, nowMs);
+        break;
+      case "gossiped":
+        this.#gossiped(input.message, input.items, nowMs);
+        break;
+      case "committed":
+        this.#committed(input.commit);
+        break;
+      case "commitFailed":
+        this.#commitFailed(input.commit);
+        break;
+      case "receiptAsked":
+        this.#receipts.ask(input.digest);
+        break;
+      case "woke":
+        this.#expire(nowMs);
+        this.#refusals.forgetExpired(nowMs);
+        this.#sync.handle(input, nowMs);
+        break;
+      default:
+        this.#sync.handle(input, nowMs);
+    }
+    return this.#effects;
+  }
+
+  emit = (effect: ReplicaEffect): void => {
+    this.#effects.push(effect);
+  };
+
+  knows = (digest: string): boolean =>
+    this.holdings.has(digest) || this.commits.has(digest) || this.#refusals.has(digest);
+
+  isFull(): boolean {
+    const { itemsMax, itemBytesMax } = this.options;
+    return (
+      this.holdings.size + this.commits.size >= itemsMax ||
+      this.holdings.bytes + this.commits.bytes >= itemBytesMax
+    );
+  }
+
+  /** A peer asks to be told when this node holds an item. */
+  confirm(peer: string, digest: string): void {
+    this.#receipts.asked(peer, digest);
+  }
+
+  take(items: readonly Item[], origin: Origin, nowMs: number): { fresh: number; commit: number } {
+    const add: Item[] = [];
+    for (const item of items) {
+      if (this.knows(item.digest)) continue;
+      const refusal = refuseFromPeer(this, item, nowMs);
+      if (!refusal) add.push(item);
+      else {
+        this.figures.refused++;
+        // Policy is for good; the clock and a full store may change.
+        if (refusal === "refusedByPolicy")
+          this.#refusals.add(item.digest, item.timestampMs + this.options.retentionMs);
+      }
+    }
+    return { fresh: add.length, commit: this.#commit(add, origin) };
+  }
+
+  #post(request: number, items: readonly Item[], nowMs: number): void {
+    const add: Item[] = [];
+    const addedById = new Map<string, Item>();
+    let restsOn = 0;
+    const outcomes = items.map((item): PostOutcome => {
+      const pending = this.commits.byId(item.id);
+      const standing = this.holdings.view.get(item.id) ?? pending?.item ?? addedById.get(item.id);
+      if (standing) {
+        // The answer says that the item standing here is kept, so it waits until that is true.
+        if (standing === pending?.item) restsOn = Math.max(restsOn, pending.commit);
+        const same = standing.raw === item.raw && standing.signature === item.signature;
+        return { status: same ? "held" : "conflict", item: standing };
+      }
+      const code = refusePosted(this, item, nowMs);
+      if (code) return { status: "refused", code, item };
+      add.push(item);
+      addedById.set(item.id, item);
+      return { status: "accepted", item };
+    });
+    const commit = Math.max(this.#commit(add, "post"), restsOn);
+    if (commit === 0) this.emit({ type: "answer", request, outcomes });
+    else this.commits.answerAfter(commit, { request, outcomes });
+  }
+
+  #gossiped(message: number, items: readonly Item[], nowMs: number): void {
+    const { fresh, commit } = this.take(items, "gossip", nowMs);
+    if (fresh === 0) this.emit({ type: "judge", message, verdict: "ignore" });
+    else this.commits.judgeAfter(commit, message);
+  }
+
+  /** @returns the number of the commit; 0 when there was nothing to commit */
+  #commit(add: readonly Item[], origin: Origin): number {
+    if (add.length === 0) return 0;
+    const commit = this.commits.next();
+    for (const item of add) this.commits.add(item, origin, commit);
+    this.emit({ type: "commit", commit, add, remove: [] });
+    return commit;
+  }
+
+  #committed(commit: number): void {
+    const { items, answers, messages } = this.commits.settle(commit);
+    const changes: ReplicaChange[] = [];
+    const publish: Item[] = [];
+    for (const { item, origin } of items) {
+      noteChange(changes, this.holdings.add(item));
+      if (origin === "post") publish.push(item);
+    }
+    for (const answer of answers) this.emit({ type: "answer", ...answer });
+    if (publish.length > 0) this.emit({ type: "publish", items: publish });
+    for (const message of messages) this.emit({ type: "judge", message, verdict: "accept" });
+    if (changes.length > 0) this.emit({ type: "notify", changes });
+    for (const { item } of items) this.#receipts.held(item.digest);
+  }
+
+  #commitFailed(commit: number): void {
+    const { items, answers, messages } = this.commits.settle(commit);
+    const lost = new Set(items.map(({ item }) => item));
+    for (const { request, outcomes } of answers) {
+      const failed = outcomes.map(
+        (outcome): PostOutcome =>
+          lost.has(outcome.item) ? { status: "refused", code: "storageFailed", item: outcome.item } : outcome,
+      );
+      this.emit({ type: "answer", request, outcomes: failed });
+    }
+    for (const message of messages) this.emit({ type: "judge", message, verdict: "ignore" });
+  }
+
+  #expire(nowMs: number): void {
+    const remove: Item[] = [];
+    const changes: ReplicaChange[] = [];
+    while (remove.length < EXPIRE_STEP) {
+      const item = this.holdings.set.first();
+      if (!item || item.timestampMs + this.options.retentionMs > nowMs) break;
+      remove.push(item);
+      noteChange(changes, this.holdings.remove(item));
+    }
+    if (remove.length === 0) return;
+    this.emit({ type: "commit", commit: this.commits.next(), add: [], remove });
+    if (changes.length > 0) this.emit({ type: "notify", changes });
+  }
+}
+
+/** Subscribers hear of what they can see: an item that comes or goes behind another is none of it. */
+function noteChange(changes: ReplicaChange[], change: ViewChange): void {
+  switch (change.type) {
+    case "appeared":
+      changes.push({ type: "item", item: change.item });
+      break;
+    case "replaced":
+      changes.push(change);
+      break;
+    case "vanished":
+      changes.push({ type: "expired", item: change.item });
+      break;
+    case "hidden":
+      break;
+  }
+}

@@ -1,0 +1,33 @@
+import type { Peer } from "./broadcast.js";
+import type { PeerRecord } from "./protocol/peer-table.js";
+import type { Replica } from "./protocol/replica.js";
+
+/** What a node tells of a peer. @param nowMs epoch ms */
+export function peerOf(record: PeerRecord, replica: Replica, nowMs: number): Peer {
+  const { summary } = record;
+  return {
+    id: record.id,
+    name: record.hello?.name ?? "",
+    address: record.address,
+    state: record.state,
+    sinceMs: record.sinceMs,
+    ...(record.state !== "connected" && { reason: record.reason ?? "" }),
+    ...(record.roundTripMs !== undefined && { roundTripMs: record.roundTripMs }),
+    ...(summary && {
+      summary: {
+        items: summary.count,
+        fingerprint: summary.fingerprint,
+        fingerprintSinceMs: summary.sinceMs,
+        ageMs: nowMs - record.summaryAtMs,
+      },
+    }),
+    agreement: agreementWith(record, replica),
+  };
+}
+
+/** Compares at the start that the peer named, so that two nodes on either side of a minute still compare alike. */
+function agreementWith({ summary, hello, state }: PeerRecord, replica: Replica): Peer["agreement"] {
+  if (!summary || state !== "connected") return "unknown";
+  if (replica.holdings.fingerprint(summary.sinceMs).fingerprint === summary.fingerprint) return "agrees";
+  return hello?.policy === replica.options.policy.text ? "differs" : "differsByPolicy";
+}

@@ -1,0 +1,12 @@
+import type { Storage } from "./port.js";
+
+const DONE = Promise.resolve();
+
+/** Keeps nothing beyond the process: the replica's own memory is the store. */
+export function memoryStorage(): Storage {
+  return {
+    async *load() {},
+    commit: () => DONE,
+    close: () => DONE,
+  };
+}
