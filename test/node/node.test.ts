@@ -1,0 +1,225 @@
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { expect, test } from "vitest";
+import type { Item } from "../../src/node/broadcast.js";
+import { connectToNode } from "../../src/node/client.js";
+import { startNode } from "../../src/node/index.js";
+import { eventually } from "../fixtures/eventually.js";
+import { agreed, listen, meshed, Nodes } from "../fixtures/nodes.js";
+
+const md5 = (raw: string) => createHash("md5").update(raw).digest("hex");
+
+test("a post on one node is visible on all others, and its events are told", async () => {
+  await using nodes = new Nodes();
+  const [a, b, c] = await nodes.startMesh(3);
+  const heard = listen(c!);
+  const { id, status, digest } = await a!.post({ raw: "the kettle is on" });
+  expect(status).toBe("accepted");
+  await eventually(async () => (await b!.get(id))?.digest === digest);
+  await eventually(() => heard.events.some((event) => event.type === "item" && event.item.id === id));
+  await agreed([a!, b!, c!], 1);
+});
+
+test("a late joiner gets everything, hidden items too, and is ready only then", async () => {
+  await using nodes = new Nodes();
+  const a = await nodes.start();
+  await Promise.all(Array.from({ length: 3_000 }, (_, n) => a.post({ id: `item-${n}`, raw: `raw ${n}` })));
+  const b = await nodes.start();
+  expect((await b.status()).state).toBe("starting");
+  await eventually(async () => (await b.status()).state === "ready");
+  expect((await b.status()).items).toBe(3_000);
+  await agreed([a, b], 3_000);
+});
+
+test("different raw under one id on two sides of a partition: one wins on all nodes, and subscribers are told", async () => {
+  await using nodes = new Nodes();
+  const [a, b] = await Promise.all([nodes.start({ mdns: false }), nodes.start({ mdns: false })]);
+  const first = await a.post({ id: "lunch", raw: "at noon" });
+  const second = await b.post({ id: "lunch", raw: "at one" });
+  const loserNode =
+    first.timestampMs < second.timestampMs ||
+    (first.timestampMs === second.timestampMs && first.digest < second.digest)
+      ? b
+      : a;
+  const heard = listen(loserNode);
+  const bridge = await nodes.start({ mdns: false, peers: [a.peerAddresses[0]!, b.peerAddresses[0]!] });
+  await agreed([a, b, bridge], 1);
+  const views = await Promise.all([a, b, bridge].map((node) => node.get("lunch")));
+  expect(new Set(views.map((item: Item | undefined) => item?.raw)).size).toBe(1);
+  expect((await bridge.status()).hidden).toBe(1);
+  await eventually(() => heard.events.some((event) => event.type === "replaced"));
+  await expect(a.post({ id: "lunch", raw: "at two" })).rejects.toMatchObject({ code: "conflict" });
+});
+
+test("the same item posted again is held; another raw or signature under its id is a conflict", async () => {
+  await using nodes = new Nodes();
+  const a = await nodes.start({ mdns: false });
+  const item = { id: "news", raw: "good", signature: md5("good").toUpperCase() };
+  expect((await a.post(item)).status).toBe("accepted");
+  expect((await a.post(item)).status).toBe("held");
+  expect((await a.get("news"))?.signature).toBe(md5("good"));
+  await expect(a.post({ ...item, raw: "bad", signature: md5("bad") })).rejects.toMatchObject({
+    code: "conflict",
+  });
+  await expect(a.post({ id: "news", raw: "good" })).rejects.toMatchObject({ code: "conflict" });
+});
+
+test.each([
+  ["a wrong signature", { raw: "x", signature: md5("y") }, "invalidItem"],
+  ["a signature of no scheme", { raw: "x", signature: "trust me" }, "invalidItem"],
+  ["an empty raw", { raw: "" }, "invalidItem"],
+  ["a NUL in the id", { id: "a\0b", raw: "x" }, "invalidItem"],
+  ["an id of 257 bytes", { id: `${"é".repeat(128)}x`, raw: "x" }, "invalidItem"],
+  ["raw past its limit", { raw: "x".repeat(1_000_001) }, "invalidItem"],
+  ["a lone surrogate", { raw: "\ud800" }, "invalidItem"],
+  ["a time 3 minutes ahead", { raw: "x", timestampMs: Date.now() + 180_000 }, "timestampOff"],
+  ["a time 3 minutes ago", { raw: "x", timestampMs: Date.now() - 180_000 }, "timestampOff"],
+])("%s is refused", async (_, draft, code) => {
+  await using nodes = new Nodes();
+  const a = await nodes.start({ mdns: false });
+  await expect(a.post(draft)).rejects.toMatchObject({ code });
+  expect((await a.status()).items).toBe(0);
+});
+
+test("a receipt names the peers that hold the item; without enough of them it is incomplete at the deadline", async () => {
+  await using nodes = new Nodes();
+  const [a, b, c] = await nodes.startMesh(3);
+  const all = await a!.post({ raw: "sign here" }, { wait: "all" });
+  expect(all.receipt).toMatchObject({ complete: true, missing: [] });
+  expect(new Set(all.receipt!.holders.map(({ id }) => id))).toEqual(new Set([b!.id, c!.id]));
+  const tooMany = await a!.post({ raw: "three of you" }, { wait: 3, timeoutMs: 300 });
+  expect(tooMany.receipt).toMatchObject({ complete: false });
+});
+
+test("a node that closes has left; its peers do not call it lost", async () => {
+  await using nodes = new Nodes();
+  const [a, b] = await nodes.startMesh(2);
+  await b!.close();
+  await b!.close();
+  const [peer] = await eventually(async () => {
+    const peers = await a!.peers();
+    return peers[0]?.state === "connected" ? undefined : peers;
+  });
+  expect(peer).toMatchObject({ id: b!.id, state: "left", reason: "said goodbye" });
+});
+
+test("items expire everywhere and are not taken back", async () => {
+  await using nodes = new Nodes();
+  const [a, b] = await nodes.startMesh(2, { retentionMs: 1_500 });
+  const heard = listen(b!);
+  const { id } = await a!.post({ raw: "short news" });
+  await eventually(async () => b!.get(id));
+  await eventually(() => heard.events.some((event) => event.type === "expired" && event.item.id === id));
+  await eventually(async () => (await a!.get(id)) === undefined);
+  expect((await b!.status()).items).toBe(0);
+});
+
+test("nodes of different retention, or of another cluster behind one address, do not mix", async () => {
+  await using nodes = new Nodes();
+  const a = await nodes.start({ mdns: false });
+  const other = await nodes.start({ mdns: false, retentionMs: 3_600_000, peers: [a.peerAddresses[0]!] });
+  const stranger = await nodes.start({
+    mdns: false,
+    cluster: `${nodes.cluster}-x`,
+    peers: [a.peerAddresses[0]!],
+  });
+  const friend = await nodes.start({ mdns: false, peers: [a.peerAddresses[0]!] });
+  await a.post({ raw: "for friends" });
+  await agreed([a, friend], 1);
+  expect((await other.status()).items + (await stranger.status()).items).toBe(0);
+  expect((await a.status()).peers).toBe(1);
+});
+
+test("peer exchange joins nodes that know only one of the others", async () => {
+  await using nodes = new Nodes();
+  const a = await nodes.start({ mdns: false });
+  const others = [];
+  for (let n = 0; n < 4; n++) others.push(await nodes.start({ mdns: false, peers: [a.peerAddresses[0]!] }));
+  await meshed([a, ...others]);
+});
+
+test("of two nodes with one name the second is renamed, and says so", async () => {
+  await using nodes = new Nodes();
+  const a = await nodes.start({ name: "kitchen" });
+  await eventually(async () => (await a.status()).name === "kitchen");
+  const warnings: string[] = [];
+  const logger = {
+    debug() {},
+    info() {},
+    error() {},
+    warn: (_: object, text: string) => warnings.push(text),
+  };
+  const b = await nodes.start({ name: "kitchen", logger });
+  await eventually(() => [a.name, b.name].includes("kitchen (2)"));
+  if (b.name === "kitchen (2)") expect(warnings.join()).toContain("is taken on this network");
+  await eventually(async () => (await a.peers())[0]?.name === b.name);
+});
+
+test("a start that fails leaves nothing open: a taken port says so, and the next start works", async () => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  const { port } = taken.address() as { port: number };
+  const options = { mdns: false, p2p: { hosts: ["127.0.0.1"] }, http: { port } };
+  await expect(startNode(options)).rejects.toMatchObject({
+    code: "portInUse",
+    message: expect.stringContaining("--port 0"),
+  });
+  taken.close();
+  await once(taken, "close");
+  const node = await startNode(options);
+  await node.close();
+});
+
+test.each([
+  [{ cluster: "Team 7" }, "cluster name"],
+  [{ name: "a\nb" }, "node name"],
+  [{ retentionMs: 10 }, "retentionMs"],
+  [{ engine: "carrier-pigeon" }, "engine"],
+])("options out of their range are refused by name: %j", async (options, word) => {
+  await expect(startNode(options)).rejects.toMatchObject({
+    code: "invalidOption",
+    message: expect.stringContaining(word),
+  });
+});
+
+test("an aborted signal closes the node", async () => {
+  await using nodes = new Nodes();
+  const abort = new AbortController();
+  const [a] = await Promise.all([nodes.start(), nodes.start({ signal: abort.signal })]);
+  await eventually(async () => (await a.status()).peers === 1);
+  abort.abort();
+  await eventually(async () => (await a.peers())[0]?.state === "left");
+});
+
+test("events resume behind an id; a place in the history or of another run is gone", async () => {
+  await using nodes = new Nodes();
+  const a = await nodes.start({ mdns: false });
+  await a.post({ id: "one", raw: "1" });
+  const first = listen(a, { sinceMs: 0 });
+  await a.post({ id: "two", raw: "2" });
+  await eventually(() => first.events.length === 3);
+  first.stop();
+  expect(first.events.map(({ type }) => type)).toEqual(["item", "caught-up", "item"]);
+  await a.post({ id: "three", raw: "3" });
+  for await (const event of a.events({ after: first.events[2]!.eventId })) {
+    expect(event).toMatchObject({ type: "item", item: { id: "three" } });
+    break;
+  }
+  expect(() => a.events({ after: first.events[0]!.eventId })).toThrow(/resumed/);
+  expect(() => a.events({ after: "0123-7" })).toThrow(/resumed/);
+});
+
+test("the client over HTTP and the node in the process tell the same", async () => {
+  await using nodes = new Nodes();
+  const a = await nodes.start({ mdns: false, http: { port: 0 } });
+  await using client = await connectToNode(a.url!);
+  const { id } = await client.post({ raw: "over the wire" });
+  expect(await client.get(id)).toEqual(await a.get(id));
+  const here: Item[] = [];
+  for await (const item of a.list()) here.push(item);
+  const there: Item[] = [];
+  for await (const item of client.list()) there.push(item);
+  expect(there).toEqual(here);
+  expect((await client.status()).fingerprint).toBe((await a.status()).fingerprint);
+});
