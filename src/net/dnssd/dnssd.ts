@@ -19,7 +19,8 @@ export async function openDnsSd(options: DnsSdOptions = {}): Promise<DnsSd> {
   if (options.interfaces) checkInterfaces(options.interfaces);
   const shell = new Shell(options);
   await shell.open();
-  options.signal?.addEventListener("abort", () => void shell.close(), { once: true });
+  if (options.signal?.aborted) await shell.close();
+  options.signal?.throwIfAborted();
   return shell;
 }
 
@@ -46,6 +47,7 @@ class Shell implements DnsSd {
   async open(): Promise<void> {
     await this.#links.open();
     this.#checkAtMs = nowMs() + DNSSD.interfaceCheckMs;
+    this.options.signal?.addEventListener("abort", this.#onAbort);
     this.#arm();
   }
 
@@ -101,7 +103,10 @@ class Shell implements DnsSd {
     return this.close();
   }
 
+  readonly #onAbort = () => void this.close();
+
   async #close(): Promise<void> {
+    this.options.signal?.removeEventListener("abort", this.#onAbort);
     clearTimeout(this.#timer);
     for (const listeners of this.#listeners.values()) listeners.clear();
     const goodbyes = [...this.#announcers].flatMap((announcer) => announcer.close(nowMs()));

@@ -82,7 +82,7 @@ export class LinkSet {
       packet: (packet, from) => {
         if (this.#links.has(via.name)) this.listener.packet(via.name, packet, from);
       },
-      fault: (error) => this.#warn(asHubcastError(error)),
+      fault: (error) => this.#warn(error),
     });
     if (this.#closed) return link.close();
     this.#links.set(via.name, link);

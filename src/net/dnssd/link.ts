@@ -1,7 +1,7 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { EventEmitter } from "node:events";
 import multicastDns from "multicast-dns";
-import { HubcastError } from "../../core/errors.js";
+import { asHubcastError, HubcastError } from "../../core/errors.js";
 import { isOnLink, type UsableInterface } from "./interfaces.js";
 import { DNSSD } from "./protocol/limits.js";
 import type { Sender } from "./protocol/link.js";
@@ -20,7 +20,7 @@ interface LinkListener {
   /** A packet that came in through this interface. */
   packet(packet: DnsPacket, from: Sender): void;
   /** A later fault: of sending, of the socket. The link stays. */
-  fault(error: Error): void;
+  fault(error: HubcastError): void;
 }
 
 /**
@@ -30,7 +30,8 @@ interface LinkListener {
 export async function openLink(via: UsableInterface, listener: LinkListener): Promise<Link> {
   const socket = await bindSocket(via);
   const front = new Front(socket);
-  socket.on("error", listener.fault);
+  const fault = (error: NodeJS.ErrnoException) => listener.fault(asLinkError(error, via));
+  socket.on("error", fault);
   socket.on("message", (bytes: Buffer, from: RemoteInfo) => {
     // Linux hands every group packet of the machine to every socket that is bound to the port, whichever
     // interface it came in through. And packets above the limit of RFC 6762 are not worth decoding.
@@ -43,15 +44,15 @@ export async function openLink(via: UsableInterface, listener: LinkListener): Pr
       const packet = fromWire(wire);
       if (packet) listener.packet(packet, { address: from.address, port: from.port });
     } catch (error) {
-      listener.fault(error as Error);
+      listener.fault(asHubcastError(error));
     }
   });
   // What cannot be decoded is somebody else's fault and no news.
   mdns.on("warning", () => {});
-  mdns.on("error", listener.fault);
+  mdns.on("error", fault);
   return {
     via,
-    send: (packet, to) => send(mdns, packet, to).catch(listener.fault),
+    send: (packet, to) => send(mdns, packet, to).catch(fault),
     rejoin: () => join(socket, via.address),
     close: () => new Promise((resolve) => mdns.destroy(resolve)),
   };
@@ -77,11 +78,11 @@ async function bindSocket(via: UsableInterface): Promise<Socket> {
     return socket;
   } catch (error) {
     socket.close();
-    throw asListenError(error as NodeJS.ErrnoException, via);
+    throw asLinkError(error as NodeJS.ErrnoException, via);
   }
 }
 
-function asListenError(error: NodeJS.ErrnoException, via: UsableInterface): HubcastError {
+function asLinkError(error: NodeJS.ErrnoException, via: UsableInterface): HubcastError {
   const where = `${via.name} (${via.address})`;
   if (error.code === "EADDRINUSE") {
     return new HubcastError(
