@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { Browser } from "../../../../src/net/dnssd/protocol/browser.js";
 import { response } from "../../../../src/net/dnssd/protocol/packet.js";
 import type { DnsRecord } from "../../../../src/net/dnssd/protocol/records.js";
+import { records } from "./arbitrary.js";
 import { Lan } from "./lan.js";
 
 const TYPE = "_hubcast._tcp.local";
@@ -119,14 +120,30 @@ describe("browsing", () => {
     expect(lan.sent[0]!.packet.answers).toMatchObject([{ type: "PTR", data: `web.${TYPE}` }]);
   });
 
-  test("what an announcement left out is asked for", () => {
+  test("what an announcement left out is asked for at once, and believed", () => {
     const lan = new Lan();
-    lan.advertise("web", "A");
-    lan.run(5_000);
     const browser = lan.browse();
     lan.inject(response({ answers: [ptr("web")] }));
-    lan.run(1_000);
+    lan.run(100);
+    const asked = lan.sent.flatMap(({ packet }) =>
+      packet.questions.map(({ type, name }) => `${type} ${name}`),
+    );
+    expect(asked).toEqual([`PTR ${TYPE}`, `SRV web.${TYPE}`, `TXT web.${TYPE}`]);
+    lan.inject(response({ answers: service("web", "A", "10.0.0.7").slice(1) }));
     expect(browser.names()).toEqual(["web"]);
+  });
+
+  test("a new address with the flush bit replaces the old one in a second; those of one packet stay together", () => {
+    const lan = new Lan();
+    const browser = lan.browse();
+    const addresses = () => browser.machine.services("_hubcast._tcp")[0]?.addresses.toSorted();
+    lan.inject(response({ answers: service("web", "A", "10.0.0.7") }));
+    lan.run(5_000);
+    const renewed = ["10.0.0.8", "10.0.0.9"].map((address) => service("web", "A", address)[3]!);
+    lan.inject(response({ answers: renewed }));
+    expect(addresses()).toEqual(["10.0.0.7", "10.0.0.8", "10.0.0.9"]);
+    lan.run(1_100);
+    expect(addresses()).toEqual(["10.0.0.8", "10.0.0.9"]);
   });
 
   test("a link that goes away takes its services with it", () => {
@@ -270,37 +287,4 @@ function service(label: string, id: string, address: string): readonly DnsRecord
     { name, type: "TXT", ttlS: 4_500, flush: true, data: [Buffer.from(`id=${id}`)] },
     { name: target, type: "A", ttlS: 120, flush: true, data: address },
   ];
-}
-
-/** Records that may fit together by chance, or be nonsense. */
-function records(): fc.Arbitrary<DnsRecord[]> {
-  const label = fc.constantFrom("a", "A", "b", "é", "\u0000", "");
-  const name = fc.oneof(
-    label.map((text) => `${text}.${TYPE}`),
-    fc.constantFrom(TYPE, TYPE.toUpperCase(), "hubcast-x.local", "hubcast-y.local", "", "."),
-  );
-  const head = { name, ttlS: fc.constantFrom(0, 1, 120, 4_500, 4_294_967_295), flush: fc.boolean() };
-  const port = fc.constantFrom(0, 1, 65_535);
-  const srv = fc.record({ priority: port, weight: port, port, target: name });
-  return fc.array(
-    fc.oneof(
-      fc.record({ ...head, type: fc.constant("PTR" as const), data: name }),
-      fc.record({
-        ...head,
-        type: fc.constantFrom("A" as const, "AAAA" as const),
-        data: fc.constantFrom("1.2.3.4", "x"),
-      }),
-      fc.record({ ...head, type: fc.constant("SRV" as const), data: srv }),
-      fc.record({
-        ...head,
-        type: fc.constant("TXT" as const),
-        data: fc.array(
-          fc
-            .oneof(fc.constantFrom("id=1", "id=2", "=x", "__proto__=1"), fc.string())
-            .map((text) => Buffer.from(text)),
-        ),
-      }),
-    ),
-    { maxLength: 12 },
-  );
 }

@@ -1,6 +1,8 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { query, response } from "../../../../src/net/dnssd/protocol/packet.js";
 import type { DnsRecord } from "../../../../src/net/dnssd/protocol/records.js";
+import { records } from "./arbitrary.js";
 import { Lan } from "./lan.js";
 
 const TYPE = "_hubcast._tcp.local";
@@ -300,6 +302,45 @@ describe("answers", () => {
     expect(lan.sent).toHaveLength(2);
     expect(lan.sent.map(({ to }) => to)).toEqual([undefined, undefined]);
   });
+});
+
+test("whatever is said, the responder sends within its bounds, and its name fits", () => {
+  const packet = fc.record({
+    kind: fc.constantFrom("query" as const, "response" as const),
+    id: fc.nat(65_535),
+    truncated: fc.boolean(),
+    questions: fc.array(
+      fc.record({
+        name: fc.constantFrom(TYPE, `a.${TYPE}`, "hubcast-x.local", "_services._dns-sd._udp.local", ""),
+        type: fc.constantFrom("PTR", "ANY", "SRV", "A", "UNKNOWN_9"),
+        unicast: fc.boolean(),
+      }),
+      { maxLength: 4 },
+    ),
+    answers: records(),
+    authorities: records(),
+    additionals: records(),
+  });
+  const from = fc.record({
+    address: fc.constantFrom("10.0.0.8", "10.0.0.9"),
+    port: fc.constantFrom(5_353, 9),
+  });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(packet, from, fc.nat(2_000)), { maxLength: 40 }), (steps) => {
+      const lan = new Lan();
+      const node = lan.advertise("a", "X");
+      for (const [said, sender, waitMs] of steps) {
+        lan.inject(said, sender);
+        lan.run(waitMs);
+      }
+      expect(lan.sent.length).toBeLessThanOrEqual(steps.length * 8 + 8);
+      expect(Buffer.byteLength(node.machine.label)).toBeLessThanOrEqual(63);
+      lan.run(60_000);
+      expect(name(node)).toContain(node.machine.label);
+      expect(node.machine.wakeAtMs).toBe(Number.POSITIVE_INFINITY);
+    }),
+    { numRuns: 300 },
+  );
 });
 
 function srv(label: string, id: string, ttlS: number): DnsRecord {
