@@ -3,8 +3,7 @@ import type { ServiceType } from "./protocol/names.js";
 import type { DiscoveredService } from "./protocol/service-table.js";
 
 export { openDnsSd } from "./dnssd.js";
-export type { ServiceType } from "./protocol/names.js";
-export type { DiscoveredService, Sighting } from "./protocol/service-table.js";
+export type { DiscoveredService } from "./protocol/service-table.js";
 
 export interface DnsSdOptions {
   /** Interfaces by name or IPv4 address; default all that are up, the loopback interface included. */

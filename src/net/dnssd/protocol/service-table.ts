@@ -58,9 +58,10 @@ export class ServiceTable {
     name: string,
     sighting: Sighting | undefined,
   ): readonly ServiceEvent[] {
-    const place = `${link} ${type} ${name}`;
+    // Joined by what no name or id may hold.
+    const place = `${link}\n${type}\n${name}`;
     const id = sighting?.txt.id;
-    const key = sighting ? `${type} ${name} ${id ?? ""}` : undefined;
+    const key = sighting ? `${type}\n${name}\n${id ?? ""}` : undefined;
     const before = this.#keys.get(place);
     const events: ServiceEvent[] = [];
     if (before !== undefined && before !== key) {
