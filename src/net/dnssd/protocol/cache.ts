@@ -40,7 +40,8 @@ export class RecordCache {
       if (entry) this.#expireBy(entry, nowMs + DNSSD.goodbyeGraceMs);
       return;
     }
-    if (record.flush) this.#flush(entries, nowMs);
+    // PTR sets are shared: nobody may void the others' instances.
+    if (record.flush && record.type !== "PTR") this.#flush(entries, nowMs);
     if (!entry && entries.size >= setMax) dropOldest(entries);
     const ttlS = Math.min(record.ttlS, DNSSD.otherTtlS);
     const fresh: Entry = {

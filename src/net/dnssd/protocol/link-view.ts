@@ -225,8 +225,10 @@ export class LinkView {
     });
   }
 
+  /** Sorted, so that a refresh in another order is no change. */
   #addresses(host: string): readonly string[] {
-    const records = [...this.#cache.get("A", host), ...this.#cache.get("AAAA", host)];
-    return records.flatMap((record) => (typeof record.data === "string" ? [record.data] : []));
+    const of = (type: "A" | "AAAA") =>
+      this.#cache.get(type, host).flatMap(({ data }) => (typeof data === "string" ? [data] : []));
+    return [...of("A").sort(), ...of("AAAA").sort()];
   }
 }

@@ -214,6 +214,29 @@ describe("lies", () => {
     expect(found!.port).toBe(500);
   });
 
+  test("a PTR with the flush bit voids no other instance", () => {
+    const lan = new Lan();
+    const browser = lan.browse();
+    lan.inject(response({ answers: service("web", "A", "10.0.0.1") }));
+    lan.run(5_000);
+    lan.inject(response({ answers: [{ ...ptr("liar"), flush: true }] }));
+    lan.run(5_000);
+    expect(browser.names()).toEqual(["web"]);
+  });
+
+  test("addresses that are heard again in another order are no change", () => {
+    const lan = new Lan();
+    const browser = lan.browse();
+    const [one, two] = ["10.0.0.1", "10.0.0.2"].map((address) => service("web", "A", address)[3]!);
+    lan.inject(response({ answers: [...service("web", "A", "10.0.0.1"), two!] }));
+    const count = browser.events.length;
+    for (const record of [two!, one!, two!]) {
+      lan.run(100);
+      lan.inject(response({ answers: [record] }));
+    }
+    expect(browser.events).toHaveLength(count);
+  });
+
   test("a life of years is cut to 75 minutes", () => {
     const lan = new Lan();
     const browser = lan.browse();
