@@ -110,3 +110,8 @@ export class Lan {
     }
   }
 }
+
+/** The names that a responder announced, in order. */
+export function namesOf(station: Station): readonly string[] {
+  return station.events.flatMap((event) => (event.type === "announced" ? [event.name] : []));
+}

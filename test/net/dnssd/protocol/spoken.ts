@@ -35,3 +35,24 @@ export function records(): fc.Arbitrary<DnsRecord[]> {
     { maxLength: 12 },
   );
 }
+
+export function ptr(label: string, ttlS = 4_500): DnsRecord {
+  return { name: TYPE, type: "PTR", ttlS, flush: false, data: `${label}.${TYPE}` };
+}
+
+/** PTR, SRV, TXT and A of a service. */
+export function service(label: string, id: string, address: string): readonly DnsRecord[] {
+  const name = `${label}.${TYPE}`;
+  const target = `hubcast-${id}.local`;
+  return [
+    ptr(label),
+    { name, type: "SRV", ttlS: 120, flush: true, data: { priority: 0, weight: 0, port: 4_000, target } },
+    { name, type: "TXT", ttlS: 4_500, flush: true, data: [Buffer.from(`id=${id}`)] },
+    { name: target, type: "A", ttlS: 120, flush: true, data: address },
+  ];
+}
+
+export function srv(label: string, id: string, ttlS: number): DnsRecord {
+  const data = { priority: 0, weight: 0, port: 1, target: `hubcast-${id}.local` };
+  return { name: `${label}.${TYPE}`, type: "SRV", ttlS, flush: true, data };
+}
