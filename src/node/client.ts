@@ -59,7 +59,9 @@ export async function connectToNode(url: string, options: ConnectOptions = {}): 
     return new HttpNode(caller);
   } catch (error) {
     caller.close();
-    throw error;
+    // What hangs up on the first request, as a hub does, is no node.
+    const hungUp = error instanceof HubcastError && error.code === "connectionLost";
+    throw hungUp ? notHubcast(caller.url) : error;
   }
 }
 

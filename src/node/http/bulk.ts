@@ -1,11 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { asHubcastError, HubcastError } from "../../core/errors.js";
-import type { BulkLine, NodeService } from "../service.js";
+import type { BulkLine } from "../service.js";
 import { AnswerStream } from "./answer-stream.js";
 import { BulkBatch } from "./bulk-batch.js";
 import { LineBlocks } from "./lines.js";
-import type { HttpLimits, HttpLogger } from "./options.js";
-import { sendProblem } from "./problem.js";
+import type { ApiContext } from "./route.js";
 
 /**
  * Carries one bulk request: reads while the node decides and the client takes results, in three bounded stages.
@@ -13,9 +12,7 @@ import { sendProblem } from "./problem.js";
  * leave in the order of the lines.
  */
 export class BulkRequest {
-  readonly #service: NodeService;
-  readonly #limits: HttpLimits;
-  readonly #logger: HttpLogger;
+  readonly #context: ApiContext;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #answer: AnswerStream;
@@ -23,39 +20,32 @@ export class BulkRequest {
   #answered: Promise<void> = Promise.resolve();
   #inFlightBytes = 0;
 
-  constructor(
-    service: NodeService,
-    limits: HttpLimits,
-    logger: HttpLogger,
-    request: IncomingMessage,
-    response: ServerResponse,
-  ) {
-    this.#service = service;
-    this.#limits = limits;
-    this.#logger = logger;
+  constructor(context: ApiContext, request: IncomingMessage, response: ServerResponse) {
+    this.#context = context;
     this.#request = request;
     this.#response = response;
     this.#answer = new AnswerStream(
       response,
       { "content-type": "application/x-ndjson; charset=utf-8", "cache-control": "no-store" },
-      limits.streamStallMs,
+      context.limits.streamStallMs,
     );
   }
 
   /** Resolves when the last line is answered, or the client is gone. */
   async run(): Promise<void> {
-    const idle = setTimeout(() => this.#stalled(idle), this.#limits.streamStallMs).unref();
-    const lines = new LineBlocks(this.#limits.bulkLineBytesMax);
+    const { limits, logger } = this.#context;
+    const idle = setTimeout(() => this.#stalled(idle), limits.streamStallMs).unref();
+    const lines = new LineBlocks(limits.bulkLineBytesMax);
     try {
       for await (const chunk of this.#request as AsyncIterable<Buffer>) {
         this.#hand(new BulkBatch(lines.push(chunk)));
-        if (this.#inFlightBytes > this.#limits.bulkInFlightBytesMax) await this.#answered;
-        await this.#answer.whenBelow(this.#limits.bulkResultBytesMax);
+        if (this.#inFlightBytes > limits.bulkInFlightBytesMax) await this.#answered;
+        await this.#answer.whenBelow(limits.bulkResultBytesMax);
         if (this.#answer.gone) return;
         idle.refresh();
       }
     } catch (error) {
-      this.#logger.debug({ err: error }, "a bulk request broke off");
+      logger.debug({ err: error }, "a bulk request broke off");
       return;
     } finally {
       clearTimeout(idle);
@@ -78,10 +68,10 @@ export class BulkRequest {
   /** A node that cannot take a batch at all refuses each of its lines; the stream goes on. */
   async #decide({ drafts }: BulkBatch): Promise<readonly BulkLine[]> {
     try {
-      return await this.#service.postMany(drafts);
+      return await this.#context.service.postMany(drafts);
     } catch (thrown) {
       const { code, message } = asHubcastError(thrown);
-      if (code === "bug") this.#logger.error({ err: thrown }, message);
+      if (code === "bug") this.#context.logger.error({ err: thrown }, message);
       return drafts.map(({ id = "" }) => ({ id, status: "refused", code }));
     }
   }
@@ -92,7 +82,8 @@ export class BulkRequest {
       idle.refresh();
       return;
     }
-    const message = `no byte of the bulk body arrived for ${this.#limits.streamStallMs} ms (streamStallMs)`;
-    sendProblem(this.#response, new HubcastError("requestTimeout", message));
+    const { limits, refusals } = this.#context;
+    const message = `no byte of the bulk body arrived for ${limits.streamStallMs} ms (streamStallMs)`;
+    refusals.answer(this.#response, new HubcastError("requestTimeout", message));
   }
 }

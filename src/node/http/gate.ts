@@ -10,6 +10,7 @@ import { HubcastError } from "../../core/errors.js";
 export class Gate {
   readonly #names: ReadonlySet<string>;
   readonly #scheme: "http" | "https";
+  #lastKnown: string | undefined;
 
   /** @param names what a Host header may name besides loopback and the address the connection came in by */
   constructor(names: readonly string[], scheme: "http" | "https") {
@@ -35,8 +36,12 @@ export class Gate {
   }
 
   #knows(host: string, localAddress: string | undefined): boolean {
+    // Nearly all requests carry the same Host: looking at it anew costs as much as finding the route.
+    if (host === this.#lastKnown) return true;
     const name = canonicalName(hostName(host));
-    return isLoopbackName(name) || this.#names.has(name) || name === canonicalName(localAddress ?? "");
+    if (!isLoopbackName(name) && !this.#names.has(name)) return name === canonicalName(localAddress ?? "");
+    this.#lastKnown = host;
+    return true;
   }
 }
 

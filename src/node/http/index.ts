@@ -1,6 +1,7 @@
+import { hostname } from "node:os";
 import { fastify } from "fastify";
 import { HubcastError } from "../../core/errors.js";
-import { Gate } from "./gate.js";
+import { Gate, isLoopbackName } from "./gate.js";
 import { type CompleteOptions, completeOptions, type HttpApiOptions } from "./options.js";
 import { RefusalBook } from "./refusal-book.js";
 import type { ApiContext, Route } from "./route.js";
@@ -27,7 +28,7 @@ export interface HttpApi {
 export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   const complete = completeOptions(options);
   const closing = new AbortController();
-  const refusals = new RefusalBook(complete.logger);
+  const refusals = new RefusalBook(complete.limits, complete.logger);
   const context: ApiContext = {
     service: complete.service,
     limits: complete.limits,
@@ -36,7 +37,8 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
     refusals,
   };
   const scheme = complete.tls ? "https" : "http";
-  const gate = new Gate([complete.host, ...complete.boundNames], scheme);
+  const ownNames = isLoopbackName(complete.host) ? [] : [hostname(), `${hostname()}.local`];
+  const gate = new Gate([complete.host, ...ownNames, ...complete.boundNames], scheme);
   const server = await HttpServer.create(complete, (request) => gate.refusal(request), refusals);
   const app = await routerOf(routesOf(context), complete, refusals, server);
   try {

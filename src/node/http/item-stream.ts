@@ -6,7 +6,7 @@ const BLOCK_LENGTH = 65_536;
 
 /**
  * Writes many items without ever holding more than a block of text: as a list inside a JSON document, or one a line.
- * @param toText one item as JSON
+ * @param toText one item as it stands between `before` and `after`
  */
 export async function streamItems(
   answer: AnswerStream,

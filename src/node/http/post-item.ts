@@ -10,7 +10,7 @@ import type { ApiContext, Route } from "./route.js";
 
 /** POST /v1/items: one item as JSON, or many as NDJSON. */
 export function postItem(context: ApiContext): Route {
-  const { service, limits, logger } = context;
+  const { service, limits } = context;
   return {
     method: "POST",
     url: "/v1/items",
@@ -21,7 +21,7 @@ export function postItem(context: ApiContext): Route {
       refuseEncoding(request.headers["content-encoding"]);
       if (BULK_TYPES.has(type)) {
         reply.hijack();
-        await new BulkRequest(service, limits, logger, request.raw, reply.raw).run();
+        await new BulkRequest(context, request.raw, reply.raw).run();
         return undefined;
       }
       if (type !== "application/json" && !type.endsWith("+json")) throw unsupported(type);

@@ -1,6 +1,5 @@
 import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
-import { asHubcastError, ERRORS, type ErrorCode, type HubcastError } from "../../core/errors.js";
-import { LIMITS } from "../../core/limits.js";
+import { ERRORS, type ErrorCode, type HubcastError } from "../../core/errors.js";
 
 /** Body of every refusal: RFC 9457, `application/problem+json`. */
 export interface Problem {
@@ -25,16 +24,19 @@ export function problemOf(error: HubcastError, status: number = error.httpStatus
   };
 }
 
-/** Answers with a problem, unless an answer has begun already; then the connection is cut. */
+/**
+ * Answers with a problem, unless an answer has begun already; then the connection is cut.
+ * @param refusedBodyMs how long the rest of a body may take that is still being sent
+ */
 export function sendProblem(
   response: ServerResponse,
-  thrown: unknown,
+  error: HubcastError,
+  refusedBodyMs: number,
   headers: OutgoingHttpHeaders = {},
-): HubcastError {
-  const error = asHubcastError(thrown);
+): void {
   if (response.headersSent) {
     response.destroy();
-    return error;
+    return;
   }
   const body = JSON.stringify(problemOf(error));
   response.writeHead(error.httpStatus, {
@@ -44,9 +46,12 @@ export function sendProblem(
     ...HEADERS_OF[error.code],
     ...headers,
   });
-  response.end(body);
-  discardBody(response);
-  return error;
+  if (response.req.complete) {
+    response.end(body);
+    return;
+  }
+  response.write(body);
+  endBehindBody(response, refusedBodyMs);
 }
 
 const HEADERS_OF: { readonly [Code in ErrorCode]?: OutgoingHttpHeaders } = {
@@ -58,16 +63,13 @@ const HEADERS_OF: { readonly [Code in ErrorCode]?: OutgoingHttpHeaders } = {
 };
 
 /**
- * Reads and forgets what is left of a refused body, for a bounded time. A socket closed with unread bytes sends
- * a reset, and the client would lose the answer that says why.
+ * Reads and forgets what is left of a refused body, for a bounded time, and only then ends the answer, which is out
+ * already. A socket closed with unread bytes sends a reset, and the client would lose the answer that says why.
  */
-function discardBody(response: ServerResponse): void {
+function endBehindBody(response: ServerResponse, refusedBodyMs: number): void {
   const request = response.req;
-  if (request.complete) return;
-  request.resume();
-  const timer = setTimeout(() => {
-    if (!request.complete) request.socket.destroy();
-  }, LIMITS.refusedBodyMs);
-  timer.unref();
+  const timer = setTimeout(() => request.socket.destroy(), refusedBodyMs).unref();
+  request.once("end", () => response.end());
   request.once("close", () => clearTimeout(timer));
+  request.resume();
 }

@@ -26,7 +26,7 @@ export function listItems({ service, limits }: ApiContext): Route {
         const limit = query.wholeNumber("limit", 1, Number.MAX_SAFE_INTEGER);
         const items = service.list({ ...window, ...optional("limit", limit) });
         const answer = streamOf(reply, "application/x-ndjson", limits.streamStallMs);
-        await streamItems(answer, items, LINES, JSON.stringify);
+        await streamItems(answer, items, LINES, (item) => `${JSON.stringify(item)}\n`);
         return;
       }
       const page: PageQuery = {
@@ -67,7 +67,7 @@ export function streamOf(reply: FastifyReply, mediaType: string, stallMs: number
   return new AnswerStream(reply.raw, head, stallMs);
 }
 
-const LINES = { before: "", between: "\n", after: "\n" };
+const LINES = { before: "", between: "", after: "" };
 
 function optional<Name extends string, Value>(name: Name, value: Value | undefined): { [N in Name]?: Value } {
   return value === undefined ? {} : ({ [name]: value } as { [N in Name]: Value });

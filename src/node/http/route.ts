@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { NodeService } from "../service.js";
 import type { HttpLimits, HttpLogger, Role } from "./options.js";
+import type { RefusalBook } from "./refusal-book.js";
 
 /** What every route works with. */
 export interface ApiContext {
@@ -9,8 +10,7 @@ export interface ApiContext {
   readonly logger: HttpLogger;
   /** Aborts when the API closes: streams that would never end, end. */
   readonly closing: AbortSignal;
-  /** Refusals so far, by error code. */
-  readonly refusals: ReadonlyMap<string, number>;
+  readonly refusals: RefusalBook;
 }
 
 /** One row of the API: what is served and what OpenAPI says about it, in one place. */

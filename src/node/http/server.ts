@@ -21,6 +21,7 @@ export class HttpServer {
   readonly #refusal: (request: IncomingMessage) => HubcastError | undefined;
   readonly #refusals: RefusalBook;
   readonly #closeMs: number;
+  readonly #refusedBodyMs: number;
   #handle: RequestListener = () => {};
   #runningCount = 0;
   #closing = false;
@@ -69,6 +70,7 @@ export class HttpServer {
     this.#refusal = refusal;
     this.#refusals = refusals;
     this.#closeMs = limits.closeMs;
+    this.#refusedBodyMs = limits.refusedBodyMs;
     server.maxConnections = limits.httpConnectionsMax;
     server.on("request", (request, response) => this.#take(request, response, false));
     server.on("checkContinue", (request, response) => this.#take(request, response, true));
@@ -119,6 +121,7 @@ export class HttpServer {
     this.#runningCount++;
     response.once("close", () => {
       if (--this.#runningCount === 0) this.#idle();
+      if (!request.complete) this.#endBody(request);
     });
     const refusal = this.#closing ? stopping() : this.#refusal(request);
     if (refusal) {
@@ -127,6 +130,12 @@ export class HttpServer {
     }
     if (waitsForContinue) response.writeContinue();
     this.#handle(request, response);
+  }
+
+  /** The answer is out, but a body that nobody asked for still comes: not for ever. */
+  #endBody(request: IncomingMessage): void {
+    const timer = setTimeout(() => request.socket.destroy(), this.#refusedBodyMs).unref();
+    request.once("close", () => clearTimeout(timer));
   }
 
   /** What came is no HTTP, or its head did not come in time. Answered only where no other answer can be under way. */

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { ClientRequest } from "node:http";
 import type { ItemDraft } from "../protocol/item.js";
 import type { BulkLine } from "../service.js";
@@ -53,14 +52,25 @@ async function writeLines(
   request: ClientRequest,
   drafts: Iterable<ItemDraft> | AsyncIterable<ItemDraft>,
 ): Promise<void> {
-  const left = once(request, "close");
   let piece = "";
   for await (const draft of drafts) {
     piece += `${JSON.stringify(draft)}\n`;
     if (piece.length < PIECE_LENGTH) continue;
-    if (!request.write(piece)) await Promise.race([once(request, "drain"), left]);
+    if (!request.write(piece)) await drained(request);
     piece = "";
     if (request.destroyed) return;
   }
   request.end(piece);
+}
+
+/** Resolves when there is room again, or nobody to write to any more. */
+function drained(request: ClientRequest): Promise<void> {
+  return new Promise((resolve) => {
+    const go = () => {
+      request.off("drain", go).off("close", go);
+      resolve();
+    };
+    request.on("drain", go).on("close", go);
+    if (request.destroyed) go();
+  });
 }

@@ -1,0 +1,287 @@
+import { once } from "node:events";
+import http from "node:http";
+import net, { type AddressInfo } from "node:net";
+import { expect, test } from "vitest";
+import { HubcastError } from "../../src/core/errors.js";
+import type { NodeEvent } from "../../src/node/broadcast.js";
+import { connectToNode } from "../../src/node/client.js";
+import { all, TestApi, until } from "../fixtures/http-call.js";
+
+test("post, get, list, status and peers say what the node says", async () => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(api.api.url);
+  const id = "a/é ?..";
+  const result = await node.post({ id, raw: "x" });
+  expect(result).toMatchObject({ id, status: "accepted" });
+  expect(await node.post({ id, raw: "x" })).toMatchObject({ status: "held" });
+  expect(await node.get(id)).toEqual(api.service.get(id));
+  expect(await node.get("none")).toBeUndefined();
+  expect(await node.get("")).toBeUndefined();
+  expect(await all(node.list())).toEqual([api.service.get(id)]);
+  expect(await node.status()).toEqual(api.service.status());
+  expect(await node.status({ sinceMs: 120_000 })).toMatchObject({ fingerprintSinceMs: 120_000 });
+  expect(await node.peers()).toEqual(api.service.peers());
+});
+
+test.each(["", "/"])("a URL may leave out the scheme and end with %j", async (end) => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(`127.0.0.1:${api.port}${end}`);
+  expect(node.url).toBe(api.api.url);
+});
+
+test("a list is read page by page, to its limit", async () => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(api.api.url);
+  for (let id = 0; id < 350; id++) await api.service.post({ id: String(id), raw: "x" });
+  const ids = (await all(node.list())).map(({ id }) => id);
+  expect(ids).toEqual([...api.service.items.keys()]);
+  expect(await all(node.list({ limit: 120 }))).toHaveLength(120);
+  expect(await all(node.list({ untilMs: 1_000 }))).toEqual([]);
+  expect(await all(node.list({ sinceMs: Date.now() + 60_000 }))).toEqual([]);
+});
+
+test("wait and its deadline reach the node", async () => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(api.api.url);
+  const { receipt } = await node.post({ raw: "x" }, { wait: "all", timeoutMs: 70 });
+  expect(receipt?.complete).toBe(true);
+  expect(api.service.lastPostOptions).toMatchObject({ wait: "all", timeoutMs: 70 });
+});
+
+test("a refusal comes back as the error it was", async () => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(api.api.url);
+  await node.post({ id: "a", raw: "x" });
+  const conflict = node.post({ id: "a", raw: "y" });
+  await expect(conflict).rejects.toBeInstanceOf(HubcastError);
+  await expect(conflict).rejects.toMatchObject({
+    code: "conflict",
+    message: expect.stringMatching("held with another raw"),
+    suggestions: ["Post under a new id."],
+    exitCode: 4,
+  });
+});
+
+test("the token is sent with calls and streams", async () => {
+  await using api = await TestApi.open({ tokens: [{ token: "secret", role: "post" }] });
+  await expect(connectToNode(api.api.url)).rejects.toMatchObject({ code: "unauthorized" });
+  await using node = await connectToNode(api.api.url, { token: "secret" });
+  expect(await all(node.postMany([{ id: "a", raw: "x" }]))).toEqual([{ id: "a", status: "accepted" }]);
+  for await (const event of node.events({ sinceMs: 0 })) {
+    expect(event.type).toBe("item");
+    break;
+  }
+});
+
+test("nothing at the address is unreachable, with advice", async () => {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await expect(connectToNode(`http://127.0.0.1:${port}`)).rejects.toMatchObject({
+    code: "unreachable",
+    message: `no node answers at http://127.0.0.1:${port} (connection refused)`,
+    suggestions: [expect.stringMatching("broadcast start"), expect.stringMatching("--url")],
+  });
+});
+
+test.each(["", "ftp://127.0.0.1", "http://", "http://a b", "http://user@127.0.0.1"])(
+  "%j is no URL of a node",
+  async (url) => {
+    await expect(connectToNode(url)).rejects.toMatchObject({ code: "invalidOption" });
+  },
+);
+
+test.each<[string, (socket: net.Socket) => void]>([
+  ["another web server", (socket) => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")],
+  ["another JSON service", (socket) => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")],
+  [
+    "a server without that path",
+    (socket) => socket.end("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+  ],
+  ["a redirect", (socket) => socket.end("HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")],
+  ["something that is not HTTP", (socket) => socket.end("SSH-2.0-OpenSSH_9\r\n")],
+  ["something that hangs up", (socket) => socket.destroy()],
+])("%s is not a hubcast node", async (_name, answer) => {
+  await using server = await Impostor.open(answer);
+  await expect(connectToNode(server.url)).rejects.toMatchObject({ code: "notHubcast" });
+});
+
+test("a node that does not answer meets the deadline", async () => {
+  await using server = await Impostor.open(() => {});
+  await expect(connectToNode(server.url, { timeoutMs: 50 })).rejects.toMatchObject({ code: "deadline" });
+});
+
+test("an answer that breaks off is a lost connection", async () => {
+  let calls = 0;
+  await using server = await Impostor.open((socket) => {
+    const status = JSON.stringify({ name: "n", id: "i", cluster: "c", version: "v", fingerprint: "f" });
+    if (calls++ === 0)
+      socket.end(`HTTP/1.1 200 OK\r\nContent-Length: ${status.length}\r\nConnection: close\r\n\r\n${status}`);
+    else socket.end("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[");
+  });
+  await using node = await connectToNode(server.url);
+  await expect(node.peers()).rejects.toMatchObject({ code: "connectionLost" });
+});
+
+test("an aborted signal ends a call with its reason", async () => {
+  await using api = await TestApi.open();
+  api.service.gate = new Promise(() => {});
+  await using node = await connectToNode(api.api.url);
+  const stop = new AbortController();
+  const posting = node.post({ raw: "x" }, { wait: 1, signal: stop.signal });
+  await until("it runs", () => api.service.lastPostOptions !== undefined);
+  stop.abort(new Error("enough"));
+  await expect(posting).rejects.toThrow("enough");
+  await expect(connectToNode(api.api.url, { signal: stop.signal })).rejects.toThrow("enough");
+});
+
+test("a kept connection that the node has closed is replaced unseen", async () => {
+  await using api = await TestApi.open();
+  const { port } = api;
+  const node = await connectToNode(api.api.url);
+  await api.api.close();
+  await using again = await TestApi.open({ port });
+  expect(await node.peers()).toEqual(again.service.peers());
+  await node.close();
+});
+
+test("events come as objects, and end when the signal aborts", async () => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(api.api.url);
+  await node.post({ id: "old", raw: "x" });
+  const stop = new AbortController();
+  const seen: NodeEvent[] = [];
+  for await (const event of node.events({ sinceMs: 0, signal: stop.signal })) {
+    seen.push(event);
+    if (event.type === "caught-up") await node.post({ id: "new", raw: "x" });
+    if (seen.length === 3) stop.abort();
+  }
+  expect(seen.map(({ type }) => type)).toEqual(["item", "caught-up", "item"]);
+  expect(seen[2]).toEqual({ type: "item", eventId: "7-2", item: api.service.get("new") });
+  await until("it is unsubscribed", () => api.service.subscriberCount === 0);
+});
+
+test("events resume behind an id, and an unknown one is gone", async () => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(api.api.url);
+  for (const id of ["1", "2"]) await node.post({ id, raw: "x" });
+  for await (const event of node.events({ after: "7-1" })) {
+    expect(event.eventId).toBe("7-2");
+    break;
+  }
+  const events = node.events({ after: "nope" })[Symbol.asyncIterator]();
+  await expect(events.next()).rejects.toMatchObject({ code: "eventsGone" });
+});
+
+test("a reader told that it is too slow gets eventsGone", async () => {
+  await using api = await TestApi.open();
+  api.service.backlogMax = 5;
+  await using node = await connectToNode(api.api.url);
+  const events = node.events()[Symbol.asyncIterator]();
+  const first = events.next();
+  await until("it is subscribed", () => api.service.subscriberCount === 1);
+  const item = { id: "a", raw: "x", signature: "s", timestampMs: 2, digest: "d" };
+  for (let told = 0; told < 20; told++) api.service.tell({ type: "item", item });
+  await expect(first).rejects.toMatchObject({ code: "eventsGone" });
+});
+
+test("events of a node that stops end with connectionLost", async () => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(api.api.url);
+  const events = node.events()[Symbol.asyncIterator]();
+  const first = events.next();
+  const lost = expect(first).rejects.toMatchObject({ code: "connectionLost" });
+  await until("it is subscribed", () => api.service.subscriberCount === 1);
+  await api.api.close();
+  await lost;
+});
+
+test("closing the client ends its events, and refuses further calls", async () => {
+  await using api = await TestApi.open();
+  const node = await connectToNode(api.api.url);
+  const first = node.events()[Symbol.asyncIterator]().next();
+  await until("it is subscribed", () => api.service.subscriberCount === 1);
+  await node.close();
+  await node.close();
+  expect(await first).toMatchObject({ done: true });
+  await expect(node.status()).rejects.toMatchObject({ code: "connectionLost" });
+  await until("it is unsubscribed", () => api.service.subscriberCount === 0);
+});
+
+test("postMany sends while it receives, in order", async () => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(api.api.url);
+  async function* drafts() {
+    for (let id = 0; id < 20_000; id++) yield { id: String(id), raw: "é".repeat(100) };
+  }
+  let count = 0;
+  for await (const { id, status } of node.postMany(drafts())) {
+    expect([id, status]).toEqual([String(count++), "accepted"]);
+  }
+  expect(count).toBe(20_000);
+});
+
+test("postMany ends with what its drafts throw", async () => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(api.api.url);
+  function* drafts() {
+    yield { raw: "x" };
+    throw new Error("no more drafts");
+  }
+  await expect(all(node.postMany(drafts()))).rejects.toThrow("no more drafts");
+});
+
+test("leaving postMany early leaves nothing open", async () => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(api.api.url);
+  let over = false;
+  function* drafts() {
+    try {
+      for (;;) yield { raw: "x" };
+    } finally {
+      over = true;
+    }
+  }
+  for await (const line of node.postMany(drafts())) {
+    expect(line.status).toBe("accepted");
+    break;
+  }
+  await until("no more drafts are taken", () => over);
+});
+
+test("a proxy may put the node below a path", async () => {
+  await using api = await TestApi.open();
+  const proxy = http.createServer((request, response) => {
+    void api.get(request.url!.replace("/node", "")).then(({ text }) => response.end(text));
+  });
+  proxy.listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  const node = await connectToNode(`http://127.0.0.1:${(proxy.address() as AddressInfo).port}/node/`);
+  expect(await node.peers()).toEqual(api.service.peers());
+  await node.close();
+  proxy.close();
+});
+
+/** Something else that listens. */
+class Impostor implements AsyncDisposable {
+  private constructor(readonly server: net.Server) {}
+
+  static async open(answer: (socket: net.Socket) => void): Promise<Impostor> {
+    const server = net.createServer((socket) => {
+      socket.on("error", () => {});
+      socket.once("data", () => answer(socket));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return new Impostor(server);
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.server.close();
+  }
+}

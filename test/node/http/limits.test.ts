@@ -1,0 +1,124 @@
+import { once } from "node:events";
+import { expect, test } from "vitest";
+import { readToEnd, TestApi } from "../../fixtures/http-call.js";
+
+const HEAD = "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+
+test("a body that announces 100 MB is refused before it is sent, naming the limit", async () => {
+  await using api = await TestApi.open();
+  const socket = await api.connect();
+  socket.write(`${HEAD}Content-Length: 100000000\r\n\r\n`);
+  const [chunk] = await once(socket, "data");
+  expect(String(chunk)).toMatch(/^HTTP\/1.1 413 .*tooLarge.*/s);
+  expect(String(chunk)).toMatch("requestBytesMax");
+  socket.destroy();
+});
+
+test("a client that sends 100 MB regardless still gets to read the answer", async () => {
+  await using api = await TestApi.open();
+  for (const path of ["/v1/items", "/postNewData"]) {
+    const answer = await api.post(path, Buffer.alloc(100_000_000, "x"));
+    expect([answer.status, answer.json.code]).toEqual([413, "tooLarge"]);
+  }
+});
+
+test("a body without an announced length is cut at the limit", async () => {
+  await using api = await TestApi.open({ limits: { requestBytesMax: 1_000 } });
+  const socket = await api.connect();
+  socket.write(`${HEAD}Transfer-Encoding: chunked\r\n\r\n3e9\r\n${"x".repeat(1_001)}\r\n`);
+  const [chunk] = await once(socket, "data");
+  expect(String(chunk)).toMatch(/^HTTP\/1.1 413 /);
+  socket.destroy();
+});
+
+test("a refused body that goes on for ever ends with its connection", async () => {
+  await using api = await TestApi.open({ limits: { requestBytesMax: 1_000, refusedBodyMs: 50 } });
+  const socket = await api.connect();
+  socket.write(`${HEAD}Content-Length: 100000000\r\n\r\n`);
+  expect(await readToEnd(socket)).toMatch(/^HTTP\/1.1 413 /);
+});
+
+test("a body that nobody asked for does not go on for ever", async () => {
+  await using api = await TestApi.open({ limits: { refusedBodyMs: 50 } });
+  const socket = await api.connect();
+  socket.write("POST /listAllRecentData HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n");
+  expect(await readToEnd(socket)).toMatch(/data_list/);
+});
+
+test("a slow body is answered 408", async () => {
+  await using api = await TestApi.open({ limits: { requestTimeoutMs: 100, refusedBodyMs: 50 } });
+  const socket = await api.connect();
+  socket.write(`${HEAD}Content-Length: 100\r\n\r\n{`);
+  const answer = await readToEnd(socket);
+  expect(answer).toMatch(/^HTTP\/1.1 408 .*requestTimeout/s);
+  expect(answer).toMatch("requestTimeoutMs");
+});
+
+test("a connection that sends nothing is closed", async () => {
+  await using api = await TestApi.open({ limits: { requestTimeoutMs: 100 } });
+  const socket = await api.connect();
+  expect(await readToEnd(socket)).toMatch(/^HTTP\/1.1 408 .*problem\+json/s);
+});
+
+test("a head that comes slowly is closed", async () => {
+  await using api = await TestApi.open({ limits: { requestTimeoutMs: 100 } });
+  const socket = await api.connect();
+  socket.write("GET /v1/items HTTP/1.1\r\nHost:");
+  expect(await readToEnd(socket)).toMatch(/^HTTP\/1.1 408 /);
+});
+
+test("headers past their limit are refused", async () => {
+  await using api = await TestApi.open();
+  const socket = await api.connect();
+  socket.write(`GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: ${"x".repeat(20_000)}\r\n\r\n`);
+  expect(await readToEnd(socket)).toMatch(/^HTTP\/1.1 431 .*requestHeaderBytesMax/s);
+});
+
+test.each([
+  ["\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"],
+  ["garbage\r\n\r\n"],
+  ["GET / HTTP/1.1\r\n\r\n"],
+  ["GET / HTTP/9.9\r\nHost: localhost\r\n\r\n"],
+  ["POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"],
+  [`${HEAD}Content-Length: -1\r\n\r\n`],
+])("%j is answered 400, and the node goes on", async (bytes) => {
+  await using api = await TestApi.open();
+  const socket = await api.connect();
+  socket.write(bytes, "latin1");
+  socket.end();
+  expect(await readToEnd(socket)).toMatch(/^HTTP\/1.1 400 /);
+  expect((await api.get("/healthz")).status).toBe(200);
+});
+
+test("a bad chunk inside a bulk body ends that connection alone", async () => {
+  await using api = await TestApi.open();
+  const socket = await api.connect();
+  socket.write(
+    "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+  );
+  await readToEnd(socket);
+  expect((await api.get("/healthz")).status).toBe(200);
+});
+
+test("connections past their limit are closed, and counted", async () => {
+  await using api = await TestApi.open({ limits: { httpConnectionsMax: 2 } });
+  const sockets = [await api.connect(), await api.connect()];
+  expect(await readToEnd(await api.connect())).toBe("");
+  sockets[0]!.destroy();
+  await once(sockets[0]!, "close");
+  await expect
+    .poll(async () => (await api.get("/metrics").catch(() => ({ text: "" }))).text)
+    .toMatch('hubcast_http_refusals_total{code="tooManyConnections"}');
+  sockets[1]!.destroy();
+});
+
+test("a body announced with Expect: 100-continue is asked for", async () => {
+  await using api = await TestApi.open();
+  const socket = await api.connect();
+  const body = '{"raw":"x"}';
+  socket.write(`${HEAD}Connection: close\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\n\r\n`);
+  const [chunk] = await once(socket, "data");
+  expect(String(chunk)).toMatch(/^HTTP\/1.1 100 /);
+  socket.write(body);
+  expect(await readToEnd(socket)).toMatch(/^HTTP\/1.1 201 /);
+});

@@ -1,0 +1,126 @@
+import { once } from "node:events";
+import { expect, test } from "vitest";
+import { linesOf, TestApi, until } from "../../fixtures/http-call.js";
+
+test("an id of 256 bytes that are all escaped is found", async () => {
+  await using api = await TestApi.open();
+  const id = "é".repeat(128);
+  await api.post("/v1/items", { id, raw: "x" });
+  expect((await api.get(`/v1/items/${encodeURIComponent(id)}`)).json.id).toBe(id);
+});
+
+test.each(["a/b", "..", ".", "a?b", "a#b", "%41", "a b", "a+b", ":id"])(
+  "the id %s is found by its path",
+  async (id) => {
+    await using api = await TestApi.open();
+    await api.post("/v1/items", { id, raw: "x" });
+    expect((await api.get(`/v1/items/${encodeURIComponent(id)}`)).json).toEqual(api.service.get(id));
+  },
+);
+
+test.each([
+  ["/v1/items/none", 404, "notFound"],
+  [`/v1/items/${"i".repeat(2_000)}`, 404, "notFound"],
+  ["/v1/items/%FF", 400, "badRequest"],
+  ["/v1/items/%", 400, "badRequest"],
+  ["/v1/items/a/b", 404, "notFound"],
+])("%s is answered %i", async (path, status, code) => {
+  await using api = await TestApi.open();
+  const answer = await api.get(path);
+  expect([answer.status, answer.json.code]).toEqual([status, code]);
+});
+
+test("pages follow each other by cursor", async () => {
+  await using api = await TestApi.open();
+  for (const id of ["1", "2", "3"]) await api.post("/v1/items", { id, raw: "x" });
+  const first = (await api.get("/v1/items?limit=2")).json;
+  expect(first.items.map(({ id }: { id: string }) => id)).toEqual(["1", "2"]);
+  const second = (await api.get(`/v1/items?limit=2&cursor=${first.nextCursor}`)).json;
+  expect(second).toEqual({ items: [api.service.get("3")] });
+});
+
+test("since and until take instants", async () => {
+  await using api = await TestApi.open();
+  await api.post("/v1/items", { id: "1", raw: "x" });
+  const count = async (query: string) => (await api.get(`/v1/items?${query}`)).json.items.length;
+  expect(await count("since=10m")).toBe(1);
+  expect(await count("until=10m")).toBe(0);
+  expect(await count("since=2020-01-01T00:00:00Z&until=2021-01-01T00:00:00Z")).toBe(0);
+  expect(await count(`since=${api.service.get("1")!.timestampMs}`)).toBe(1);
+});
+
+test.each([
+  "since=yesterday",
+  "until=",
+  "limit=0",
+  "limit=10001",
+  "limit=1.5",
+  "cursor=zzz",
+  "page=2",
+  "limit=1&limit=2",
+])("the query %s is refused", async (query) => {
+  await using api = await TestApi.open();
+  const answer = await api.get(`/v1/items?${query}`);
+  expect([answer.status, answer.json.code]).toEqual([400, "badRequest"]);
+});
+
+test("all items stream as lines when asked for", async () => {
+  await using api = await TestApi.open();
+  for (const id of ["1", "2", "3"]) await api.post("/v1/items", { id, raw: "x".repeat(100_000) });
+  const answer = await api.get("/v1/items", { accept: "application/x-ndjson" });
+  expect(answer.headers["content-type"]).toMatch("application/x-ndjson");
+  expect(linesOf(answer.text)).toEqual([...api.service.items.values()]);
+  const limited = await api.get("/v1/items?limit=2", { accept: "application/x-ndjson" });
+  expect(linesOf(limited.text)).toHaveLength(2);
+});
+
+test("a stream of no items is empty", async () => {
+  await using api = await TestApi.open();
+  expect((await api.get("/v1/items", { accept: "application/x-ndjson" })).text).toBe("");
+});
+
+test("a large list is made only as fast as the client takes it, and others are served meanwhile", async () => {
+  await using api = await TestApi.open();
+  let made = 0;
+  const item = { id: "i", raw: "x".repeat(10_000), signature: "s", timestampMs: 1, digest: "d" };
+  api.service.list = function* () {
+    for (; made < 100_000; made++) yield item;
+  };
+  const socket = await api.connect();
+  socket.pause();
+  socket.write("GET /listAllRecentData HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  await until("the list has begun", () => made > 0);
+  expect((await api.get("/healthz")).status).toBe(200);
+  // A gigabyte does not fit into socket buffers: the rest is not made while nobody reads.
+  expect(made).toBeLessThan(50_000);
+  socket.destroy();
+  await once(socket, "close");
+});
+
+test("a client that stops reading a list is cut off", async () => {
+  await using api = await TestApi.open({ limits: { streamStallMs: 50 } });
+  const item = { id: "i", raw: "x".repeat(10_000), signature: "s", timestampMs: 1, digest: "d" };
+  let over = false;
+  api.service.list = function* () {
+    try {
+      for (let made = 0; made < 100_000; made++) yield item;
+    } finally {
+      over = true;
+    }
+  };
+  const socket = await api.connect();
+  socket.pause();
+  socket.write("GET /listAllRecentData HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  await until("the list is given up", () => over);
+  socket.destroy();
+});
+
+test("a fault in the middle of a list cuts the answer instead of pretending its end", async () => {
+  await using api = await TestApi.open();
+  const item = { id: "i", raw: "x".repeat(100_000), signature: "s", timestampMs: 1, digest: "d" };
+  api.service.list = function* () {
+    yield item;
+    throw new Error("a fault");
+  };
+  await expect(api.get("/listAllRecentData")).rejects.toThrow(/aborted/);
+});
