@@ -238,7 +238,7 @@ test("leaving postMany early leaves nothing open", async () => {
   let over = false;
   function* drafts() {
     try {
-      for (;;) yield { raw: "x" };
+      for (;;) yield { raw: "x".repeat(10_000) };
     } finally {
       over = true;
     }
