@@ -98,7 +98,7 @@ export const LIMITS = {
   requestTimeoutMs: 10_000,
   /** Request line and headers together; a browser sends under 2 KiB. */
   requestHeaderBytesMax: 16_384,
-  /** Connections of HTTP clients; past it new ones are closed at once. An idle one costs about 5 KiB. */
+  /** Connections of HTTP clients; past it new ones are closed at once. An idle one costs about 11 KiB. */
   httpConnectionsMax: 20_000,
   /** Items on one page of GET /v1/items that names no limit. */
   pageItems: 1_000,
@@ -107,7 +107,7 @@ export const LIMITS = {
   /** Bytes of bulk lines handed to the node and not decided yet; past it the node stops reading for a moment. */
   bulkInFlightBytesMax: 8_388_608,
   /** A streamed body or answer on which nothing moves for so long is cut. */
-  streamStallMs: 30_000,
+  streamStallMs: 60_000,
   /** A comment goes to every event subscriber this often, so that proxies and clients know that both ends live. */
   eventHeartbeatMs: 15_000,
   /** How long a body is still read and thrown away after its refusal, so that the client gets to read the answer. */

@@ -63,6 +63,8 @@ export class BulkRequest {
       this.#answer.push(batch.answer(await outcomes));
       this.#inFlightBytes -= batch.bytes;
     });
+    // Only a bug gets here. It must not wait for somebody to look: the client would wait for its line.
+    this.#answered.catch(() => this.#response.destroy());
   }
 
   /** A node that cannot take a batch at all refuses each of its lines; the stream goes on. */

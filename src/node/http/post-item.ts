@@ -1,4 +1,4 @@
-import type { FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { HubcastError } from "../../core/errors.js";
 import type { PostOptions, PostResult } from "../broadcast.js";
 import { BulkRequest } from "./bulk.js";
@@ -25,7 +25,7 @@ export function postItem(context: ApiContext): Route {
         return undefined;
       }
       if (type !== "application/json" && !type.endsWith("+json")) throw unsupported(type);
-      const wait = waitOf(request, context);
+      const wait = waitOf(request, reply, context);
       const draft = draftOf(await readJson(request.raw, limits));
       const result = await service.post(draft, wait);
       reply.header("content-type", "application/json; charset=utf-8");
@@ -64,14 +64,18 @@ function refuseEncoding(encoding: string | undefined): void {
 }
 
 /** What `?wait=` and `?timeoutMs=` ask for. A client that leaves ends its wait. */
-function waitOf({ raw }: FastifyRequest, { limits }: ApiContext): PostOptions | undefined {
+function waitOf(
+  { raw }: FastifyRequest,
+  reply: FastifyReply,
+  { limits }: ApiContext,
+): PostOptions | undefined {
   if (!raw.url?.includes("?")) return undefined;
   const query = new Query(raw.url, ["wait", "timeoutMs"]);
   const wait = query.text("wait") === "all" ? "all" : query.wholeNumber("wait", 1, limits.peersMax);
   const timeoutMs = query.wholeNumber("timeoutMs", 1, limits.receiptTimeoutMsMax);
   if (wait === undefined) return undefined;
   const left = new AbortController();
-  raw.socket.once("close", () => left.abort());
+  reply.raw.once("close", () => left.abort());
   return { wait, signal: left.signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
 }
 

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { HubcastError } from "../../../src/core/errors.js";
+import { connectToNode } from "../../../src/node/client.js";
 import { JSON_TYPE, TestApi } from "../../fixtures/http-call.js";
 
 test("an accepted item is answered 201 with its place", async () => {
@@ -72,6 +73,18 @@ test("a client that leaves ends its wait", async () => {
   socket.destroy();
   await expect.poll(() => (api.service.lastPostOptions as { signal: AbortSignal }).signal.aborted).toBe(true);
   held.resolve();
+});
+
+test("many waits on one connection leave nothing behind on it", async () => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(api.api.url);
+  const warnings: Error[] = [];
+  const note = (warning: Error) => warnings.push(warning);
+  process.on("warning", note);
+  for (let post = 0; post < 15; post++) await node.post({ raw: "x" }, { wait: 1 });
+  await new Promise(setImmediate);
+  process.off("warning", note);
+  expect(warnings).toEqual([]);
 });
 
 test.each([
