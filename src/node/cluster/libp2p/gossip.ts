@@ -156,7 +156,7 @@ export class Gossip {
       fallbackToFloodsub: false,
       allowedTopics: [this.#topic],
       asyncValidation: true,
-      msgIdFn: ({ data }) => hash("sha1", data, "buffer"),
+      msgIdFn: ({ data }) => hash("sha256", data, "buffer").subarray(0, 16),
       msgIdToStrFn: (id) => Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString("latin1"),
       // A duplicate that comes later than that is judged once more, and ignored: the replica holds its items.
       seenTTL: 30_000,

@@ -40,6 +40,9 @@ const PENDING_CONNECTIONS_MAX = 512;
 /** New connections a second from one address; twenty nodes on one machine that find each other need 40. */
 const CONNECTIONS_PER_SECOND_MAX = 150;
 
+/** libp2p hands these to `net` as they are. By default each record of 64 KiB would wait for a drain event. */
+const SOCKET_OPTIONS = { noDelay: true, highWaterMark: 1_048_576 };
+
 /** Starts libp2p: TCP, noise (its default crypto is Node's own for all but small messages), yamux, GossipSub. */
 export async function startHost(options: HostOptions): Promise<Host> {
   let transport!: Transport;
@@ -54,7 +57,11 @@ export async function startHost(options: HostOptions): Promise<Host> {
     addresses: { listen: [...options.listen] },
     transports: [
       (own) => {
-        transport = tcp({ maxConnections: connectionsMax + PENDING_CONNECTIONS_MAX })(own);
+        transport = tcp({
+          maxConnections: connectionsMax + PENDING_CONNECTIONS_MAX,
+          dialOpts: SOCKET_OPTIONS,
+          listenOpts: SOCKET_OPTIONS,
+        })(own);
         return transport;
       },
     ],

@@ -5,10 +5,10 @@ import {
   type Libp2pCluster,
   type Libp2pClusterOptions,
   openLibp2pCluster,
-} from "../../../src/node/cluster/libp2p/index.js";
-import type { Cluster } from "../../../src/node/cluster/port.js";
-import { describeCluster } from "./contract.js";
-import { Recorder, until } from "./recorder.js";
+} from "../../../../src/node/cluster/libp2p/index.js";
+import type { Cluster } from "../../../../src/node/cluster/port.js";
+import { describeCluster } from "../contract.js";
+import { Recorder, until } from "../recorder.js";
 
 const LOOPBACK = { hosts: ["127.0.0.1"] };
 const privateKeys = new WeakMap<Cluster, Uint8Array>();
