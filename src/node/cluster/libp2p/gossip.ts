@@ -1,25 +1,18 @@
-import { hash } from "node:crypto";
 import {
   type GossipSub,
   type GossipSubComponents,
   type GossipsubMessage,
-  type GossipsubOpts,
   gossipsub,
-  StrictNoSign,
   TopicValidatorResult,
 } from "@libp2p/gossipsub";
 import type { Connection, PeerId, Stream, StreamHandler, Topology } from "@libp2p/interface";
 import { LIMITS } from "../../../core/limits.js";
 import type { GossipMessage, GossipVerdict } from "../port.js";
-import { PendingMessages } from "./pending.js";
+import { gossipSettings } from "./gossip-settings.js";
 import { Punishments } from "./punishments.js";
-import { SCORE_THRESHOLDS, scoreParams } from "./score.js";
 
 /** The only version spoken: one version needs no negotiation, and this one has IDONTWANT. */
 const PROTOCOL = "/meshsub/1.2.0";
-/** Room in one RPC beside its message: control messages and subscriptions. */
-const RPC_OVERHEAD_BYTES_MAX = 65_536;
-
 const VERDICTS = {
   accept: TopicValidatorResult.Accept,
   ignore: TopicValidatorResult.Ignore,
@@ -78,7 +71,7 @@ export class Gossip {
       },
       unregister: () => {},
     });
-    this.#router = gossipsub(this.#settings())({
+    this.#router = gossipsub(gossipSettings(this.#topic, (id) => this.#punishments.points(id, Date.now())))({
       privateKey,
       peerId,
       peerStore,
@@ -141,47 +134,6 @@ export class Gossip {
   /** Messages that were not sent to a peer because its queue was full. */
   get messagesSkipped(): number {
     return this.#messagesSkipped;
-  }
-
-  #settings(): Partial<GossipsubOpts> {
-    return {
-      // Peers are authenticated by noise, items by their own signature: a third would only cost.
-      globalSignaturePolicy: StrictNoSign,
-      emitSelf: false,
-      allowPublishToZeroTopicPeers: true,
-      ignoreDuplicatePublishError: true,
-      // The author sends to all its peers, so most nodes are one hop away; batchPublish encodes once for all.
-      floodPublish: true,
-      batchPublish: true,
-      fallbackToFloodsub: false,
-      allowedTopics: [this.#topic],
-      asyncValidation: true,
-      msgIdFn: ({ data }) => hash("sha256", data, "buffer").subarray(0, 16),
-      msgIdToStrFn: (id) => Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString("latin1"),
-      // A duplicate that comes later than that is judged once more, and ignored: the replica holds its items.
-      seenTTL: 30_000,
-      messageCache: new PendingMessages() as unknown as GossipsubOpts["messageCache"],
-      // No lists of recent messages (IHAVE): what a peer missed it gets by reconciliation.
-      Dlazy: 0,
-      gossipFactor: 0,
-      // "I have it already": worth its 60 bytes for messages from here on, and a batch a millisecond is normal.
-      idontwantMinDataSize: 4_096,
-      idontwantMaxMessages: 4_096,
-      tagMeshPeers: false,
-      maxInboundDataLength: LIMITS.gossipBytesMax + RPC_OVERHEAD_BYTES_MAX,
-      decodeRpcLimits: {
-        maxSubscriptions: 16,
-        maxMessages: 1_024,
-        maxIhaveMessageIDs: 1_024,
-        maxIwantMessageIDs: 1_024,
-        maxIdontwantMessageIDs: 1_024,
-        maxControlMessages: 1_024,
-        maxPeerInfos: 16,
-      },
-      maxTopicBytesPerPeer: 4_096,
-      scoreParams: scoreParams(this.#topic, (peerId) => this.#punishments.points(peerId, Date.now())),
-      scoreThresholds: SCORE_THRESHOLDS,
-    };
   }
 
   #accepting(handler: StreamHandler): StreamHandler {

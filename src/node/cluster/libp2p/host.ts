@@ -8,6 +8,7 @@ import { tcp } from "@libp2p/tcp";
 import { yamux } from "@libp2p/yamux";
 import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p } from "libp2p";
+import { HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
 import type { Gossip } from "./gossip.js";
 
@@ -52,6 +53,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const connectionsMax = 2 * peersMax + 16;
   const denies = (peer: PeerId) => !options.admits(peer.toString());
   const libp2p = await createLibp2p({
+    start: false,
     ...(privateKey && { privateKey: await generateKeyPairFromSeed("Ed25519", privateKey) }),
     ...(clusterKey && { connectionProtector: preSharedKey({ psk: swarmKey(clusterKey) }) }),
     addresses: { listen: [...options.listen] },
@@ -91,6 +93,12 @@ export async function startHost(options: HostOptions): Promise<Host> {
       },
     },
   });
+  try {
+    await libp2p.start();
+  } catch (cause) {
+    await libp2p.stop();
+    throw new HubcastError("cannotListen", `cannot listen for peers: ${(cause as Error).message}`, { cause });
+  }
   return {
     libp2p,
     id: libp2p.peerId.toString(),

@@ -1,8 +1,8 @@
 import type { Connection, Stream } from "@libp2p/interface";
-import { LIMITS } from "../../../core/limits.js";
 import { FrameStream } from "./frame-stream.js";
 import type { Gossip } from "./gossip.js";
 import { decodeGreeting, encodeGreeting } from "./greeting.js";
+import { AwaitedConnections, type Link, newLink } from "./link.js";
 
 /** The protocol of the frame stream. */
 export const SYNC_PROTOCOL = "/hubcast/sync/1";
@@ -12,20 +12,6 @@ interface LinksListener {
   /** Every `up` has one. */
   down(peerId: string, reason: string): void;
   frame(peerId: string, frame: Uint8Array): void;
-}
-
-/** One connection with a frame stream on it. */
-interface Link {
-  readonly peerId: string;
-  readonly connection: Connection;
-  /** Opened beside another link to the same peer, to ask which of the two should live. */
-  readonly spare: boolean;
-  /** `greeting` until both have greeted, `joining` until gossip flows, then `up`, in the end `down`. */
-  state: "greeting" | "joining" | "up" | "down";
-  frames: FrameStream | undefined;
-  deadline: NodeJS.Timeout | undefined;
-  /** A connection that the peer opened while this link was not settled yet. */
-  next: Connection | undefined;
 }
 
 /**
@@ -45,8 +31,7 @@ export class Links {
   readonly #links = new Map<string, Link>();
   /** All links, also those whose fate is open. */
   readonly #all = new Set<Link>();
-  /** Connections on which the peer has to open the stream, with the timer that gives up on them. */
-  readonly #awaited = new Map<Connection, NodeJS.Timeout>();
+  readonly #awaited = new AwaitedConnections();
 
   /** Set once this node closes: whatever ends after that ends for this reason. */
   #closingReason: string | undefined;
@@ -87,7 +72,7 @@ export class Links {
 
   /** The peer opened a frame stream. */
   accepted(stream: Stream, connection: Connection): void {
-    this.#stopAwaiting(connection);
+    this.#awaited.delete(connection);
     if (this.#opens(connection)) {
       connection.abort(new Error("the frame stream is not the peer's to open"));
       return;
@@ -127,7 +112,7 @@ export class Links {
   }
 
   close(): void {
-    for (const connection of this.#awaited.keys()) this.#stopAwaiting(connection);
+    this.#awaited.clear();
     for (const link of this.#all) {
       link.next = undefined;
       this.#end(link, "");
@@ -162,16 +147,7 @@ export class Links {
       connection.abort(new Error("already connected"));
       return;
     }
-    const giveUp = () => {
-      this.#awaited.delete(connection);
-      connection.abort(new Error("the peer did not open the frame stream"));
-    };
-    this.#awaited.set(connection, setTimeout(giveUp, LIMITS.peerHandshakeMsMax));
-  }
-
-  #stopAwaiting(connection: Connection): void {
-    clearTimeout(this.#awaited.get(connection));
-    this.#awaited.delete(connection);
+    this.#awaited.add(connection);
   }
 
   #open(connection: Connection, spare: boolean): void {
@@ -188,20 +164,7 @@ export class Links {
   }
 
   #newLink(connection: Connection, spare: boolean): Link {
-    const peerId = connection.remotePeer.toString();
-    const link: Link = {
-      peerId,
-      connection,
-      spare,
-      state: "greeting",
-      frames: undefined,
-      deadline: undefined,
-      next: undefined,
-    };
-    link.deadline = setTimeout(
-      () => this.#end(link, `no ${link.state === "greeting" ? "greeting" : "gossip"} in time`),
-      LIMITS.peerHandshakeMsMax,
-    );
+    const link = newLink(connection, spare, (reason) => this.#end(link, reason));
     this.#all.add(link);
     return link;
   }
@@ -261,7 +224,7 @@ export class Links {
   }
 
   #disconnected(connection: Connection): void {
-    this.#stopAwaiting(connection);
+    this.#awaited.delete(connection);
     for (const link of this.#all) {
       if (link.connection === connection) this.#end(link, "connection lost");
     }

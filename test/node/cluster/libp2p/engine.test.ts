@@ -1,11 +1,19 @@
 import { randomBytes } from "node:crypto";
 import { connect as connectTcp, createServer, type Server, type Socket } from "node:net";
+import { generateKeyPair } from "@libp2p/crypto/keys";
+import { noise } from "@libp2p/noise";
+import { peerIdFromPrivateKey } from "@libp2p/peer-id";
+import { tcp } from "@libp2p/tcp";
+import { yamux } from "@libp2p/yamux";
+import { multiaddr } from "@multiformats/multiaddr";
+import { createLibp2p } from "libp2p";
 import { afterEach, describe, expect, test } from "vitest";
 import {
   type Libp2pCluster,
   type Libp2pClusterOptions,
   openLibp2pCluster,
 } from "../../../../src/node/cluster/libp2p/index.js";
+import { SYNC_PROTOCOL } from "../../../../src/node/cluster/libp2p/links.js";
 import type { Cluster } from "../../../../src/node/cluster/port.js";
 import { describeCluster } from "../contract.js";
 import { Recorder, until } from "../recorder.js";
@@ -153,6 +161,38 @@ describe("libp2p: strangers on the port", () => {
     await until("a friend gets in meanwhile", () => node.up.size === 1);
     await Promise.all(closed);
     expect(node.events).toEqual([`up ${friend.cluster.id}`]);
+  });
+});
+
+describe("libp2p: a peer that breaks the rules", () => {
+  test.each([
+    ["a frame that is too large", Buffer.from("GET / HTTP/1.1")],
+    ["a greeting of another protocol", Buffer.from([0, 0, 0, 2, 9, 9])],
+    ["an empty greeting", Buffer.alloc(4)],
+    ["half a greeting", Buffer.from([0, 0, 0, 9, 0])],
+  ])("by %s is cut off, and no other", async (_, bytes) => {
+    // Only the peer with the smaller id may open the stream.
+    const [first, second] = [await generateKeyPair("Ed25519"), await generateKeyPair("Ed25519")];
+    const ordered = String(peerIdFromPrivateKey(first)) < String(peerIdFromPrivateKey(second));
+    const node = await open({ privateKey: (ordered ? second : first).raw.subarray(0, 32) });
+    const rogue = await createLibp2p({
+      privateKey: ordered ? first : second,
+      transports: [tcp()],
+      connectionEncrypters: [noise()],
+      streamMuxers: [yamux()],
+    });
+    try {
+      const connection = await rogue.dial(multiaddr(node.cluster.addresses[0]!));
+      const stream = await connection.newStream(SYNC_PROTOCOL);
+      stream.send(bytes);
+      const friend = await open();
+      dial(friend, node);
+      await until("a friend gets in", () => node.up.size === 1);
+      await until("the rogue is cut off", () => connection.status !== "open");
+      expect(node.events).toEqual([`up ${friend.cluster.id}`]);
+    } finally {
+      await rogue.stop();
+    }
   });
 });
 
