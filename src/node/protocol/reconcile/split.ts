@@ -2,11 +2,11 @@ import type { MessageWriter } from "./message-writer.js";
 import type { Section } from "./section.js";
 
 /**
- * Answers a fingerprint that differs with those of the parts of our section, until the message is full. Every part
- * has at least one item, so it is smaller than the whole.
+ * Answers a fingerprint that differs with those of the parts of our section, until the message is full.
+ * @param section of 4 items or more: so every part has one, and is smaller than the whole
  */
 export function split(section: Section, writer: MessageWriter): void {
-  for (const part of section.cut(Math.min(partsOf(section.count), section.count))) {
+  for (const part of section.cut(partsOf(section.count))) {
     writer.fingerprint(part.to, part.fingerprint);
     if (writer.isFull) return;
   }
