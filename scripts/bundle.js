@@ -3,7 +3,7 @@ import { join, resolve, sep } from "node:path";
 import { rolldown } from "rolldown";
 
 /** Inlined into the bundles, with all that they need. Every other package is loaded from where npm put it. */
-const INLINED = ["@oclif/core", "undici", "eventsource-parser"];
+const INLINED = ["@oclif/core", "eventsource-parser"];
 
 /**
  * Replaces dist/cli/main.js and dist/commands/** by bundles, so that a command loads a handful of files; as
@@ -22,7 +22,7 @@ export async function bundleCommands(root) {
     cwd: dist,
     platform: "node",
     input: Object.fromEntries(entries.map((entry) => [entry.replace(/\.js$/, ""), join(dist, entry)])),
-    plugins: [keepOutside(dist), smallerUndici(), patched(), builtinsWithoutFacade()],
+    plugins: [keepOutside(dist), patched(), builtinsWithoutFacade()],
   });
   await bundle.write({
     dir: dist,
@@ -49,42 +49,8 @@ function keepOutside(dist) {
   };
 }
 
-/**
- * undici's index loads fetch, WebSocket, caches and mocks: more than Node itself takes to start. A name that is
- * missing here fails the build.
- */
-function smallerUndici() {
-  const index = "\0undici";
-  return {
-    name: "smaller-undici",
-    resolveId: (source) => (source === "undici" ? index : null),
-    load: (id) =>
-      id === index
-        ? `import Agent from "undici/lib/dispatcher/agent.js";
-           import Client from "undici/lib/dispatcher/client.js";
-           import Dispatcher from "undici/lib/dispatcher/dispatcher.js";
-           import Pool from "undici/lib/dispatcher/pool.js";
-           import api from "undici/lib/api/index.js";
-           import errors from "undici/lib/core/errors.js";
-           Object.assign(Dispatcher.prototype, api);
-           let shared;
-           const request = (url, { dispatcher = (shared ??= new Agent()), ...options } = {}) => {
-             const { origin, pathname, search } = new URL(url);
-             return dispatcher.request({ method: "GET", ...options, origin, path: pathname + search });
-           };
-           export { Agent, Client, Dispatcher, Pool, errors, request };`
-        : null,
-  };
-}
-
 /** Lines of inlined packages that cost a start more than they are worth, and what they become. */
 const PATCHES = [
-  {
-    file: join("undici", "lib", "dispatcher", "client.js"),
-    // http2 and TLS are loaded when a server asks for them.
-    line: "const connectH2 = require('./client-h2.js')",
-    becomes: "const connectH2 = (...args) => require('./client-h2.js')(...args)",
-  },
   {
     file: join("@oclif", "core", "lib", "config", "plugin.js"),
     // Ids are plain ASCII: sorting them does not need the collation tables of ICU.
