@@ -32,7 +32,8 @@ async function seenHere(signal: AbortSignal): Promise<LocalNode[]> {
   };
   let dnsSd: Awaited<ReturnType<typeof openDnsSd>>;
   try {
-    dnsSd = await openDnsSd({ signal });
+    // Whoever runs here announces itself on loopback too; the network need not hear the question.
+    dnsSd = await openDnsSd({ signal, interfaces: ["127.0.0.1"] });
   } catch {
     // No multicast here: then nothing can be found, which is what the caller says.
     return [];

@@ -17,6 +17,8 @@ export interface CliOptions {
   readonly input?: string | Buffer;
   /** Arguments of Node itself. */
   readonly nodeArgs?: readonly string[];
+  /** A program that runs Node, such as `ip netns exec NAME`. */
+  readonly under?: readonly string[];
 }
 
 /** A running `hubcast` process. */
@@ -26,8 +28,9 @@ export class Cli {
   readonly #child: ChildProcess;
   readonly #ended: Promise<Ended>;
 
-  constructor(args: readonly string[], { env = {}, input, nodeArgs = [] }: CliOptions = {}) {
-    this.#child = spawn(process.execPath, [...nodeArgs, RUN, ...args], {
+  constructor(args: readonly string[], { env = {}, input, nodeArgs = [], under = [] }: CliOptions = {}) {
+    const [program, ...rest] = [...under, process.execPath, ...nodeArgs, RUN, ...args];
+    this.#child = spawn(program!, rest, {
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
       stdio: ["pipe", "pipe", "pipe"],
       timeout: DEADLINE_MS,

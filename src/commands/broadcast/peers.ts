@@ -23,7 +23,7 @@ export default class Peers extends ClientCommand<typeof Peers> {
 
   protected async ask(node: Broadcast): Promise<void> {
     const peers = await node.peers();
-    this.output.document(peers);
+    if (this.output.json) return this.output.document(peers);
     if (peers.length === 0) return this.output.note("no peers yet");
     const nowMs = Date.now();
     for (const line of table(

@@ -18,7 +18,7 @@ export default class Status extends ClientCommand<typeof Status> {
 
   protected async ask(node: Broadcast): Promise<void> {
     const status = await node.status();
-    this.output.document(status);
+    if (this.output.json) return this.output.document(status);
     for (const line of properties(described(status))) this.output.text(line);
   }
 }

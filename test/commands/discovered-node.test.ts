@@ -1,0 +1,93 @@
+import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { LineProcess } from "../fixtures/line-process.js";
+import { type Ended, hubcast } from "./cli.js";
+
+const PEER = fileURLToPath(new URL("../fixtures/dnssd-peer.js", import.meta.url));
+const namespace = `hc-cli-${process.pid}`;
+const inside = ["ip", "netns", "exec", namespace] as const;
+
+/** A node as far as `status` can tell; prints the token of each call. */
+const API = `
+  const status = { name: "kitchen", id: "1", cluster: "hubcast", version: "0", fingerprint: "00" };
+  require("node:http").createServer((request, response) => {
+    console.log(JSON.stringify({ event: "call", authorization: request.headers.authorization ?? null }));
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify(status));
+  }).listen(9000, "127.0.0.1", () => console.log(JSON.stringify({ event: "listening" })));
+  process.stdin.resume().on("end", () => process.exit());
+`;
+
+async function advertised(name: string, id: string, http: number): Promise<LineProcess> {
+  const service = JSON.stringify({
+    type: "_hubcast._tcp",
+    name,
+    id,
+    port: 4001,
+    txt: { http: String(http) },
+  });
+  const peer = new LineProcess([...inside, process.execPath, PEER, service, "127.0.0.1"]);
+  await peer.line({ event: "ready" });
+  return peer;
+}
+
+function status(): Promise<Ended> {
+  return hubcast(["broadcast", "status", "--json"], { under: inside, env: { HUBCAST_TOKEN: "secret" } });
+}
+
+describe.skipIf(!mayMakeNamespaces())("without --url, when nothing listens at the default address", () => {
+  beforeAll(() => {
+    execFileSync("ip", ["netns", "add", namespace]);
+    for (const change of ["link set lo up", "link set lo multicast on", "route add 224.0.0.0/4 dev lo"]) {
+      execFileSync("ip", ["-n", namespace, ...change.split(" ")]);
+    }
+  });
+  afterAll(() => {
+    execFileSync("ip", ["netns", "del", namespace]);
+  });
+
+  it("says so when no node is found", async () => {
+    const { stdout, code } = await status();
+    expect(JSON.parse(stdout).error).toMatchObject({
+      code: "unreachable",
+      message: "nothing listens at http://127.0.0.1:8080, and no node was found on this machine",
+    });
+    expect(code).toBe(3);
+  });
+
+  it("uses the one node of this machine, names it, and sends it no token", async () => {
+    await using api = new LineProcess([...inside, process.execPath, "-e", API]);
+    await api.line({ event: "listening" });
+    await using _kitchen = await advertised("kitchen", "1", 9000);
+    const { stdout, stderr, code } = await status();
+    expect(stderr).toBe("nothing listens at http://127.0.0.1:8080; using kitchen at http://127.0.0.1:9000\n");
+    expect([JSON.parse(stdout).name, code]).toEqual(["kitchen", 0]);
+    const calls = api.lines.filter(({ event }) => event === "call");
+    expect(new Set(calls.map(({ authorization }) => authorization))).toEqual(new Set([null]));
+  });
+
+  it("lists the nodes when there are several", async () => {
+    await using _kitchen = await advertised("kitchen", "1", 9000);
+    await using _hall = await advertised("hall", "2", 9001);
+    const { stdout, code } = await status();
+    expect(JSON.parse(stdout).error).toMatchObject({
+      code: "ambiguousNode",
+      suggestions: expect.arrayContaining([
+        "kitchen: --url http://127.0.0.1:9000",
+        "hall: --url http://127.0.0.1:9001",
+      ]),
+    });
+    expect(code).toBe(2);
+  });
+});
+
+function mayMakeNamespaces(): boolean {
+  try {
+    execFileSync("ip", ["netns", "add", `${namespace}-try`], { stdio: "ignore" });
+    execFileSync("ip", ["netns", "del", `${namespace}-try`], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
