@@ -1,0 +1,108 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { Cli, type CliOptions, hubcast } from "./cli.js";
+
+/** Keeps a node of these tests to itself, on loopback. */
+const ALONE = ["broadcast", "start", "--no-mdns", "--p2p-host", "127.0.0.1"];
+const directory = mkdtempSync(join(tmpdir(), "hubcast-start-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+/** A node that is up; killed when the test ends. */
+class Running implements AsyncDisposable {
+  constructor(
+    readonly cli: Cli,
+    readonly url: string,
+  ) {}
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cli.kill("SIGKILL");
+    await this.cli.ended();
+  }
+}
+
+async function started(args: readonly string[], options?: CliOptions): Promise<Running> {
+  const cli = new Cli([...ALONE, ...args, "--json"], options);
+  await cli.says(/\n/);
+  return new Running(cli, JSON.parse(cli.stdout).url);
+}
+
+describe("broadcast start", () => {
+  it("says with --json where it listens, and answers there", async () => {
+    await using node = await started(["--port", "0", "--name", "kitchen"]);
+    expect(JSON.parse(node.cli.stdout)).toMatchObject({
+      type: "ready",
+      url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+      peerAddresses: expect.arrayContaining([expect.stringContaining("127.0.0.1")]),
+      name: "kitchen",
+    });
+    const { stdout, code } = await hubcast(["broadcast", "list", "--url", node.url]);
+    expect([stdout, code]).toEqual(["", 0]);
+  });
+
+  it("says in ten lines or fewer where it is, how to use it, and who can join", async () => {
+    const cli = new Cli([...ALONE, "--port", "0", "--name", "kitchen"]);
+    await cli.says(/can join/);
+    cli.kill("SIGTERM");
+    const { stdout, code } = await cli.ended();
+    const url = /http:\/\/127\.0\.0\.1:\d+/.exec(stdout)![0];
+    expect(stdout).toMatch(/^node kitchen is up/);
+    expect(stdout).toContain(`hubcast broadcast post --url ${url} `);
+    expect(stdout).toContain(`hubcast broadcast watch --url ${url}\n`);
+    expect(stdout).toContain("anyone on this network can join and post");
+    expect(stdout.trimEnd().split("\n").length).toBeLessThanOrEqual(10);
+    expect(code).toBe(0);
+  });
+
+  it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
+    "stops cleanly at %s, with exit code 0",
+    async (signal) => {
+      await using node = await started(["--port", "0"]);
+      node.cli.kill(signal);
+      const { stdout, stderr, code } = await node.cli.ended();
+      expect(stdout.split("\n").length).toBe(2);
+      expect(stderr).toMatch(new RegExp(`${signal}: stopping.*\nstopped\n$`));
+      expect(code).toBe(0);
+    },
+  );
+
+  it("takes its port from -httpport, --httpport and HUBCAST_PORT too", async () => {
+    for (const args of [["-httpport", "0"], ["-httpport=0"], ["--httpport", "0"]]) {
+      await using node = await started(args);
+      expect(node.url).not.toMatch(/:8080$/);
+    }
+    await using node = await started([], { env: { HUBCAST_PORT: "0" } });
+    expect(node.url).not.toMatch(/:8080$/);
+  });
+
+  it("names the port that is in use, and what to do", async () => {
+    await using node = await started(["--port", "0"]);
+    const { port } = new URL(node.url);
+    const { stdout, stderr, code } = await hubcast([...ALONE, "--port", port]);
+    expect(stderr).toMatch(new RegExp(`error: .*${port}.*in use`));
+    expect(stderr).toContain("--port");
+    expect([stdout, code]).toEqual(["", 3]);
+  });
+
+  it("lets nobody in from elsewhere without a token", async () => {
+    const { stderr, code } = await hubcast([...ALONE, "--port", "0", "--host", "0.0.0.0"]);
+    expect(stderr).toMatch(/--token-file/);
+    expect(code).toBe(2);
+  });
+
+  it("refuses a token file that is not there, empty, or not understood", async () => {
+    const empty = join(directory, "empty");
+    writeFileSync(empty, "\n");
+    const odd = join(directory, "odd");
+    writeFileSync(odd, "# tokens\nsecret admin\n");
+    for (const [file, said] of [
+      [join(directory, "none"), "cannot read --token-file"],
+      [empty, "is empty"],
+      [odd, "neither TOKEN nor TOKEN read|post"],
+    ]) {
+      const { stderr, code } = await hubcast([...ALONE, "--port", "0", "--token-file", file!]);
+      expect([stderr, code]).toEqual([expect.stringContaining(said!), 2]);
+    }
+  });
+});
