@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 work=$(mktemp -d)
 started=
+trap 'echo "check-package.sh: line $LINENO failed" >&2' ERR
 trap '[ -z "$started" ] || kill "$started" 2>/dev/null; rm -rf "$work"' EXIT
 
 npm pack --silent --pack-destination "$work" >/dev/null
