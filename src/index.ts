@@ -1,5 +1,5 @@
 // The library: everything that `import { ... } from "hubcast"` gives.
 export { type ErrorCode, HubcastError } from "./core/errors.js";
 export type * from "./node/broadcast.js";
-export { connectToNode } from "./node/client.js";
-export { startNode } from "./node/index.js";
+export { type ConnectOptions, connectToNode, type RemoteNode } from "./node/client.js";
+export { type NodeLogger, type NodeOptions, type StartedNode, startNode } from "./node/index.js";

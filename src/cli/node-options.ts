@@ -1,19 +1,23 @@
 import type { Interfaces } from "@oclif/core";
 import { HubcastError } from "../core/errors.js";
+import type { NodeOptions } from "../node/index.js";
 import { defined } from "./defined.js";
 import { readFlagFile, readFlagLines } from "./flag-file.js";
 import type { START_FLAGS } from "./start-flags.js";
 
 export type StartFlags = Interfaces.InferredFlags<typeof START_FLAGS>;
 
-/** Options of `startNode` as the flags of `broadcast start` say: the one place that knows both. */
-export async function nodeOptions(flags: StartFlags) {
-  const ifGiven = <T>(path: string | undefined, read: (path: string) => Promise<T>) =>
-    path ? read(path) : undefined;
-  return defined({
+/** Every option, also those that are not given. */
+type Complete<T> = { readonly [Name in keyof T]: T[Name] | undefined };
+
+/**
+ * Options of `startNode` as the flags of `broadcast start` say: the one place that knows both. `logger` and `signal`
+ * are the command's own.
+ */
+export async function nodeOptions(flags: StartFlags): Promise<NodeOptions> {
+  const options: Complete<NodeOptions> = {
     name: flags.name,
     cluster: flags.cluster,
-    dataDir: flags["data-dir"],
     retentionMs: flags.retention,
     engine: flags.engine,
     http: defined({
@@ -24,14 +28,11 @@ export async function nodeOptions(flags: StartFlags) {
       tls: await tls(flags["tls-cert"], flags["tls-key"]),
     }),
     p2p: defined({ hosts: list(flags["p2p-host"]), port: flags["p2p-port"] }),
-    peers: list(flags.peer) ?? [],
+    peers: list(flags.peer),
     mdns: mdns(flags["no-mdns"], list(flags["mdns-interface"])),
     syncIntervalMs: flags["sync-interval"],
-    require: list(flags.require),
-    trust: await ifGiven(flags.trust, (path) => readFlagLines(path, "--trust")),
-    allowPeers: await ifGiven(flags["allow-peers"], (path) => readFlagLines(path, "--allow-peers")),
-    clusterKey: await ifGiven(flags["cluster-key-file"], (path) => readFlagFile(path, "--cluster-key-file")),
-  });
+  };
+  return defined(options);
 }
 
 /** A flag that may be given again is a list; its variable holds one text, with commas. */

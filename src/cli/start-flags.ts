@@ -4,23 +4,18 @@ import { durationFlag, portFlag } from "./flags.js";
 
 const NETWORK = { helpGroup: "PEER" };
 const API = { helpGroup: "HTTP API" };
-const TRUST = { helpGroup: "ACCEPTANCE" };
 const LOG = { helpGroup: "LOG" };
 
 /** Flags of `broadcast start`; each also reads HUBCAST_ and its name. */
 export const START_FLAGS = withEnvironment({
   name: Flags.string({
-    description: "Name of this node, shown to people; the name of the machine without it.",
+    description: "Name of this node, shown to people; made from its id without it.",
     helpValue: "NAME",
   }),
   cluster: Flags.string({
     description: "Nodes of one cluster name find each other: 1 to 63 characters of a-z, 0-9 and -.",
-    default: "hubcast",
+    default: "default",
     helpValue: "NAME",
-  }),
-  "data-dir": Flags.string({
-    description: "Keep items on disk here, over restarts and crashes; in memory only without it.",
-    helpValue: "PATH",
   }),
   retention: durationFlag({
     description: "How long items are kept, from their timestamp; the same on all nodes.",
@@ -28,7 +23,7 @@ export const START_FLAGS = withEnvironment({
     defaultHelp: async () => "24h",
   }),
   engine: Flags.string({
-    description: "libp2p, or nats://HOST:4222[,HOST...] to run on a NATS cluster.",
+    description: "How peers are reached; only libp2p so far.",
     default: "libp2p",
     helpValue: "ENGINE",
   }),
@@ -96,35 +91,11 @@ export const START_FLAGS = withEnvironment({
     exclusive: ["no-mdns"],
     ...NETWORK,
   }),
-  "cluster-key-file": Flags.string({
-    description: "File with the key of the cluster: only nodes that hold it can join.",
-    helpValue: "PATH",
-    ...NETWORK,
-  }),
-  "allow-peers": Flags.string({
-    description: "File with the ids of the nodes that may connect, one a line.",
-    helpValue: "PATH",
-    ...NETWORK,
-  }),
   "sync-interval": durationFlag({
     description: "How often to compare the whole set with a random peer.",
-    default: 20_000,
+    default: LIMITS.syncIntervalMs,
     defaultHelp: async () => "20s",
     ...NETWORK,
-  }),
-
-  require: Flags.string({
-    description:
-      "Signature scheme that is accepted, md5, sha256 or ed25519; may be given again. All without it.",
-    helpValue: "SCHEME",
-    multiple: true,
-    multipleNonGreedy: true,
-    ...TRUST,
-  }),
-  trust: Flags.string({
-    description: "File with the public keys that are accepted, one a line.",
-    helpValue: "PATH",
-    ...TRUST,
   }),
 
   "log-level": Flags.string({
@@ -140,7 +111,7 @@ export const START_FLAGS = withEnvironment({
   }),
 });
 
-/** Gives every flag its variable: `--data-dir` reads HUBCAST_DATA_DIR. */
+/** Gives every flag its variable: `--p2p-port` reads HUBCAST_P2P_PORT. */
 function withEnvironment<T extends Record<string, object>>(flags: T): T {
   const entries = Object.entries(flags).map(([name, flag]) => {
     const env = `HUBCAST_${name.toUpperCase().replaceAll("-", "_")}`;

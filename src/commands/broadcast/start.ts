@@ -18,14 +18,10 @@ interface Started {
 export default class Start extends BaseCommand<typeof Start> {
   static override summary = "Start a node: it finds the others and keeps the shared set of items.";
   static override description =
-    "Runs until Ctrl-C (or SIGTERM, SIGHUP): it says goodbye to its peers, finishes its requests, and exits with 0. A second Ctrl-C ends it at once. Every flag also reads HUBCAST_ and its name: --data-dir reads HUBCAST_DATA_DIR.";
+    "Runs until Ctrl-C (or SIGTERM, SIGHUP): it says goodbye to its peers, finishes its requests, and exits with 0. A second Ctrl-C ends it at once. Every flag also reads HUBCAST_ and its name: --p2p-port reads HUBCAST_P2P_PORT.";
   static override examples = [
     { description: "A node on this machine:", command: "<%= config.bin %> <%= command.id %>" },
     { description: "A second one beside it:", command: "<%= config.bin %> <%= command.id %> --port 8081" },
-    {
-      description: "One that keeps its items on disk:",
-      command: "<%= config.bin %> <%= command.id %> --data-dir ~/hubcast",
-    },
     {
       description: "One that other machines may call, with a token:",
       command: "<%= config.bin %> <%= command.id %> --host 0.0.0.0 --token-file token",
@@ -81,11 +77,6 @@ export default class Start extends BaseCommand<typeof Start> {
     this.output.text("from another terminal:");
     this.output.text(`  hubcast broadcast post${at} "hello"`);
     this.output.text(`  hubcast broadcast watch${at}`);
-    this.output.text(this.welcome());
-  }
-
-  private welcome(): string {
-    if (this.flags["cluster-key-file"]) return "only nodes that hold the cluster key can join";
-    return "anyone on this network can join and post; --cluster-key-file lets in only who holds a key";
+    this.output.text("anyone on this network can join and post; Ctrl-C stops");
   }
 }
