@@ -89,7 +89,10 @@ export class Output {
       stream.on("error", (error: NodeJS.ErrnoException) => {
         if (error.code === "EPIPE") {
           if (stream === process.stdout) gone?.();
-        } else process.exitCode = 1;
+          return;
+        }
+        process.exitCode = 1;
+        if (stream === process.stdout) process.stderr.write(`error: cannot write: ${error.message}\n`);
       });
     }
   }
