@@ -52,16 +52,17 @@ export default class Start extends BaseCommand<typeof Start> {
     const level = this.flags.verbose ? "debug" : this.flags["log-level"];
     const logger = await openLogger(level, this.flags["log-format"]);
     const { startNode } = await import("../../node/index.js");
-    try {
-      const node = await startNode({ ...options, logger, signal: stopping.signal });
+    const node = await startNode({ ...options, logger, signal: stopping.signal }).catch((error) => {
+      // Stopped while it was starting: it has given everything back.
+      if (stopping.signal.aborted) return undefined;
+      throw error;
+    });
+    if (node) {
       this.announce(node);
       const stopReports = reportPeers(node, this.output);
       await stopped;
       stopReports();
       await node.close();
-    } catch (error) {
-      // Stopped while it was starting: startNode has given everything back.
-      if (!stopping.signal.aborted) throw error;
     }
     this.output.note("stopped");
   }
