@@ -41,7 +41,7 @@ async function runGossip(): Promise<void> {
   const message = Buffer.alloc(bytes, "x");
   for (let index = 0; index < count; index++) {
     message.writeUInt32BE(index);
-    sender.publish(Uint8Array.from(message));
+    sender.publish(Buffer.from(message));
     while (sender.connections().some(({ queuedBytes }) => queuedBytes > WINDOW_BYTES)) await pause();
     if (index % 8 === 0) await tick();
   }
