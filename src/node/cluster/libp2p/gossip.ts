@@ -24,6 +24,7 @@ interface Router extends GossipSub {
   reportMessageValidationResult(msgId: string, source: string, verdict: TopicValidatorResult): void;
   getScore(peerId: string): number;
   isStarted(): boolean;
+  readonly status: { readonly heartbeatTimeout?: NodeJS.Timeout };
 }
 
 interface GossipListener {
@@ -110,6 +111,11 @@ export class Gossip {
     this.#outbound.delete(id);
     this.#subscribed.delete(id);
     this.#topology?.onDisconnect?.(peer);
+  }
+
+  /** Before libp2p stops: the router forgets to stop this timer, which keeps a process alive for a second. */
+  stop(): void {
+    clearTimeout(this.#router.status.heartbeatTimeout);
   }
 
   publish(message: Uint8Array): void {

@@ -182,6 +182,7 @@ class Engine implements Libp2pCluster {
     await Promise.race([this.links.finish("this node is closing"), late]);
     clearTimeout(timer);
     this.links.close();
+    this.#gossip.stop();
     await this.#libp2p.stop();
   }
 }
