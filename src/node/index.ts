@@ -1,8 +1,8 @@
-import type { StartedNode } from "./node.js";
 import type { NodeOptions } from "./options.js";
+import type { StartedNode } from "./start.js";
 
-export type { StartedNode } from "./node.js";
 export type { NodeLogger, NodeOptions } from "./options.js";
+export type { StartedNode } from "./start.js";
 
 /**
  * Starts a broadcast node in this process: it finds its peers by multicast DNS, takes in and hands on items, and
@@ -11,6 +11,6 @@ export type { NodeLogger, NodeOptions } from "./options.js";
  */
 export async function startNode(options: NodeOptions = {}): Promise<StartedNode> {
   // What a node is made of is loaded only by who starts one.
-  const engine = await import("./node.js");
+  const engine = await import("./start.js");
   return engine.startNode(options);
 }

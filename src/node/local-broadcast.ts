@@ -9,9 +9,10 @@ import type {
   StatusQuery,
 } from "./broadcast.js";
 import { LocalService } from "./local-service.js";
-import type { Node, StartedNode } from "./node.js";
+import type { Node } from "./node.js";
 import type { Item, ItemDraft } from "./protocol/item.js";
 import type { NodeService } from "./service.js";
+import type { StartedNode } from "./start.js";
 
 /** The library's face of a node in this process. */
 export class LocalBroadcast implements StartedNode {

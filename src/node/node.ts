@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import type { Broadcast } from "./broadcast.js";
 import type { Cluster } from "./cluster/port.js";
 import { type Discovery, openDiscovery } from "./discovery.js";
 import { EventLog, type UnnumberedEvent } from "./event-log.js";
@@ -7,7 +6,7 @@ import { GossipOutbox } from "./gossip-outbox.js";
 import { type HttpApi, openHttpApi } from "./http/index.js";
 import { Intake } from "./intake.js";
 import { LocalBroadcast } from "./local-broadcast.js";
-import { type CompleteNodeOptions, completeOptions, type NodeOptions } from "./options.js";
+import type { CompleteNodeOptions } from "./options.js";
 import { encodeFrame, type Frame } from "./protocol/frames.js";
 import type { Item } from "./protocol/item.js";
 import {
@@ -24,37 +23,6 @@ import { Runner } from "./runner.js";
 import { memoryStorage } from "./storage/memory.js";
 import type { Storage } from "./storage/port.js";
 import { VERSION } from "./version.js";
-
-/** A node that runs in this process. */
-export interface StartedNode extends Broadcast {
-  readonly id: string;
-  /** As it is now: discovery renames a node whose name is taken. */
-  readonly name: string;
-  /** Of the HTTP API; absent without one. */
-  readonly url?: string;
-  /** What `--peer` of another node takes. */
-  readonly peerAddresses: readonly string[];
-}
-
-/**
- * Starts a node. Resolves when it listens; finding peers goes on from there.
- * @throws invalidOption, portInUse, cannotListen, storageFailed; nothing is left open then
- */
-export async function startNode(options: NodeOptions = {}): Promise<StartedNode> {
-  const complete = completeOptions(options);
-  const node = new Node(complete);
-  try {
-    options.signal?.throwIfAborted();
-    await node.open();
-    options.signal?.throwIfAborted();
-  } catch (error) {
-    await node.close();
-    throw error;
-  }
-  const abort = () => void node.close();
-  options.signal?.addEventListener("abort", abort, { once: true });
-  return node.local;
-}
 
 /** Wires the replica to its storage, its peers, and those who use it; carries out what it orders. */
 export class Node {

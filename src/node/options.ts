@@ -1,5 +1,6 @@
 import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
+import { parsePeerAddress } from "./cluster/libp2p/address.js";
 import type { HttpApiOptions } from "./http/index.js";
 
 /** What a node says to whoever runs it; a pino logger fits. */
@@ -61,6 +62,7 @@ export function completeOptions(options: NodeOptions): CompleteNodeOptions {
   checkCluster(complete.cluster);
   checkName(complete.name);
   checkEngine(options.engine ?? "libp2p");
+  for (const address of complete.peers) parsePeerAddress(address);
   checkWhole("retentionMs", complete.retentionMs, LIMITS.retentionMsMin);
   checkWhole("syncIntervalMs", complete.syncIntervalMs, 1_000);
   checkWhole("itemsMax", complete.itemsMax, 1);

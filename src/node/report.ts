@@ -25,9 +25,13 @@ export function peerOf(record: PeerRecord, replica: Replica, nowMs: number): Pee
   };
 }
 
-/** Compares at the start that the peer named, so that two nodes on either side of a minute still compare alike. */
+/**
+ * Compares within the bounds that the peer named: its start, so that two nodes on either side of a minute compare
+ * alike, and up to what gossip has settled, so that an item on its way is no difference.
+ */
 function agreementWith({ summary, hello, state }: PeerRecord, replica: Replica): Peer["agreement"] {
   if (!summary || state !== "connected") return "unknown";
-  if (replica.holdings.fingerprint(summary.sinceMs).fingerprint === summary.fingerprint) return "agrees";
+  const { sinceMs, settledMs, settledFingerprint } = summary;
+  if (replica.holdings.fingerprint(sinceMs, settledMs).fingerprint === settledFingerprint) return "agrees";
   return hello?.policy === replica.options.policy.text ? "differs" : "differsByPolicy";
 }

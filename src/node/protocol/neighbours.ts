@@ -43,6 +43,7 @@ export class Neighbours {
     if (hello.retentionMs !== options.retentionMs) return "retentionDiffers";
     peer.hello = hello;
     peer.clockOffsetMs = hello.nowMs - nowMs;
+    this.#send(peer.id, { t: "ping", atMs: nowMs });
     const others = this.context.peers.greeted().filter(({ id }) => id !== peer.id);
     if (others.length > 0)
       this.#send(peer.id, { t: "peers", peers: others.slice(0, LIMITS.peersMax).map(addressesOf) });

@@ -1,0 +1,34 @@
+import type { Broadcast } from "./broadcast.js";
+import { Node } from "./node.js";
+import { completeOptions, type NodeOptions } from "./options.js";
+
+/** A node that runs in this process. */
+export interface StartedNode extends Broadcast {
+  readonly id: string;
+  /** As it is now: discovery renames a node whose name is taken. */
+  readonly name: string;
+  /** Of the HTTP API; absent without one. */
+  readonly url?: string;
+  /** What `--peer` of another node takes. */
+  readonly peerAddresses: readonly string[];
+}
+
+/**
+ * Starts a node. Resolves when it listens; finding peers goes on from there.
+ * @throws invalidOption, portInUse, cannotListen, storageFailed; nothing is left open then
+ */
+export async function startNode(options: NodeOptions = {}): Promise<StartedNode> {
+  const complete = completeOptions(options);
+  const node = new Node(complete);
+  try {
+    options.signal?.throwIfAborted();
+    await node.open();
+    options.signal?.throwIfAborted();
+  } catch (error) {
+    await node.close();
+    throw error;
+  }
+  const abort = () => void node.close();
+  options.signal?.addEventListener("abort", abort, { once: true });
+  return node.local;
+}
