@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { fastify } from "fastify";
 import { HubcastError } from "../../core/errors.js";
+import { Deadlines } from "./deadlines.js";
 import { Gate, isLoopbackName } from "./gate.js";
 import { type CompleteOptions, completeOptions, type HttpApiOptions } from "./options.js";
 import { RefusalBook } from "./refusal-book.js";
@@ -33,6 +34,7 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
     service: complete.service,
     limits: complete.limits,
     logger: complete.logger,
+    bodyDeadlines: new Deadlines(complete.limits.requestTimeoutMs),
     closing: closing.signal,
     refusals,
   };

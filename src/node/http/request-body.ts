@@ -2,13 +2,16 @@ import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { HubcastError } from "../../core/errors.js";
 import type { HttpLimits } from "./options.js";
+import type { ApiContext } from "./route.js";
+
+type BodyRules = Pick<ApiContext, "limits" | "bodyDeadlines">;
 
 /**
  * Reads a whole body and parses it as JSON, whatever its content type says.
  * @throws badRequest (empty, no UTF-8, no JSON), tooLarge, requestTimeout, connectionLost
  */
-export async function readJson(request: IncomingMessage, limits: HttpLimits): Promise<unknown> {
-  const body = await readBody(request, limits);
+export async function readJson(request: IncomingMessage, context: BodyRules): Promise<unknown> {
+  const body = await readBody(request, context);
   if (body.length === 0) throw badRequest("the body is empty", "Send one JSON object.");
   if (!isUtf8(body)) throw badRequest("the body is not valid UTF-8", "Encode the JSON as UTF-8.");
   try {
@@ -19,7 +22,7 @@ export async function readJson(request: IncomingMessage, limits: HttpLimits): Pr
 }
 
 /** Chunks in the order of their arrival, joined. The body of a small post is one chunk and is not copied. */
-function readBody(request: IncomingMessage, limits: HttpLimits): Promise<Buffer> {
+function readBody(request: IncomingMessage, { limits, bodyDeadlines }: BodyRules): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     if (Number(request.headers["content-length"]) > limits.requestBytesMax) {
       reject(tooLarge(limits));
@@ -27,18 +30,18 @@ function readBody(request: IncomingMessage, limits: HttpLimits): Promise<Buffer>
     }
     const chunks: Buffer[] = [];
     let bytes = 0;
-    const timer = setTimeout(() => fail(tooSlow(limits)), limits.requestTimeoutMs);
+    const deadline = bodyDeadlines.set(() => fail(tooSlow(limits)));
     const onData = (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes > limits.requestBytesMax) fail(tooLarge(limits));
       else chunks.push(chunk);
     };
     const onEnd = () => {
-      clearTimeout(timer);
+      bodyDeadlines.meet(deadline);
       resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
     };
     const fail = (error: HubcastError) => {
-      clearTimeout(timer);
+      bodyDeadlines.meet(deadline);
       request.off("data", onData).off("end", onEnd);
       reject(error);
     };

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { NodeService } from "../service.js";
+import type { Deadlines } from "./deadlines.js";
 import type { HttpLimits, HttpLogger, Role } from "./options.js";
 import type { RefusalBook } from "./refusal-book.js";
 
@@ -8,6 +9,8 @@ export interface ApiContext {
   readonly service: NodeService;
   readonly limits: HttpLimits;
   readonly logger: HttpLogger;
+  /** Of bodies that are read whole: `requestTimeoutMs` each. */
+  readonly bodyDeadlines: Deadlines;
   /** Aborts when the API closes: streams that would never end, end. */
   readonly closing: AbortSignal;
   readonly refusals: RefusalBook;

@@ -8,7 +8,8 @@ import { readJson } from "./request-body.js";
 import type { ApiContext, Route } from "./route.js";
 
 /** POST /postNewData, as the earlier system has it: any content type, status 200, and its four words. */
-export function postNewData({ service, limits }: ApiContext): Route {
+export function postNewData(context: ApiContext): Route {
+  const { service } = context;
   return {
     method: "POST",
     url: "/postNewData",
@@ -34,7 +35,7 @@ export function postNewData({ service, limits }: ApiContext): Route {
     },
     async handle(request) {
       try {
-        const draft = seedDraftOf(await readJson(request.raw, limits));
+        const draft = seedDraftOf(await readJson(request.raw, context));
         const { status } = await service.post(draft);
         return status === "held" ? refused("Data exists") : { result: true, msg: "ok" };
       } catch (thrown) {
