@@ -1,0 +1,94 @@
+import { readId } from "./id.js";
+import type { Receipt } from "./receipt.js";
+import type { Roster } from "./roster.js";
+import type { Session } from "./session.js";
+
+/** Up to so many receivers a list is compared here, above natively: a call costs about as much as four ids. */
+const COMPARE_HERE_MAX = 4;
+
+/**
+ * The receivers of a sender's current run, resolved once and kept until its list or the roster changes, so that
+ * a sender that always writes to the same clients never looks one up again.
+ */
+export class Audience {
+  /** Receivers of plain relays and of relays that name their sender, in the order of the list. */
+  readonly plain: Session[] = [];
+  readonly named: Session[] = [];
+  readonly unknown: number[] = [];
+  #epoch = 0;
+  /** The list as it was on the wire; for "all" and groups, a key instead. */
+  #list: Buffer = Buffer.alloc(0);
+  #listBytes = -1;
+  #key: string | undefined;
+
+  get size(): number {
+    return this.plain.length + this.named.length;
+  }
+
+  /** Whether it was resolved from the very list at `bytes[start..end)`, and still holds. */
+  isList(bytes: Buffer, start: number, end: number, epoch: number): boolean {
+    if (epoch !== this.#epoch || end - start !== this.#listBytes) return false;
+    if (end - start > 8 * COMPARE_HERE_MAX)
+      return bytes.compare(this.#list, 0, this.#listBytes, start, end) === 0;
+    for (let at = 0; at < this.#listBytes; at += 1) {
+      if (bytes[start + at] !== this.#list[at]) return false;
+    }
+    return true;
+  }
+
+  /** Whether it was resolved for that key ("all", or a group), and still holds. */
+  isKey(key: string, epoch: number): boolean {
+    return key === this.#key && epoch === this.#epoch;
+  }
+
+  /** Reads u64 ids. An id listed twice is a receiver twice; unknown ids are skipped. */
+  resolveList(bytes: Buffer, start: number, end: number, roster: Roster): void {
+    this.#clear(roster.epoch);
+    this.#listBytes = end - start;
+    if (this.#list.length < this.#listBytes) this.#list = Buffer.allocUnsafeSlow(this.#listBytes);
+    bytes.copy(this.#list, 0, start, end);
+    for (let at = start; at < end; at += 8) {
+      const id = readId(bytes, at);
+      const session = roster.get(id);
+      if (session === undefined) this.unknown.push(id);
+      else this.#addReceiver(session);
+    }
+  }
+
+  /** Takes all of `members` but `sender`. */
+  resolveKey(key: string, members: Iterable<Session>, sender: Session, roster: Roster): void {
+    this.#clear(roster.epoch);
+    this.#key = key;
+    for (const session of members) {
+      if (session !== sender) this.#addReceiver(session);
+    }
+  }
+
+  /** Takes out those who left since; tells a receipt. For a run that had to wait. */
+  dropGone(epoch: number, receipt: Receipt | undefined): void {
+    if (epoch === this.#epoch) return;
+    for (const receivers of [this.plain, this.named]) {
+      const there = receivers.filter((session) => session.open);
+      if (there.length === receivers.length) continue;
+      for (const session of receivers) {
+        if (!session.open) receipt?.evicted.push(session.id);
+      }
+      receivers.splice(0, receivers.length, ...there);
+      this.#epoch = 0;
+    }
+  }
+
+  #addReceiver(session: Session): void {
+    if (session.version > 1) this.named.push(session);
+    else this.plain.push(session);
+  }
+
+  #clear(epoch: number): void {
+    this.plain.length = 0;
+    this.named.length = 0;
+    this.unknown.length = 0;
+    this.#epoch = epoch;
+    this.#listBytes = -1;
+    this.#key = undefined;
+  }
+}

@@ -1,0 +1,152 @@
+import { HUB_LIMITS } from "./limits.js";
+import { Backing, type MemoryBudget } from "./memory.js";
+
+/** What `peek` found: a whole frame; nothing whole yet; no memory to begin one; or something no frame starts with. */
+export type Peek = "frame" | "more" | "memory" | "malformedFrame" | "frameTooLarge";
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * Splits what one client sends into frames: u32 length (big-endian), then that many bytes. Frames are not cut out:
+ * they are parsed where they lie in the chunk, at `buffer` from `start` (the length) to `end`. Only a frame that a
+ * chunk cuts is copied, once, into a buffer of its length.
+ *
+ * push(chunk), then until it says otherwise: peek(), use the frame, advance().
+ */
+export class Inbox {
+  /** Where the frame is that `peek` found. */
+  buffer: Buffer = NOTHING;
+  start = 0;
+  end = 0;
+  /** What keeps `buffer` in memory. */
+  backing: Backing | undefined;
+
+  #chunk: Buffer = NOTHING;
+  #chunkBacking: Backing | undefined;
+  #at = 0;
+  /** Up to 4 bytes of a length that the last chunk cut. */
+  readonly #length = Buffer.alloc(4);
+  #lengthFilled = 0;
+  /** The frame that the last chunk cut, with its length in front. */
+  #cut: Buffer | undefined;
+  #cutBacking: Backing | undefined;
+  #cutFilled = 0;
+
+  constructor(
+    private readonly memory: MemoryBudget,
+    /** Small until a needed token was shown. */
+    public frameBytesMax: number = HUB_LIMITS.frameBytesMax,
+  ) {}
+
+  /** Takes the next chunk, which belongs to the inbox from now on. */
+  push(next: Buffer): void {
+    // Only when bytes still came after the hub stopped reading: the rule is that `peek` said `more` before.
+    const chunk = this.hasRest ? Buffer.concat([this.#chunk.subarray(this.#at), next]) : next;
+    this.#chunkBacking?.release();
+    this.#chunk = chunk;
+    this.#at = 0;
+    this.#chunkBacking = new Backing(chunk.buffer.byteLength, this.memory);
+  }
+
+  peek(): Peek {
+    if (this.#cut !== undefined) return this.#fillCut();
+    if (this.#lengthFilled > 0) return this.#fillLength();
+    const rest = this.#chunk.length - this.#at;
+    if (rest < 4) {
+      this.#lengthFilled = this.#chunk.copy(this.#length, 0, this.#at);
+      return this.#dropChunk();
+    }
+    const chunk = this.#chunk;
+    const at = this.#at;
+    const length = chunk.readUInt32BE(at);
+    if (length === 0) return "malformedFrame";
+    if (length > this.frameBytesMax) return "frameTooLarge";
+    if (4 + length > rest) return this.#beginCut(length);
+    this.buffer = chunk;
+    this.backing = this.#chunkBacking;
+    this.start = at;
+    this.end = at + 4 + length;
+    return "frame";
+  }
+
+  /** Done with the frame that `peek` found. */
+  advance(): void {
+    if (this.#cut === undefined) {
+      this.#at = this.end;
+      return;
+    }
+    this.#cutBacking?.release();
+    this.#cut = undefined;
+    this.#cutBacking = undefined;
+    this.buffer = NOTHING;
+    this.backing = undefined;
+  }
+
+  /** Whether a frame was begun and waits for more bytes. */
+  get midFrame(): boolean {
+    return this.#lengthFilled > 0 || this.#cut !== undefined;
+  }
+
+  /** Whether bytes wait here that `peek` has not seen. */
+  get hasRest(): boolean {
+    return this.#at < this.#chunk.length;
+  }
+
+  /** Lets go of everything. */
+  drop(): void {
+    this.#dropChunk();
+    this.#cutBacking?.release();
+    this.#cut = undefined;
+    this.#cutBacking = undefined;
+    this.#lengthFilled = 0;
+  }
+
+  #fillLength(): Peek {
+    const copied = this.#chunk.copy(this.#length, this.#lengthFilled, this.#at);
+    this.#lengthFilled += copied;
+    this.#at += copied;
+    if (this.#lengthFilled < 4) return this.#dropChunk();
+    const length = this.#length.readUInt32BE(0);
+    if (length === 0) return "malformedFrame";
+    if (length > this.frameBytesMax) return "frameTooLarge";
+    return this.#beginCut(length);
+  }
+
+  /** The length is known and the frame goes beyond the chunk: allocated once, counted whole from now on. */
+  #beginCut(length: number): Peek {
+    if (!this.memory.takeRoomFor(4 + length)) return "memory";
+    const cut = Buffer.allocUnsafeSlow(4 + length);
+    cut.writeUInt32BE(length, 0);
+    if (this.#lengthFilled === 0) this.#at += 4;
+    this.#lengthFilled = 0;
+    this.#cut = cut;
+    this.#cutBacking = new Backing(4 + length, this.memory);
+    this.#cutFilled = 4;
+    return this.#fillCut();
+  }
+
+  #fillCut(): Peek {
+    const cut = this.#cut!;
+    if (this.#cutFilled < cut.length) {
+      const copied = this.#chunk.copy(cut, this.#cutFilled, this.#at);
+      this.#cutFilled += copied;
+      this.#at += copied;
+      if (this.#cutFilled < cut.length) return this.#dropChunk();
+    }
+    this.buffer = cut;
+    this.backing = this.#cutBacking;
+    this.start = 0;
+    this.end = cut.length;
+    return "frame";
+  }
+
+  #dropChunk(): Peek {
+    this.#chunkBacking?.release();
+    this.#chunkBacking = undefined;
+    this.#chunk = NOTHING;
+    this.#at = 0;
+    this.buffer = NOTHING;
+    this.backing = undefined;
+    return "more";
+  }
+}

@@ -1,0 +1,54 @@
+import { writeId } from "./id.js";
+import type { Session } from "./session.js";
+
+/** Who is there: everyone that others can see and send to. Ids start at 1 and are never used again. */
+export class Roster {
+  /** Changes with every arrival, departure and change of a group: what was resolved before is stale. */
+  epoch = 1;
+  readonly #sessions = new Map<number, Session>();
+  #lastId = 0;
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  nextId(): number {
+    this.#lastId += 1;
+    return this.#lastId;
+  }
+
+  add(session: Session): void {
+    session.listed = true;
+    this.#sessions.set(session.id, session);
+    this.epoch += 1;
+  }
+
+  remove(session: Session): void {
+    if (!session.listed) return;
+    session.listed = false;
+    this.#sessions.delete(session.id);
+    this.epoch += 1;
+  }
+
+  get(id: number): Session | undefined {
+    return this.#sessions.get(id);
+  }
+
+  /** Oldest first. */
+  all(): Iterable<Session> {
+    return this.#sessions.values();
+  }
+
+  /** The ids of all but `asker`, u64 each, `offset` bytes left free in front. */
+  idsWithout(asker: Session, offset: number): Buffer {
+    const count = this.size - (asker.listed ? 1 : 0);
+    const bytes = Buffer.allocUnsafeSlow(offset + 8 * count);
+    let at = offset;
+    for (const session of this.#sessions.values()) {
+      if (session === asker) continue;
+      writeId(bytes, session.id, at);
+      at += 8;
+    }
+    return bytes;
+  }
+}

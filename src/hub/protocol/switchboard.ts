@@ -1,0 +1,126 @@
+import type { CloseReason } from "./close-reason.js";
+import { Effects } from "./effects.js";
+import { goodbyeFrame, presenceFrame } from "./encode.js";
+import { Groups } from "./groups.js";
+import { JoinBuffers } from "./join.js";
+import { HUB_LIMITS } from "./limits.js";
+import { Backing, MemoryBudget } from "./memory.js";
+import type { MachineOptions } from "./options.js";
+import { Piece } from "./piece.js";
+import { Roster } from "./roster.js";
+import type { Session } from "./session.js";
+import { Waiting } from "./waiting.js";
+
+const { pieceBytes, flushBytes, outboxPiecesMax } = HUB_LIMITS;
+
+/** Reasons that are told to a client of version 2, behind what is queued for it. The others cut it off. */
+const TOLD: ReadonlySet<CloseReason> = new Set<CloseReason>([
+  "malformedFrame",
+  "frameTooLarge",
+  "unknownType",
+  "unauthorized",
+  "clientsMax",
+  "stopping",
+]);
+
+/** Where sessions, queues and memory meet: queues what is to be delivered, and ends sessions. */
+export class Switchboard {
+  nowMs = 0;
+  readonly roster = new Roster();
+  readonly groups = new Groups(this.roster);
+  readonly effects = new Effects();
+  readonly memory: MemoryBudget;
+  readonly joins: JoinBuffers;
+  readonly waiting: Waiting;
+  /** Sessions that are told who comes and goes. */
+  readonly watchers = new Set<Session>();
+
+  constructor(readonly options: MachineOptions) {
+    this.memory = new MemoryBudget(options.memoryMax);
+    this.joins = new JoinBuffers(this.memory);
+    this.waiting = new Waiting(this);
+  }
+
+  /** Queues each piece once for each receiver. Takes the pieces over. */
+  deliver(pieces: readonly Piece[], receivers: readonly Session[]): void {
+    const { nowMs, memory } = this;
+    for (const piece of pieces) {
+      memory.add(receivers.length * pieceBytes);
+      piece.backing.hold(receivers.length);
+      piece.receipt?.expect(receivers.length);
+      for (const receiver of receivers) receiver.outbox.push(piece, nowMs);
+      piece.backing.release();
+    }
+    // Only now: a receiver that is closed here may be listed twice.
+    for (const receiver of receivers) this.#queued(receiver);
+  }
+
+  /** Queues one frame of the hub's own. */
+  answer(session: Session, frame: Buffer): void {
+    if (session.open) this.deliver([new Piece(frame, 1, new Backing(frame.length, this.memory))], [session]);
+  }
+
+  /** Ends a session; the shell ends its connection. What it sent before still counts when it left by itself. */
+  close(session: Session, reason: CloseReason): void {
+    if (!session.open) return;
+    const left = reason === "clientClosed" || reason === "connectionLost";
+    if (!left || session.hold === undefined) this.stopSending(session);
+    const told = TOLD.has(reason);
+    if (told && session.version > 1) this.answer(session, goodbyeFrame(reason));
+    session.open = false;
+    session.closeReason = reason;
+    this.roster.remove(session);
+    this.groups.leaveAll(session);
+    this.watchers.delete(session);
+    this.waiting.noLongerReceives(session);
+    if (!told) session.outbox.drop();
+    this.effects.closing.push({ session, reason, flush: told });
+    if (session.announced) this.#tellWatchers(presenceFrame(session.id, session.name, reason), session);
+  }
+
+  /** Others learn that it is there: at its first frame, when it has said its name. */
+  announce(session: Session): void {
+    session.announced = true;
+    if (this.watchers.size > 0) this.#tellWatchers(presenceFrame(session.id, session.name), session);
+  }
+
+  /** Takes nothing more from it, not even what it has sent. */
+  stopSending(session: Session): void {
+    session.sending = false;
+    session.inbox.drop();
+    session.run?.end();
+    this.waiting.noLongerSends(session);
+  }
+
+  #tellWatchers(frame: Buffer, about: Session): void {
+    const watchers = [...this.watchers].filter((session) => session !== about);
+    if (watchers.length > 0) {
+      this.deliver([new Piece(frame, 1, new Backing(frame.length, this.memory))], watchers);
+    }
+  }
+
+  #queued(session: Session): void {
+    if (!session.open) return;
+    const { outbox } = session;
+    if (!session.dirty) {
+      session.dirty = true;
+      this.effects.dirty.push(session);
+    }
+    if (outbox.bytes < flushBytes) return;
+    if (!session.urgent && !outbox.inFlight) {
+      session.urgent = true;
+      this.effects.now.push(session);
+    }
+    const { outboxMax } = this.options;
+    if (2 * outbox.bytes <= outboxMax && 2 * outbox.pieces <= outboxPiecesMax) return;
+    if (outbox.bytes > outboxMax || outbox.pieces > outboxPiecesMax) this.#overLimit(session);
+    else this.waiting.congested(session);
+  }
+
+  /** Over its limit: it was given up, or does not read answers and events, which wait for nobody; or one message was that large. */
+  #overLimit(session: Session): void {
+    this.waiting.congested(session);
+    const still = this.nowMs - session.outbox.progressAtMs >= HUB_LIMITS.patienceMs;
+    if (session.frozen || still) this.close(session, "slowConsumer");
+  }
+}

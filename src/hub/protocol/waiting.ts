@@ -1,0 +1,197 @@
+import type { Audience } from "./audience.js";
+import { HUB_LIMITS } from "./limits.js";
+import type { Hold, Session } from "./session.js";
+import type { Switchboard } from "./switchboard.js";
+
+/** A wake-up later than this says that the hub was busy. */
+const LATE_MS = 20;
+
+const { patienceMs, outboxPiecesMax } = HUB_LIMITS;
+
+/**
+ * Who waits for whom. A sender whose message is for a receiver that is over half of its limit and still takes bytes
+ * is held: not read, its message not queued. When the receiver is well below half again, or frozen, it goes on.
+ */
+export class Waiting {
+  /** Senders that can go on; the machine empties it. */
+  readonly ready: Session[] = [];
+  /** Senders for whose next frame there is no memory. */
+  forMemory: Session[] = [];
+  /** The hub shuts down: nobody is read again. */
+  stopping = false;
+  readonly #congested = new Set<Session>();
+  #postponed = false;
+  /** When a receiver may have become frozen; epoch ms. */
+  wakeAtMs = Number.POSITIVE_INFINITY;
+
+  constructor(private readonly board: Switchboard) {}
+
+  get congestedCount(): number {
+    return this.#congested.size;
+  }
+
+  /** Its outbox went over half. */
+  congested(session: Session): void {
+    if (session.congested) return;
+    session.congested = true;
+    this.#congested.add(session);
+  }
+
+  /** Bytes left its outbox. */
+  progressed(session: Session): void {
+    if (!session.congested) return;
+    session.frozen = false;
+    const { bytes, pieces } = session.outbox;
+    // Half less an eighth: not every write that leaves room for one message wakes all who wait.
+    if (bytes > (this.board.options.outboxMax * 3) / 8 || pieces > (outboxPiecesMax * 3) / 8) return;
+    session.congested = false;
+    this.#congested.delete(session);
+    this.#letGo(session);
+  }
+
+  /** The first receiver that holds up this audience; undefined when all can take more, or are given up. */
+  blockerOf(audience: Audience): Session | undefined {
+    if (this.#congested.size === 0) return undefined;
+    return audience.plain.find(holdsUp) ?? audience.named.find(holdsUp);
+  }
+
+  /** Whether an answer to that client would only make its full outbox fuller. */
+  holdsUp(session: Session): boolean {
+    return this.#congested.size > 0 && holdsUp(session);
+  }
+
+  forReceiver(sender: Session, receiver: Session): void {
+    receiver.waiters.push(sender);
+    this.hold(sender, "receiver");
+    const patience = this.#patienceMs();
+    this.wakeAtMs = Math.min(this.wakeAtMs, receiver.outbox.progressAtMs + patience);
+  }
+
+  forRoom(sender: Session): void {
+    this.forMemory.push(sender);
+    this.hold(sender, "memory");
+    this.wakeAtMs = Math.min(this.wakeAtMs, this.board.nowMs + patienceMs);
+  }
+
+  hold(sender: Session, hold: Hold): void {
+    sender.hold = hold;
+    this.setReading(sender, false);
+  }
+
+  setReading(session: Session, reading: boolean): void {
+    if (session.reading === reading || (reading && this.stopping)) return;
+    session.reading = reading;
+    const { nowMs } = this.board;
+    if (reading) {
+      const pausedMs = nowMs - session.pausedAtMs;
+      session.pausedMs += pausedMs;
+      // Deadlines stop while it is the hub that does not read.
+      if (session.frameBeganAtMs > 0) session.frameBeganAtMs += pausedMs;
+      if (session.pingSentAtMs > 0) session.pingSentAtMs += pausedMs;
+      session.heardAtMs += pausedMs;
+    } else {
+      session.pauses += 1;
+      session.pausedAtMs = nowMs;
+    }
+    this.board.effects.reading.push(session);
+  }
+
+  /** Memory came free: those who wait for it go on, in their order. */
+  memoryFreed(): void {
+    if (this.forMemory.length === 0 || !this.board.memory.hasRoomAgain) return;
+    const waiters = this.forMemory;
+    this.forMemory = [];
+    this.#release(waiters);
+  }
+
+  /** It is gone: nobody waits for it. */
+  noLongerReceives(session: Session): void {
+    session.congested = false;
+    this.#congested.delete(session);
+    this.#letGo(session);
+  }
+
+  noLongerSends(session: Session): void {
+    if (session.hold === "memory") this.forMemory = this.forMemory.filter((waiter) => waiter !== session);
+    session.hold = undefined;
+  }
+
+  /** Looks for receivers that took nothing for too long. */
+  woke(): void {
+    const { nowMs, options } = this.board;
+    // The hub was busy itself, and what receivers took meanwhile is not known yet: look again in a moment.
+    this.#postponed = !this.#postponed && nowMs > this.wakeAtMs + LATE_MS;
+    if (this.#postponed) {
+      this.wakeAtMs = nowMs + LATE_MS;
+      return;
+    }
+    this.wakeAtMs = Number.POSITIVE_INFINITY;
+    const patience = this.#patienceMs();
+    for (const session of [...this.#congested]) {
+      if (session.waiters.length === 0) continue;
+      const dueAtMs = session.outbox.progressAtMs + patience;
+      if (nowMs < dueAtMs) this.wakeAtMs = Math.min(this.wakeAtMs, dueAtMs);
+      else if (options.slowConsumer === "wait") this.board.close(session, "slowConsumer");
+      else {
+        session.frozen = true;
+        this.#letGo(session);
+      }
+    }
+    if (this.forMemory.length > 0) {
+      this.#makeRoom();
+      this.wakeAtMs = Math.min(this.wakeAtMs, nowMs + patienceMs / 5);
+    }
+  }
+
+  /** The budget is used up: the client longest without progress goes, when that is longer than anyone waits. */
+  #makeRoom(): void {
+    const { nowMs, memory } = this.board;
+    this.memoryFreed();
+    if (this.forMemory.length === 0) return;
+    let slowest: Session | undefined;
+    let slowestAtMs = nowMs;
+    for (const session of this.board.roster.all()) {
+      const progressAtMs = progressAt(session);
+      if (progressAtMs < slowestAtMs) {
+        slowest = session;
+        slowestAtMs = progressAtMs;
+      }
+    }
+    if (slowest === undefined) {
+      // Nothing is queued and no frame unfinished: all is held by those who wait. One goes over the budget.
+      memory.overdraft = 1;
+      this.#release(this.forMemory.splice(0, 1));
+    } else if (nowMs - slowestAtMs >= this.#patienceMs()) this.board.close(slowest, "memoryBudget");
+  }
+
+  #letGo(receiver: Session): void {
+    if (receiver.waiters.length === 0) return;
+    const waiters = receiver.waiters;
+    receiver.waiters = [];
+    this.#release(waiters);
+  }
+
+  #release(senders: readonly Session[]): void {
+    for (const sender of senders) {
+      if (sender.hold === undefined || !sender.sending) continue;
+      sender.hold = undefined;
+      this.ready.push(sender);
+    }
+  }
+
+  #patienceMs(): number {
+    const { slowConsumer, stallTimeoutMs } = this.board.options;
+    return slowConsumer === "wait" ? stallTimeoutMs : patienceMs;
+  }
+}
+
+function holdsUp(session: Session): boolean {
+  return session.congested && !session.frozen && session.open;
+}
+
+/** Since when its queue, or the frame it is sending, has stood still; Infinity when neither is there. */
+function progressAt(session: Session): number {
+  const queueAtMs = session.outbox.bytes > 0 ? session.outbox.progressAtMs : Number.POSITIVE_INFINITY;
+  const frameAtMs = session.reading && session.inbox.midFrame ? session.heardAtMs : Number.POSITIVE_INFINITY;
+  return Math.min(queueAtMs, frameAtMs);
+}

@@ -1,0 +1,218 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import { createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import { HubcastError } from "../core/errors.js";
+import { Connection } from "./connection.js";
+import type { CompleteHubOptions } from "./options.js";
+import type { CloseReason } from "./protocol/close-reason.js";
+import { HubMachine } from "./protocol/hub-machine.js";
+import type { Session } from "./protocol/session.js";
+import { clientStatus, History, type HubClientStatus, type HubStatus } from "./stats.js";
+
+/** The machine over real sockets: tells it what happens, carries out what it orders. */
+export class HubServer {
+  readonly machine: HubMachine;
+  readonly #server: Server;
+  readonly #connections = new Map<Session, Connection>();
+  readonly #history = new History();
+  readonly #startedAtMs: number;
+  #address = "";
+  #flushPlanned = false;
+  #carryingOut = false;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAtMs = Number.POSITIVE_INFINITY;
+  #stopping = false;
+  #emptied: (() => void) | undefined;
+
+  constructor(private readonly options: CompleteHubOptions) {
+    const { token, ...machineOptions } = options;
+    this.machine = new HubMachine(
+      token === undefined ? machineOptions : { ...machineOptions, tokenMatches: tokenMatcher(token) },
+    );
+    this.#startedAtMs = nowMs();
+    const socketOptions = {
+      noDelay: true,
+      allowHalfOpen: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 30_000,
+    };
+    if (options.tls === undefined) this.#server = createServer(socketOptions, this.#onConnection);
+    else {
+      const tls = { ...options.tls, handshakeTimeout: options.handshakeTimeoutMs };
+      this.#server = createTlsServer({ ...socketOptions, ...tls }, this.#onConnection);
+    }
+  }
+
+  /** `host:port` that clients connect to. */
+  get address(): string {
+    return this.#address;
+  }
+
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === "object" && address !== null ? address.port : 0;
+  }
+
+  /** @throws portInUse, cannotListen */
+  async listen(): Promise<void> {
+    const { host, port } = this.options;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
+      this.#server.listen({ host, port, backlog: 4096 }, resolve);
+    });
+    this.#server.removeAllListeners("error");
+    this.#server.on("error", (error) => this.options.logger?.warn({ err: error }, "accepting failed"));
+    this.#address = `${host.includes(":") ? `[${host}]` : host}:${this.port}`;
+  }
+
+  status(): HubStatus {
+    const { usedBytes, peakBytes, maxBytes } = this.machine.memory;
+    return {
+      name: this.options.name,
+      address: this.#address,
+      uptimeMs: Math.round(nowMs() - this.#startedAtMs),
+      state: this.#stopping ? "stopping" : "ready",
+      clients: this.machine.listed,
+      groups: this.machine.groups,
+      connections: this.#history.connections,
+      closed: { ...this.#history.reasons },
+      ...this.#history.totals(this.machine),
+      memoryBytes: usedBytes,
+      memoryPeakBytes: peakBytes,
+      memoryMaxBytes: maxBytes,
+    };
+  }
+
+  /** Those that are connected, oldest first, then the last that are gone, latest last. */
+  clients(): HubClientStatus[] {
+    const there = [...this.#connections.values()].filter(({ session }) => session.listed);
+    return [...there.map(({ session, address }) => clientStatus(session, address)), ...this.#history.closed];
+  }
+
+  /** No new clients, nothing more is read, what is queued is written, then all are closed. */
+  async close(): Promise<void> {
+    this.#stopping = true;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.machine.stopReading(nowMs());
+    for (const { session } of this.#connections.values()) this.machine.close(session, "stopping", nowMs());
+    this.#carryOut();
+    await this.#untilEmpty(this.options.drainTimeoutMs);
+    for (const connection of this.#connections.values()) connection.cut();
+    await closed;
+    clearTimeout(this.#timer);
+  }
+
+  readonly #onConnection = (socket: Socket): void => {
+    if (this.#stopping) {
+      socket.destroy();
+      return;
+    }
+    const session = this.machine.connected(nowMs());
+    const connection = new Connection(socket, session, this.machine, nowMs, this.#carryOut);
+    this.#connections.set(session, connection);
+    this.#history.connections += 1;
+    socket.once("close", (hadError: boolean) => this.#onClosed(connection, hadError));
+    this.#carryOut();
+  };
+
+  #onClosed(connection: Connection, hadError: boolean): void {
+    const { session, address } = connection;
+    const ending: CloseReason = hadError ? "connectionLost" : "clientClosed";
+    const last = clientStatus(session, address);
+    this.machine.disconnected(session, ending, nowMs());
+    connection.release();
+    this.#connections.delete(session);
+    const reason = session.closeReason ?? ending;
+    this.#history.add({ ...last, closedMs: Math.round(nowMs()), reason }, reason);
+    const ours = reason !== "clientClosed" && reason !== "stopping";
+    const fields = { id: session.id, name: session.name, address, reason };
+    if (ours) this.options.logger?.warn(fields, "client closed");
+    else this.options.logger?.info(fields, "client closed");
+    this.#carryOut();
+    if (this.#connections.size === 0) this.#emptied?.();
+  }
+
+  /** Does what the machine has ordered; flushes of ordinary size wait for the end of the turn. */
+  readonly #carryOut = (): void => {
+    if (this.#carryingOut) return;
+    this.#carryingOut = true;
+    const { now, reading, closing, dirty } = this.machine.effects;
+    while (now.length + reading.length + closing.length > 0) {
+      for (const session of now.splice(0)) {
+        session.urgent = false;
+        this.#connections.get(session)?.flush();
+      }
+      for (const session of reading.splice(0)) this.#connections.get(session)?.setReading(session.reading);
+      for (const { session, flush } of closing.splice(0)) {
+        const connection = this.#connections.get(session);
+        if (flush) connection?.end();
+        else connection?.cut();
+      }
+    }
+    this.#carryingOut = false;
+    if (dirty.length > 0 && !this.#flushPlanned) {
+      this.#flushPlanned = true;
+      setImmediate(this.#flushDirty);
+    }
+    if (this.machine.wakeAtMs < this.#timerAtMs) this.#planWake();
+  };
+
+  /** Once per turn of the event loop: everything that its reads have queued. */
+  readonly #flushDirty = (): void => {
+    this.#flushPlanned = false;
+    const { dirty } = this.machine.effects;
+    for (const session of dirty.splice(0)) {
+      session.dirty = false;
+      this.#connections.get(session)?.flush();
+    }
+    this.#carryOut();
+  };
+
+  #planWake(): void {
+    clearTimeout(this.#timer);
+    this.#timerAtMs = this.machine.wakeAtMs;
+    if (this.#timerAtMs === Number.POSITIVE_INFINITY) return;
+    this.#timer = setTimeout(this.#onWake, Math.max(1, Math.ceil(this.#timerAtMs - nowMs())));
+  }
+
+  readonly #onWake = (): void => {
+    this.#timerAtMs = Number.POSITIVE_INFINITY;
+    this.machine.woke(nowMs());
+    this.#carryOut();
+  };
+
+  async #untilEmpty(timeoutMs: number): Promise<void> {
+    if (this.#connections.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#emptied = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+/** Epoch ms by a clock that is never set back. */
+function nowMs(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+/** Compares digests, so that the time it takes tells nothing. */
+function tokenMatcher(token: string): (shown: Buffer) => boolean {
+  const expected = createHash("sha256").update(token).digest();
+  return (shown) => timingSafeEqual(createHash("sha256").update(shown).digest(), expected);
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): HubcastError {
+  if (error.code === "EADDRINUSE") {
+    return new HubcastError("portInUse", `port ${port} on ${host} is already in use`, {
+      cause: error,
+      suggestions: ["Pass --port 0 to take a free one."],
+    });
+  }
+  return new HubcastError("cannotListen", `cannot listen on ${host}:${port}: ${error.message}`, {
+    cause: error,
+    suggestions: ["Pass an address of this machine that you may use."],
+  });
+}
