@@ -150,7 +150,10 @@ export class HubMachine {
       if (found === "frame") {
         const outcome = this.#frame(session);
         if (outcome === "held") return;
-        if (outcome !== "done") return this.#refuse(session, outcome);
+        if (outcome !== "done") {
+          this.#refuse(session, outcome);
+          return;
+        }
         session.framesIn += 1;
         session.frameBeganAtMs = 0;
         if (session.sending) inbox.advance();

@@ -1,0 +1,10 @@
+// A hub in a process of its own, for the benchmarks. Prints its port; options as one JSON argument.
+const { startHub } = (await import(
+  new URL("../dist/hub/index.js", import.meta.url).href
+)) as typeof import("../src/hub/index.js");
+const hub = await startHub({ port: 0, ...JSON.parse(process.argv[2] ?? "{}") });
+console.log(hub.port);
+process.on("SIGTERM", () => {
+  console.error(JSON.stringify(hub.stats()));
+  process.exit(0);
+});
