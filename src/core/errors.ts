@@ -102,6 +102,8 @@ export const ERRORS = {
   rateLimited: { exitCode: 4, httpStatus: 429, meaning: "Too many requests or items in a short time." },
   clockSkew: { exitCode: 4, httpStatus: 503, meaning: "The node's clock is more than 2 min off its peers'." },
   stopping: { exitCode: 4, httpStatus: 503, meaning: "The server is shutting down." },
+  tooManyClients: { exitCode: 4, httpStatus: 503, meaning: "The hub has as many clients as it is allowed to have." },
+  tooManyGroups: { exitCode: 4, httpStatus: 503, meaning: "The client is in as many groups as it may be." },
   tooManySubscribers: { exitCode: 4, httpStatus: 503, meaning: "The limit of event subscribers is reached." },
   tooManyServices: {
     exitCode: 4,

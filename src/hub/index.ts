@@ -36,3 +36,11 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
     [Symbol.asyncDispose]: close,
   };
 }
+
+export { connectToHub } from "./client/connect.js";
+export type { HubClient, SendOptions } from "./client/hub-client.js";
+export type { HubClientEvent, HubClientOptions, HubMessage, HubReceipt } from "./client/options.js";
+export type { Advertise, HubLogger, HubOptions } from "./options.js";
+export type { CloseReason } from "./protocol/close-reason.js";
+export type { HubPeer } from "./protocol/decode.js";
+export type { HubClientStatus, HubStatus } from "./stats.js";

@@ -1,0 +1,13 @@
+import type { Random } from "../../core/machine.js";
+
+const FIRST_MS = 100;
+const MOST_MS = 10_000;
+
+/**
+ * How long to wait before dialling again: anything up to a bound that doubles with each attempt, so that the clients
+ * of a hub that restarts do not come back all at once.
+ * @param attempt 0 for the first
+ */
+export function backoffMs(attempt: number, random: Random): number {
+  return random() * Math.min(MOST_MS, FIRST_MS * 2 ** attempt);
+}

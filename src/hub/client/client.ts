@@ -1,0 +1,288 @@
+import { HubcastError } from "../../core/errors.js";
+import type { CloseReason } from "../protocol/close-reason.js";
+import type { HubFrame, HubPeer } from "../protocol/decode.js";
+import { newFrame, pingFrame } from "../protocol/encode.js";
+import {
+  namedRelayHead,
+  nameFrame,
+  plainRelayHead,
+  toAllHead,
+  toGroupHead,
+} from "../protocol/encode-client.js";
+import { FRAME } from "../protocol/frame-type.js";
+import { HUB_LIMITS } from "../protocol/limits.js";
+import type { HubAddress } from "./address.js";
+import { backoffMs } from "./backoff.js";
+import { dial, type Line } from "./dial.js";
+import type { HubClient, SendOptions } from "./hub-client.js";
+import { Mailbox } from "./mailbox.js";
+import type { HubClientEvent, HubClientOptions, HubMessage, HubReceipt } from "./options.js";
+
+const BACKLOG_BYTES = 8 * 1024 * 1024;
+/** What a message costs besides its payload, so that empty ones fill the backlog too. */
+const MESSAGE_BYTES = 64;
+const EVENTS_MAX = 10_000;
+/** After these the hub does not want the client back. */
+const FINAL: ReadonlySet<CloseReason> = new Set([
+  "unauthorized",
+  "malformedFrame",
+  "unknownType",
+  "frameTooLarge",
+]);
+const PING_TOKEN = Buffer.from("roundtrp");
+
+/** A client that dials again when its connection is lost. */
+export class ReconnectingClient implements HubClient {
+  #line: Line | undefined;
+  #id = 0;
+  #version = 1;
+  #hubName = "";
+  #closed = false;
+  #lostAtMs = 0;
+  #redial: NodeJS.Timeout | undefined;
+  readonly #groups = new Set<string>();
+  readonly #messages: Mailbox<HubMessage>;
+  readonly #events: Mailbox<HubClientEvent>;
+  readonly #stop = new AbortController();
+
+  constructor(
+    private readonly address: HubAddress,
+    private readonly options: HubClientOptions,
+  ) {
+    const backlog = options.backlogBytesMax ?? BACKLOG_BYTES;
+    const onRoom = (): void => this.#line?.link.resume();
+    this.#messages = new Mailbox<HubMessage>(
+      backlog,
+      ({ payload }) => payload.length + MESSAGE_BYTES,
+      onRoom,
+    );
+    this.#events = new Mailbox<HubClientEvent>(EVENTS_MAX, () => 1, onRoom);
+    options.signal?.addEventListener("abort", () => void this.close(), { once: true });
+  }
+
+  get id(): number {
+    return this.#id;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  get hubName(): string {
+    return this.#hubName;
+  }
+
+  get connected(): boolean {
+    return this.#line !== undefined;
+  }
+
+  /** Dials, and says hello. @throws unreachable, notHubcast, unauthorized, tooManyClients, stopping */
+  async open(): Promise<void> {
+    await dial(this.address, this.options, this.#stop.signal, {
+      onOpen: (line) => {
+        this.#id = line.id;
+        this.#version = line.version;
+        this.#hubName = line.hubName;
+        this.#line = line;
+      },
+      onFrame: (frame) => this.#onFrame(frame),
+      onLost: (reason) => this.#onLost(reason),
+    });
+  }
+
+  async list(options: { signal?: AbortSignal } = {}): Promise<readonly number[]> {
+    const { link, calls } = this.#connectedLine();
+    return await calls.lists.ask(() => this.#ask(link.send(newFrame(FRAME.list, 0))), options.signal);
+  }
+
+  async roster(options: { signal?: AbortSignal } = {}): Promise<readonly HubPeer[]> {
+    const { link, calls } = this.#lineOfVersion2("roster");
+    return await calls.rosters.ask(() => this.#ask(link.send(newFrame(FRAME.roster, 0))), options.signal);
+  }
+
+  async relay(
+    receivers: readonly number[],
+    payload: Uint8Array | string,
+    options: SendOptions = {},
+  ): Promise<HubReceipt | undefined> {
+    if (receivers.length > HUB_LIMITS.receiversMax) {
+      throw new HubcastError(
+        "tooLarge",
+        `${receivers.length} receivers; a relay takes ${HUB_LIMITS.receiversMax}`,
+        {
+          suggestions: ["Send it in several relays, or to all, or to a group."],
+        },
+      );
+    }
+    return await this.#send(payload, options, (bytes, number) =>
+      this.#version === 1 ? plainRelayHead(receivers, bytes) : namedRelayHead(receivers, bytes, number),
+    );
+  }
+
+  async sendToAll(payload: Uint8Array | string, options: SendOptions = {}): Promise<HubReceipt | undefined> {
+    this.#lineOfVersion2("sendToAll");
+    return await this.#send(payload, options, toAllHead);
+  }
+
+  async sendToGroup(
+    group: string,
+    payload: Uint8Array | string,
+    options: SendOptions = {},
+  ): Promise<HubReceipt | undefined> {
+    this.#lineOfVersion2("sendToGroup");
+    checkGroup(group);
+    return await this.#send(payload, options, (bytes, number) => toGroupHead(group, bytes, number));
+  }
+
+  async join(group: string, options: { signal?: AbortSignal } = {}): Promise<number> {
+    const { link, calls } = this.#lineOfVersion2("join");
+    checkGroup(group);
+    const members = await calls.groups.ask(
+      () => this.#ask(link.send(nameFrame(FRAME.join, group))),
+      options.signal,
+    );
+    this.#groups.add(group);
+    return members;
+  }
+
+  async leave(group: string, options: { signal?: AbortSignal } = {}): Promise<number> {
+    const { link, calls } = this.#lineOfVersion2("leave");
+    checkGroup(group);
+    this.#groups.delete(group);
+    return await calls.groups.ask(() => this.#ask(link.send(nameFrame(FRAME.leave, group))), options.signal);
+  }
+
+  async ping(options: { signal?: AbortSignal } = {}): Promise<number> {
+    const { link, calls } = this.#lineOfVersion2("ping");
+    const sentAtMs = performance.now();
+    await calls.pings.ask(() => this.#ask(link.send(pingFrame(FRAME.ping, PING_TOKEN))), options.signal);
+    return performance.now() - sentAtMs;
+  }
+
+  messages(options: { signal?: AbortSignal } = {}): AsyncIterableIterator<HubMessage> {
+    return this.#messages.read(options.signal);
+  }
+
+  events(options: { signal?: AbortSignal } = {}): AsyncIterableIterator<HubClientEvent> {
+    return this.#events.read(options.signal);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#redial);
+    this.#stop.abort();
+    const line = this.#line;
+    if (line === undefined) this.#end();
+    else {
+      line.link.end();
+      await line.closed;
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #send(
+    payload: Uint8Array | string,
+    { receipt, signal }: SendOptions,
+    headOf: (payloadBytes: number, number: number) => Buffer,
+  ): Promise<HubReceipt | undefined> {
+    signal?.throwIfAborted();
+    const bytes = typeof payload === "string" ? Buffer.from(payload) : payload;
+    if (bytes.length > HUB_LIMITS.payloadBytesMax) {
+      throw new HubcastError("tooLarge", `the payload has ${bytes.length} bytes`, {
+        suggestions: [`Send at most ${HUB_LIMITS.payloadBytesMax} bytes at a time.`],
+      });
+    }
+    const { link, calls } = receipt === true ? this.#lineOfVersion2("a receipt") : this.#connectedLine();
+    if (receipt === true) {
+      return await calls.receipt(
+        (number) => this.#ask(link.send(headOf(bytes.length, number), bytes)),
+        signal,
+      );
+    }
+    await link.send(headOf(bytes.length, 0), bytes);
+    return undefined;
+  }
+
+  /** An answer is on its way: read on, even if messages wait to be read. */
+  #ask(sent: Promise<void>): void {
+    void sent;
+    this.#line?.link.resume();
+  }
+
+  #onFrame(frame: HubFrame): boolean {
+    if (frame.type === "message") {
+      const { sender, to } = frame;
+      const payload = Buffer.from(frame.payload);
+      this.#messages.put(sender === undefined ? { to, payload } : { sender, to, payload });
+    } else if (frame.type === "groupMessage") {
+      const { sender, group } = frame;
+      this.#messages.put({ sender, to: { group }, payload: Buffer.from(frame.payload) });
+    } else if (frame.type === "arrived" || frame.type === "departed") this.#events.put(frame);
+    else this.#line?.calls.take(frame);
+    return !this.#messages.full || this.#line?.calls.pending === true;
+  }
+
+  #onLost(reason: CloseReason): void {
+    this.#line = undefined;
+    this.#lostAtMs = Date.now();
+    const final = this.#closed || this.options.reconnect === false || FINAL.has(reason);
+    if (!this.#closed) this.#events.put({ type: "disconnected", reason, final });
+    if (final) this.#end();
+    else this.#planRedial(0);
+  }
+
+  #planRedial(attempt: number): void {
+    const waitMs = backoffMs(attempt, this.options.random ?? Math.random);
+    this.#redial = setTimeout(() => void this.#dialAgain(attempt), waitMs);
+  }
+
+  async #dialAgain(attempt: number): Promise<void> {
+    const previousId = this.#id;
+    const missedFromMs = this.#lostAtMs;
+    try {
+      await this.open();
+    } catch (error) {
+      const refused = error instanceof HubcastError && error.code === "unauthorized";
+      if (this.#closed || refused) this.#end();
+      else this.#planRedial(attempt + 1);
+      return;
+    }
+    for (const group of this.#groups) this.join(group).catch(() => {});
+    const missedUntilMs = Date.now();
+    this.#events.put({ type: "reconnected", id: this.#id, previousId, missedFromMs, missedUntilMs });
+  }
+
+  #end(): void {
+    this.#closed = true;
+    if (this.#messages.dropped > 0) this.#events.put({ type: "dropped", messages: this.#messages.dropped });
+    this.#messages.end();
+    this.#events.end();
+  }
+
+  #connectedLine(): Line {
+    if (this.#line !== undefined) return this.#line;
+    throw new HubcastError(
+      "connectionLost",
+      this.#closed ? "the client is closed" : "not connected to the hub now",
+    );
+  }
+
+  #lineOfVersion2(what: string): Line {
+    const line = this.#connectedLine();
+    if (line.version > 1) return line;
+    throw new HubcastError("invalidOption", `${what} needs version 2 of the protocol`, {
+      suggestions: ["Connect without version: 1."],
+    });
+  }
+}
+
+function checkGroup(group: string): void {
+  const bytes = Buffer.byteLength(group);
+  if (bytes >= 1 && bytes <= HUB_LIMITS.nameBytesMax) return;
+  throw new HubcastError("invalidOption", `the group's name has ${bytes} bytes`, {
+    suggestions: [`Use 1 to ${HUB_LIMITS.nameBytesMax} bytes.`],
+  });
+}

@@ -1,0 +1,219 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+  connectToHub,
+  type Hub,
+  type HubClient,
+  type HubClientOptions,
+  startHub,
+} from "../../src/hub/index.js";
+import { RawClient, relay } from "./raw-client.js";
+
+let hub: Hub;
+let open: { close(): Promise<void> | void }[];
+
+beforeEach(async () => {
+  hub = await startHub({ port: 0, name: "test hub" });
+  open = [];
+});
+
+afterEach(async () => {
+  for (const one of open) await one.close();
+  await hub.close();
+});
+
+async function join(options: HubClientOptions = {}): Promise<HubClient> {
+  const client = await connectToHub(hub.address, options);
+  open.push(client);
+  return client;
+}
+
+async function payloads(client: HubClient, count: number): Promise<string[]> {
+  const texts: string[] = [];
+  for await (const { payload } of client.messages()) {
+    texts.push(payload.toString());
+    if (texts.length === count) break;
+  }
+  return texts;
+}
+
+describe("a client of version 2", () => {
+  it("knows its id, the hub's name, and who else is there", async () => {
+    const [a, b] = [await join({ name: "anna" }), await join()];
+    expect([a.id, b.id, a.version, a.hubName]).toEqual([1, 2, 2, "test hub"]);
+    expect(await a.list()).toEqual([2]);
+    expect(await b.roster()).toEqual([{ id: 1, name: "anna", version: 2 }]);
+    expect(await a.ping()).toBeGreaterThan(0);
+  });
+
+  it("sees who sent a message and to whom", async () => {
+    const [a, b, c] = [await join(), await join(), await join()];
+    await b.join("g");
+    await a.relay([b.id], "to you");
+    await a.sendToAll("to all");
+    await a.sendToGroup("g", "to group");
+    await c.list();
+    const messages = b.messages();
+    expect((await messages.next()).value).toEqual({ sender: 1, to: "you", payload: Buffer.from("to you") });
+    expect((await messages.next()).value).toEqual({ sender: 1, to: "all", payload: Buffer.from("to all") });
+    expect((await messages.next()).value).toEqual({
+      sender: 1,
+      to: { group: "g" },
+      payload: Buffer.from("to group"),
+    });
+    expect(await payloads(c, 1)).toEqual(["to all"]);
+  });
+
+  it("talks with clients of version 1, both ways, also in one message", async () => {
+    const [a, b] = [await join(), await join()];
+    const old = await RawClient.connect(hub.port);
+    open.push(old);
+    const oldId = await old.identity();
+    await a.relay([b.id, oldId, b.id], "first");
+    await a.sendToAll("second");
+    expect(await payloads(b, 3)).toEqual(["first", "first", "second"]);
+    expect(await old.next()).toEqual({ type: 3, body: Buffer.from("first") });
+    expect(await old.next()).toEqual({ type: 3, body: Buffer.from("second") });
+    old.send(relay([a.id], "from old"));
+    expect((await a.messages().next()).value).toEqual({
+      sender: oldId,
+      to: "you",
+      payload: Buffer.from("from old"),
+    });
+  });
+
+  it("gets a receipt that says who was reached and who is unknown", async () => {
+    const [a, b] = [await join(), await join()];
+    expect(await a.relay([b.id, 99, b.id], "x", { receipt: true })).toMatchObject({
+      reached: 2,
+      unknown: [99],
+      evicted: [],
+    });
+    expect(await a.sendToAll("x", { receipt: true })).toMatchObject({ reached: 1 });
+    expect(await a.sendToGroup("empty", "x", { receipt: true })).toMatchObject({ reached: 0 });
+  });
+
+  it("joins and leaves groups", async () => {
+    const [a, b] = [await join(), await join()];
+    expect(await a.join("g")).toBe(1);
+    expect(await b.join("g")).toBe(2);
+    expect(await b.join("g")).toBe(2);
+    expect(await a.leave("g")).toBe(1);
+    await expect(a.join("")).rejects.toMatchObject({ code: "invalidOption" });
+    for (let index = 0; index < 64; index += 1) await a.join(`g${index}`);
+    await expect(a.join("one too many")).rejects.toMatchObject({ code: "tooManyGroups" });
+  });
+
+  it("hears of clients that come and go", async () => {
+    const watcher = await join({ presence: true });
+    const anna = await connectToHub(hub.address, { name: "anna" });
+    const events = watcher.events();
+    expect((await events.next()).value).toEqual({ type: "arrived", id: 2, name: "anna" });
+    await anna.close();
+    expect((await events.next()).value).toEqual({
+      type: "departed",
+      id: 2,
+      name: "anna",
+      reason: "clientClosed",
+    });
+  });
+
+  it("keeps order over many messages and slow reading", async () => {
+    const [a, b] = [await join(), await join({ backlogBytesMax: 100_000 })];
+    const reading = b.messages();
+    const sending = (async () => {
+      for (let index = 0; index < 5_000; index += 1)
+        await a.relay([b.id], `${index} ${"x".repeat(index % 2_000)}`);
+    })();
+    for (let index = 0; index < 5_000; index += 1) {
+      const { value } = await reading.next();
+      expect(value.payload.toString().split(" ")[0]).toBe(String(index));
+      if (index % 100 === 0) await a.ping();
+    }
+    await sending;
+  });
+
+  it("rejects what is too large before it is sent", async () => {
+    const a = await join();
+    await expect(a.sendToAll(Buffer.alloc(1_024_001))).rejects.toMatchObject({ code: "tooLarge" });
+    await expect(a.relay(Array(256).fill(1), "x")).rejects.toMatchObject({ code: "tooLarge" });
+  });
+
+  it("ends its readers when it is closed, and rejects what comes after", async () => {
+    const a = await join();
+    const reading = a.messages().next();
+    await a.close();
+    expect((await reading).done).toBe(true);
+    await expect(a.list()).rejects.toMatchObject({ code: "connectionLost" });
+  });
+
+  it("is closed by its signal", async () => {
+    const stop = new AbortController();
+    const a = await join({ signal: stop.signal });
+    const reading = a.messages().next();
+    stop.abort();
+    expect((await reading).done).toBe(true);
+  });
+});
+
+describe("a lost connection", () => {
+  it("is dialled again, and says what may have been missed", async () => {
+    const { port } = hub;
+    const a = await join({ random: () => 0.5 });
+    await a.join("g");
+    await hub.close();
+    hub = await startHub({ port });
+    const events = a.events();
+    expect((await events.next()).value).toEqual({ type: "disconnected", reason: "stopping", final: false });
+    const { value } = await events.next();
+    expect(value).toMatchObject({ type: "reconnected", previousId: 1 });
+    if (value.type === "reconnected") expect(value.missedUntilMs).toBeGreaterThanOrEqual(value.missedFromMs);
+    const b = await join();
+    expect(await b.sendToGroup("g", "again", { receipt: true })).toMatchObject({ reached: 1 });
+    expect(await payloads(a, 1)).toEqual(["again"]);
+  });
+
+  it("ends the client when it is told not to dial again", async () => {
+    const a = await join({ reconnect: false });
+    const reading = a.messages().next();
+    await hub.close();
+    expect((await reading).done).toBe(true);
+    expect((await a.events().next()).value).toEqual({
+      type: "disconnected",
+      reason: "stopping",
+      final: true,
+    });
+  });
+});
+
+describe("connecting", () => {
+  it("says when nothing listens, and when something else answers", async () => {
+    const { port } = hub;
+    await hub.close();
+    await expect(connectToHub(`127.0.0.1:${port}`)).rejects.toMatchObject({ code: "unreachable" });
+    await expect(connectToHub("a:b:c")).rejects.toMatchObject({ code: "invalidOption" });
+    hub = await startHub({ port: 0 });
+  });
+
+  it("needs the token where the hub has one", async () => {
+    const guarded = await startHub({ port: 0, token: "secret" });
+    open.push(guarded);
+    await expect(connectToHub(guarded.address)).rejects.toMatchObject({ code: "unauthorized" });
+    await expect(connectToHub(guarded.address, { token: "wrong" })).rejects.toMatchObject({
+      code: "unauthorized",
+    });
+    const client = await connectToHub(guarded.address, { token: "secret" });
+    expect(await client.list()).toEqual([]);
+    await client.close();
+    const old = await RawClient.connect(guarded.port);
+    await expect(old.identity()).rejects.toThrow("closed");
+  });
+
+  it("is refused with a reason when the hub is full", async () => {
+    const small = await startHub({ port: 0, clientsMax: 1 });
+    open.push(small);
+    const first = await connectToHub(small.address);
+    await expect(connectToHub(small.address)).rejects.toMatchObject({ code: "tooManyClients" });
+    await first.close();
+    expect(small.stats().closed.clientsMax).toBe(1);
+  });
+});
