@@ -15,6 +15,8 @@ export class Audience {
   readonly plain: Session[] = [];
   readonly named: Session[] = [];
   readonly unknown: number[] = [];
+  /** Somebody is listed twice, so that messages must not be put together: a a b b, not a b a b. */
+  repeats = false;
   #epoch = 0;
   /** The list as it was on the wire; for "all" and groups, a key instead. */
   #list: Buffer = Buffer.alloc(0);
@@ -53,6 +55,8 @@ export class Audience {
       if (session === undefined) this.unknown.push(id);
       else this.#addReceiver(session);
     }
+    const listed = (end - start) / 8 - this.unknown.length;
+    this.repeats = listed > 1 && new Set([...this.plain, ...this.named]).size < listed;
   }
 
   /** Takes all of `members` but `sender`. */
@@ -87,6 +91,7 @@ export class Audience {
     this.plain.length = 0;
     this.named.length = 0;
     this.unknown.length = 0;
+    this.repeats = false;
     this.#epoch = epoch;
     this.#listBytes = -1;
     this.#key = undefined;

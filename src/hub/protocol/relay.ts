@@ -114,7 +114,7 @@ export class Relay {
   /** Whether the frame goes on with the sender's run. */
   #continues(sender: Session, same: boolean, type: number): boolean {
     const { run } = sender;
-    if (!same || run === undefined || run.count === 0) return false;
+    if (!same || run === undefined || run.count === 0 || sender.audience!.repeats) return false;
     return run.namedType === type && run.receipt === undefined && run.isIn(sender.inbox.buffer);
   }
 

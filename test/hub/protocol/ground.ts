@@ -1,0 +1,130 @@
+import { HubMachine } from "../../../src/hub/protocol/hub-machine.js";
+import type { MachineOptions } from "../../../src/hub/protocol/options.js";
+import type { Session } from "../../../src/hub/protocol/session.js";
+import { type Received, splitFrames } from "../raw-client.js";
+
+/** A connection without a socket: what the hub wrote, and how much more its kernel takes. */
+export interface Wire {
+  readonly session: Session;
+  written: Buffer[];
+  /** Bytes that are taken before the next write stays in flight; Infinity for a reader that keeps up. */
+  room: number;
+  /** In flight, not taken. */
+  stuck: number;
+  /** Chunks that wait because the hub does not read. */
+  pending: Buffer[];
+  gone: boolean;
+}
+
+/** Runs the machine as the shell does, with a clock that stands still until told. */
+export class Ground {
+  nowMs = 1_000_000;
+  readonly machine: HubMachine;
+  readonly wires: Wire[] = [];
+
+  constructor(options: Partial<MachineOptions> = {}) {
+    this.machine = new HubMachine(options);
+  }
+
+  connect(): Wire {
+    const session = this.machine.connected(this.nowMs);
+    const wire: Wire = {
+      session,
+      written: [],
+      room: Number.POSITIVE_INFINITY,
+      stuck: 0,
+      pending: [],
+      gone: false,
+    };
+    this.wires.push(wire);
+    this.settle();
+    return wire;
+  }
+
+  /** The client sends; bytes wait while the hub does not read. */
+  send(wire: Wire, ...chunks: readonly Buffer[]): void {
+    wire.pending.push(...chunks);
+    this.settle();
+  }
+
+  /** The client reads so many more bytes. */
+  read(wire: Wire, bytes: number): void {
+    wire.room += bytes;
+    if (wire.stuck > 0 && wire.room >= wire.stuck) {
+      wire.room -= wire.stuck;
+      wire.stuck = 0;
+      this.machine.sent(wire.session, this.nowMs, false);
+    }
+    this.settle();
+  }
+
+  leave(wire: Wire): void {
+    wire.gone = true;
+    this.machine.disconnected(wire.session, "clientClosed", this.nowMs);
+    this.settle();
+  }
+
+  /** Time passes, with every wake-up on the way. */
+  pass(ms: number): void {
+    const untilMs = this.nowMs + ms;
+    while (this.machine.wakeAtMs <= untilMs) {
+      this.nowMs = Math.max(this.nowMs, this.machine.wakeAtMs);
+      this.machine.woke(this.nowMs);
+      this.settle();
+    }
+    this.nowMs = untilMs;
+  }
+
+  frames(wire: Wire): Received[] {
+    return splitFrames(Buffer.concat(wire.written)).frames;
+  }
+
+  payloads(wire: Wire): string[] {
+    return this.frames(wire).map(({ body }) => body.toString());
+  }
+
+  /** Carries out all orders and feeds all waiting bytes, until nothing moves. */
+  settle(): void {
+    const { now, dirty, reading, closing } = this.machine.effects;
+    for (let moved = true; moved; ) {
+      moved = false;
+      for (const wire of this.wires) {
+        while (!wire.gone && wire.session.reading && wire.session.open && wire.pending.length > 0) {
+          this.machine.received(wire.session, Buffer.from(wire.pending.shift()!), this.nowMs);
+          moved = true;
+        }
+      }
+      for (const session of [...now.splice(0), ...dirty.splice(0)]) {
+        session.urgent = false;
+        session.dirty = false;
+        this.#flush(session);
+        moved = true;
+      }
+      reading.length = 0;
+      for (const { session, flush } of closing.splice(0)) {
+        if (flush) this.#flush(session);
+        this.wires.find((wire) => wire.session === session)!.gone = true;
+        this.machine.disconnected(session, "clientClosed", this.nowMs);
+        moved = true;
+      }
+    }
+  }
+
+  #flush(session: Session): void {
+    const wire = this.wires.find((one) => one.session === session)!;
+    if (wire.gone || wire.stuck > 0) return;
+    for (;;) {
+      const vectors = session.outbox.take();
+      if (vectors.length === 0) return;
+      // Copied at once: a joined buffer is used again when it was taken.
+      const bytes = Buffer.concat(vectors);
+      wire.written.push(bytes);
+      if (bytes.length > wire.room) {
+        wire.stuck = bytes.length;
+        return;
+      }
+      wire.room -= bytes.length;
+      this.machine.sent(session, this.nowMs, true);
+    }
+  }
+}
