@@ -54,6 +54,7 @@ export class Ground {
       wire.room -= wire.stuck;
       wire.stuck = 0;
       this.machine.sent(wire.session, this.nowMs, false);
+      this.#flush(wire.session);
     }
     this.settle();
   }
