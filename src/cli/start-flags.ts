@@ -111,8 +111,8 @@ export const START_FLAGS = withEnvironment({
   }),
 });
 
-/** Gives every flag its variable: `--p2p-port` reads HUBCAST_P2P_PORT. */
-function withEnvironment<T extends Record<string, object>>(flags: T): T {
+/** Gives every flag its variable: `--data-dir` reads HUBCAST_DATA_DIR. */
+export function withEnvironment<T extends Record<string, object>>(flags: T): T {
   const entries = Object.entries(flags).map(([name, flag]) => {
     const env = `HUBCAST_${name.toUpperCase().replaceAll("-", "_")}`;
     return [name, { ...flag, env }];

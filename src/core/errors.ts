@@ -102,7 +102,11 @@ export const ERRORS = {
   rateLimited: { exitCode: 4, httpStatus: 429, meaning: "Too many requests or items in a short time." },
   clockSkew: { exitCode: 4, httpStatus: 503, meaning: "The node's clock is more than 2 min off its peers'." },
   stopping: { exitCode: 4, httpStatus: 503, meaning: "The server is shutting down." },
-  tooManyClients: { exitCode: 4, httpStatus: 503, meaning: "The hub has as many clients as it is allowed to have." },
+  tooManyClients: {
+    exitCode: 4,
+    httpStatus: 503,
+    meaning: "The hub has as many clients as it is allowed to have.",
+  },
   tooManyGroups: { exitCode: 4, httpStatus: 503, meaning: "The client is in as many groups as it may be." },
   tooManySubscribers: { exitCode: 4, httpStatus: 503, meaning: "The limit of event subscribers is reached." },
   tooManyServices: {
@@ -116,6 +120,7 @@ export const ERRORS = {
     meaning: "The disk refused to keep the item: full, or failing.",
   },
 
+  notDelivered: { exitCode: 5, meaning: "A message did not reach every receiver that was named." },
   deadline: { exitCode: 5, meaning: "The deadline passed before the work was done." },
   disagreement: { exitCode: 6, meaning: "The nodes do not hold the same set." },
   ruleBroken: {

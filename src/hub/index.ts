@@ -1,3 +1,4 @@
+import type { Monitor } from "./monitor.js";
 import { completeHubOptions, type HubOptions } from "./options.js";
 import { HubServer } from "./server.js";
 import type { HubClientStatus, HubStatus } from "./stats.js";
@@ -7,6 +8,8 @@ export interface Hub extends AsyncDisposable {
   /** `host:port` that clients connect to. */
   readonly address: string;
   readonly port: number;
+  /** Of the HTTP monitoring; absent without. */
+  readonly monitorUrl?: string;
   stats(): HubStatus;
   /** Those that are connected, then the last that are gone with their reason. */
   clients(): readonly HubClientStatus[];
@@ -19,17 +22,37 @@ export interface Hub extends AsyncDisposable {
  * @throws invalidOption, portInUse, cannotListen
  */
 export async function startHub(options: HubOptions = {}): Promise<Hub> {
+  options.signal?.throwIfAborted();
   const complete = completeHubOptions(options);
   const server = new HubServer(complete);
   await server.listen();
+  const { port } = server;
+  const extras: Closeable[] = [];
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
-    closing ??= server.close();
+    closing ??= closeAll(server, extras);
     return closing;
   };
+  let monitor: Monitor | undefined;
+  try {
+    if (complete.monitorPort !== undefined) {
+      const { startMonitor } = await import("./monitor.js");
+      monitor = await startMonitor(complete.monitorPort, server, complete.token);
+      extras.push(monitor);
+    }
+    if (complete.mdns !== false) {
+      const { advertiseHub } = await import("./advertise.js");
+      extras.push(await advertiseHub(complete, port));
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  options.signal?.addEventListener("abort", () => void close(), { once: true });
   return {
     address: server.address,
-    port: server.port,
+    port,
+    ...(monitor === undefined ? {} : { monitorUrl: monitor.url }),
     stats: () => server.status(),
     clients: () => server.clients(),
     close,
@@ -37,10 +60,18 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
   };
 }
 
-export { connectToHub } from "./client/connect.js";
-export type { HubClient, SendOptions } from "./client/hub-client.js";
-export type { HubClientEvent, HubClientOptions, HubMessage, HubReceipt } from "./client/options.js";
-export type { Advertise, HubLogger, HubOptions } from "./options.js";
+interface Closeable {
+  close(): Promise<void>;
+}
+
+/** Says goodbye to the network at once, so that nobody comes any more while outboxes empty. */
+async function closeAll(server: HubServer, extras: readonly Closeable[]): Promise<void> {
+  const goodbyes = extras.map((extra) => extra.close());
+  await server.close();
+  await Promise.all(goodbyes);
+}
+
+export type { HubLogger, HubOptions } from "./options.js";
 export type { CloseReason } from "./protocol/close-reason.js";
-export type { HubPeer } from "./protocol/decode.js";
+export type { SlowConsumer } from "./protocol/options.js";
 export type { HubClientStatus, HubStatus } from "./stats.js";

@@ -8,15 +8,6 @@ export interface HubLogger {
   warn(fields: object, message: string): void;
 }
 
-/** Tells the network that the hub is here. @returns what takes it back */
-export type Advertise = (service: {
-  readonly type: "_hubcast-hub._tcp";
-  readonly name: string;
-  readonly port: number;
-  readonly host: string;
-  readonly txt: Readonly<Record<string, string>>;
-}) => Promise<() => Promise<void>>;
-
 /** Options of `startHub`; each is also a flag of `hub start`. */
 export interface HubOptions {
   /** Default 9999; 0 takes a free one. */
@@ -47,14 +38,14 @@ export interface HubOptions {
   readonly drainTimeoutMs?: number;
   /** HTTP monitoring on 127.0.0.1; off without. 0 takes a free port. */
   readonly monitorPort?: number;
-  /** Advertises the hub on the network; off without. */
-  readonly advertise?: Advertise;
+  /** Makes the hub known by DNS-SD, on all interfaces where it listens or on some; default false. */
+  readonly mdns?: boolean | { readonly interfaces: readonly string[] };
   readonly logger?: HubLogger;
   /** Closes the hub when it aborts. */
   readonly signal?: AbortSignal;
 }
 
-type Optional = "token" | "tls" | "monitorPort" | "advertise" | "logger" | "signal";
+type Optional = "token" | "tls" | "monitorPort" | "logger" | "signal";
 export type CompleteHubOptions = Required<Omit<HubOptions, Optional>> & Pick<HubOptions, Optional>;
 
 /** Fills in defaults and checks ranges, once. @throws invalidOption */
@@ -74,6 +65,7 @@ export function completeHubOptions(options: HubOptions): CompleteHubOptions {
     pingIntervalMs: HUB_LIMITS.pingIntervalMs,
     pingTimeoutMs: HUB_LIMITS.pingTimeoutMs,
     drainTimeoutMs: HUB_LIMITS.drainTimeoutMs,
+    mdns: false,
     ...options,
   };
   checkNumber("port", complete.port, 0, 65_535);

@@ -1,11 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import {
-  connectToHub,
-  type Hub,
-  type HubClient,
-  type HubClientOptions,
-  startHub,
-} from "../../src/hub/index.js";
+import { connectToHub, type HubClient, type HubClientOptions } from "../../src/hub/client.js";
+import { type Hub, startHub } from "../../src/hub/index.js";
 import { RawClient, relay } from "./raw-client.js";
 
 let hub: Hub;

@@ -1,0 +1,49 @@
+import * as Flags from "@oclif/core/flags";
+import { connectToHub, type HubClient, type HubClientOptions } from "../hub/client.js";
+import { readFlagFile } from "./flag-file.js";
+
+const DEFAULT_ADDRESS = "127.0.0.1:9999";
+
+/** Flags of every command that talks to a hub. */
+export const HUB_ADDRESS_FLAGS = {
+  addr: Flags.string({
+    description: "Address of the hub.",
+    env: "HUBCAST_HUB",
+    default: DEFAULT_ADDRESS,
+    helpValue: "HOST[:PORT]",
+  }),
+  "token-file": Flags.file({
+    description: "File that holds the token of the hub; HUBCAST_TOKEN may hold the token itself.",
+    env: "HUBCAST_TOKEN_FILE",
+    helpValue: "PATH",
+  }),
+  "tls-ca": Flags.file({
+    description: "Talk TLS, and trust this certificate (PEM): the hub's own, or its authority's.",
+    env: "HUBCAST_TLS_CA",
+    helpValue: "PATH",
+  }),
+  name: Flags.string({ description: "What other clients see.", helpValue: "NAME" }),
+};
+
+export interface HubAddressFlags {
+  readonly addr: string;
+  readonly "token-file"?: string | undefined;
+  readonly "tls-ca"?: string | undefined;
+  readonly name?: string | undefined;
+}
+
+/** Connects as the flags say. @throws unreachable, notHubcast, unauthorized, tooManyClients, usage */
+export async function connectAs(flags: HubAddressFlags, options: HubClientOptions): Promise<HubClient> {
+  const tokenFile = flags["token-file"];
+  const token =
+    tokenFile === undefined
+      ? process.env.HUBCAST_TOKEN?.trim() || undefined
+      : (await readFlagFile(tokenFile, "--token-file")).split(/\s/)[0];
+  const ca = flags["tls-ca"];
+  return await connectToHub(flags.addr, {
+    ...options,
+    ...(token !== undefined && { token }),
+    ...(ca !== undefined && { tls: { ca: await readFlagFile(ca, "--tls-ca") } }),
+    ...(flags.name !== undefined && { name: flags.name }),
+  });
+}

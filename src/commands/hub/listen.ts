@@ -1,0 +1,85 @@
+import * as Flags from "@oclif/core/flags";
+import { HubCommand } from "../../cli/hub-command.js";
+import { HUB_ADDRESS_FLAGS } from "../../cli/hub-flags.js";
+import { shown } from "../../cli/text.js";
+import type { HubClient, HubClientEvent, HubClientOptions, HubMessage } from "../../hub/client.js";
+
+export default class Listen extends HubCommand<typeof Listen> {
+  static override summary = "Print what is sent to a new client of a hub, until Ctrl-C.";
+  static override description =
+    "Says its id on stderr, so that others can send to it. When the connection is lost it dials again, under a new id, and says what may have been missed. --json prints payloads in base64, one object a line.";
+  static override examples = [
+    {
+      description: "Under a name, in a group:",
+      command: "<%= config.bin %> <%= command.id %> --name me --group g",
+    },
+    { description: "One message, then end:", command: "<%= config.bin %> <%= command.id %> --count 1" },
+  ];
+  static override flags = {
+    ...HUB_ADDRESS_FLAGS,
+    group: Flags.string({
+      description: "Join a group; may be given again.",
+      helpValue: "NAME",
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    count: Flags.integer({ description: "End after so many messages.", min: 1, helpValue: "NUMBER" }),
+    presence: Flags.boolean({ description: "Also say who comes and goes." }),
+  };
+
+  protected override clientOptions(): HubClientOptions {
+    return { presence: this.flags.presence };
+  }
+
+  protected async ask(hub: HubClient, signal: AbortSignal): Promise<void> {
+    for (const group of this.flags.group ?? []) await hub.join(group, { signal });
+    this.output.document({ type: "ready", id: hub.id, hub: hub.hubName });
+    this.output.note(`listening as client ${hub.id} of ${hub.hubName}`);
+    void this.tell(hub);
+    let count = 0;
+    for await (const message of hub.messages({ signal })) {
+      this.print(message);
+      await this.output.drained();
+      count += 1;
+      if (count === this.flags.count) return;
+    }
+  }
+
+  private print({ sender, to, payload }: HubMessage): void {
+    this.output.document({
+      type: "message",
+      sender,
+      to,
+      bytes: payload.length,
+      payload: payload.toString("base64"),
+    });
+    const from = sender === undefined ? "?" : String(sender);
+    const where = typeof to === "object" ? ` (${to.group})` : to === "all" ? " (all)" : "";
+    const label = this.output.painted("dim", `${from}${where}:`);
+    this.output.text(`${label} ${shown(payload.toString(), this.output.columns)}`);
+  }
+
+  private async tell(hub: HubClient): Promise<void> {
+    for await (const event of hub.events()) {
+      this.output.document(event);
+      this.output.note(described(event));
+    }
+  }
+}
+
+function described(event: HubClientEvent): string {
+  switch (event.type) {
+    case "arrived":
+      return `client ${event.id} ${shown(event.name, 64)} came`;
+    case "departed":
+      return `client ${event.id} ${shown(event.name, 64)} went: ${event.reason}`;
+    case "disconnected":
+      return `connection lost: ${event.reason}`;
+    case "reconnected": {
+      const awayMs = event.missedUntilMs - event.missedFromMs;
+      return `back as client ${event.id}; what was sent in the ${awayMs} ms between was missed`;
+    }
+    case "dropped":
+      return `${event.messages} messages were dropped`;
+  }
+}
