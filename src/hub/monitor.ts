@@ -66,7 +66,8 @@ function answer(request: IncomingMessage, response: ServerResponse, hub: Watched
 
 function reply(request: IncomingMessage, hub: Watched, token: string | undefined): Reply {
   const { pathname, searchParams } = new URL(request.url ?? "/", `http://${HOST}`);
-  if (request.method !== "GET" && request.method !== "HEAD") return problem(405, "badRequest", "GET only");
+  if (request.method !== "GET" && request.method !== "HEAD")
+    return problem(405, "methodNotAllowed", "GET only");
   if (!isLocal(request)) return problem(403, "foreignHost", "the Host header names no loopback address");
   if (pathname === "/healthz") return json({ status: "ok" });
   if (token !== undefined && !hasToken(request, token)) {

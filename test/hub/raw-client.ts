@@ -53,14 +53,22 @@ export class RawClient {
   bytesReceived = 0;
   closed = false;
   #chunks: Buffer[] = [];
+  #held = 0;
+  #wanted = 4;
   #waiting: (() => void)[] = [];
 
   private constructor(readonly socket: Socket) {
     socket.on("data", (chunk: Buffer) => {
       this.bytesReceived += chunk.length;
       this.#chunks.push(chunk);
+      this.#held += chunk.length;
+      this.#wake();
+      // Put together only when a frame is whole: large frames come in many chunks.
+      if (this.#held < this.#wanted) return;
       const { frames, rest } = splitFrames(Buffer.concat(this.#chunks));
       this.#chunks = [rest];
+      this.#held = rest.length;
+      this.#wanted = rest.length < 4 ? 4 : 4 + rest.readUInt32BE(0);
       this.frames.push(...frames);
       this.#wake();
     });

@@ -27,6 +27,7 @@ async function write(from: RawClient, receivers: number[], count: number, size: 
     const payload = Buffer.alloc(size, "x");
     payload.writeUInt32BE(index, 0);
     if (!from.socket.write(relay(receivers, payload))) {
+      if (from.closed) throw new Error("the sender was closed");
       await new Promise<void>((resolve) => {
         const done = (): void => {
           from.socket.off("drain", done);

@@ -31,6 +31,11 @@ export const HUB_LIMITS = {
 
   /** Under `evict`: a receiver that took nothing for so long holds up nobody. */
   patienceMs: 250,
+  /**
+   * Under `evict`, at the memory budget: a client that made no progress for so long may be closed. A guess: a busy
+   * machine may leave a healthy client without the processor for some hundred ms.
+   */
+  memoryPatienceMs: 1_000,
   /** Under `wait`: a receiver that holds up senders and took nothing for so long is closed. */
   stallTimeoutMs: 10_000,
   /** From the connection to a valid hello, where a token is needed, and for a TLS handshake. */

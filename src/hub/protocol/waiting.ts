@@ -6,7 +6,7 @@ import type { Switchboard } from "./switchboard.js";
 /** A wake-up later than this says that the hub was busy. */
 const LATE_MS = 20;
 
-const { patienceMs, outboxPiecesMax } = HUB_LIMITS;
+const { patienceMs, memoryPatienceMs, outboxPiecesMax } = HUB_LIMITS;
 
 /**
  * Who waits for whom. A sender whose message is for a receiver that is over half of its limit and still takes bytes
@@ -161,7 +161,8 @@ export class Waiting {
       // Nothing is queued and no frame unfinished: all is held by those who wait. One goes over the budget.
       memory.overdraft = 1;
       this.#release(this.forMemory.splice(0, 1));
-    } else if (nowMs - slowestAtMs >= this.#patienceMs()) this.board.close(slowest, "memoryBudget");
+    } else if (nowMs - slowestAtMs >= Math.max(this.#patienceMs(), memoryPatienceMs))
+      this.board.close(slowest, "memoryBudget");
   }
 
   #letGo(receiver: Session): void {

@@ -10,17 +10,16 @@ import {
   toGroupHead,
 } from "../protocol/encode-client.js";
 import { FRAME } from "../protocol/frame-type.js";
-import { HUB_LIMITS } from "../protocol/limits.js";
 import type { HubAddress } from "./address.js";
-import { backoffMs } from "./backoff.js";
+import { checkGroup, checkReceivers, payloadBytes } from "./check.js";
 import { dial, type Line } from "./dial.js";
 import type { HubClient, SendOptions } from "./hub-client.js";
 import { Mailbox } from "./mailbox.js";
+import { messageOf, messageSize } from "./message.js";
 import type { HubClientEvent, HubClientOptions, HubMessage, HubReceipt } from "./options.js";
+import { Redial } from "./redial.js";
 
 const BACKLOG_BYTES = 8 * 1024 * 1024;
-/** What a message costs besides its payload, so that empty ones fill the backlog too. */
-const MESSAGE_BYTES = 64;
 const EVENTS_MAX = 10_000;
 /** After these the hub does not want the client back. */
 const FINAL: ReadonlySet<CloseReason> = new Set([
@@ -39,7 +38,7 @@ export class ReconnectingClient implements HubClient {
   #hubName = "";
   #closed = false;
   #lostAtMs = 0;
-  #redial: NodeJS.Timeout | undefined;
+  readonly #redial: Redial;
   readonly #groups = new Set<string>();
   readonly #messages: Mailbox<HubMessage>;
   readonly #events: Mailbox<HubClientEvent>;
@@ -51,12 +50,9 @@ export class ReconnectingClient implements HubClient {
   ) {
     const backlog = options.backlogBytesMax ?? BACKLOG_BYTES;
     const onRoom = (): void => this.#line?.link.resume();
-    this.#messages = new Mailbox<HubMessage>(
-      backlog,
-      ({ payload }) => payload.length + MESSAGE_BYTES,
-      onRoom,
-    );
+    this.#messages = new Mailbox(backlog, messageSize, onRoom);
     this.#events = new Mailbox<HubClientEvent>(EVENTS_MAX, () => 1, onRoom);
+    this.#redial = new Redial(options.random ?? Math.random, () => this.#dialAgain());
     options.signal?.addEventListener("abort", () => void this.close(), { once: true });
   }
 
@@ -105,15 +101,7 @@ export class ReconnectingClient implements HubClient {
     payload: Uint8Array | string,
     options: SendOptions = {},
   ): Promise<HubReceipt | undefined> {
-    if (receivers.length > HUB_LIMITS.receiversMax) {
-      throw new HubcastError(
-        "tooLarge",
-        `${receivers.length} receivers; a relay takes ${HUB_LIMITS.receiversMax}`,
-        {
-          suggestions: ["Send it in several relays, or to all, or to a group."],
-        },
-      );
-    }
+    checkReceivers(receivers);
     return await this.#send(payload, options, (bytes, number) =>
       this.#version === 1 ? plainRelayHead(receivers, bytes) : namedRelayHead(receivers, bytes, number),
     );
@@ -169,7 +157,7 @@ export class ReconnectingClient implements HubClient {
 
   async close(): Promise<void> {
     this.#closed = true;
-    clearTimeout(this.#redial);
+    this.#redial.stop();
     this.#stop.abort();
     const line = this.#line;
     if (line === undefined) this.#end();
@@ -179,9 +167,7 @@ export class ReconnectingClient implements HubClient {
     }
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
+  readonly [Symbol.asyncDispose] = (): Promise<void> => this.close();
 
   async #send(
     payload: Uint8Array | string,
@@ -189,12 +175,7 @@ export class ReconnectingClient implements HubClient {
     headOf: (payloadBytes: number, number: number) => Buffer,
   ): Promise<HubReceipt | undefined> {
     signal?.throwIfAborted();
-    const bytes = typeof payload === "string" ? Buffer.from(payload) : payload;
-    if (bytes.length > HUB_LIMITS.payloadBytesMax) {
-      throw new HubcastError("tooLarge", `the payload has ${bytes.length} bytes`, {
-        suggestions: [`Send at most ${HUB_LIMITS.payloadBytesMax} bytes at a time.`],
-      });
-    }
+    const bytes = payloadBytes(payload);
     const { link, calls } = receipt === true ? this.#lineOfVersion2("a receipt") : this.#connectedLine();
     if (receipt === true) {
       return await calls.receipt(
@@ -207,20 +188,14 @@ export class ReconnectingClient implements HubClient {
   }
 
   /** An answer is on its way: read on, even if messages wait to be read. */
-  #ask(sent: Promise<void>): void {
-    void sent;
+  #ask(_sent: Promise<void>): void {
     this.#line?.link.resume();
   }
 
   #onFrame(frame: HubFrame): boolean {
-    if (frame.type === "message") {
-      const { sender, to } = frame;
-      const payload = Buffer.from(frame.payload);
-      this.#messages.put(sender === undefined ? { to, payload } : { sender, to, payload });
-    } else if (frame.type === "groupMessage") {
-      const { sender, group } = frame;
-      this.#messages.put({ sender, to: { group }, payload: Buffer.from(frame.payload) });
-    } else if (frame.type === "arrived" || frame.type === "departed") this.#events.put(frame);
+    const message = messageOf(frame);
+    if (message !== undefined) this.#messages.put(message);
+    else if (frame.type === "arrived" || frame.type === "departed") this.#events.put(frame);
     else this.#line?.calls.take(frame);
     return !this.#messages.full || this.#line?.calls.pending === true;
   }
@@ -231,28 +206,24 @@ export class ReconnectingClient implements HubClient {
     const final = this.#closed || this.options.reconnect === false || FINAL.has(reason);
     if (!this.#closed) this.#events.put({ type: "disconnected", reason, final });
     if (final) this.#end();
-    else this.#planRedial(0);
+    else this.#redial.start();
   }
 
-  #planRedial(attempt: number): void {
-    const waitMs = backoffMs(attempt, this.options.random ?? Math.random);
-    this.#redial = setTimeout(() => void this.#dialAgain(attempt), waitMs);
-  }
-
-  async #dialAgain(attempt: number): Promise<void> {
+  async #dialAgain(): Promise<"done" | "again"> {
     const previousId = this.#id;
     const missedFromMs = this.#lostAtMs;
     try {
       await this.open();
     } catch (error) {
       const refused = error instanceof HubcastError && error.code === "unauthorized";
-      if (this.#closed || refused) this.#end();
-      else this.#planRedial(attempt + 1);
-      return;
+      if (!this.#closed && !refused) return "again";
+      this.#end();
+      return "done";
     }
     for (const group of this.#groups) this.join(group).catch(() => {});
     const missedUntilMs = Date.now();
     this.#events.put({ type: "reconnected", id: this.#id, previousId, missedFromMs, missedUntilMs });
+    return "done";
   }
 
   #end(): void {
@@ -277,12 +248,4 @@ export class ReconnectingClient implements HubClient {
       suggestions: ["Connect without version: 1."],
     });
   }
-}
-
-function checkGroup(group: string): void {
-  const bytes = Buffer.byteLength(group);
-  if (bytes >= 1 && bytes <= HUB_LIMITS.nameBytesMax) return;
-  throw new HubcastError("invalidOption", `the group's name has ${bytes} bytes`, {
-    suggestions: [`Use 1 to ${HUB_LIMITS.nameBytesMax} bytes.`],
-  });
 }

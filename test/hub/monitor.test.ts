@@ -1,0 +1,117 @@
+import { request } from "node:http";
+import { afterEach, describe, expect, it } from "vitest";
+import { type Hub, type HubOptions, startHub } from "../../src/hub/index.js";
+import { frame, RawClient, relay } from "./raw-client.js";
+
+let hub: Hub;
+afterEach(() => hub.close());
+
+async function start(options: HubOptions = {}): Promise<void> {
+  hub = await startHub({ port: 0, monitorPort: 0, ...options });
+}
+
+/** A call with headers of one's own, `Host` too, which fetch does not allow. */
+async function get(
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; text: string }> {
+  return await new Promise((resolve, reject) => {
+    const call = request(`${hub.monitorUrl}${path}`, { headers }, async (response) => {
+      let text = "";
+      for await (const chunk of response) text += chunk;
+      resolve({ status: response.statusCode!, text });
+    });
+    call.on("error", reject).end();
+  });
+}
+
+describe("monitoring", () => {
+  it("shows clients, sorted as asked, and those that are gone with their reason", async () => {
+    await start();
+    const [a, b] = [await RawClient.connect(hub.port), await RawClient.connect(hub.port)];
+    const ids = [await a.identity(), await b.identity()];
+    a.send(relay([ids[1]!], "x".repeat(1_000)));
+    await b.next();
+    a.send(frame(9));
+    await b.until(() => hub.stats().closed.unknownType === 1, "the end of a");
+    const { clients } = JSON.parse((await get("/v1/clients?sort=bytesIn&order=desc")).text);
+    expect(clients).toMatchObject([
+      { id: 1, messagesIn: 2, reason: "unknownType" },
+      { id: 2, messagesOut: 2, bytesOut: 13 + 1_005 },
+    ]);
+    const ascending = JSON.parse((await get("/v1/clients?sort=bytesIn")).text).clients;
+    expect(ascending.map(({ id }: { id: number }) => id)).toEqual([2, 1]);
+    expect((await get("/v1/clients?sort=nothing")).status).toBe(400);
+    b.close();
+  });
+
+  it("answers as the ecosystem expects", async () => {
+    await start({ name: "kitchen" });
+    expect(await get("/healthz")).toEqual({ status: 200, text: '{"status":"ok"}' });
+    expect(JSON.parse((await get("/v1/status")).text)).toMatchObject({
+      name: "kitchen",
+      clients: 0,
+      state: "ready",
+    });
+    expect((await get("/metrics")).text).toContain("\nhubcast_hub_clients 0\n");
+    expect((await get("/nothing")).status).toBe(404);
+  });
+
+  it("turns away pages of other origins and names", async () => {
+    await start();
+    expect((await get("/v1/status", { host: "evil.example" })).status).toBe(403);
+    expect((await get("/v1/status", { origin: "http://evil.example" })).status).toBe(403);
+  });
+
+  it("needs the hub's token where it has one, but for /healthz", async () => {
+    await start({ token: "secret" });
+    expect((await get("/healthz")).status).toBe(200);
+    expect((await get("/v1/clients")).status).toBe(401);
+    expect((await get("/v1/clients", { authorization: "Bearer secret" })).status).toBe(200);
+  });
+});
+
+describe("starting a hub", () => {
+  it("rejects what is out of range, and an open host without a token", async () => {
+    await start();
+    await expect(startHub({ port: 70_000 })).rejects.toMatchObject({ code: "invalidOption" });
+    await expect(startHub({ port: 0, host: "0.0.0.0" })).rejects.toMatchObject({ code: "invalidOption" });
+    await expect(startHub({ port: 0, name: "" })).rejects.toMatchObject({ code: "invalidOption" });
+    await expect(startHub({ port: hub.port })).rejects.toMatchObject({ code: "portInUse" });
+  });
+
+  it("leaves nothing open when monitoring cannot be served", async () => {
+    await start();
+    const taken = Number(new URL(hub.monitorUrl!).port);
+    const { port } = await startHub({ port: 0 }).then(async (probe) => {
+      await probe.close();
+      return probe;
+    });
+    await expect(startHub({ port, monitorPort: taken })).rejects.toMatchObject({ code: "portInUse" });
+    await (await startHub({ port })).close();
+  });
+
+  it("is closed by its signal, and closing twice is closing once", async () => {
+    const stop = new AbortController();
+    await start({ signal: stop.signal });
+    const client = await RawClient.connect(hub.port);
+    stop.abort();
+    await client.untilClosed();
+    await Promise.all([hub.close(), hub.close()]);
+    expect(hub.stats()).toMatchObject({ state: "stopping", clients: 0, closed: { stopping: 1 } });
+  });
+
+  it("drains: what is queued is written before clients are closed", async () => {
+    await start();
+    const [a, b] = [await RawClient.connect(hub.port), await RawClient.connect(hub.port)];
+    const [, idB] = [await a.identity(), await b.identity()];
+    b.socket.pause();
+    for (let index = 0; index < 20; index += 1) a.send(relay([idB], Buffer.alloc(1_000_000)));
+    await a.until(() => hub.stats().messagesIn === 22, "all messages");
+    const closing = hub.close();
+    b.socket.resume();
+    await b.untilClosed();
+    await closing;
+    expect(b.frames.length).toBe(20);
+  });
+});
