@@ -103,7 +103,7 @@ async function run(protocol: "hub" | "nats", chosen: Case) {
 async function startHub(): Promise<{ server: ChildProcess; port: number }> {
   const flags = prof === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${prof}`];
   const server = spawn(process.execPath, [...flags, new URL("./hub-server.ts", import.meta.url).pathname], {
-    stdio: ["ignore", "pipe", process.env.HUB_STATS ? "inherit" : "ignore"],
+    stdio: ["ignore", "pipe", "inherit"],
   });
   const [line] = (await once(server.stdout!, "data")) as [Buffer];
   return { server, port: Number(line.toString()) };

@@ -2,9 +2,14 @@
 const { startHub } = (await import(
   new URL("../dist/hub/index.js", import.meta.url).href
 )) as typeof import("../src/hub/index.js");
-const hub = await startHub({ port: 0, ...JSON.parse(process.argv[2] ?? "{}") });
+const logger = {
+  info: () => {},
+  warn: (fields: object, message: string) =>
+    console.error(message, JSON.stringify({ ...fields, memory: hub.stats().memoryBytes })),
+};
+const hub = await startHub({ port: 0, logger, ...JSON.parse(process.argv[2] ?? "{}") });
 console.log(hub.port);
 process.on("SIGTERM", () => {
-  console.error(JSON.stringify(hub.stats()));
+  if (process.env.HUB_STATS) console.error(JSON.stringify(hub.stats()));
   process.exit(0);
 });
