@@ -1,18 +1,22 @@
-// How many single posts a second the HTTP API takes, beside a fastify route that only parses the same JSON.
+// How many single posts a second one node takes, beside a fastify route that only parses the same JSON and answers,
+// and beside the HTTP API alone over a service that only verifies and keeps.
 // npm run build && node bench/http-post.ts [seconds per run]        (needs wrk: apt-get install wrk)
-// Read: the ratio must stay above 0.5. Servers and load run in three processes; runs alternate.
+// Read: the node's ratio must stay above 0.5. Each server and the load are processes of their own; runs alternate. The
+// CPU per post is the figure to trust on a machine that does other things.
 import { execFileSync, fork } from "node:child_process";
 import { hash } from "node:crypto";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { fastify } from "fastify";
 import { openHttpApi } from "../dist/node/http/index.js";
+import { startNode } from "../dist/node/index.js";
 import { withDigest } from "../dist/node/protocol/item.js";
 import type { NodeService } from "../dist/node/service.js";
 
 const RAW = "announcement ".repeat(20).slice(0, 256);
 const WRK_SCRIPT = `
 local count = 0
+function init(args) count = tonumber(args[1]) end
 local head = '{"id":"'
 local tail = '","raw":"${RAW}","signature":"${hash("md5", RAW)}"}'
 wrk.method = "POST"
@@ -23,41 +27,50 @@ request = function()
 end
 `;
 
-const [role, seconds = "2"] =
-  process.argv[2] === "api" || process.argv[2] === "bare" ? [process.argv[2]] : ["", process.argv[2]];
-if (role === "api") await serveApi();
-else if (role === "bare") await serveBare();
-else await compare(Number(seconds));
+const ROLES = { bare: serveBare, api: serveApi, node: serveNode };
+type Role = keyof typeof ROLES;
+
+const [first = "2"] = process.argv.slice(2);
+if (first in ROLES) await ROLES[first as Role]();
+else await compare(Number(first));
 
 async function compare(secondsPerRun: number): Promise<void> {
   const script = `/tmp/hubcast-http-post-${process.pid}.lua`;
   writeFileSync(script, WRK_SCRIPT);
-  const rates: Record<string, number[]> = { api: [], bare: [] };
-  const cpuUsPerPost: Record<string, number[]> = { api: [], bare: [] };
-  for (const name of Array.from({ length: 8 }, (_, run) => (run % 2 === 0 ? "bare" : "api"))) {
-    const server = fork(import.meta.filename, [name]);
-    const [url] = (await once(server, "message")) as [string];
-    const load = (seconds: number) =>
-      execFileSync("wrk", ["-t1", "-c64", `-d${seconds}s`, "-s", script, `${url}/v1/items`], {
-        encoding: "utf8",
-      });
-    // Compiled code first: a cold server is another question.
-    load(2);
-    server.send("begin");
-    const output = load(secondsPerRun);
-    rates[name]!.push(Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]));
-    server.send("cpu");
-    const [cpuUs] = (await once(server, "message")) as [number];
-    cpuUsPerPost[name]!.push(Math.round((10 * cpuUs) / Number(/(\d+) requests in/.exec(output)?.[1])) / 10);
-    if (/Non-2xx/.test(output)) console.log(output);
-    server.kill();
-    await once(server, "exit");
+  const rates: Record<Role, number[]> = { bare: [], api: [], node: [] };
+  const cpuUsPerPost: Record<Role, number[]> = { bare: [], api: [], node: [] };
+  for (let run = 0; run < 4; run++) {
+    for (const role of Object.keys(ROLES) as Role[]) {
+      const server = fork(import.meta.filename, [role]);
+      const [url] = (await once(server, "message")) as [string];
+      const load = (seconds: number, start: number) =>
+        execFileSync(
+          "wrk",
+          ["-t1", "-c64", `-d${seconds}s`, "-s", script, `${url}/v1/items`, "--", String(start)],
+          {
+            encoding: "utf8",
+          },
+        );
+      // Compiled code first: a cold server is another question.
+      load(2, 0);
+      server.send("begin");
+      const output = load(secondsPerRun, 10_000_000);
+      const posts = Number(/(\d+) requests in/.exec(output)?.[1]);
+      rates[role].push(Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]));
+      server.send("cpu");
+      const [cpuUs] = (await once(server, "message")) as [number];
+      cpuUsPerPost[role].push(Math.round((10 * cpuUs) / posts) / 10);
+      if (/Non-2xx/.test(output)) console.log(output);
+      server.kill();
+      await once(server, "exit");
+    }
   }
-  const best = (name: string) => Math.max(...rates[name]!);
   console.log("posts/s", rates, "CPU us per post", cpuUsPerPost);
-  const least = (name: string) => Math.min(...cpuUsPerPost[name]!);
-  console.log(`ratio of the best rates: ${(best("api") / best("bare")).toFixed(2)}`);
-  console.log(`ratio of the least CPU: ${(least("bare") / least("api")).toFixed(2)}`);
+  for (const role of ["api", "node"] as const) {
+    const rate = Math.max(...rates[role]) / Math.max(...rates.bare);
+    const cpu = Math.min(...cpuUsPerPost.bare) / Math.min(...cpuUsPerPost[role]);
+    console.log(`${role}: ratio of the best rates ${rate.toFixed(2)}, of the least CPU ${cpu.toFixed(2)}`);
+  }
 }
 
 async function serveBare(): Promise<void> {
@@ -81,6 +94,11 @@ async function serveApi(): Promise<void> {
   } as unknown as NodeService;
   const api = await openHttpApi({ service, port: 0 });
   await announce(api.url);
+}
+
+async function serveNode(): Promise<void> {
+  const node = await startNode({ mdns: false, p2p: { hosts: ["127.0.0.1"] }, http: { port: 0 } });
+  await announce(node.url!);
 }
 
 async function announce(url: string): Promise<void> {

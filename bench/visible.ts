@@ -1,0 +1,92 @@
+// How soon a post is visible on 10 other nodes, and how soon a starting node finds its first peer: processes on loopback.
+// npm run build && node bench/visible.ts [posts] [starts]
+// Read: post to visible counts from before the HTTP request to the item's event in each other process (one clock, one
+// machine); wanted are p50 under 15 ms and p99 under 60 ms. First peer counts from the call of startNode to the
+// first connected peer in the node's own list; wanted is a median under 1 s.
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { connectToNode } from "../dist/node/client.js";
+import { startNode } from "../dist/node/index.js";
+
+const NODES = 11;
+const PAUSE_MS = 40;
+const now = () => performance.timeOrigin + performance.now();
+
+if (process.argv[2] === "node") await node(process.argv[3]!);
+else await measure(Number(process.argv[2] ?? 200), Number(process.argv[3] ?? 10));
+
+async function measure(posts: number, starts: number): Promise<void> {
+  const cluster = `bench-${process.pid}`;
+  const children: ChildProcess[] = [];
+  const seenAtMs = new Map<string, number[]>();
+  const start = async () => {
+    const child = fork(import.meta.filename, ["node", cluster]);
+    children.push(child);
+    const [{ url, firstPeerMs }] = (await once(child, "message")) as [{ url: string; firstPeerMs: number }];
+    child.on("message", ({ id, atMs }: { id: string; atMs: number }) => {
+      seenAtMs.set(id, [...(seenAtMs.get(id) ?? []), atMs]);
+    });
+    return { child, url, firstPeerMs };
+  };
+  try {
+    const first = start();
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    const found: number[] = [];
+    for (let n = 1; n < NODES; n++) found.push((await start()).firstPeerMs);
+    for (let n = NODES - 1; n < starts; n++) {
+      const extra = await start();
+      found.push(extra.firstPeerMs);
+      extra.child.kill();
+      await once(extra.child, "exit");
+    }
+    report("first peer after", found);
+
+    const client = await connectToNode((await first).url);
+    while ((await client.status()).peers < NODES - 1) await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    const delays: number[] = [];
+    for (let n = 0; n < posts; n++) {
+      const id = `post-${n}`;
+      const sentAtMs = now();
+      await client.post({ id, raw: `news ${n}` });
+      const endMs = now() + 10_000;
+      while ((seenAtMs.get(id)?.length ?? 0) < NODES && now() < endMs)
+        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      // The node that took the post tells its own event first.
+      const others = (seenAtMs.get(id) ?? []).sort((a, b) => a - b).slice(1);
+      if (others.length < NODES - 1)
+        console.log(`${id} reached only ${others.length} of ${NODES - 1} other nodes`);
+      delays.push(...others.map((atMs) => atMs - sentAtMs));
+    }
+    report(`post to visible, ${posts} posts on ${NODES - 1} other nodes,`, delays);
+    await client.close();
+  } finally {
+    for (const child of children) child.kill();
+  }
+}
+
+async function node(cluster: string): Promise<void> {
+  const startedAtMs = now();
+  const self = await startNode({
+    cluster,
+    mdns: { interfaces: ["127.0.0.1"] },
+    p2p: { hosts: ["127.0.0.1"] },
+    http: { port: 0 },
+  });
+  const events = self.events();
+  const endMs = now() + 1_500;
+  while (now() < endMs && !(await self.peers()).some(({ state }) => state === "connected")) {
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  process.send!({ url: self.url, firstPeerMs: now() - startedAtMs });
+  for await (const event of events) {
+    if (event.type === "item") process.send!({ id: event.item.id, atMs: now() });
+  }
+}
+
+function report(what: string, sampleMs: number[]): void {
+  const sorted = sampleMs.sort((a, b) => a - b);
+  const at = (share: number) =>
+    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!.toFixed(1);
+  console.log(`${what} p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms`);
+}
