@@ -3,10 +3,12 @@ import { type Bound, END, START } from "./bound.js";
 import { Branch, type TreeNode } from "./branch.js";
 import { type Fingerprint, fingerprintOf } from "./fingerprint.js";
 import { Leaf } from "./leaf.js";
-import { readDigest, type Sum, subtract, zeroSum } from "./sum.js";
+import { addDigest, readDigest, type Sum, subtract, zeroSum } from "./sum.js";
 
 /** Items read at a time by an iteration: one descent of the tree is paid for so many. */
 const CHUNK_ITEMS = 128;
+/** So few items are summed one by one: two descents would parse as many digests in leaves they cover in part. */
+const SCAN_ITEMS_MAX = 128;
 
 /**
  * The replicated set in order of (timestampMs, digest): a B+-tree whose nodes know the count and the sum of
@@ -113,6 +115,7 @@ export class ItemSet {
 
   /** Sum of the digests with ranks `from` up to but without `to`. */
   sum(from: number, to: number): Sum {
+    if (to - from <= SCAN_ITEMS_MAX) return sumOf(this.slice(from, to));
     const sum = this.prefixSum(to);
     if (from > 0) subtract(sum, this.prefixSum(from));
     return sum;
@@ -127,4 +130,10 @@ export class ItemSet {
     this.root.addPrefix(rank, sum);
     return sum;
   }
+}
+
+function sumOf(items: readonly Item[]): Sum {
+  const sum = zeroSum();
+  for (const item of items) addDigest(sum, item.digest);
+  return sum;
 }
