@@ -2,7 +2,7 @@ import type { Item } from "../item.js";
 import type { Bound } from "./bound.js";
 import { add, addDigest, type Sum, subtract, zeroSum } from "./sum.js";
 
-/** Items in a leaf: more make inserts shift more, fewer make the tree larger. 128 was best of 32 to 512. */
+/** Items in a leaf: more make inserts shift more, fewer make the tree larger. 64 and 256 were no better. */
 export const LEAF_ITEMS_MAX = 128;
 
 /** The bottom of the tree: a short sorted array of items, with their sum. */

@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import { type Bound, compareBounds } from "../../../../src/node/protocol/item-set/bound.js";
 import { BRANCH_CHILDREN_MAX, Branch, type TreeNode } from "../../../../src/node/protocol/item-set/branch.js";
 import type { ItemSet } from "../../../../src/node/protocol/item-set/item-set.js";
 import { LEAF_ITEMS_MAX, Leaf } from "../../../../src/node/protocol/item-set/leaf.js";
@@ -25,7 +26,15 @@ function checkNode(node: TreeNode): { count: number; sum: Sum; depth: number } {
   expect(node.count).toBe(children.reduce((count, child) => count + child.count, 0));
   expect(node.sum).toEqual(sum);
   expect(new Set(children.map((child) => child.depth)).size).toBe(1);
+  const { lows } = node as unknown as { lows: Bound[] };
   for (const [index, child] of node.children.entries()) {
+    // Between its separator and the next one: otherwise a search would go past it.
+    if (index > 0) {
+      expect(compareBounds(lows[index]!, child.at(0))).toBeLessThanOrEqual(0);
+      expect(
+        compareBounds(node.children[index - 1]!.at(node.children[index - 1]!.count - 1), lows[index]!),
+      ).toBe(-1);
+    }
     const next = node.children[index + 1];
     if (next) expect(fill(child) + fill(next)).toBeGreaterThan(0.5);
   }

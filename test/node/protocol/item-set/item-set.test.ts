@@ -74,6 +74,27 @@ describe("ItemSet", () => {
     expectSame(set, []);
   });
 
+  test("finds every item after stretches went, a few came back, and branches merged", () => {
+    const items = sorted(Array.from({ length: 30_000 }, (_, serial) => makeItem(serial, serial)));
+    const set = new ItemSet([...items].sort((a, b) => (a.digest < b.digest ? -1 : 1)));
+    // A stretch that holds the first children of a branch moves its lowest separator up; what comes back lies below it.
+    for (let start = 0; start < items.length; start += 600) {
+      for (const item of items.slice(start, start + 500)) set.delete(item);
+      for (let rank = start; rank < start + 500; rank += 7) set.insert(items[rank]!);
+    }
+    checkTree(set);
+    const stays = (rank: number) => rank % 35 === 0;
+    const left = items.filter((item, rank) => stays(rank) && set.has(item));
+    for (const [rank, item] of items.entries()) {
+      if (!stays(rank)) set.delete(item);
+      if (rank % 97 === 0) checkTree(set);
+    }
+    expectSame(set, left);
+    expect(left.every((item) => set.has(item))).toBe(true);
+    for (const item of items) set.insert(item);
+    expectSame(set, items);
+  });
+
   test("holds the very objects it was given", () => {
     const item = makeItem(1, 5);
     expect(new ItemSet([item]).at(0)).toBe(item);

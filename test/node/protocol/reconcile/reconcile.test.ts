@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { ItemSet } from "../../../../src/node/protocol/item-set/item-set.js";
 import { respond } from "../../../../src/node/protocol/reconcile/respond.js";
 import { Round, type RoundOptions } from "../../../../src/node/protocol/reconcile/round.js";
@@ -7,12 +7,15 @@ import { makeItem } from "../item-set/make-item.js";
 import { OtherNegentropy } from "./other-negentropy.js";
 import { digestsOf, makeTwoSets, shapes } from "./two-sets.js";
 
+// Thousands of random sets take seconds, on a busy machine many.
+vi.setConfig({ testTimeout: 120_000 });
+
 const frameLimits = fc.constantFrom(undefined, 4096, 10_000);
 
 describe("a round", () => {
   test("finds exactly what differs, in frames within the limit", () => {
     fc.assert(
-      fc.property(shapes(600), frameLimits, frameLimits, (shape, ourLimit, theirLimit) => {
+      fc.property(shapes(500), frameLimits, frameLimits, (shape, ourLimit, theirLimit) => {
         const sets = makeTwoSets(shape);
         const right = new ItemSet(sets.right);
         const found = run(new ItemSet(sets.left), options(ourLimit), (message) => {
@@ -23,7 +26,7 @@ describe("a round", () => {
         });
         expect(found).toEqual({ have: sets.onlyLeft, need: sets.onlyRight });
       }),
-      { numRuns: 1000 },
+      { numRuns: 500 },
     );
   });
 
@@ -103,7 +106,7 @@ describe("with Negentropy V1 by other hands", () => {
 
   test("both find the same when we answer", () => {
     fc.assert(
-      fc.property(shapes(600), frameLimits, frameLimits, (shape, ourLimit, otherLimit) => {
+      fc.property(shapes(400), frameLimits, frameLimits, (shape, ourLimit, otherLimit) => {
         const sets = makeTwoSets(shape);
         const set = new ItemSet(sets.right);
         const other = new OtherNegentropy(sets.left, otherLimit);
@@ -136,7 +139,7 @@ describe("with Negentropy V1 by other hands", () => {
         }
         expect(left.size).toBe(everything.size);
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 });
