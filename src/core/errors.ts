@@ -11,6 +11,7 @@ interface ErrorKind {
 /** Every error that a user of hubcast can meet. docs/errors.md has a row for each; a test compares both ways. */
 export const ERRORS = {
   bug: { exitCode: 1, httpStatus: 500, meaning: "Something in hubcast itself went wrong; please report it." },
+  demoFailed: { exitCode: 1, meaning: "A step of the demo did not come true; the message says which." },
   usage: {
     exitCode: 2,
     meaning: "The command line does not say what to do: unknown flag, missing or bad value.",
