@@ -19,6 +19,8 @@ export interface CliOptions {
   readonly nodeArgs?: readonly string[];
   /** A program that runs Node, such as `ip netns exec NAME`. */
   readonly under?: readonly string[];
+  /** It is killed then. */
+  readonly deadlineMs?: number;
 }
 
 /** A running `hubcast` process. */
@@ -28,12 +30,13 @@ export class Cli {
   readonly #child: ChildProcess;
   readonly #ended: Promise<Ended>;
 
-  constructor(args: readonly string[], { env = {}, input, nodeArgs = [], under = [] }: CliOptions = {}) {
+  constructor(args: readonly string[], options: CliOptions = {}) {
+    const { env = {}, input, nodeArgs = [], under = [], deadlineMs = DEADLINE_MS } = options;
     const [program, ...rest] = [...under, process.execPath, ...nodeArgs, RUN, ...args];
     this.#child = spawn(program!, rest, {
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
       stdio: ["pipe", "pipe", "pipe"],
-      timeout: DEADLINE_MS,
+      timeout: deadlineMs,
       killSignal: "SIGKILL",
     });
     const child = this.#child;

@@ -1,0 +1,120 @@
+import { randomBytes } from "node:crypto";
+import { basename, relative } from "node:path";
+import type { Output } from "../output.js";
+import { Child } from "./child.js";
+import { NodeProcess } from "./node-process.js";
+
+const LOOK_EVERY_MS = 10;
+
+/** What the steps of the demo play on: the processes it started, and where it says what happens. */
+export class Stage implements AsyncDisposable {
+  /** Random, so that two demos on one machine never meet. */
+  readonly cluster = `demo-${randomBytes(3).toString("hex")}`;
+  /** Everything posted is stamped after this: a start that all fingerprints can share. A closed minute, epoch ms. */
+  readonly sinceMs = Math.floor(Date.now() / 60_000) * 60_000;
+  /** Nodes that were started and not stopped or killed on purpose, oldest first. */
+  readonly nodes: NodeProcess[] = [];
+  /** Rejects when a process ends that nobody asked to. */
+  readonly faulted: Promise<never>;
+  readonly #children = new Set<Child>();
+  readonly #killAll = () => {
+    for (const child of this.#children) child.kill("SIGKILL");
+  };
+  #fault!: (error: Error) => void;
+  #hope = "";
+  #ended = false;
+
+  constructor(
+    private readonly program: string,
+    private readonly output: Output,
+  ) {
+    this.faulted = new Promise((_resolve, reject) => {
+      this.#fault = reject;
+    });
+    this.faulted.catch(() => {});
+    // Also when this process ends by itself, in the middle: process.exit, an error that nobody caught.
+    process.on("exit", this.#killAll);
+  }
+
+  /** What a user types for `hubcast`. */
+  get typed(): string {
+    const script = process.argv[1] ?? this.program;
+    return basename(script) === "run.js" ? `node ${relative(process.cwd(), script)}` : basename(script);
+  }
+
+  /** Says what happened, under the step that it belongs to. */
+  say(text: string): void {
+    for (const line of text.trimEnd().split("\n")) this.output.text(`   ${line}`);
+  }
+
+  /** Shows a command as a user would type it. */
+  show(command: string): void {
+    this.say(this.output.painted("cyan", `$ ${command}`));
+  }
+
+  /** Starts `hubcast broadcast start`. Resolves when the node listens. @param number of the node, from 1 */
+  async startNode(number: number): Promise<NodeProcess> {
+    const child = this.#spawn(NodeProcess.args(number, this.cluster));
+    const node = await NodeProcess.ready(child, number);
+    this.nodes.push(node);
+    void child.ended.then(({ how }) => {
+      if (this.nodes.includes(node)) this.#fault(new Error(`node ${number} ended (${how})`));
+    });
+    return node;
+  }
+
+  /** Takes a node off the stage: from now on it may end. */
+  release(node: NodeProcess): void {
+    const index = this.nodes.indexOf(node);
+    if (index >= 0) this.nodes.splice(index, 1);
+  }
+
+  /** Runs a command of the real CLI to its end, shown as it is typed. @returns what it printed */
+  async run(...args: readonly string[]): Promise<string> {
+    const child = this.#spawn(args);
+    const { code, how, stdout } = await child.ended;
+    this.show(child.command);
+    this.say(stdout);
+    if (code !== 0) throw new Error(`${child.command}: ${how}`);
+    return stdout;
+  }
+
+  /** Waits until something is so, looking every few ms. @param hope completes "not within 10 s: ..." */
+  async until<Result>(hope: string, look: () => Promise<Result | undefined>): Promise<Result> {
+    this.#hope = hope;
+    while (!this.#ended) {
+      const result = await look();
+      if (result !== undefined) {
+        this.#hope = "";
+        return result;
+      }
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    }
+    throw new Error("the demo has ended");
+  }
+
+  /** What the running step waits for, as the end of a sentence. */
+  hope(): string {
+    return this.#hope && `: ${this.#hope}`;
+  }
+
+  /** The end of what processes said on stderr that are not well. */
+  lastWords(): string[] {
+    return [...this.#children].flatMap((child) => child.lastWords());
+  }
+
+  /** Kills what still runs, and waits until it is gone. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended = true;
+    this.nodes.length = 0;
+    this.#killAll();
+    await Promise.all([...this.#children].map((child) => child.ended));
+    process.off("exit", this.#killAll);
+  }
+
+  #spawn(args: readonly string[]): Child {
+    const child = new Child(this.program, args, this.output);
+    this.#children.add(child);
+    return child;
+  }
+}
