@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { basename, relative } from "node:path";
 import type { Output } from "../output.js";
 import { Child } from "./child.js";
+import { deadlineIn } from "./deadline.js";
 import { NodeProcess } from "./node-process.js";
 
 const LOOK_EVERY_MS = 10;
@@ -52,9 +53,16 @@ export class Stage implements AsyncDisposable {
     this.say(this.output.painted("cyan", `$ ${command}`));
   }
 
+  /** Starts a command of the real CLI, in a process that ends with this one at the latest. */
+  spawn(args: readonly string[]): Child {
+    const child = new Child(this.program, args, this.output);
+    this.#children.add(child);
+    return child;
+  }
+
   /** Starts `hubcast broadcast start`. Resolves when the node listens. @param number of the node, from 1 */
   async startNode(number: number): Promise<NodeProcess> {
-    const child = this.#spawn(NodeProcess.args(number, this.cluster));
+    const child = this.spawn(NodeProcess.args(number, this.cluster));
     const node = await NodeProcess.ready(child, number);
     this.nodes.push(node);
     void child.ended.then(({ how }) => {
@@ -71,7 +79,7 @@ export class Stage implements AsyncDisposable {
 
   /** Runs a command of the real CLI to its end, shown as it is typed. @returns what it printed */
   async run(...args: readonly string[]): Promise<string> {
-    const child = this.#spawn(args);
+    const child = this.spawn(args);
     const { code, how, stdout } = await child.ended;
     this.show(child.command);
     this.say(stdout);
@@ -98,6 +106,13 @@ export class Stage implements AsyncDisposable {
     return this.#hope && `: ${this.#hope}`;
   }
 
+  /** The unexpected end of a process, if there is one within that time. */
+  async faultWithin(lengthMs: number): Promise<Error | undefined> {
+    using none = deadlineIn(lengthMs, () => "none");
+    const fault = this.faulted.catch((error: Error) => error);
+    return await Promise.race([fault, none.passed.catch(() => undefined)]);
+  }
+
   /** The end of what processes said on stderr that are not well. */
   lastWords(): string[] {
     return [...this.#children].flatMap((child) => child.lastWords());
@@ -110,11 +125,5 @@ export class Stage implements AsyncDisposable {
     this.#killAll();
     await Promise.all([...this.#children].map((child) => child.ended));
     process.off("exit", this.#killAll);
-  }
-
-  #spawn(args: readonly string[]): Child {
-    const child = new Child(this.program, args, this.output);
-    this.#children.add(child);
-    return child;
   }
 }

@@ -36,6 +36,9 @@ const STORY: readonly Step[] = [
 /** Each step takes a second or so, the first start on a busy machine some more; one that takes this long has failed. */
 const STEP_DEADLINE_MS = 20_000;
 
+/** Who asks a node that just died hears of it before this process hears of the death, which is the reason. */
+const FAULT_MS = 100;
+
 export interface DemoOptions {
   /** Path of bin/run.js. */
   readonly program: string;
@@ -92,10 +95,11 @@ async function play(step: Step, number: number, stage: Stage, signal: AbortSigna
     return await Promise.race([step.run(stage), stage.faulted, deadline.passed, aborted(signal)]);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    const why = error instanceof Error ? error.message : String(error);
+    const cause = (await stage.faultWithin(FAULT_MS)) ?? error;
+    const why = cause instanceof Error ? cause.message : String(cause);
     throw new HubcastError("demoFailed", `step ${number} failed (${step.title}): ${why}`, {
       suggestions: [...stage.lastWords(), "Run hubcast demo --verbose to see all that the nodes say."],
-      cause: error,
+      cause,
     });
   }
 }
