@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { hash } from "node:crypto";
 import { LIMITS } from "../../core/limits.js";
 
@@ -121,9 +122,9 @@ export function decodeItem(source: Buffer, offset: number): { item: Item; end: n
   const end = need(source, rawStart, rawBytes) + rawBytes;
 
   const fields = {
-    id: source.toString("utf8", idStart, idEnd),
-    raw: source.toString("utf8", rawStart, end),
-    signature: source.toString("utf8", signatureStart, signatureEnd),
+    id: textIn(source, idStart, idEnd),
+    raw: textIn(source, rawStart, end),
+    signature: textIn(source, signatureStart, signatureEnd),
     timestampMs,
   };
   const fault = itemFault(fields);
@@ -134,6 +135,15 @@ export function decodeItem(source: Buffer, offset: number): { item: Item; end: n
     item: { id, raw, signature, timestampMs, digest: hash("sha256", source.subarray(offset, end)) },
     end,
   };
+}
+
+function textIn(source: Buffer, start: number, end: number): string {
+  const text = source.toString("utf8", start, end);
+  // Bytes that are no UTF-8 come out as U+FFFD. Encoded again they would be another item than the digest says,
+  // and the next node would take this one for a liar.
+  if (text.includes("\ufffd") && !isUtf8(source.subarray(start, end)))
+    throw new ItemDecodeError("a text is not valid UTF-8");
+  return text;
 }
 
 function need(source: Buffer, offset: number, bytes: number): number {
