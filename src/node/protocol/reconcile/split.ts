@@ -15,7 +15,7 @@ export function split(section: Section, writer: MessageWriter): void {
 /**
  * Into how many parts to cut; the specification leaves it open. Finding one difference costs parts / log(parts), least
  * for 3 and 4, so that is best once a range has but one. Above that size ranges are few and the wider cut saves
- * round trips (bench/reconcile.ts; docs/protocol-reconcile.md says what else was tried).
+ * round trips (bench/reconcile.ts; docs/protocol.md says what else was tried).
  */
 function partsOf(count: number): number {
   if (count >= 65_536) return 64;
