@@ -24,6 +24,10 @@ export const killTheFirst: Step = {
     stage.say(
       `Shown as lost by node 2 after ${formatDuration(lostMs[0]!)}, by node 3 after ${formatDuration(lostMs[1]!)}.`,
     );
+    // Peers tell each other what they hold once a second; until then the table shows what they held before the posts.
+    for (const node of stage.nodes) {
+      await stage.until(`node ${node.number} hears that the others hold the same`, () => agrees(node));
+    }
     await stage.run("broadcast", "peers", "--url", stage.nodes[0]!.url);
     for (const node of stage.nodes) await listFrom(stage, node);
     return { killed: first.pid, lostMs };
@@ -34,4 +38,10 @@ export const killTheFirst: Step = {
 async function lostAt(node: NodeProcess, gone: NodeProcess): Promise<number | undefined> {
   const peers = await node.asked.peers();
   return peers.find(({ id, state }) => id === gone.id && state === "lost")?.sinceMs;
+}
+
+async function agrees(node: NodeProcess): Promise<true | undefined> {
+  const peers = await node.asked.peers();
+  const connected = peers.filter(({ state }) => state === "connected");
+  return connected.every(({ agreement }) => agreement === "agrees") || undefined;
 }
