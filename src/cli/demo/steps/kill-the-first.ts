@@ -41,7 +41,10 @@ async function lostAt(node: NodeProcess, gone: NodeProcess): Promise<number | un
 }
 
 async function agrees(node: NodeProcess): Promise<true | undefined> {
-  const peers = await node.asked.peers();
+  const [{ items }, peers] = await Promise.all([node.asked.status(), node.asked.peers()]);
   const connected = peers.filter(({ state }) => state === "connected");
-  return connected.every(({ agreement }) => agreement === "agrees") || undefined;
+  const equal = connected.every(
+    ({ agreement, summary }) => agreement === "agrees" && summary?.items === items,
+  );
+  return equal || undefined;
 }
