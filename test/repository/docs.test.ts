@@ -47,7 +47,7 @@ describe("the documents", () => {
 
   it("are where the comments in the code say", () => {
     const named = readSources(["src", "bench"]).flatMap(({ path, text }) =>
-      [...text.matchAll(/(?<![\w/])docs\/([\w-]+\.md(?:#[\w-]+)?)/g)].map(([, target]) => ({
+      [...text.matchAll(/^(?:(?!https?:).)*?\bdocs\/([\w-]+\.md(?:#[\w-]+)?)/gm)].map(([, target]) => ({
         path,
         target: target!,
       })),
