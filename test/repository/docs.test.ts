@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
+import { LIMITS } from "../../src/core/limits.js";
 import { ROOT, readSources } from "./architecture.js";
 
 interface Page {
@@ -43,6 +44,21 @@ describe("the documents", () => {
     );
     expect(named.length).toBeGreaterThan(10);
     expect(named.filter((line) => !existsSync(join(ROOT, line.split(": ")[1]!)))).toEqual([]);
+  });
+
+  it("give limits as the code has them", () => {
+    const given = pages.flatMap(({ path, text }) =>
+      [...text.matchAll(/`(\w+)`\s\(([\d,]+)( MiB)?/g)]
+        .filter(([, name]) => name! in LIMITS)
+        .map(([, name, digits, unit]) => ({
+          path,
+          name: name!,
+          value: Number(digits!.replaceAll(",", "")) * (unit ? 1_048_576 : 1),
+        })),
+    );
+    expect(given.length).toBeGreaterThan(2);
+    const actual = given.map((limit) => ({ ...limit, value: LIMITS[limit.name as keyof typeof LIMITS] }));
+    expect(given).toEqual(actual);
   });
 
   it("are where the comments in the code say", () => {

@@ -66,7 +66,7 @@ export async function runDemo({ program, output, signal }: DemoOptions): Promise
   const startedAtMs = performance.now();
   await using stage = new Stage(program, output);
   output.text(`Real processes on 127.0.0.1, in a cluster of their own: ${stage.cluster}.`);
-  output.text(`In the commands below, hubcast stands for: ${stage.typed}`);
+  if (stage.typed !== "hubcast") output.text(`In the commands below, hubcast stands for: ${stage.typed}`);
   const steps = [];
   for (const [index, step] of STORY.entries()) {
     output.text(`\n${output.painted("bold", `${index + 1}. ${step.title}`)}`);
