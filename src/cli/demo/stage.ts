@@ -11,7 +11,7 @@ const LOOK_EVERY_MS = 10;
 export class Stage implements AsyncDisposable {
   /** Random, so that two demos on one machine never meet. */
   readonly cluster = `demo-${randomBytes(3).toString("hex")}`;
-  /** Everything posted is stamped after this: a start that all fingerprints can share. A closed minute, epoch ms. */
+  /** Everything posted is stamped after this: a start that all fingerprints can share. A full minute, epoch ms. */
   readonly sinceMs = Math.floor(Date.now() / 60_000) * 60_000;
   /** Nodes that were started and not stopped or killed on purpose, oldest first. */
   readonly nodes: NodeProcess[] = [];
@@ -55,6 +55,8 @@ export class Stage implements AsyncDisposable {
 
   /** Starts a command of the real CLI, in a process that ends with this one at the latest. */
   spawn(args: readonly string[]): Child {
+    // A step that was left in its middle goes on until it touches something.
+    if (this.#ended) throw new Error("the demo has ended");
     const child = new Child(this.program, args, this.output);
     this.#children.add(child);
     return child;

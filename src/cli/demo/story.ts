@@ -43,7 +43,7 @@ export interface DemoOptions {
   /** Path of bin/run.js. */
   readonly program: string;
   readonly output: Output;
-  /** Aborts the demo, with the error to end with. */
+  /** Aborts the demo, with an `interrupted` error as its reason. */
   readonly signal: AbortSignal;
 }
 
@@ -67,11 +67,12 @@ export async function runDemo({ program, output, signal }: DemoOptions): Promise
   await using stage = new Stage(program, output);
   output.text(`Real processes on 127.0.0.1, in a cluster of their own: ${stage.cluster}.`);
   if (stage.typed !== "hubcast") output.text(`In the commands below, hubcast stands for: ${stage.typed}`);
+  const interrupted = whenAborted(signal);
   const steps = [];
   for (const [index, step] of STORY.entries()) {
     output.text(`\n${output.painted("bold", `${index + 1}. ${step.title}`)}`);
     const stepAtMs = performance.now();
-    const figures = await play(step, index + 1, stage, signal);
+    const figures = await play(step, index + 1, stage, interrupted);
     steps.push({
       step: index + 1,
       title: step.title,
@@ -86,15 +87,15 @@ export async function runDemo({ program, output, signal }: DemoOptions): Promise
   return { cluster: stage.cluster, tookMs, steps };
 }
 
-async function play(step: Step, number: number, stage: Stage, signal: AbortSignal): Promise<Figures> {
+async function play(step: Step, number: number, stage: Stage, interrupted: Promise<never>): Promise<Figures> {
   using deadline = deadlineIn(
     STEP_DEADLINE_MS,
     () => `not within ${formatDuration(STEP_DEADLINE_MS)}${stage.hope()}`,
   );
   try {
-    return await Promise.race([step.run(stage), stage.faulted, deadline.passed, aborted(signal)]);
+    return await Promise.race([step.run(stage), stage.faulted, deadline.passed, interrupted]);
   } catch (error) {
-    if (signal.aborted) throw signal.reason;
+    if (error instanceof HubcastError && error.code === "interrupted") throw error;
     const cause = (await stage.faultWithin(FAULT_MS)) ?? error;
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new HubcastError("demoFailed", `step ${number} failed (${step.title}): ${why}`, {
@@ -104,9 +105,12 @@ async function play(step: Step, number: number, stage: Stage, signal: AbortSigna
   }
 }
 
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
+/** Rejects with the reason of the signal when it aborts. */
+function whenAborted(signal: AbortSignal): Promise<never> {
+  const aborted = new Promise<never>((_resolve, reject) => {
     if (signal.aborted) reject(signal.reason);
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   });
+  aborted.catch(() => {});
+  return aborted;
 }
