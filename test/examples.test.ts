@@ -7,6 +7,8 @@ import { describe, expect, it } from "vitest";
 import { startNode } from "../src/index.js";
 import { eventually } from "./fixtures/eventually.js";
 
+/** Generous: a busy machine takes seconds to start a node. */
+const DEADLINE_MS = 30_000;
 const DIRECTORY = fileURLToPath(new URL("../examples/", import.meta.url));
 
 /** A running example, on the loopback interface and in a cluster of its own. */
@@ -18,7 +20,7 @@ class Example implements AsyncDisposable {
     this.child = spawn(process.execPath, [`${DIRECTORY}${file}`, ...args], {
       env: { PATH: process.env.PATH, HUBCAST_MDNS_INTERFACE: "127.0.0.1", ...env },
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: 25_000,
+      timeout: 2 * DEADLINE_MS,
       killSignal: "SIGKILL",
     });
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
@@ -32,7 +34,7 @@ class Example implements AsyncDisposable {
     await eventually(() => {
       if (!pattern.test(this.printed)) throw new Error(`no ${pattern} in: ${this.printed}`);
       return true;
-    });
+    }, DEADLINE_MS);
   }
 
   /** Waits for its end. @returns exit code */
@@ -47,7 +49,7 @@ class Example implements AsyncDisposable {
   }
 }
 
-describe("examples", () => {
+describe("examples", { timeout: 3 * DEADLINE_MS }, () => {
   it("are all tested here", () => {
     expect(readdirSync(DIRECTORY).sort()).toEqual([
       "README.md",
