@@ -159,10 +159,13 @@ export class HubMachine {
         if (session.sending) inbox.advance();
         continue;
       }
+      // Before a frame is begun: a sender that waits holds one frame in memory, not two.
       if (!this.#relay.endRun(session) || !session.sending) return;
-      if (found === "memory" || (found === "more" && memory.full && !inbox.midFrame))
+      if (found === "begins") {
+        if (inbox.begin()) continue;
         waiting.forRoom(session);
-      else if (found !== "more") this.#refuse(session, found);
+      } else if (found !== "more") this.#refuse(session, found);
+      else if (memory.full && !inbox.midFrame) waiting.forRoom(session);
       else session.frameBeganAtMs = inbox.midFrame ? session.frameBeganAtMs || this.#board.nowMs : 0;
       return;
     }

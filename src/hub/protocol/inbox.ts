@@ -1,8 +1,11 @@
 import { HUB_LIMITS } from "./limits.js";
 import { Backing, type MemoryBudget } from "./memory.js";
 
-/** What `peek` found: a whole frame; nothing whole yet; no memory to begin one; or something no frame starts with. */
-export type Peek = "frame" | "more" | "memory" | "malformedFrame" | "frameTooLarge";
+/**
+ * What `peek` found: a whole frame; nothing whole yet; a frame that goes beyond the chunk and needs memory of its own,
+ * which `begin` takes; or something no frame starts with.
+ */
+export type Peek = "frame" | "more" | "begins" | "malformedFrame" | "frameTooLarge";
 
 const NOTHING = Buffer.alloc(0);
 
@@ -11,7 +14,7 @@ const NOTHING = Buffer.alloc(0);
  * they are parsed where they lie in the chunk, at `buffer` from `start` (the length) to `end`. Only a frame that a
  * chunk cuts is copied, once, into a buffer of its length.
  *
- * push(chunk), then until it says otherwise: peek(), use the frame, advance().
+ * push(chunk), then until it says otherwise: peek(), use the frame, advance(); or begin().
  */
 export class Inbox {
   /** Where the frame is that `peek` found. */
@@ -61,12 +64,30 @@ export class Inbox {
     const length = chunk.readUInt32BE(at);
     if (length === 0) return "malformedFrame";
     if (length > this.frameBytesMax) return "frameTooLarge";
-    if (4 + length > rest) return this.#beginCut(length);
+    if (4 + length > rest) return "begins";
     this.buffer = chunk;
     this.backing = this.#chunkBacking;
     this.start = at;
     this.end = at + 4 + length;
     return "frame";
+  }
+
+  /**
+   * After `begins`: allocates the frame, once, and counts it whole from now on.
+   * @returns false when there is no memory for it now
+   */
+  begin(): boolean {
+    const length = this.#lengthFilled > 0 ? this.#length.readUInt32BE(0) : this.#chunk.readUInt32BE(this.#at);
+    const bytes = 4 + length;
+    if (!this.memory.takeRoomFor(bytes)) return false;
+    const cut = Buffer.allocUnsafeSlow(bytes);
+    cut.writeUInt32BE(length, 0);
+    if (this.#lengthFilled === 0) this.#at += 4;
+    this.#lengthFilled = 0;
+    this.#cut = cut;
+    this.#cutBacking = new Backing(bytes, this.memory);
+    this.#cutFilled = 4;
+    return true;
   }
 
   /** Done with the frame that `peek` found. */
@@ -108,21 +129,7 @@ export class Inbox {
     if (this.#lengthFilled < 4) return this.#dropChunk();
     const length = this.#length.readUInt32BE(0);
     if (length === 0) return "malformedFrame";
-    if (length > this.frameBytesMax) return "frameTooLarge";
-    return this.#beginCut(length);
-  }
-
-  /** The length is known and the frame goes beyond the chunk: allocated once, counted whole from now on. */
-  #beginCut(length: number): Peek {
-    if (!this.memory.takeRoomFor(4 + length)) return "memory";
-    const cut = Buffer.allocUnsafeSlow(4 + length);
-    cut.writeUInt32BE(length, 0);
-    if (this.#lengthFilled === 0) this.#at += 4;
-    this.#lengthFilled = 0;
-    this.#cut = cut;
-    this.#cutBacking = new Backing(4 + length, this.memory);
-    this.#cutFilled = 4;
-    return this.#fillCut();
+    return length > this.frameBytesMax ? "frameTooLarge" : "begins";
   }
 
   #fillCut(): Peek {

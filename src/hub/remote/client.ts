@@ -29,7 +29,6 @@ const FINAL: ReadonlySet<CloseReason> = new Set([
   "frameTooLarge",
 ]);
 const PING_TOKEN = Buffer.from("roundtrp");
-
 /** A client that dials again when its connection is lost. */
 export class ReconnectingClient implements HubClient {
   #line: Line | undefined;

@@ -91,6 +91,7 @@ export class Link {
     for (;;) {
       const found = inbox.peek();
       if (found === "more") return this.#wantsMore;
+      if (found === "begins" && inbox.begin()) continue;
       if (found !== "frame" || !this.#take(inbox.buffer.subarray(inbox.start + 4, inbox.end))) {
         this.#error ??= new Error("the other side does not speak the protocol of a hub");
         this.#socket.destroy();
