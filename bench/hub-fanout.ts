@@ -1,5 +1,5 @@
 // Server CPU per delivery, all to all, side by side with nats-server where it is installed.
-// npm run build && node bench/hub-fanout.ts [case...] [--only hub|nats] [--repeat N] [--prof DIR]
+// npm run build && node bench/hub-fanout.ts [case...] [--only hub|nats|bare] [--repeat N] [--prof DIR]
 import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
@@ -24,6 +24,7 @@ const CASES: Readonly<Record<string, Case>> = {
 };
 const WORKERS = 2;
 const TICKS_PER_S = 100;
+let started = 0;
 
 const args = process.argv.slice(2);
 const option = (name: string): string | undefined =>
@@ -36,8 +37,10 @@ const names = args.length > 0 ? args : ["128B", "1KiB", "10KiB", "different-128B
 
 for (const name of names) {
   const figures: Record<string, number> = {};
-  for (const protocol of ["hub", "nats"] as const) {
-    if (only !== undefined && only !== protocol) continue;
+  for (const protocol of ["hub", "nats", "bare"] as const) {
+    // A bare loop shows the limit of what one process can copy; for small messages it would show calls.
+    const chosenByDefault = (protocol === "bare") === (name === "large") || protocol === "hub";
+    if (only === undefined ? !chosenByDefault : only !== protocol) continue;
     for (let round = 0; round < repeat; round += 1) {
       const chosen = { ...CASES[name]!, ...(messages ? { messages: Number(messages) } : {}) };
       const result = await run(protocol, chosen);
@@ -53,9 +56,11 @@ for (const name of names) {
     console.log(`${name.padEnd(15)} ratio ${(figures.hub / figures.nats).toFixed(2)}`);
 }
 
-async function run(protocol: "hub" | "nats", chosen: Case) {
-  const { server, port } = protocol === "hub" ? await startHub() : await startNats();
+async function run(protocol: "hub" | "nats" | "bare", chosen: Case) {
+  const { server, port } = await start(protocol, chosen);
   const workers: ChildProcess[] = [];
+  // A run that fails ends the program: nothing is left behind.
+  process.once("exit", () => server.kill("SIGKILL"));
   const ids: number[] = [];
   for (let index = 0; index < WORKERS; index += 1) {
     const clients = Math.floor((chosen.clients + index) / WORKERS);
@@ -75,11 +80,15 @@ async function run(protocol: "hub" | "nats", chosen: Case) {
     workers.map(
       (worker) =>
         new Promise<void>((resolve, reject) => {
-          worker.on("message", (message: { done?: boolean; error?: string; lost?: number }) => {
-            if (message.done) resolve();
-            else if (message.error !== undefined || message.lost !== undefined)
-              reject(new Error(JSON.stringify(message)));
-          });
+          worker.on(
+            "message",
+            (message: { started?: boolean; done?: boolean; error?: string; lost?: number }) => {
+              if (message.started) begun(server, protocol);
+              else if (message.done) resolve();
+              else if (message.error !== undefined || message.lost !== undefined)
+                reject(new Error(JSON.stringify(message)));
+            },
+          );
           worker.send({ ids });
         }),
     ),
@@ -98,6 +107,23 @@ async function run(protocol: "hub" | "nats", chosen: Case) {
     mbPerSecond: (deliveries * chosen.size) / seconds / 1e6,
     peakMb: Math.round(peakKb / 1024),
   };
+}
+
+/** A bare loop writes when all workers count. */
+function begun(server: ChildProcess, protocol: string): void {
+  started += 1;
+  if (started % WORKERS === 0 && protocol === "bare") server.kill("SIGUSR2");
+}
+
+async function start(protocol: "hub" | "nats" | "bare", chosen: Case) {
+  if (protocol === "nats") return await startNats();
+  if (protocol === "hub") return await startHub();
+  const { clients, messages, size } = chosen;
+  const loop = JSON.stringify({ clients, writes: (clients - 1) * messages, size });
+  const path = new URL("./hub-bare.ts", import.meta.url).pathname;
+  const server = spawn(process.execPath, [path, loop], { stdio: ["ignore", "pipe", "inherit"] });
+  const [line] = (await once(server.stdout!, "data")) as [Buffer];
+  return { server, port: Number(line.toString()) };
 }
 
 async function startHub(): Promise<{ server: ChildProcess; port: number }> {

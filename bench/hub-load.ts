@@ -3,7 +3,7 @@
 import { connect, type Socket } from "node:net";
 
 export interface Load {
-  readonly protocol: "hub" | "nats";
+  readonly protocol: "hub" | "nats" | "bare";
   readonly port: number;
   /** Clients of this process, and of all. */
   readonly clients: number;
@@ -24,16 +24,22 @@ interface Client {
 const load = JSON.parse(process.argv[2]!) as Load;
 const clients: Client[] = [];
 const NATS_MESSAGE = `MSG a 1 ${load.size}\r\n`;
-const delivered = load.protocol === "hub" ? 5 + load.size : NATS_MESSAGE.length + load.size + 2;
+const delivered = load.protocol !== "nats" ? 5 + load.size : NATS_MESSAGE.length + load.size + 2;
 const expected = (load.clientsTotal - 1) * load.messages * delivered;
 let counting = false;
 let complete = 0;
 
+process.on("disconnect", () => process.exit());
 process.on("message", (message: { ids?: number[] }) => {
   if (message.ids) void start(message.ids);
 });
 for (let index = 0; index < load.clients; index += 1) clients.push(await open());
-process.send!({ ready: clients.map(({ id }) => id) });
+tell({ ready: clients.map(({ id }) => id) });
+
+/** The parent may be gone when it has seen enough. */
+function tell(message: object): void {
+  if (process.connected) process.send!(message);
+}
 
 async function open(): Promise<Client> {
   let answered: (answer: Buffer) => void = () => {};
@@ -55,8 +61,8 @@ async function open(): Promise<Client> {
     },
   });
   const client: Client = { socket, id: 0, received: 0, done: false };
-  socket.on("close", () => process.send!({ lost: client.id, received: client.received, expected }));
-  socket.on("error", (error) => process.send!({ error: error.message }));
+  socket.on("close", () => tell({ lost: client.id, received: client.received, expected }));
+  socket.on("error", (error) => tell({ error: error.message }));
   if (load.protocol === "nats") {
     socket.write('CONNECT {"verbose":false,"pedantic":false,"echo":false}\r\nSUB a 1\r\nPING\r\n');
     await new Promise<void>((resolve) => {
@@ -74,7 +80,8 @@ async function open(): Promise<Client> {
 
 async function start(ids: number[]): Promise<void> {
   counting = true;
-  process.send!({ started: true });
+  tell({ started: true });
+  if (load.protocol === "bare") return;
   for (const client of clients)
     void write(
       client,
@@ -114,6 +121,6 @@ function finish(client: Client): void {
   complete += 1;
   // A nats-server also pings its clients.
   if (client.received > expected + (load.protocol === "nats" ? 64 : 0))
-    process.send!({ error: `too much: ${client.received} of ${expected}` });
-  if (complete === clients.length) process.send!({ done: true });
+    tell({ error: `too much: ${client.received} of ${expected}` });
+  if (complete === clients.length) tell({ done: true });
 }

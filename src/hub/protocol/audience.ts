@@ -18,6 +18,7 @@ export class Audience {
   /** Somebody is listed twice, so that messages must not be put together: a a b b, not a b a b. */
   repeats = false;
   #epoch = 0;
+  #resolved = 0;
   /** The list as it was on the wire; for "all" and groups, a key instead. */
   #list: Buffer = Buffer.alloc(0);
   #listBytes = -1;
@@ -55,8 +56,6 @@ export class Audience {
       if (session === undefined) this.unknown.push(id);
       else this.#addReceiver(session);
     }
-    const listed = (end - start) / 8 - this.unknown.length;
-    this.repeats = listed > 1 && new Set([...this.plain, ...this.named]).size < listed;
   }
 
   /** Takes all of `members` but `sender`. */
@@ -83,11 +82,16 @@ export class Audience {
   }
 
   #addReceiver(session: Session): void {
+    // Each session remembers who saw it last, which is cheaper than a set of all that were seen.
+    if (session.seenBy === this && session.seenAt === this.#resolved) this.repeats = true;
+    session.seenBy = this;
+    session.seenAt = this.#resolved;
     if (session.version > 1) this.named.push(session);
     else this.plain.push(session);
   }
 
   #clear(epoch: number): void {
+    this.#resolved += 1;
     this.plain.length = 0;
     this.named.length = 0;
     this.unknown.length = 0;

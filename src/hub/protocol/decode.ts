@@ -59,26 +59,26 @@ export type HubFrame =
 export function decodeHubFrame(bytes: Buffer): HubFrame {
   switch (bytes[0]) {
     case FRAME.identity:
-      return { type: "identity", id: readId(bytes, 1) };
+      return { type: "identity", id: idAt(bytes, 1) };
     case FRAME.list:
       return { type: "list", ids: readIds(bytes, 1, Math.floor((bytes.length - 1) / 8)) };
     case FRAME.relay:
       return { type: "message", to: "you", payload: bytes.subarray(1) };
     case FRAME.namedRelay:
-      return { type: "message", to: "you", sender: readId(bytes, 1), payload: bytes.subarray(9) };
+      return { type: "message", to: "you", sender: idAt(bytes, 1), payload: bytes.subarray(9) };
     case FRAME.toAll:
-      return { type: "message", to: "all", sender: readId(bytes, 1), payload: bytes.subarray(9) };
+      return { type: "message", to: "all", sender: idAt(bytes, 1), payload: bytes.subarray(9) };
     case FRAME.toGroup: {
       const payloadAt = 10 + bytes.readUInt8(9);
       const group = bytes.toString("utf8", 10, payloadAt);
-      return { type: "groupMessage", sender: readId(bytes, 1), group, payload: bytes.subarray(payloadAt) };
+      return { type: "groupMessage", sender: idAt(bytes, 1), group, payload: bytes.subarray(payloadAt) };
     }
     case FRAME.hello:
       return {
         type: "welcome",
         version: bytes.readUInt8(1),
         features: bytes.readUInt8(2),
-        id: readId(bytes, 3),
+        id: idAt(bytes, 3),
         pingIntervalMs: bytes.readUInt32BE(11),
         payloadBytesMax: bytes.readUInt32BE(15),
         name: bytes.toString("utf8", 19),
@@ -90,7 +90,7 @@ export function decodeHubFrame(bytes: Buffer): HubFrame {
     case FRAME.roster:
       return { type: "roster", more: bytes.readUInt8(1) !== 0, peers: readPeers(bytes) };
     case FRAME.presence: {
-      const peer = { id: readId(bytes, 3), name: bytes.toString("utf8", 11) };
+      const peer = { id: idAt(bytes, 3), name: bytes.toString("utf8", 11) };
       if (bytes[1] === 1) return { type: "arrived", ...peer };
       return { type: "departed", ...peer, reason: closeReasonOf(bytes.readUInt8(2)) ?? "connectionLost" };
     }
@@ -103,7 +103,7 @@ export function decodeHubFrame(bytes: Buffer): HubFrame {
       const evicted = bytes.readUInt32BE(17);
       return {
         type: "receipt",
-        number: readId(bytes, 1),
+        number: idAt(bytes, 1),
         reached: bytes.readUInt32BE(9),
         unknown: readIds(bytes, 21, unknown),
         evicted: readIds(bytes, 21 + 8 * unknown, evicted),
@@ -120,9 +120,14 @@ export function decodeHubFrame(bytes: Buffer): HubFrame {
   }
 }
 
+function idAt(bytes: Buffer, at: number): number {
+  if (at + 8 > bytes.length) throw new RangeError("an id does not fit");
+  return readId(bytes, at);
+}
+
 function readIds(bytes: Buffer, at: number, count: number): number[] {
   if (at + 8 * count > bytes.length) throw new RangeError(`${count} ids do not fit`);
-  return Array.from({ length: count }, (_, index) => readId(bytes, at + 8 * index));
+  return Array.from({ length: count }, (_, index) => idAt(bytes, at + 8 * index));
 }
 
 function readPeers(bytes: Buffer): HubPeer[] {
@@ -131,7 +136,7 @@ function readPeers(bytes: Buffer): HubPeer[] {
     const nameEnd = at + 10 + bytes.readUInt8(at + 9);
     if (nameEnd > bytes.length) throw new RangeError("a name does not fit");
     const name = bytes.toString("utf8", at + 10, nameEnd);
-    peers.push({ id: readId(bytes, at), version: bytes.readUInt8(at + 8), name });
+    peers.push({ id: idAt(bytes, at), version: bytes.readUInt8(at + 8), name });
     at = nameEnd;
   }
   return peers;

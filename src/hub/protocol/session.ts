@@ -44,6 +44,10 @@ export class Session {
   audience: Audience | undefined;
   run: Run | undefined;
 
+  /** Which audience it was last made part of, and at which of its resolutions: to see who is listed twice. */
+  seenBy: Audience | undefined;
+  seenAt = 0;
+
   bytesIn = 0;
   framesIn = 0;
   /** How often, and for how long altogether, the hub did not read from it. */

@@ -52,7 +52,9 @@ export class Switchboard {
       piece.backing.release();
     }
     // Only now: a receiver that is closed here may be listed twice.
-    for (const receiver of receivers) this.#queued(receiver);
+    for (const receiver of receivers) {
+      if (!receiver.dirty || receiver.outbox.bytes >= flushBytes) this.#queued(receiver);
+    }
   }
 
   /** Queues one frame of the hub's own. */
