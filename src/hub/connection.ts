@@ -26,14 +26,17 @@ export class Connection {
   ) {
     this.address = `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`;
     socket.on("data", this.#onData);
-    socket.on("end", () => this.end());
+    socket.on("end", () => {
+      machine.ended(session, nowMs());
+      carryOut();
+    });
     // An error is always followed by `close`, and a lost connection is nothing to shout about.
     socket.on("error", () => {});
   }
 
   /** Hands the oldest of what is queued to the kernel, in one write. */
   flush(): void {
-    if (this.#waitsForKernel || this.socket.destroyed) return;
+    if (this.#waitsForKernel || this.socket.destroyed || this.socket.writableEnded) return;
     const { session, socket } = this;
     for (let rounds = 0; rounds < 64; rounds += 1) {
       const vectors = session.outbox.take();

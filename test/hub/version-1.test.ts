@@ -69,4 +69,18 @@ describe("a client of version 1", () => {
     a.send(relay([...Array(254).fill(99), idB], payload));
     expect((await b.next()).body.equals(payload)).toBe(true);
   });
+
+  it("that ends its side is still delivered what was queued, and what it sent arrives", async () => {
+    const [a, b] = [await connect(), await connect()];
+    const [idA, idB] = [await a.identity(), await b.identity()];
+    b.send(relay([idA], "x".repeat(1_000_000)));
+    await a.until(() => a.bytesReceived > 13, "its first bytes");
+    a.socket.end(relay([idB], "last words"));
+    expect((await b.next()).body.toString()).toBe("last words");
+    expect((await a.next()).body.length).toBe(1_000_000);
+    await a.untilClosed();
+    await b.until(() => hub.stats().clients === 1, "the end of a");
+    b.send(relay([idA], "too late"));
+    expect(await b.list()).toEqual([]);
+  });
 });

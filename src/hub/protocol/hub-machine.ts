@@ -86,6 +86,12 @@ export class HubMachine {
     this.#goOn();
   }
 
+  /** It sends no more (FIN). What is queued for it is still written, and what waits of it is still delivered. */
+  ended(session: Session, nowMs: number): void {
+    this.#begin(nowMs).close(session, "clientClosed", true);
+    this.#goOn();
+  }
+
   /** Its connection ended, whoever ended it. */
   disconnected(session: Session, reason: CloseReason, nowMs: number): void {
     this.#begin(nowMs);

@@ -26,8 +26,6 @@ export class Session {
   closeReason: CloseReason | undefined;
   readonly groups = new Set<string>();
 
-  /** It sent its last byte (half-closed) and is let go once its outbox is empty. */
-  ending = false;
   /** In the list of outboxes to flush at the end of this turn; in the one of those to flush right now. */
   dirty = false;
   urgent = false;

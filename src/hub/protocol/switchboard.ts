@@ -63,20 +63,19 @@ export class Switchboard {
   }
 
   /** Ends a session; the shell ends its connection. What it sent before still counts when it left by itself. */
-  close(session: Session, reason: CloseReason): void {
+  close(session: Session, reason: CloseReason, flush = TOLD.has(reason)): void {
     if (!session.open) return;
     const left = reason === "clientClosed" || reason === "connectionLost";
     if (!left || session.hold === undefined) this.stopSending(session);
-    const told = TOLD.has(reason);
-    if (told && session.version > 1) this.answer(session, goodbyeFrame(reason));
+    if (TOLD.has(reason) && session.version > 1) this.answer(session, goodbyeFrame(reason));
     session.open = false;
     session.closeReason = reason;
     this.roster.remove(session);
     this.groups.leaveAll(session);
     this.watchers.delete(session);
     this.waiting.noLongerReceives(session);
-    if (!told) session.outbox.drop();
-    this.effects.closing.push({ session, reason, flush: told });
+    if (!flush) session.outbox.drop();
+    this.effects.closing.push({ session, reason, flush });
     if (session.announced) this.#tellWatchers(presenceFrame(session.id, session.name, reason), session);
   }
 
