@@ -14,6 +14,7 @@ export class HubServer {
   readonly machine: HubMachine;
   readonly #server: Server;
   readonly #connections = new Map<Session, Connection>();
+  readonly #rawSockets = new Set<Socket>();
   readonly #history = new History();
   readonly #startedAtMs: number;
   #address = "";
@@ -40,6 +41,8 @@ export class HubServer {
     else {
       const tls = { ...options.tls, handshakeTimeout: options.handshakeTimeoutMs };
       this.#server = createTlsServer({ ...socketOptions, ...tls }, this.#onConnection);
+      this.#server.on("connection", this.#onRawSocket);
+      this.#server.on("tlsClientError", (_error: Error, socket: Socket) => socket.destroy());
     }
   }
 
@@ -98,6 +101,7 @@ export class HubServer {
     this.#carryOut();
     await this.#untilEmpty(this.options.drainTimeoutMs);
     for (const connection of this.#connections.values()) connection.cut();
+    for (const socket of this.#rawSockets) socket.destroy();
     await closed;
     clearTimeout(this.#timer);
   }
@@ -113,6 +117,12 @@ export class HubServer {
     this.#history.connections += 1;
     socket.once("close", (hadError: boolean) => this.#onClosed(connection, hadError));
     this.#carryOut();
+  };
+
+  /** With TLS, what is not a client yet must end with the hub too. */
+  readonly #onRawSocket = (socket: Socket): void => {
+    this.#rawSockets.add(socket);
+    socket.once("close", () => this.#rawSockets.delete(socket));
   };
 
   #onClosed(connection: Connection, hadError: boolean): void {

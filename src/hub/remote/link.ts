@@ -1,4 +1,4 @@
-import { connect, type Socket } from "node:net";
+import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { CLOSE_REASONS, type CloseReason } from "../protocol/close-reason.js";
 import { decodeHubFrame, type HubFrame } from "../protocol/decode.js";
@@ -28,6 +28,7 @@ export class Link {
   #goodbye: CloseReason | undefined;
   #error: Error | undefined;
   #wantsMore = true;
+  #drained: Promise<void> | undefined;
 
   constructor(
     address: HubAddress,
@@ -40,7 +41,11 @@ export class Link {
     const onread = { buffer, callback: (bytes: number) => this.#received(buffer.subarray(0, bytes)) };
     if (tls === undefined) this.#socket = connect({ ...address, noDelay: true, onread });
     else {
-      this.#socket = connectTls({ servername: address.host, ...address, ...(tls === true ? {} : tls) });
+      this.#socket = connectTls({
+        ...(isIP(address.host) === 0 && { servername: address.host }),
+        ...address,
+        ...(tls === true ? {} : tls),
+      });
       this.#socket.setNoDelay(true);
       this.#socket.on("data", (chunk: Buffer) => {
         if (!this.#received(chunk)) this.#socket.pause();
@@ -67,7 +72,12 @@ export class Link {
       room = socket.write(payload);
       socket.uncork();
     }
-    if (!room && !socket.destroyed) await drained(socket);
+    if (room || socket.destroyed) return;
+    // All who wait share one promise, or many senders would be as many listeners.
+    this.#drained ??= drained(socket).then(() => {
+      this.#drained = undefined;
+    });
+    await this.#drained;
   }
 
   resume(): void {
