@@ -35,7 +35,11 @@ export class Switchboard {
   /** Sessions that are told who comes and goes. */
   readonly watchers = new Set<Session>();
 
+  /** An outbox with less than that needs no look at its limits. */
+  readonly #lookBytes: number;
+
   constructor(readonly options: MachineOptions) {
+    this.#lookBytes = Math.min(flushBytes, options.outboxMax / 2);
     this.memory = new MemoryBudget(options.memoryMax);
     this.joins = new JoinBuffers(this.memory);
     this.waiting = new Waiting(this);
@@ -53,7 +57,7 @@ export class Switchboard {
     }
     // Only now: a receiver that is closed here may be listed twice.
     for (const receiver of receivers) {
-      if (!receiver.dirty || receiver.outbox.bytes >= flushBytes) this.#queued(receiver);
+      if (!receiver.dirty || receiver.outbox.bytes >= this.#lookBytes) this.#queued(receiver);
     }
   }
 
@@ -107,8 +111,8 @@ export class Switchboard {
       session.dirty = true;
       this.effects.dirty.push(session);
     }
-    if (outbox.bytes < flushBytes) return;
-    if (!session.urgent && !outbox.inFlight) {
+    if (outbox.bytes < this.#lookBytes) return;
+    if (!session.urgent && !outbox.inFlight && outbox.bytes >= flushBytes) {
       session.urgent = true;
       this.effects.now.push(session);
     }

@@ -133,7 +133,7 @@ describe("order and exactly once", () => {
         arbitrary: fc.record({
           do: fc.constant("read" as const),
           who: fc.nat(CLIENTS - 1),
-          bytes: fc.nat(40_000),
+          bytes: fc.nat(8_000),
         }),
       },
       { weight: 1, arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.nat(400) }) },
@@ -143,9 +143,9 @@ describe("order and exactly once", () => {
         fc.array(step, { maxLength: 120 }),
         fc.constantFrom("evict" as const, "wait" as const),
         (steps, slowConsumer) => {
-          const ground = new Ground({ outboxMax: 65_536, memoryMax: 400_000, slowConsumer });
+          const ground = new Ground({ outboxMax: 24_000, memoryMax: 150_000, slowConsumer });
           const wires = Array.from({ length: CLIENTS }, () => ground.connect());
-          for (const wire of wires) wire.room = 20_000;
+          for (const wire of wires) wire.room = 2_000;
           const sent: Message[] = [];
           for (const one of steps) {
             if (one.do === "send") {

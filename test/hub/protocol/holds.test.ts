@@ -1,0 +1,65 @@
+import { describe, expect, it } from "vitest";
+import { relay } from "../raw-client.js";
+import { Ground } from "./ground.js";
+
+const MESSAGE = 10_000;
+
+/** A sender, a receiver that takes `room` bytes, and another one that keeps up. */
+function ground(slowConsumer: "evict" | "wait") {
+  const world = new Ground({ outboxMax: 100_000, stallTimeoutMs: 2_000, slowConsumer });
+  const [sender, slow, quick] = [world.connect(), world.connect(), world.connect()];
+  slow.room = 0;
+  const send = (count: number): void => {
+    for (let index = 0; index < count; index += 1) world.send(sender, relay([2, 3], "x".repeat(MESSAGE)));
+  };
+  return { world, sender, slow, quick, send };
+}
+
+describe.each(["evict", "wait"] as const)("under %s", (policy) => {
+  it("a sender is held at half of a receiver's limit, and goes on when there is room", () => {
+    const { world, sender, slow, quick, send } = ground(policy);
+    send(20);
+    expect(sender.session).toMatchObject({ hold: "receiver", reading: false, pauses: 1 });
+    expect(world.payloads(quick).length).toBe(5);
+    world.read(slow, 5 * 10_005);
+    expect(world.payloads(quick).length).toBeGreaterThan(5);
+    for (let round = 0; round < 20; round += 1) world.read(slow, 30_000);
+    expect([world.payloads(slow).length, world.payloads(quick).length]).toEqual([20, 20]);
+    expect(sender.session.hold).toBeUndefined();
+    expect(world.machine.memory.usedBytes).toBe(0);
+  });
+});
+
+describe("a receiver that takes nothing", () => {
+  it("holds up nobody longer than 250 ms, and is closed at its limit", () => {
+    const { world, sender, slow, quick, send } = ground("evict");
+    send(8);
+    world.pass(249);
+    expect(sender.session.hold).toBe("receiver");
+    world.pass(1);
+    expect(world.payloads(quick).length).toBe(8);
+    expect(slow.gone).toBe(false);
+    send(8);
+    expect(slow.session.closeReason).toBe("slowConsumer");
+    expect(world.payloads(quick).length).toBe(16);
+  });
+
+  it("is closed after the stall timeout under wait", () => {
+    const { world, slow, quick, send } = ground("wait");
+    send(8);
+    world.pass(1_999);
+    expect([slow.gone, world.payloads(quick).length]).toEqual([false, 5]);
+    world.pass(1);
+    expect(slow.session.closeReason).toBe("slowConsumer");
+    expect(world.payloads(quick).length).toBe(8);
+  });
+
+  it("does not lose what a sender sent before it left", () => {
+    const { world, sender, quick, send } = ground("evict");
+    send(5);
+    world.send(sender, Buffer.concat([relay([2, 3], "x".repeat(MESSAGE)), relay([3], "last words")]));
+    world.leave(sender);
+    world.pass(300);
+    expect(world.payloads(quick).at(-1)).toBe("last words");
+  });
+});
