@@ -120,6 +120,17 @@ export const ERRORS = {
     httpStatus: 507,
     meaning: "The disk refused to keep the item: full, or failing.",
   },
+  dataDirInUse: { exitCode: 4, meaning: "Another process has the data directory." },
+  dataDirForeign: {
+    exitCode: 4,
+    meaning: "The data directory holds something else: another program's files, another cluster's items.",
+  },
+  dataDirDamaged: { exitCode: 4, meaning: "The data directory is not whole any more." },
+  dataDirUnusable: {
+    exitCode: 4,
+    meaning:
+      "The system does not let the node use the data directory: no permission, no space, no directory.",
+  },
 
   notDelivered: { exitCode: 5, meaning: "A message did not reach every receiver that was named." },
   deadline: { exitCode: 5, meaning: "The deadline passed before the work was done." },

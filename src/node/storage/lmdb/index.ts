@@ -1,0 +1,132 @@
+import type { NodeLogger } from "../../options.js";
+import type { Item } from "../../protocol/item.js";
+import type { Storage, StorageChange } from "../port.js";
+import { DataDirectory } from "./directory.js";
+import { commitError, databaseError, foreign, lockError } from "./faults.js";
+import { GroupCommit } from "./group-commit.js";
+import { decodeRecords, encodeKeys, encodeRecords } from "./records.js";
+import { StorageThread, ThreadError } from "./storage-thread.js";
+
+export interface LmdbStorageOptions {
+  /** The cluster whose items these are; a directory belongs to one. */
+  readonly cluster: string;
+  readonly logger: NodeLogger;
+}
+
+/** Storage that outlives `kill -9` and power loss. */
+export interface LmdbStorage extends Storage {
+  /** 32 bytes, the seed of the node's key: it keeps its id from start to start. */
+  readonly privateKey: Uint8Array;
+  /** Records that `load` left out, because they are no longer what was stored. */
+  readonly skipped: number;
+}
+
+/**
+ * Opens a data directory, or makes one. One process has it at a time.
+ * @throws dataDirInUse, dataDirForeign, dataDirDamaged, dataDirUnusable; nothing is changed or left open then
+ */
+export async function openLmdbStorage(dir: string, options: LmdbStorageOptions): Promise<LmdbStorage> {
+  const directory = new DataDirectory(dir, options.cluster);
+  // Once without the lock, whose file would be a change in what may not be ours; and once with it.
+  await directory.inspect();
+  const thread = new StorageThread({ lock: directory.lock, database: directory.database });
+  try {
+    await thread.locked().catch(async ({ fault }: ThreadError) => {
+      throw lockError(dir, fault, await directory.holder());
+    });
+    const isComplete = await directory.inspect();
+    await directory.makeRoom();
+    const opened = await thread.ask({ type: "open" }).catch(({ fault }: ThreadError) => {
+      throw databaseError(dir, fault);
+    });
+    // Items come after the mark: with items and without a mark it is not ours.
+    if (!isComplete && opened.type === "opened" && opened.entries > 0) {
+      throw foreign(dir, "it has items, but no hubcast.json");
+    }
+    const privateKey = await directory.privateKey();
+    if (!isComplete) await directory.complete();
+    await directory.signPid();
+    return new OpenStorage(dir, thread, privateKey, options.logger);
+  } catch (error) {
+    await thread.close();
+    throw error;
+  }
+}
+
+class OpenStorage implements LmdbStorage {
+  skipped = 0;
+  readonly #group = new GroupCommit((change) => this.#write(change));
+  /** Removals that failed, on a full disk for example: what expired must go some time. */
+  #unremoved: readonly Item[] = [];
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    private readonly dir: string,
+    private readonly thread: StorageThread,
+    readonly privateKey: Uint8Array,
+    private readonly logger: NodeLogger,
+  ) {}
+
+  async *load(): AsyncGenerator<readonly Item[]> {
+    let next = this.#read(undefined);
+    for (;;) {
+      const { records, last } = await next;
+      if (last === undefined) break;
+      // The thread reads on while these are taken in.
+      next = this.#read(last);
+      next.catch(() => {});
+      yield this.#itemsOf(records);
+    }
+    await this.thread.ask({ type: "readEnded" });
+  }
+
+  commit(change: StorageChange): Promise<void> {
+    return this.#group.commit(change);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#group.settled().then(() => this.thread.close());
+    return this.#closing;
+  }
+
+  async #read(after: Uint8Array | undefined) {
+    try {
+      const reply = await this.thread.ask({ type: "read", after });
+      if (reply.type !== "records") throw new Error(`the storage thread replied ${reply.type} to read`);
+      return reply;
+    } catch (error) {
+      throw error instanceof ThreadError ? databaseError(this.dir, error.fault) : error;
+    }
+  }
+
+  #itemsOf(records: Uint8Array): Item[] {
+    const items: Item[] = [];
+    for (const stored of decodeRecords(records)) {
+      if ("item" in stored) items.push(stored.item);
+      else {
+        // One bad record is no reason to stay down: peers that hold the item bring it back under the same key.
+        this.skipped++;
+        this.logger.error({ key: stored.key, fault: stored.fault }, "a stored item is damaged, and left out");
+      }
+    }
+    return items;
+  }
+
+  async #write({ add, remove }: StorageChange): Promise<void> {
+    const removed = this.#unremoved.length > 0 ? this.#alsoUnremoved(add, remove) : remove;
+    const put = encodeRecords(add);
+    const keys = encodeKeys(removed);
+    try {
+      await this.thread.ask({ type: "commit", put, remove: keys }, [put, keys]);
+      this.#unremoved = [];
+    } catch (error) {
+      this.#unremoved = removed;
+      throw error instanceof ThreadError ? commitError(error.fault) : error;
+    }
+  }
+
+  #alsoUnremoved(add: readonly Item[], remove: readonly Item[]): readonly Item[] {
+    const added = new Set(add.map(({ digest }) => digest));
+    return [...this.#unremoved.filter(({ digest }) => !added.has(digest)), ...remove];
+  }
+}

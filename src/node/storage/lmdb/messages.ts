@@ -1,0 +1,38 @@
+/**
+ * What the storage and the thread that owns its files say to each other: one request at a time has one reply, in
+ * order. Only types live here, so that the thread's file needs no other file of ours when it starts.
+ */
+export type StorageRequest =
+  /** Opens the database; creates it where there is none. Replied to by `opened`. */
+  | { readonly type: "open" }
+  /** Asks for the records behind a key, or for the first ones. Replied to by `records`. */
+  | { readonly type: "read"; readonly after: Uint8Array | undefined }
+  /** Everything was read: memory that mirrors the file is given back. Replied to by `done`. */
+  | { readonly type: "readEnded" }
+  /** Writes records and removes keys in one transaction. Replied to by `done`, once it is synced. */
+  | { readonly type: "commit"; readonly put: Uint8Array; readonly remove: Uint8Array }
+  /** Gives every file back, and ends the thread. Replied to by `done`. */
+  | { readonly type: "close" };
+
+export type StorageReply =
+  /** The first message of a thread: the lock on the directory is its own. */
+  | { readonly type: "locked" }
+  | { readonly type: "opened"; readonly entries: number }
+  /** Records as `records.ts` frames them; `last` is their last key, absent when nothing is left. */
+  | { readonly type: "records"; readonly records: Uint8Array; readonly last: Uint8Array | undefined }
+  | { readonly type: "done" }
+  /** It did not work, and nothing was changed. */
+  | { readonly type: "failed"; readonly fault: StorageFault };
+
+export interface StorageFault {
+  /** As the system or LMDB words it. */
+  readonly message: string;
+  /** An errno, an LMDB code (-30799 to -30700), or the primary code of SQLite where the lock failed. */
+  readonly code: number;
+}
+
+/** Handed to the thread when it starts. */
+export interface ThreadFiles {
+  readonly lock: string;
+  readonly database: string;
+}

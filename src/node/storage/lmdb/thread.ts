@@ -1,0 +1,147 @@
+// The thread that owns the files of one data directory: its lock and its LMDB database. It imports no other file of
+// ours at run time, so that Node can also start it from its TypeScript source, as tests do.
+//
+// Why a thread, with synchronous transactions, instead of the asynchronous writes that the package offers: those
+// print failed commits on the console, leave a mutex locked when a transaction cannot begin, and by default answer
+// before the data is synced. Here `transactionSync` returns after LMDB's own commit: pages written, fdatasync, then
+// the meta page through a descriptor that syncs on each write.
+import { DatabaseSync } from "node:sqlite";
+import { parentPort, workerData } from "node:worker_threads";
+import { asBinary, open, type RootDatabase } from "lmdb";
+import type { StorageFault, StorageReply, StorageRequest, ThreadFiles } from "./messages.js";
+
+/** Address space, not memory or disk: more than any node holds, and little enough for any 64-bit machine. */
+const MAP_BYTES = 2 ** 36;
+const KEY_BYTES = 40;
+const LENGTH_BYTES = 4;
+/** One reply of `read` carries so much, give or take a record. */
+const READ_BYTES = 1_048_576;
+/** Records looked at in one go of a `read`, so that large ones do not pile up. */
+const READ_RECORDS = 512;
+
+const files = workerData as ThreadFiles;
+const port = parentPort!;
+let lock: DatabaseSync | undefined;
+let database: RootDatabase<Buffer, Buffer>;
+
+takeLock();
+let last = Promise.resolve();
+port.on("message", (request: StorageRequest) => {
+  last = last.then(async () => reply(await carryOut(request)));
+});
+
+/**
+ * SQLite's exclusive lock is the one lock of the operating system that Node offers: it belongs to the process, ends
+ * with it however it dies, and cannot be taken twice. The file stays empty.
+ */
+function takeLock(): void {
+  try {
+    lock = new DatabaseSync(files.lock);
+    lock.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
+    reply({ type: "locked" });
+  } catch (error) {
+    reply({ type: "failed", fault: faultOf(error) });
+    port.close();
+  }
+}
+
+async function carryOut(request: StorageRequest): Promise<StorageReply> {
+  try {
+    switch (request.type) {
+      case "open":
+        openDatabase();
+        return { type: "opened", entries: (database.getStats() as { entryCount: number }).entryCount };
+      case "read":
+        return readRecords(request.after);
+      case "readEnded":
+        // The pages that were read are mapped, and count as memory of this process until they are unmapped.
+        await database.close();
+        openDatabase();
+        return { type: "done" };
+      case "commit":
+        return await commit(request.put, request.remove);
+      case "close":
+        await database?.close();
+        lock?.close();
+        port.close();
+        return { type: "done" };
+    }
+  } catch (error) {
+    return { type: "failed", fault: faultOf(error) };
+  }
+}
+
+function openDatabase(): void {
+  database = open({
+    path: files.database,
+    noSubdir: true,
+    mapSize: MAP_BYTES,
+    maxDbs: 1,
+    encoding: "binary",
+    keyEncoding: "binary",
+    // A commit that has returned is on disk.
+    overlappingSync: false,
+  });
+}
+
+async function commit(put: Uint8Array, remove: Uint8Array): Promise<StorageReply> {
+  try {
+    database.transactionSync(() => {
+      for (const { key, value } of recordsIn(put)) database.putSync(key, asBinary(value) as never);
+      for (let at = 0; at < remove.length; at += KEY_BYTES) {
+        database.removeSync(buffer(remove, at, at + KEY_BYTES));
+      }
+    });
+    return { type: "done" };
+  } catch (error) {
+    // After some faults LMDB takes no transaction any more until it is opened anew.
+    await database.close();
+    openDatabase();
+    return { type: "failed", fault: faultOf(error) };
+  }
+}
+
+function readRecords(after: Uint8Array | undefined): StorageReply {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  let lastKey: Buffer | undefined = after && Buffer.from(after);
+  while (bytes < READ_BYTES) {
+    const range = lastKey ? { start: lastKey, exclusiveStart: true } : {};
+    let count = 0;
+    for (const { key, value } of database.getRange({ ...range, limit: READ_RECORDS, snapshot: false })) {
+      const length = Buffer.alloc(LENGTH_BYTES);
+      length.writeUInt32BE(value.length);
+      pieces.push(length, key, value);
+      bytes += LENGTH_BYTES + key.length + value.length;
+      lastKey = key;
+      count++;
+      if (bytes >= READ_BYTES) break;
+    }
+    if (count === 0) break;
+  }
+  return { type: "records", records: Buffer.concat(pieces), last: bytes > 0 ? lastKey : undefined };
+}
+
+function* recordsIn(bytes: Uint8Array): Generator<{ key: Buffer; value: Buffer<ArrayBuffer> }> {
+  const view = buffer(bytes, 0, bytes.length);
+  for (let at = 0; at < view.length; ) {
+    const keyAt = at + LENGTH_BYTES;
+    const valueAt = keyAt + KEY_BYTES;
+    const end = valueAt + view.readUInt32BE(at);
+    yield { key: view.subarray(keyAt, valueAt), value: view.subarray(valueAt, end) };
+    at = end;
+  }
+}
+
+function buffer(bytes: Uint8Array, start: number, end: number): Buffer<ArrayBuffer> {
+  return Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset + start, end - start);
+}
+
+function reply(message: StorageReply): void {
+  port.postMessage(message);
+}
+
+function faultOf(error: unknown): StorageFault {
+  const { message, code, errcode } = error as Error & { code?: unknown; errcode?: number };
+  return { message, code: errcode ?? (typeof code === "number" ? code : 0) };
+}
