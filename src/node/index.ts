@@ -7,7 +7,7 @@ export type { StartedNode } from "./start.js";
 /**
  * Starts a broadcast node in this process: it finds its peers by multicast DNS, takes in and hands on items, and
  * keeps the last 24 hours of them. Resolves when it listens.
- * @throws invalidOption, portInUse, cannotListen, storageFailed; nothing is left open then
+ * @throws invalidOption, portInUse, cannotListen, dataDirInUse and its like; nothing is left open then
  */
 export async function startNode(options: NodeOptions = {}): Promise<StartedNode> {
   // What a node is made of is loaded only by who starts one.

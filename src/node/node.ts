@@ -20,7 +20,7 @@ import { Replica } from "./protocol/replica.js";
 import { ReceiptDesk } from "./receipt-desk.js";
 import { peerOf } from "./report.js";
 import { Runner } from "./runner.js";
-import { memoryStorage } from "./storage/memory.js";
+import { openStorage } from "./storage/index.js";
 import type { Storage } from "./storage/port.js";
 import { VERSION } from "./version.js";
 
@@ -39,7 +39,7 @@ export class Node {
   name = "";
   stopping = false;
   local!: LocalBroadcast;
-  #storage: Storage = memoryStorage();
+  #storage: Storage | undefined;
   #runner!: Runner<ReplicaInput, ReplicaEffect>;
   #discovery: Discovery | undefined;
   #answers = new Map<number, (outcomes: readonly PostOutcome[]) => void>();
@@ -55,11 +55,14 @@ export class Node {
 
   async open(): Promise<void> {
     const { options } = this;
+    const { storage, privateKey } = await openStorage(options);
+    this.#storage = storage;
     const { openLibp2pCluster } = await import("./cluster/libp2p/index.js");
     this.cluster = await openLibp2pCluster({
       cluster: options.cluster,
       listen: options.p2p,
       listener: this.#listener(),
+      ...(privateKey && { privateKey }),
     });
     this.name = options.name ?? `node-${this.cluster.id.slice(-6).toLowerCase()}`;
     this.replica = new Replica({
@@ -75,7 +78,7 @@ export class Node {
       addresses: () => this.cluster.addresses,
       random: Math.random,
     });
-    for await (const items of this.#storage.load()) this.replica.load(items);
+    for await (const items of storage.load()) this.replica.load(items);
     this.#runner = new Runner({
       machine: this.replica,
       woke: { type: "woke" },
@@ -127,7 +130,7 @@ export class Node {
   #perform(effect: ReplicaEffect): void {
     switch (effect.type) {
       case "commit":
-        this.#storage.commit(effect).then(
+        this.#storage!.commit(effect).then(
           () => this.#tell({ type: "committed", commit: effect.commit }),
           (error: Error) => {
             this.options.logger.error({ error: error.message }, "the storage refused a commit");
@@ -224,9 +227,10 @@ export class Node {
     this.receipts.close();
     this.#runner?.handle({ type: "stopped" });
     await this.cluster?.close();
+    // Who waits for a commit gets an answer, so the machine runs until the last one is done.
+    await this.#storage?.close();
     this.#runner?.stop();
     this.events.close();
     await goodbye;
-    await this.#storage.close();
   }
 }

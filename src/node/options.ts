@@ -16,6 +16,11 @@ export interface NodeOptions {
   readonly name?: string;
   /** Only nodes of one cluster meet: 1..63 characters of a-z, 0-9 and `-`. Default `default`. */
   readonly cluster?: string;
+  /**
+   * Keeps items and the node's id in this directory, so that both outlive `kill -9` and power loss; made if there is
+   * none. Absent: in memory only.
+   */
+  readonly dataDir?: string;
   /** How long items are kept, ms; equal on all nodes of a cluster. Default 24 h. */
   readonly retentionMs?: number;
   /** Absent: no HTTP API. */
@@ -40,8 +45,10 @@ export interface NodeOptions {
 }
 
 /** Every option with its value, and in its range. */
-export type CompleteNodeOptions = Required<Omit<NodeOptions, "name" | "http" | "signal" | "engine">> &
-  Pick<NodeOptions, "name" | "http" | "signal">;
+export type CompleteNodeOptions = Required<
+  Omit<NodeOptions, "name" | "dataDir" | "http" | "signal" | "engine">
+> &
+  Pick<NodeOptions, "name" | "dataDir" | "http" | "signal">;
 
 const SILENT: NodeLogger = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -63,6 +70,7 @@ export function completeOptions(options: NodeOptions): CompleteNodeOptions {
   checkName(complete.name);
   checkEngine(options.engine ?? "libp2p");
   for (const address of complete.peers) parsePeerAddress(address);
+  checkDataDir(complete.dataDir);
   checkWhole("retentionMs", complete.retentionMs, LIMITS.retentionMsMin);
   checkWhole("syncIntervalMs", complete.syncIntervalMs, 1_000);
   checkWhole("itemsMax", complete.itemsMax, 1);
@@ -92,6 +100,11 @@ function checkEngine(engine: string): void {
   throw new HubcastError("invalidOption", `there is no engine ${JSON.stringify(engine)}`, {
     suggestions: ["Use --engine libp2p, which is the default."],
   });
+}
+
+function checkDataDir(dataDir: string | undefined): void {
+  if (dataDir === undefined || (dataDir.length > 0 && !dataDir.includes("\0"))) return;
+  throw new HubcastError("invalidOption", `dataDir ${JSON.stringify(dataDir)} is no path`);
 }
 
 function checkWhole(option: string, value: number, least: number): void {

@@ -1,9 +1,11 @@
+import { stat } from "node:fs/promises";
 import type { NodeLogger } from "../../options.js";
 import type { Item } from "../../protocol/item.js";
 import type { Storage, StorageChange } from "../port.js";
 import { DataDirectory } from "./directory.js";
-import { commitError, databaseError, foreign, lockError } from "./faults.js";
+import { commitError, damaged, databaseError, foreign, lockError } from "./faults.js";
 import { GroupCommit } from "./group-commit.js";
+import { databaseFault } from "./pages.js";
 import { decodeRecords, encodeKeys, encodeRecords } from "./records.js";
 import { StorageThread, ThreadError } from "./storage-thread.js";
 
@@ -35,6 +37,7 @@ export async function openLmdbStorage(dir: string, options: LmdbStorageOptions):
       throw lockError(dir, fault, await directory.holder());
     });
     const isComplete = await directory.inspect();
+    await checkDatabase(directory, isComplete);
     await directory.makeRoom();
     const opened = await thread.ask({ type: "open" }).catch(({ fault }: ThreadError) => {
       throw databaseError(dir, fault);
@@ -51,6 +54,18 @@ export async function openLmdbStorage(dir: string, options: LmdbStorageOptions):
     await thread.close();
     throw error;
   }
+}
+
+/** @throws dataDirDamaged, or dataDirForeign where nothing says that the file is ours */
+async function checkDatabase({ path, database }: DataDirectory, isComplete: boolean): Promise<void> {
+  const bytes = await stat(database).then(
+    ({ size }) => size,
+    () => 0,
+  );
+  // None yet, or one whose first page was never written.
+  if (bytes === 0 && !isComplete) return;
+  const fault = await databaseFault(database);
+  if (fault) throw (isComplete ? damaged : foreign)(path, `items.mdb ${fault}`);
 }
 
 class OpenStorage implements LmdbStorage {
