@@ -23,7 +23,9 @@ else await main();
 
 async function main(): Promise<void> {
   await fill();
-  console.log(`database                ${Math.round((await stat(join(dir, "items.mdb"))).size / 2 ** 20)} MiB`);
+  console.log(
+    `database                ${Math.round((await stat(join(dir, "items.mdb"))).size / 2 ** 20)} MiB`,
+  );
   await timed("page walk", () => databaseFault(join(dir, "items.mdb")));
   await load(dir);
   await rm(join(dir, ".."), { recursive: true });
@@ -32,7 +34,7 @@ async function main(): Promise<void> {
 async function fill(): Promise<void> {
   const storage = await openLmdbStorage(dir, options);
   await timed(`fill, batches of ${BATCH}`, async () => {
-    let commits: Promise<void>[] = [];
+    const commits: Promise<void>[] = [];
     for (let at = 0; at < count; at += BATCH) {
       commits.push(storage.commit({ add: makeItems(at), remove: [] }));
       if (commits.length === 8) await Promise.all(commits.splice(0));
@@ -52,13 +54,18 @@ async function load(from: string): Promise<void> {
   await timed("load", async () => {
     for await (const items of storage.load()) {
       for (const item of items) holdings.add(item);
-      peak = { anonymous: Math.max(peak.anonymous, memory().anonymous), file: Math.max(peak.file, memory().file) };
+      peak = {
+        anonymous: Math.max(peak.anonymous, memory().anonymous),
+        file: Math.max(peak.file, memory().file),
+      };
     }
   });
   globalThis.gc?.();
   const after = memory();
   console.log(`items                   ${holdings.size}`);
-  console.log(`anonymous, MiB          ${before.anonymous} before, ${peak.anonymous} at most, ${after.anonymous} after`);
+  console.log(
+    `anonymous, MiB          ${before.anonymous} before, ${peak.anonymous} at most, ${after.anonymous} after`,
+  );
   console.log(`file, MiB               ${before.file} before, ${peak.file} at most, ${after.file} after`);
   await storage.close();
 }
@@ -79,7 +86,9 @@ async function timed(what: string, work: () => Promise<unknown>): Promise<void> 
 
 function report(what: string, startMs: number): void {
   const seconds = (performance.now() - startMs) / 1000;
-  console.log(`${what.padEnd(23)} ${seconds.toFixed(2)} s, ${Math.round(count / seconds).toLocaleString("en")} items/s`);
+  console.log(
+    `${what.padEnd(23)} ${seconds.toFixed(2)} s, ${Math.round(count / seconds).toLocaleString("en")} items/s`,
+  );
 }
 
 /** MiB. */

@@ -57,6 +57,12 @@ export class Node {
     const { options } = this;
     const { storage, privateKey } = await openStorage(options);
     this.#storage = storage;
+    this.replica = this.#makeReplica();
+    // Before anybody can connect: a million items take some seconds.
+    for await (const items of storage.load()) {
+      options.signal?.throwIfAborted();
+      this.replica.load(items);
+    }
     const { openLibp2pCluster } = await import("./cluster/libp2p/index.js");
     this.cluster = await openLibp2pCluster({
       cluster: options.cluster,
@@ -65,20 +71,6 @@ export class Node {
       ...(privateKey && { privateKey }),
     });
     this.name = options.name ?? `node-${this.cluster.id.slice(-6).toLowerCase()}`;
-    this.replica = new Replica({
-      id: this.cluster.id,
-      name: () => this.name,
-      version: VERSION,
-      cluster: options.cluster,
-      retentionMs: options.retentionMs,
-      syncIntervalMs: options.syncIntervalMs,
-      itemsMax: options.itemsMax,
-      itemBytesMax: options.itemBytesMax,
-      policy: { text: "", accepts: () => true },
-      addresses: () => this.cluster.addresses,
-      random: Math.random,
-    });
-    for await (const items of storage.load()) this.replica.load(items);
     this.#runner = new Runner({
       machine: this.replica,
       woke: { type: "woke" },
@@ -108,6 +100,26 @@ export class Node {
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  #makeReplica(): Replica {
+    const { options } = this;
+    const id = () => this.cluster.id;
+    return new Replica({
+      get id() {
+        return id();
+      },
+      name: () => this.name,
+      version: VERSION,
+      cluster: options.cluster,
+      retentionMs: options.retentionMs,
+      syncIntervalMs: options.syncIntervalMs,
+      itemsMax: options.itemsMax,
+      itemBytesMax: options.itemBytesMax,
+      policy: { text: "", accepts: () => true },
+      addresses: () => this.cluster.addresses,
+      random: Math.random,
+    });
   }
 
   #listener() {

@@ -15,7 +15,7 @@ export interface StartedNode extends Broadcast {
 
 /**
  * Starts a node. Resolves when it listens; finding peers goes on from there.
- * @throws invalidOption, portInUse, cannotListen, storageFailed; nothing is left open then
+ * @throws invalidOption, portInUse, cannotListen, dataDirInUse and its like; nothing is left open then
  */
 export async function startNode(options: NodeOptions = {}): Promise<StartedNode> {
   const complete = completeOptions(options);
