@@ -47,7 +47,7 @@ export class DataDirectory {
    */
   async inspect(): Promise<boolean> {
     return await this.#attempt(async () => {
-      const created = await mkdir(this.path, { recursive: true });
+      const created = await mkdir(this.path, { recursive: true, mode: 0o700 });
       if (created) await syncDirectory(dirname(created));
       const names = await readdir(this.path);
       if (!names.includes(MARK)) {

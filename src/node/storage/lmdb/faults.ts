@@ -49,8 +49,8 @@ export function unusable(dir: string, cause: SystemError): HubcastError {
 
 /** A commit failed; nothing of it was kept. */
 export function commitError(fault: StorageFault): HubcastError {
-  return new HubcastError("storageFailed", `the data directory took nothing more: ${fault.message}`, {
-    suggestions: ["Free space on the disk of --data-dir: the node takes items again at once."],
+  return new HubcastError("storageFailed", `the disk of --data-dir is full, or failing: ${fault.message}`, {
+    suggestions: ["Free space on that disk: the node takes items again at once."],
   });
 }
 

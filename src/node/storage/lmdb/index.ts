@@ -30,7 +30,7 @@ export interface LmdbStorage extends Storage {
 export async function openLmdbStorage(dir: string, options: LmdbStorageOptions): Promise<LmdbStorage> {
   const directory = new DataDirectory(dir, options.cluster);
   // Once without the lock, whose file would be a change in what may not be ours; and once with it.
-  await directory.inspect();
+  if (!(await directory.inspect())) await checkDatabase(directory, false);
   const thread = new StorageThread({ lock: directory.lock, database: directory.database });
   try {
     await thread.locked().catch(async ({ fault }: ThreadError) => {

@@ -41,7 +41,8 @@ export async function databaseFault(path: string): Promise<string | undefined> {
     const pages = new PageReader(file, meta.readUInt32LE(META.pageSize), (await file.stat()).size);
     for (const tree of [META.freeTree, META.mainTree]) {
       const root = meta.readBigUInt64LE(tree + TREE.root);
-      if (root !== NO_ROOT) await checkTree(pages, Number(root), meta.readUInt16LE(tree + TREE.depth));
+      const keys = tree === META.mainTree ? new KeyOrder() : undefined;
+      if (root !== NO_ROOT) await checkTree(pages, Number(root), meta.readUInt16LE(tree + TREE.depth), keys);
     }
     return undefined;
   } catch (error) {
@@ -74,17 +75,30 @@ async function readMeta(file: FileHandle, offset: number): Promise<Buffer> {
   return meta;
 }
 
-async function checkTree(pages: PageReader, root: number, depth: number): Promise<void> {
-  const open = [{ number: root, height: depth }];
+/** @param keys of the tree so far; absent where they do not sort as bytes do */
+async function checkTree(pages: PageReader, root: number, depth: number, keys?: KeyOrder): Promise<void> {
+  const open: { number: number; height: number; from?: Buffer }[] = [{ number: root, height: depth }];
   for (let next = open.pop(); next; next = open.pop()) {
-    const { number, height } = next;
+    const { number, height, from } = next;
+    if (from) keys?.take(from, number);
     const page = await pages.read(number, height > 1 ? BRANCH : LEAF);
-    // The last is opened first, so the first comes out of the stack first: forwards through the file.
-    for (const at of nodesOf(page, number).reverse()) {
-      const flags = page.readUInt16LE(at + NODE.flags);
-      const low = page.readUInt32LE(at);
-      if (height > 1) open.push({ number: low + flags * 2 ** 32, height: height - 1 });
-      else checkValue(pages, page, number, at, flags, low);
+    const nodes = nodesOf(page, number);
+    if (height > 1) {
+      // The last is opened first, so the first comes out of the stack first: forwards through keys and file.
+      for (const at of nodes.toReversed()) {
+        const child = page.readUInt32LE(at) + page.readUInt16LE(at + NODE.flags) * 2 ** 32;
+        const separator = keyAt(page, at);
+        open.push({
+          number: child,
+          height: height - 1,
+          ...(separator.length > 0 && { from: Buffer.from(separator) }),
+        });
+      }
+    } else {
+      for (const at of nodes) {
+        keys?.take(keyAt(page, at), number);
+        checkValue(pages, page, number, at);
+      }
     }
   }
 }
@@ -103,18 +117,30 @@ function nodesOf(page: Buffer, number: number): number[] {
   });
 }
 
-function checkValue(
-  pages: PageReader,
-  page: Buffer,
-  number: number,
-  at: number,
-  flags: number,
-  valueBytes: number,
-): void {
+function keyAt(page: Buffer, at: number): Buffer {
+  const start = at + NODE.header;
+  return page.subarray(start, start + page.readUInt16LE(at + NODE.keySize));
+}
+
+function checkValue(pages: PageReader, page: Buffer, number: number, at: number): void {
+  const valueBytes = page.readUInt32LE(at);
   const valueAt = at + NODE.header + page.readUInt16LE(at + NODE.keySize);
-  const bytesHere = flags & BIG_VALUE ? 8 : valueBytes;
-  if (valueAt + bytesHere > page.length) throw new PageFault(`has a broken value in page ${number}`);
-  if (flags & BIG_VALUE) pages.claimOverflow(Number(page.readBigUInt64LE(valueAt)), valueBytes);
+  const isBig = (page.readUInt16LE(at + NODE.flags) & BIG_VALUE) !== 0;
+  if (valueAt + (isBig ? 8 : valueBytes) > page.length) {
+    throw new PageFault(`has a broken value in page ${number}`);
+  }
+  if (isBig) pages.claimOverflow(Number(page.readBigUInt64LE(valueAt)), valueBytes);
+}
+
+/** Keys and the separators above them never descend; a search in a tree where they do goes astray. */
+class KeyOrder {
+  #last = Buffer.alloc(0);
+
+  take(key: Buffer, page: number): void {
+    if (key.compare(this.#last) < 0) throw new PageFault(`has keys out of order in page ${page}`);
+    // The page may be gone when the next key comes.
+    this.#last = Buffer.from(key);
+  }
 }
 
 /** Reads pages that must exist, each at most once. */
