@@ -18,6 +18,7 @@ export async function nodeOptions(flags: StartFlags): Promise<NodeOptions> {
   const options: Complete<NodeOptions> = {
     name: flags.name,
     cluster: flags.cluster,
+    dataDir: flags["data-dir"],
     retentionMs: flags.retention,
     engine: flags.engine,
     http: defined({

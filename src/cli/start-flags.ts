@@ -17,6 +17,11 @@ export const START_FLAGS = withEnvironment({
     default: "default",
     helpValue: "NAME",
   }),
+  "data-dir": Flags.string({
+    description:
+      "Keep items and this node's id in this directory, over restarts, crashes and power loss; in memory only without it.",
+    helpValue: "PATH",
+  }),
   retention: durationFlag({
     description: "How long items are kept, from their timestamp; the same on all nodes.",
     default: LIMITS.retentionMs,

@@ -65,7 +65,7 @@ describe.skipIf(reason)(`on a full disk${reason ? ` (skipped: ${reason})` : ""}`
     });
   });
 
-  test("a node refuses posts, serves what it has, and takes posts again once there is space", async () => {
+  test("a node refuses posts, and held and conflict with them; serves what it has; takes posts again once there is space", async () => {
     await using disk = SmallDisk.mount(4 * MIB) as SmallDisk;
     const options = {
       dataDir: join(disk.path, "data"),
@@ -80,11 +80,23 @@ describe.skipIf(reason)(`on a full disk${reason ? ` (skipped: ${reason})` : ""}`
       for (; taken < 10_000; taken++) await node.post({ id: `n${taken}`, raw: "x".repeat(10_000) });
     };
     await expect(postUntilRefused()).rejects.toMatchObject({ code: "storageFailed" });
+    // What rests on an item that is not on disk yet waits for it, and falls with it.
+    const post = (raw: string) => node.post({ id: `n${taken}`, raw });
+    const [large, other] = ["x".repeat(10_000), "y".repeat(10_000)] as [string, string];
+    const outcomes = await Promise.allSettled([post(large), post(large), post(other)]);
+    expect(outcomes.map((outcome) => outcome.status === "rejected" && outcome.reason.code)).toEqual(
+      Array(3).fill("storageFailed"),
+    );
     expect((await node.status()).items).toBe(taken);
     expect(await node.get("n0")).toBeDefined();
     expect(await node.get(`n${taken}`)).toBeUndefined();
     disk.free();
-    expect((await node.post({ id: `n${taken}`, raw: "at last" })).status).toBe("accepted");
+    const answers = await Promise.allSettled([post(large), post(large), post(other)]);
+    expect(answers).toMatchObject([
+      { value: { status: "accepted" } },
+      { value: { status: "held" } },
+      { reason: { code: "conflict" } },
+    ]);
     await node.close();
     const again = await startNode(options);
     expect((await again.status()).items).toBe(taken + 1);
