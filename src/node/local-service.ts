@@ -153,11 +153,12 @@ export class LocalService implements NodeService {
   }
 
   #reasons(): NodeStatus["reasons"] {
-    const { replica } = this.node;
+    const { replica, committer } = this.node;
     const isSkewed = Math.abs(replica.peers.clockOffsetMs()) > LIMITS.clockSkewMsMax;
     return [
       ...(isSkewed ? (["clockSkew"] as const) : []),
       ...(replica.isFull() ? (["nodeFull"] as const) : []),
+      ...(committer?.isFailing ? (["storageFailed"] as const) : []),
     ];
   }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Cluster } from "./cluster/port.js";
+import { Committer } from "./committer.js";
 import { type Discovery, openDiscovery } from "./discovery.js";
 import { EventLog, type UnnumberedEvent } from "./event-log.js";
 import { GossipOutbox } from "./gossip-outbox.js";
@@ -21,7 +22,6 @@ import { ReceiptDesk } from "./receipt-desk.js";
 import { peerOf } from "./report.js";
 import { Runner } from "./runner.js";
 import { openStorage } from "./storage/index.js";
-import type { Storage } from "./storage/port.js";
 import { VERSION } from "./version.js";
 
 /** Wires the replica to its storage, its peers, and those who use it; carries out what it orders. */
@@ -35,11 +35,11 @@ export class Node {
   readonly frameFigures = { bytesSent: 0, bytesReceived: 0 };
   cluster!: Cluster;
   replica!: Replica;
+  committer: Committer | undefined;
   http: HttpApi | undefined;
   name = "";
   stopping = false;
   local!: LocalBroadcast;
-  #storage: Storage | undefined;
   #runner!: Runner<ReplicaInput, ReplicaEffect>;
   #discovery: Discovery | undefined;
   #answers = new Map<number, (outcomes: readonly PostOutcome[]) => void>();
@@ -56,7 +56,7 @@ export class Node {
   async open(): Promise<void> {
     const { options } = this;
     const { storage, privateKey } = await openStorage(options);
-    this.#storage = storage;
+    this.committer = new Committer(storage, (input) => this.#tell(input), options.logger);
     this.replica = this.#makeReplica();
     // Before anybody can connect: a million items take some seconds.
     for await (const items of storage.load()) {
@@ -142,13 +142,7 @@ export class Node {
   #perform(effect: ReplicaEffect): void {
     switch (effect.type) {
       case "commit":
-        this.#storage!.commit(effect).then(
-          () => this.#tell({ type: "committed", commit: effect.commit }),
-          (error: Error) => {
-            this.options.logger.error({ error: error.message }, "the storage refused a commit");
-            this.#tell({ type: "commitFailed", commit: effect.commit });
-          },
-        );
+        this.committer!.commit(effect);
         break;
       case "answer":
         this.#answers.get(effect.request)?.(effect.outcomes);
@@ -240,7 +234,7 @@ export class Node {
     this.#runner?.handle({ type: "stopped" });
     await this.cluster?.close();
     // Who waits for a commit gets an answer, so the machine runs until the last one is done.
-    await this.#storage?.close();
+    await this.committer?.close();
     this.#runner?.stop();
     this.events.close();
     await goodbye;

@@ -87,7 +87,11 @@ describe.skipIf(reason)(`on a full disk${reason ? ` (skipped: ${reason})` : ""}`
     expect(outcomes.map((outcome) => outcome.status === "rejected" && outcome.reason.code)).toEqual(
       Array(3).fill("storageFailed"),
     );
-    expect((await node.status()).items).toBe(taken);
+    expect(await node.status()).toMatchObject({
+      items: taken,
+      state: "degraded",
+      reasons: ["storageFailed"],
+    });
     expect(await node.get("n0")).toBeDefined();
     expect(await node.get(`n${taken}`)).toBeUndefined();
     disk.free();
@@ -97,6 +101,7 @@ describe.skipIf(reason)(`on a full disk${reason ? ` (skipped: ${reason})` : ""}`
       { value: { status: "held" } },
       { reason: { code: "conflict" } },
     ]);
+    expect((await node.status()).reasons).toEqual([]);
     await node.close();
     const again = await startNode(options);
     expect((await again.status()).items).toBe(taken + 1);
