@@ -3,11 +3,12 @@ import type { NodeLogger } from "../../options.js";
 import type { Item } from "../../protocol/item.js";
 import type { Storage, StorageChange } from "../port.js";
 import { DataDirectory } from "./directory.js";
-import { commitError, damaged, databaseError, foreign, lockError } from "./faults.js";
+import { commitError, damaged, databaseError, foreign, lockError, unusable } from "./faults.js";
 import { GroupCommit } from "./group-commit.js";
+import type { StorageReply } from "./messages.js";
 import { databaseFault } from "./pages.js";
 import { decodeRecords, encodeKeys, encodeRecords } from "./records.js";
-import { StorageThread, ThreadError } from "./storage-thread.js";
+import { StorageThread, type ThreadError } from "./storage-thread.js";
 
 export interface LmdbStorageOptions {
   /** The cluster whose items these are; a directory belongs to one. */
@@ -64,7 +65,9 @@ async function checkDatabase({ path, database }: DataDirectory, isComplete: bool
   );
   // None yet, or one whose first page was never written.
   if (bytes === 0 && !isComplete) return;
-  const fault = await databaseFault(database);
+  const fault = await databaseFault(database).catch((error: Error) => {
+    throw unusable(path, error);
+  });
   if (fault) throw (isComplete ? damaged : foreign)(path, `items.mdb ${fault}`);
 }
 
@@ -83,16 +86,19 @@ class OpenStorage implements LmdbStorage {
   ) {}
 
   async *load(): AsyncGenerator<readonly Item[]> {
-    let next = this.#read(undefined);
+    let next = this.#ask({ type: "read", after: undefined });
     for (;;) {
-      const { records, last } = await next;
-      if (last === undefined) break;
+      const reply = await next;
+      if (reply.type !== "records" || reply.last === undefined) break;
       // The thread reads on while these are taken in.
-      next = this.#read(last);
+      next = this.#ask({ type: "read", after: reply.last });
       next.catch(() => {});
-      yield this.#itemsOf(records);
+      yield this.#itemsOf(reply.records);
     }
-    await this.thread.ask({ type: "readEnded" });
+    await this.#ask({ type: "readEnded" });
+    if (this.skipped > 0) {
+      this.logger.error({ skipped: this.skipped }, "stored items are damaged, and left out");
+    }
   }
 
   commit(change: StorageChange): Promise<void> {
@@ -104,14 +110,10 @@ class OpenStorage implements LmdbStorage {
     return this.#closing;
   }
 
-  async #read(after: Uint8Array | undefined) {
-    try {
-      const reply = await this.thread.ask({ type: "read", after });
-      if (reply.type !== "records") throw new Error(`the storage thread replied ${reply.type} to read`);
-      return reply;
-    } catch (error) {
-      throw error instanceof ThreadError ? databaseError(this.dir, error.fault) : error;
-    }
+  #ask(request: Parameters<StorageThread["ask"]>[0]): Promise<StorageReply> {
+    return this.thread.ask(request).catch((error: ThreadError) => {
+      throw databaseError(this.dir, error.fault);
+    });
   }
 
   #itemsOf(records: Uint8Array): Item[] {
@@ -121,7 +123,7 @@ class OpenStorage implements LmdbStorage {
       else {
         // One bad record is no reason to stay down: peers that hold the item bring it back under the same key.
         this.skipped++;
-        this.logger.error({ key: stored.key, fault: stored.fault }, "a stored item is damaged, and left out");
+        this.logger.debug({ key: stored.key, fault: stored.fault }, "a stored item is damaged");
       }
     }
     return items;
@@ -136,7 +138,7 @@ class OpenStorage implements LmdbStorage {
       this.#unremoved = [];
     } catch (error) {
       this.#unremoved = removed;
-      throw error instanceof ThreadError ? commitError(error.fault) : error;
+      throw commitError((error as ThreadError).fault);
     }
   }
 

@@ -11,7 +11,7 @@ export type StorageRequest =
   | { readonly type: "readEnded" }
   /** Writes records and removes keys in one transaction. Replied to by `done`, once it is synced. */
   | { readonly type: "commit"; readonly put: Uint8Array; readonly remove: Uint8Array }
-  /** Gives every file back, and ends the thread. Replied to by `done`. */
+  /** Gives every file back. Replied to by the thread's end. */
   | { readonly type: "close" };
 
 export type StorageReply =

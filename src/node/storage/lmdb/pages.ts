@@ -85,14 +85,11 @@ async function checkTree(pages: PageReader, root: number, depth: number, keys?: 
     const nodes = nodesOf(page, number);
     if (height > 1) {
       // The last is opened first, so the first comes out of the stack first: forwards through keys and file.
-      for (const at of nodes.toReversed()) {
+      for (const [index, at] of [...nodes.entries()].reverse()) {
         const child = page.readUInt32LE(at) + page.readUInt16LE(at + NODE.flags) * 2 ** 32;
-        const separator = keyAt(page, at);
-        open.push({
-          number: child,
-          height: height - 1,
-          ...(separator.length > 0 && { from: Buffer.from(separator) }),
-        });
+        // A search never looks at the first separator of a page, and LMDB may leave an old one there.
+        const from = index > 0 && Buffer.from(keyAt(page, at));
+        open.push({ number: child, height: height - 1, ...(from && { from }) });
       }
     } else {
       for (const at of nodes) {

@@ -42,7 +42,10 @@ export class StorageThread {
   }
 
   /** @throws ThreadError */
-  async ask(request: StorageRequest, transfer: readonly Uint8Array[] = []): Promise<StorageReply> {
+  async ask(
+    request: Exclude<StorageRequest, { type: "close" }>,
+    transfer: readonly Uint8Array[] = [],
+  ): Promise<StorageReply> {
     if (this.#ended) throw new ThreadError(this.#ended);
     const reply = this.#reply();
     this.#worker.postMessage(
@@ -55,7 +58,7 @@ export class StorageThread {
   async close(): Promise<void> {
     if (this.#ended) return;
     const exit = once(this.#worker, "exit");
-    await this.ask({ type: "close" }).catch(() => {});
+    this.#worker.postMessage({ type: "close" } satisfies StorageRequest);
     await exit;
   }
 

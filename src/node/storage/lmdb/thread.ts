@@ -27,7 +27,7 @@ let database: RootDatabase<Buffer, Buffer>;
 takeLock();
 let last = Promise.resolve();
 port.on("message", (request: StorageRequest) => {
-  last = last.then(async () => reply(await carryOut(request)));
+  last = last.then(() => (request.type === "close" ? close() : carryOut(request).then(reply)));
 });
 
 /**
@@ -45,7 +45,7 @@ function takeLock(): void {
   }
 }
 
-async function carryOut(request: StorageRequest): Promise<StorageReply> {
+async function carryOut(request: Exclude<StorageRequest, { type: "close" }>): Promise<StorageReply> {
   try {
     switch (request.type) {
       case "open":
@@ -60,14 +60,20 @@ async function carryOut(request: StorageRequest): Promise<StorageReply> {
         return { type: "done" };
       case "commit":
         return await commit(request.put, request.remove);
-      case "close":
-        await database?.close();
-        lock?.close();
-        port.close();
-        return { type: "done" };
     }
   } catch (error) {
     return { type: "failed", fault: faultOf(error) };
+  }
+}
+
+/** Without this port nothing keeps the thread alive. */
+async function close(): Promise<void> {
+  try {
+    // One that never got as far as `open` has none.
+    await (database as typeof database | undefined)?.close();
+    lock?.close();
+  } finally {
+    port.close();
   }
 }
 

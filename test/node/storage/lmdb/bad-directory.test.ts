@@ -99,7 +99,9 @@ describe("a damaged directory is refused, and not touched:", () => {
     await refuses(dir, "dataDirDamaged", /node\.key is not 64 hex digits/);
   });
 
-  test("with random bytes anywhere, it is refused or gives back nothing that was not stored", async () => {
+  test("with random bytes anywhere, it is refused or gives back nothing that was not stored", {
+    timeout: 90_000,
+  }, async () => {
     const items = makeItems(2_000);
     const known = new Map(items.map((item) => [item.digest, item]));
     const dir = await filled(items);
@@ -111,7 +113,7 @@ describe("a damaged directory is refused, and not touched:", () => {
       return Math.floor((state / 2 ** 32) * below);
     };
     const outcomes = { refused: 0, lost: 0, whole: 0 };
-    for (let round = 0; round < 24; round++) {
+    for (let round = 0; round < 16; round++) {
       const torn = Buffer.from(whole);
       const at = random(torn.length);
       const bytes = Math.min(torn.length - at, [1, 8, 64, 4_096][round % 4]!);
@@ -144,7 +146,7 @@ test("one bad byte in an item costs that item alone, and the next commit of it h
   const storage = await dirs.open(dir);
   expect(sorted(await loadAll(storage))).toEqual(sorted(items.toSpliced(5, 1)));
   expect(storage.skipped).toBe(1);
-  expect(dirs.errors.at(-1)).toMatch(/damaged, and left out/);
+  expect(dirs.errors).toContain("stored items are damaged, and left out");
   await storage.commit({ add: [items[5]!], remove: [] });
   await storage.close();
   expect((await loadAll(await dirs.open(dir))).length).toBe(100);
