@@ -16,6 +16,8 @@ const KEY_BYTES = 40;
 const LENGTH_BYTES = 4;
 /** One reply of `read` carries so much, give or take a record. */
 const READ_BYTES = 1_048_576;
+/** After so much it is unmapped: a start must not take memory for all items twice. */
+const MAPPED_BYTES_MAX = 67_108_864;
 /** Records looked at in one go of a `read`, so that large ones do not pile up. */
 const READ_RECORDS = 512;
 
@@ -23,6 +25,7 @@ const files = workerData as ThreadFiles;
 const port = parentPort!;
 let lock: DatabaseSync | undefined;
 let database: RootDatabase<Buffer, Buffer>;
+let mappedBytes = 0;
 
 takeLock();
 let last = Promise.resolve();
@@ -52,11 +55,10 @@ async function carryOut(request: Exclude<StorageRequest, { type: "close" }>): Pr
         openDatabase();
         return { type: "opened", entries: (database.getStats() as { entryCount: number }).entryCount };
       case "read":
+        if (mappedBytes >= MAPPED_BYTES_MAX) await reopenDatabase();
         return readRecords(request.after);
       case "readEnded":
-        // The pages that were read are mapped, and count as memory of this process until they are unmapped.
-        await database.close();
-        openDatabase();
+        await reopenDatabase();
         return { type: "done" };
       case "commit":
         return await commit(request.put, request.remove);
@@ -90,6 +92,13 @@ function openDatabase(): void {
   });
 }
 
+/** Pages that were read are mapped, and count as memory of this process until they are unmapped. */
+async function reopenDatabase(): Promise<void> {
+  await database.close();
+  openDatabase();
+  mappedBytes = 0;
+}
+
 async function commit(put: Uint8Array, remove: Uint8Array): Promise<StorageReply> {
   try {
     database.transactionSync(() => {
@@ -101,8 +110,7 @@ async function commit(put: Uint8Array, remove: Uint8Array): Promise<StorageReply
     return { type: "done" };
   } catch (error) {
     // After some faults LMDB takes no transaction any more until it is opened anew.
-    await database.close();
-    openDatabase();
+    await reopenDatabase();
     return { type: "failed", fault: faultOf(error) };
   }
 }
@@ -125,6 +133,7 @@ function readRecords(after: Uint8Array | undefined): StorageReply {
     }
     if (count === 0) break;
   }
+  mappedBytes += bytes;
   return { type: "records", records: Buffer.concat(pieces), last: bytes > 0 ? lastKey : undefined };
 }
 
