@@ -1,0 +1,78 @@
+import type { Item } from "../node/protocol/item.js";
+import type { Dice } from "./dice.js";
+import type { Timeline } from "./timeline.js";
+
+interface Commit {
+  readonly add: readonly Item[];
+  readonly remove: readonly Item[];
+}
+
+export interface DiskOptions {
+  readonly timeline: Timeline;
+  readonly dice: Dice;
+  /** Items outlive the process. */
+  readonly durable: boolean;
+  /** Probability that a commit fails now. */
+  readonly failure: () => number;
+  /** An item came to be kept (1), or is kept no longer (-1). */
+  readonly counted: (item: Item, change: 1 | -1) => void;
+}
+
+/** A host's storage: commits end in the order they began, some time later; a power cut keeps a beginning of them. */
+export class VirtualDisk {
+  readonly #kept = new Map<string, Item>();
+  #writing: Commit[] = [];
+  #idleAtMs = 0;
+  /** Changes with each crash: what was being written then is never heard of again. */
+  #session = 0;
+
+  constructor(private readonly options: DiskOptions) {}
+
+  has(digest: string): boolean {
+    return this.#kept.has(digest);
+  }
+
+  items(): Item[] {
+    return [...this.#kept.values()];
+  }
+
+  /** @param done called when the commit is durable, or failed */
+  commit(commit: Commit, done: (kept: boolean) => void): void {
+    const { timeline, dice, durable, failure } = this.options;
+    const delayMs = durable ? dice.whole(0, 12) : 0;
+    this.#idleAtMs = Math.max(this.#idleAtMs, timeline.nowMs + delayMs);
+    const session = this.#session;
+    const fails = dice.chance(failure());
+    this.#writing.push(commit);
+    timeline.at(this.#idleAtMs, () => {
+      if (session !== this.#session) return;
+      this.#writing.shift();
+      if (!fails) this.#keep(commit);
+      done(!fails);
+    });
+  }
+
+  /** The process is gone. What was being written may have been kept, up to any point. */
+  crash(): void {
+    this.#session++;
+    const kept = this.options.dice.whole(0, this.#writing.length);
+    for (const commit of this.#writing.slice(0, kept)) this.#keep(commit);
+    this.#writing = [];
+    this.#idleAtMs = 0;
+    if (!this.options.durable) this.wipe();
+  }
+
+  wipe(): void {
+    for (const item of this.#kept.values()) this.options.counted(item, -1);
+    this.#kept.clear();
+  }
+
+  #keep({ add, remove }: Commit): void {
+    for (const item of add) {
+      if (this.#kept.has(item.digest)) continue;
+      this.#kept.set(item.digest, item);
+      this.options.counted(item, 1);
+    }
+    for (const item of remove) if (this.#kept.delete(item.digest)) this.options.counted(item, -1);
+  }
+}

@@ -1,0 +1,65 @@
+import type { Agreement } from "./agreement.js";
+import { replayLine, type SimulationOptions } from "./options.js";
+import type { World } from "./world.js";
+
+/** Of a list of numbers. */
+export interface Spread {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+/** What a simulation took. Times are virtual ms, messages and bytes are those sent. */
+export interface Report {
+  readonly options: SimulationOptions;
+  readonly replay: string;
+  /** Items that clients were told are accepted. */
+  readonly accepted: number;
+  /** Items every node holds in the end, those accepted by nobody's answer too. */
+  readonly held: number;
+  /** From an item's acceptance until every node that was up then, and stayed, held it. */
+  readonly convergenceMs: Spread;
+  /** From the end of the faults until a node held what all hold. */
+  readonly healingMs: Spread;
+  readonly messagesPerNode: Spread;
+  readonly bytesPerNode: Spread;
+  /** Gossip copies that a node received for each message that was new to it. */
+  readonly redundancy: number;
+  /** Reconciliation rounds led, per node. */
+  readonly roundsPerNode: number;
+  /** Items that came by reconciliation, of all that nodes received. */
+  readonly itemsBySync: number;
+  /** Assertions that held. */
+  readonly checks: number;
+  /** Virtual ms from the begin to the agreement. */
+  readonly elapsedMs: number;
+}
+
+export function reportOf(world: World, agreement: Agreement, healMs: number): Report {
+  const { options, figures, items, safety } = world;
+  const nodes = world.living();
+  const accepted = [...items.all()].filter(({ acceptedAtMs }) => acceptedAtMs !== undefined);
+  const sent = figures.perHost().filter((host) => host !== undefined);
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  return {
+    options,
+    replay: replayLine(options),
+    accepted: accepted.length,
+    held: Math.max(0, ...nodes.map(({ replica }) => replica.holdings.size)),
+    convergenceMs: spreadOf(accepted.map((item) => Math.max(0, item.heldAtMs - item.acceptedAtMs!))),
+    healingMs: spreadOf(agreement.agreedAtMs.map((atMs) => Math.max(0, atMs - healMs))),
+    messagesPerNode: spreadOf(sent.map(({ messages }) => messages)),
+    bytesPerNode: spreadOf(sent.map(({ bytes }) => bytes)),
+    redundancy: figures.messagesReceived === 0 ? 0 : figures.copiesReceived / figures.messagesReceived,
+    roundsPerNode: sum(nodes.map(({ replica }) => replica.figures.rounds)) / Math.max(1, nodes.length),
+    itemsBySync: sum(nodes.map(({ replica }) => replica.figures.itemsReceivedBySync)),
+    checks: safety.checks,
+    elapsedMs: world.elapsedMs,
+  };
+}
+
+function spreadOf(values: readonly number[]): Spread {
+  const sorted = Float64Array.from(values).sort();
+  const at = (part: number) => sorted[Math.max(0, Math.ceil(sorted.length * part) - 1)] ?? 0;
+  return { p50: at(0.5), p99: at(0.99), max: at(1) };
+}

@@ -1,0 +1,130 @@
+import { HubcastError } from "../core/errors.js";
+import { LIMITS } from "../core/limits.js";
+import type { ReplicaOptions } from "../node/protocol/context.js";
+import type { Replica } from "../node/protocol/replica.js";
+import { Agreement } from "./agreement.js";
+import { Faults } from "./faults.js";
+import { completeOptions, replayLine, type SimulationOptions } from "./options.js";
+import { type Report, reportOf } from "./report.js";
+import { Workload } from "./workload.js";
+import { World } from "./world.js";
+
+/** Time to find each other before anything is posted. */
+const SETTLE_MS = 2_000;
+/** Virtual time between two looks at the world. */
+const STEP_MS = 100;
+/** How often every node is inspected as a whole; in large worlds a few of them at the end only. */
+const INSPECT_EVERY_MS = 1_000;
+const INSPECTED_ITEMS_MAX = 300_000;
+/** After healing, all must agree within so long: a node may have to wait for its second periodic round. */
+export const AGREEMENT_MS_MAX = 3 * LIMITS.syncIntervalMs;
+
+/** Where a simulation is. */
+export interface Progress {
+  readonly phase: "faults" | "healing";
+  /** Virtual ms since the begin of the world. */
+  readonly elapsedMs: number;
+  readonly posted: number;
+  readonly living: number;
+  /** Nodes that hold what all will hold; while healing. */
+  readonly agreeing: number;
+}
+
+/**
+ * Runs a world from its seed: first faults, with all that must hold meanwhile; then it heals, and all nodes must agree
+ * within a bound. Gives control back many times a second of work, so that the caller can show progress or stop.
+ * @returns what it took
+ * @throws ruleBroken, disagreement, bug; each with the line that replays it among its suggestions
+ */
+export function* simulate(
+  partial: Partial<SimulationOptions>,
+  makeReplica?: (options: ReplicaOptions) => Replica,
+): Generator<Progress, Report, void> {
+  const options = completeOptions(partial);
+  try {
+    return yield* new Simulation(new World(options, makeReplica)).run();
+  } catch (error) {
+    throw withReplay(error, replayLine(options));
+  }
+}
+
+class Simulation {
+  readonly #faults: Faults;
+  readonly #workload: Workload;
+  readonly #agreement: Agreement;
+
+  constructor(private readonly world: World) {
+    this.#faults = new Faults(world);
+    this.#workload = new Workload(world);
+    this.#agreement = new Agreement(world);
+  }
+
+  *run(): Generator<Progress, Report, void> {
+    const { world } = this;
+    const { options, timeline, dice } = world;
+    for (let host = 0; host < options.nodes; host++) world.addHost();
+    for (const host of world.hosts) timeline.after(dice.whole(0, SETTLE_MS / 2), () => world.start(host));
+    const faultsMs = world.nowMs + SETTLE_MS;
+    const healMs = faultsMs + options.durationMs;
+    this.#faults.plan(faultsMs, healMs);
+    this.#workload.plan(options.items, faultsMs, healMs);
+    yield* this.#passUntil(healMs, "faults");
+    this.#faults.heal();
+    yield* this.#awaitAgreement(healMs);
+    this.#inspect();
+    return reportOf(world, this.#agreement, healMs);
+  }
+
+  *#passUntil(untilMs: number, phase: Progress["phase"]): Generator<Progress, void, void> {
+    const { world } = this;
+    const isSmall = world.options.nodes * world.options.items <= INSPECTED_ITEMS_MAX;
+    while (world.nowMs < untilMs) {
+      world.timeline.runUntil(Math.min(world.nowMs + STEP_MS, untilMs));
+      if (isSmall && world.elapsedMs % INSPECT_EVERY_MS === 0) this.#inspect();
+      yield this.#progress(phase);
+    }
+  }
+
+  *#awaitAgreement(healMs: number): Generator<Progress, void, void> {
+    while (!this.#agreement.reached()) {
+      if (this.world.nowMs >= healMs + AGREEMENT_MS_MAX) {
+        throw new HubcastError(
+          "disagreement",
+          `no agreement ${AGREEMENT_MS_MAX / 1000} s after all faults ended: ${this.#agreement.describe()}`,
+        );
+      }
+      yield* this.#passUntil(this.world.nowMs + STEP_MS, "healing");
+    }
+    this.#agreement.compareViews(this.#sample());
+  }
+
+  #inspect(): void {
+    for (const node of this.#sample()) this.world.safety.inspect(node);
+  }
+
+  /** All nodes, or so many that a look at them takes no longer than the rest. */
+  #sample() {
+    const nodes = this.world.living();
+    const count = Math.ceil(INSPECTED_ITEMS_MAX / Math.max(1, this.world.options.items));
+    return nodes.length <= count ? nodes : this.world.dice.named("sample").shuffled(nodes).slice(0, count);
+  }
+
+  #progress(phase: Progress["phase"]): Progress {
+    return {
+      phase,
+      elapsedMs: this.world.elapsedMs,
+      posted: this.#workload.posted,
+      living: this.world.living().length,
+      agreeing: phase === "healing" ? this.#agreement.agreedAtMs.length : 0,
+    };
+  }
+}
+
+function withReplay(error: unknown, line: string): HubcastError {
+  const known = error instanceof HubcastError ? error : undefined;
+  const message = error instanceof Error ? error.message : String(error);
+  return new HubcastError(known?.code ?? "bug", message, {
+    suggestions: [`To see it again: ${line}`],
+    cause: error,
+  });
+}
