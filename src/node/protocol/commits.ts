@@ -28,7 +28,7 @@ export interface Answer {
 export class Commits {
   readonly #byDigest = new Map<string, PendingItem>();
   readonly #byId = new Map<string, PendingItem[]>();
-  readonly #answers: Waiting<Answer>[] = [];
+  #answers: Waiting<Answer>[] = [];
   readonly #messages: Waiting<number>[] = [];
   #last = 0;
   #bytes = 0;
@@ -77,6 +77,14 @@ export class Commits {
   /** Holds back the verdict on a gossip message until a commit is durable. */
   judgeAfter(commit: number, message: number): void {
     enqueue(this.#messages, commit, message);
+  }
+
+  /** Changes outcomes of answers that still wait. */
+  revise(change: (outcome: PostOutcome) => PostOutcome): void {
+    this.#answers = this.#answers.map(({ commit, value: { request, outcomes } }) => ({
+      commit,
+      value: { request, outcomes: outcomes.map(change) },
+    }));
   }
 
   /** Takes out what was waiting for commits up to and with this number, oldest first. */

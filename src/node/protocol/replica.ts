@@ -174,13 +174,12 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
   #commitFailed(commit: number): void {
     const { items, answers, messages } = this.commits.settle(commit);
     const lost = new Set(items.map(({ item }) => item));
-    for (const { request, outcomes } of answers) {
-      const failed = outcomes.map(
-        (outcome): PostOutcome =>
-          lost.has(outcome.item) ? { status: "refused", code: "storageFailed", item: outcome.item } : outcome,
-      );
-      this.emit({ type: "answer", request, outcomes: failed });
-    }
+    const revised = (outcome: PostOutcome): PostOutcome =>
+      lost.has(outcome.item) ? { status: "refused", code: "storageFailed", item: outcome.item } : outcome;
+    for (const { request, outcomes } of answers)
+      this.emit({ type: "answer", request, outcomes: outcomes.map(revised) });
+    // What waits for a later commit may rest on this one, too.
+    this.commits.revise(revised);
     for (const message of messages) this.emit({ type: "judge", message, verdict: "ignore" });
   }
 
