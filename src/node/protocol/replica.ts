@@ -102,11 +102,11 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
   }
 
   take(items: readonly Item[], origin: Origin, nowMs: number): { fresh: number; commit: number } {
-    const add: Item[] = [];
+    const add = new Map<string, Item>();
     for (const item of items) {
       if (this.knows(item.digest)) continue;
       const refusal = refuseFromPeer(this, item, nowMs);
-      if (!refusal) add.push(item);
+      if (!refusal) add.set(item.digest, item);
       else {
         this.figures.refused++;
         // Policy is for good; the clock and a full store may change.
@@ -114,7 +114,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
           this.#refusals.add(item.digest, item.timestampMs + this.options.retentionMs);
       }
     }
-    return { fresh: add.length, commit: this.#commit(add, origin) };
+    return { fresh: add.size, commit: this.#commit([...add.values()], origin) };
   }
 
   #post(request: number, items: readonly Item[], nowMs: number): void {
