@@ -30,7 +30,8 @@ export class Commits {
   readonly #byId = new Map<string, PendingItem[]>();
   #answers: Waiting<Answer>[] = [];
   readonly #messages: Waiting<number>[] = [];
-  #last = 0;
+  #added: Item[] = [];
+  #next = 1;
   #bytes = 0;
 
   get size(): number {
@@ -55,13 +56,21 @@ export class Commits {
     return this.#byId.get(id)?.[0];
   }
 
-  /** The number that the next `commit` effect carries. */
-  next(): number {
-    return ++this.#last;
+  /** Items added since the last commit began. */
+  get added(): readonly Item[] {
+    return this.#added;
   }
 
-  add(item: Item, origin: Origin, commit: number): void {
-    const pending = { item, origin, commit };
+  /** Begins a commit of what was added. @returns its number */
+  begin(): number {
+    this.#added = [];
+    return this.#next++;
+  }
+
+  /** Makes an item pending, as part of the commit that begins next. @param item one that is not pending */
+  add(item: Item, origin: Origin): void {
+    const pending = { item, origin, commit: this.#next };
+    this.#added.push(item);
     this.#byDigest.set(item.digest, pending);
     this.#bytes += encodedLength(item);
     const others = this.#byId.get(item.id);

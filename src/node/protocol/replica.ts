@@ -102,28 +102,28 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
   }
 
   take(items: readonly Item[], origin: Origin, nowMs: number): { fresh: number; commit: number } {
-    const add = new Map<string, Item>();
+    let fresh = 0;
     for (const item of items) {
       if (this.knows(item.digest)) continue;
       const refusal = refuseFromPeer(this, item, nowMs);
-      if (!refusal) add.set(item.digest, item);
-      else {
+      if (!refusal) {
+        this.commits.add(item, origin);
+        fresh++;
+      } else {
         this.figures.refused++;
         // Policy is for good; the clock and a full store may change.
         if (refusal === "refusedByPolicy")
           this.#refusals.add(item.digest, item.timestampMs + this.options.retentionMs);
       }
     }
-    return { fresh: add.size, commit: this.#commit([...add.values()], origin) };
+    return { fresh, commit: this.#commit() };
   }
 
   #post(request: number, items: readonly Item[], nowMs: number): void {
-    const add: Item[] = [];
-    const addedById = new Map<string, Item>();
     let restsOn = 0;
     const outcomes = items.map((item): PostOutcome => {
       const pending = this.commits.byId(item.id);
-      const standing = this.holdings.view.get(item.id) ?? pending?.item ?? addedById.get(item.id);
+      const standing = this.holdings.view.get(item.id) ?? pending?.item;
       if (standing) {
         // The answer says that the item standing here is kept, so it waits until that is true.
         if (standing === pending?.item) restsOn = Math.max(restsOn, pending.commit);
@@ -132,11 +132,10 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
       }
       const code = refusePosted(this, item, nowMs);
       if (code) return { status: "refused", code, item };
-      add.push(item);
-      addedById.set(item.id, item);
+      this.commits.add(item, "post");
       return { status: "accepted", item };
     });
-    const commit = Math.max(this.#commit(add, "post"), restsOn);
+    const commit = Math.max(this.#commit(), restsOn);
     if (commit === 0) this.emit({ type: "answer", request, outcomes });
     else this.commits.answerAfter(commit, { request, outcomes });
   }
@@ -147,12 +146,12 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     else this.commits.judgeAfter(commit, message);
   }
 
-  /** @returns the number of the commit; 0 when there was nothing to commit */
-  #commit(add: readonly Item[], origin: Origin): number {
-    if (add.length === 0) return 0;
-    const commit = this.commits.next();
-    for (const item of add) this.commits.add(item, origin, commit);
-    this.emit({ type: "commit", commit, add, remove: [] });
+  /** Commits what was added since the last commit. @returns its number; 0 when that was nothing */
+  #commit(remove: readonly Item[] = []): number {
+    const add = this.commits.added;
+    if (add.length === 0 && remove.length === 0) return 0;
+    const commit = this.commits.begin();
+    this.emit({ type: "commit", commit, add, remove });
     return commit;
   }
 
@@ -193,7 +192,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
       noteChange(changes, this.holdings.remove(item));
     }
     if (remove.length === 0) return;
-    this.emit({ type: "commit", commit: this.commits.next(), add: [], remove });
+    this.#commit(remove);
     if (changes.length > 0) this.emit({ type: "notify", changes });
   }
 }
