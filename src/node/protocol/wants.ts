@@ -70,8 +70,10 @@ export class Wants {
    */
   answered(peer: string, served: number, received: readonly string[]): boolean {
     const share = this.#shares.get(peer);
-    const want = share?.asked.shift();
+    const want = share?.asked[0];
+    // Who breaks the rules is dropped, with all that was wanted from it: nothing of that is taken out before.
     if (!share || !want || served < 1 || served > want.digests.length) return false;
+    share.asked.shift();
     const covered = new Set(want.digests.slice(0, served));
     for (const digest of covered) this.#wanted.delete(digest);
     share.queue.unshift(...want.digests.slice(served));
