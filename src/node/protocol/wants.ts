@@ -32,11 +32,12 @@ export class Wants {
     return share ? share.queue.length + share.asked.reduce((sum, { digests }) => sum + digests.length, 0) : 0;
   }
 
-  /** Wants those of a peer's digests that are not wanted from another already. */
+  /** Wants those of a peer's digests that are not wanted from another already, up to the bound. */
   add(peer: string, digests: readonly string[]): void {
     const share = this.#share(peer);
     for (const digest of digests) {
       if (this.#wanted.has(digest)) continue;
+      if (this.#wanted.size >= LIMITS.wantsMax) return;
       this.#wanted.add(digest);
       share.queue.push(digest);
     }
@@ -78,6 +79,12 @@ export class Wants {
     for (const digest of covered) this.#wanted.delete(digest);
     share.queue.unshift(...want.digests.slice(served));
     return received.every((digest) => covered.delete(digest));
+  }
+
+  /** Gives up what a peer has not been asked for yet. */
+  dropQueue(peer: string): void {
+    const share = this.#shares.get(peer);
+    for (const digest of share?.queue.splice(0) ?? []) this.#wanted.delete(digest);
   }
 
   /** Gives up everything wanted from a peer; the next round finds it again. @returns how many digests that were */
