@@ -65,7 +65,8 @@ export class Exchange {
       "sync",
       nowMs,
     );
-    if (context.isFull()) context.wants.drop(peer);
+    // What was asked for before is still under way, and must find its want.
+    if (context.isFull()) context.wants.dropQueue(peer);
     this.#ask(peer, nowMs);
     return true;
   }
