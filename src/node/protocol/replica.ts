@@ -34,6 +34,8 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     refused: 0,
   };
   starting = true;
+  /** An item of a peer did not fit in. Until something expires none of its size will, and none is asked for. */
+  #lacksRoom = false;
   readonly #refusals = new Refusals();
   readonly #receipts = new Receipts(this);
   readonly #sync = new Sync(this);
@@ -91,6 +93,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
   isFull(): boolean {
     const { itemsMax, itemBytesMax } = this.options;
     return (
+      this.#lacksRoom ||
       this.holdings.size + this.commits.size >= itemsMax ||
       this.holdings.bytes + this.commits.bytes >= itemBytesMax
     );
@@ -111,6 +114,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
         fresh++;
       } else {
         this.figures.refused++;
+        if (refusal === "nodeFull") this.#lacksRoom = true;
         // Policy is for good; the clock and a full store may change.
         if (refusal === "refusedByPolicy")
           this.#refusals.add(item.digest, item.timestampMs + this.options.retentionMs);
@@ -192,6 +196,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
       noteChange(changes, this.holdings.remove(item));
     }
     if (remove.length === 0) return;
+    this.#lacksRoom = false;
     this.#commit(remove);
     if (changes.length > 0) this.emit({ type: "notify", changes });
   }
