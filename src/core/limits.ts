@@ -43,7 +43,7 @@ export const LIMITS = {
   /** `want` frames to one peer without their answer: enough to hide a round trip, and a bound on what it queues for us. */
   wantsInFlight: 4,
   /** Digests a node wants at the same time, from all peers together; what a round finds beyond, the next one finds again. */
-  wantsMax: 1_000_000,
+  wantsMax: 262_144,
   /** A `want` or `reconcile` without its answer for so long ends the connection. */
   answerTimeoutMs: 10_000,
   /** Messages of one reconciliation round; a million differences take 64 of the size below, each way. */

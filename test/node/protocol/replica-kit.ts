@@ -113,7 +113,7 @@ export class Desk {
       name,
       version: "0",
       cluster: "test",
-      retentionMs: LIMITS.retentionMs,
+      retentionMs: this.replica.options.retentionMs,
       policy: "",
       nowMs: this.nowMs,
       addresses: [`address of ${name}`],
