@@ -2,6 +2,7 @@ import { encodeBatch } from "../node/protocol/batch.js";
 import { withDigest } from "../node/protocol/item.js";
 import { integritySignature } from "../node/protocol/signature.js";
 import type { Dice } from "./dice.js";
+import { Marks } from "./gossip.js";
 import type { Host } from "./host.js";
 import type { World } from "./world.js";
 
@@ -131,6 +132,6 @@ export class Faults {
       { ...good, timestampMs: node.nowMs + 600_000 },
     ])!;
     const bytes = encodeBatch([withDigest(forged)]);
-    node.receiveGossip({ bytes, seen: new Set() }, "stranger");
+    node.receiveGossip({ bytes, seen: new Marks() }, "stranger");
   }
 }

@@ -2,16 +2,34 @@ import type { Link } from "./link.js";
 import type { SimNode } from "./sim-node.js";
 import type { World } from "./world.js";
 
-/** Neighbours that a node forwards to because it chose them: GossipSub's D. */
-const MESH_DEGREE = 6;
+/** Neighbours that a node chooses to forward to, those it has longest: GossipSub's D. */
+export const MESH_DEGREE = 6;
 /** A copy comes twice this often while faults happen, and late up to so many ms: out of order. */
 const LATE_MS_MAX = 300;
 
 /** One gossip message on its way through the mesh. */
 export interface Message {
   readonly bytes: Uint8Array;
-  /** Nodes, by serial number, that have received it: GossipSub's seen cache. */
-  readonly seen: Set<number>;
+  /** Nodes that have received it: GossipSub's seen cache. */
+  readonly seen: Marks;
+}
+
+/** A set of small whole numbers, one bit each: the serial numbers of nodes. */
+export class Marks {
+  #bits = new Uint8Array(32);
+
+  has(number: number): boolean {
+    return ((this.#bits[number >> 3] ?? 0) & (1 << (number & 7))) !== 0;
+  }
+
+  add(number: number): void {
+    if (number >> 3 >= this.#bits.length) {
+      const larger = new Uint8Array(Math.max(this.#bits.length * 2, (number >> 3) + 1));
+      larger.set(this.#bits);
+      this.#bits = larger;
+    }
+    this.#bits[number >> 3]! |= 1 << (number & 7);
+  }
 }
 
 /**
@@ -23,7 +41,8 @@ export class Gossip {
 
   /** The author floods. */
   publish(author: SimNode, bytes: Uint8Array): void {
-    const message: Message = { bytes, seen: new Set([author.serial]) };
+    const message: Message = { bytes, seen: new Marks() };
+    message.seen.add(author.serial);
     for (const link of author.links.values()) this.#send(author, link, message);
   }
 
@@ -51,16 +70,7 @@ export class Gossip {
   }
 }
 
-/** Each end forwards to its first neighbours, and to those that count it among theirs: the mesh goes both ways. */
+/** Each end forwards to the neighbours it chose, and to those that chose it: the mesh goes both ways. */
 function isMeshed(node: SimNode, peer: string, link: Link): boolean {
-  return isAmongFirst(node, peer) || isAmongFirst(link.ends[link.ends[0] === node ? 1 : 0], node.id);
-}
-
-function isAmongFirst(node: SimNode, peer: string): boolean {
-  let rank = 0;
-  for (const id of node.links.keys()) {
-    if (rank++ >= MESH_DEGREE) return false;
-    if (id === peer) return true;
-  }
-  return false;
+  return node.chosen.has(peer) || link.ends[link.ends[0] === node ? 1 : 0].chosen.has(node.id);
 }

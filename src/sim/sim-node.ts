@@ -3,7 +3,7 @@ import type { Frame } from "../node/protocol/frames.js";
 import type { Item } from "../node/protocol/item.js";
 import type { ReplicaEffect, ReplicaInput } from "../node/protocol/messages.js";
 import type { Replica } from "../node/protocol/replica.js";
-import type { Message } from "./gossip.js";
+import { MESH_DEGREE, type Message } from "./gossip.js";
 import type { Host } from "./host.js";
 import type { Link, Side } from "./link.js";
 import { Outbox } from "./outbox.js";
@@ -22,6 +22,7 @@ export class SimNode {
   alive = true;
   frozen = false;
   readonly #outbox: Outbox;
+  #chosen: ReadonlySet<string> | undefined;
   #armedForMs = Number.POSITIVE_INFINITY;
   #backlog: (() => void)[] = [];
   #messages = new Map<number, { message: Message; from: string }>();
@@ -60,6 +61,12 @@ export class SimNode {
     return this.world.timeline.nowMs + this.host.skewMs;
   }
 
+  /** Ids of the neighbours that it forwards gossip to. */
+  get chosen(): ReadonlySet<string> {
+    this.#chosen ??= new Set([...this.links.keys()].slice(0, MESH_DEGREE));
+    return this.#chosen;
+  }
+
   start(): void {
     this.replica.load(this.host.disk.items());
     this.tell({ type: "woke" });
@@ -94,6 +101,7 @@ export class SimNode {
   linkUp(link: Link, peer: SimNode): void {
     this.#whenAwake(() => {
       this.links.set(peer.id, link);
+      this.#chosen = undefined;
       this.tell({ type: "peerUp", peer: peer.id, address: peer.host.address });
     });
   }
@@ -102,7 +110,7 @@ export class SimNode {
     this.#whenAwake(() => {
       const peer = this.#peerOf(link);
       if (peer === undefined) return;
-      this.links.delete(peer);
+      this.#drop(peer);
       this.tell({ type: "peerDown", peer, reason });
     });
   }
@@ -197,7 +205,12 @@ export class SimNode {
     const link = this.links.get(peer);
     if (!link) return;
     link.close(this.#sideOf(link));
+    this.#drop(peer);
+  }
+
+  #drop(peer: string): void {
     this.links.delete(peer);
+    this.#chosen = undefined;
   }
 
   /** As src/node/intake.ts. */

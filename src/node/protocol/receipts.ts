@@ -5,7 +5,7 @@ import { packDigests } from "./frames.js";
 /** Who wants to know when an item is held: asked by the node that took a post with `wait`, answered by its peers. */
 export class Receipts {
   /** Items not held yet, and the peers to tell when they are; bounded, the oldest are dropped. */
-  readonly #awaited = new Map<string, string[]>();
+  readonly #awaited = new Map<string, Set<string>>();
 
   constructor(private readonly context: ReplicaContext) {}
 
@@ -22,7 +22,12 @@ export class Receipts {
       this.#tell(peer, digest);
       return;
     }
-    this.#awaited.set(digest, [...(this.#awaited.get(digest) ?? []), peer]);
+    const peers = this.#awaited.get(digest);
+    if (peers) {
+      peers.add(peer);
+      return;
+    }
+    this.#awaited.set(digest, new Set([peer]));
     if (this.#awaited.size <= LIMITS.confirmationsMax) return;
     const [oldest] = this.#awaited.keys();
     this.#awaited.delete(oldest!);
