@@ -159,7 +159,7 @@ export class Sync {
   }
 
   #advance(peer: string, nowMs: number): void {
-    if (this.context.starting && this.#reconciled.has(peer) && this.context.wants.from(peer) === 0) {
+    if (this.context.starting && this.#reconciled.has(peer) && this.context.wants.size === 0) {
       this.context.starting = false;
     }
     this.#rounds.advance(nowMs);
