@@ -79,6 +79,7 @@ export class Neighbours {
 
   /** Tells all peers what this node holds: soon after a change, seldom without one. */
   tellSummary(nowMs: number): void {
+    this.#summaryAtMs = Math.min(this.#summaryAtMs, nowMs);
     if (nowMs - this.#summaryAtMs < LIMITS.summaryMs) return;
     const before = this.#summary;
     const summary = this.#summarise(nowMs);

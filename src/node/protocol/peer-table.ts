@@ -92,6 +92,9 @@ export class PeerTable {
     const lost: PeerRecord[] = [];
     for (const peer of this.#peers.values()) {
       if (peer.state !== "connected") continue;
+      // A clock that was set back must not make silence look like the future.
+      peer.heardAtMs = Math.min(peer.heardAtMs, nowMs);
+      peer.pingedAtMs = Math.min(peer.pingedAtMs, nowMs);
       if (slept) peer.heardAtMs = Math.max(peer.heardAtMs, nowMs - LIMITS.heartbeatMs);
       if (nowMs - peer.heardAtMs >= LIMITS.heartbeatLostMs) lost.push(peer);
       else if (

@@ -134,8 +134,9 @@ export class Rounds {
   }
 
   #schedulePeriodic(nowMs: number): void {
-    if (nowMs < this.#periodicAtMs) return;
     const { syncIntervalMs, random } = this.context.options;
+    // Further off than ever planned: the clock was set back.
+    if (nowMs < this.#periodicAtMs && this.#periodicAtMs - nowMs <= 2 * syncIntervalMs) return;
     // The first call only sets the clock.
     const peers = this.#periodicAtMs === 0 ? [] : this.context.peers.greeted();
     const peer = peers[Math.floor(random() * peers.length)];

@@ -166,7 +166,8 @@ export class Sync {
   }
 
   #tick(nowMs: number): void {
-    if (nowMs < this.#tickAtMs) return;
+    // Further off than ever asked for: the clock was set back.
+    if (nowMs < this.#tickAtMs && this.#tickAtMs - nowMs <= TICK_MS) return;
     this.#tickAtMs = nowMs + TICK_MS;
     this.#aloneAtMs ??= nowMs + LIMITS.aloneAfterMs;
     if (nowMs >= this.#aloneAtMs && this.context.peers.greeted().length === 0) this.context.starting = false;
