@@ -172,6 +172,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     for (const message of messages) this.emit({ type: "judge", message, verdict: "accept" });
     if (changes.length > 0) this.emit({ type: "notify", changes });
     for (const { item } of items) this.#receipts.held(item.digest);
+    if (items.some(({ origin }) => origin === "sync")) this.#sync.fetched();
   }
 
   #commitFailed(commit: number): void {

@@ -22,6 +22,8 @@ export class Sync {
   readonly #rounds: Rounds;
   /** Peers that this node has reconciled with, in either role, since they met. */
   readonly #reconciled = new Set<string>();
+  /** Peers whose last summary is still to be compared with what is held here, as soon as nothing is on its way. */
+  readonly #uncompared = new Set<string>();
   #tickAtMs = 0;
   /** Without a peer by then, the node is ready alone. */
   #aloneAtMs: number | undefined;
@@ -135,18 +137,37 @@ export class Sync {
     }
   }
 
-  /**
-   * A peer said what it holds. Peers that meet reconcile once; later, when what gossip should have settled differs.
-   * One of the two leads, and leaves alone a peer that is still fetching what an earlier round found.
-   */
+  /** What a round found has arrived here: peers may lack it, whose summaries said nothing new meanwhile. */
+  fetched(): void {
+    for (const { id } of this.context.peers.greeted()) this.#uncompared.add(id);
+  }
+
   #summary(peer: PeerRecord, summary: SummaryFrame, nowMs: number): void {
     peer.summary = summary;
     peer.summaryAtMs = nowMs;
-    if (!this.#leads(peer) || this.#rounds.isBusyWith(peer.id)) return;
+    this.#uncompared.add(peer.id);
+    this.#compare(peer, nowMs);
+  }
+
+  /**
+   * Peers that meet reconcile once; later, when what gossip should have settled differs. One of the two leads, and
+   * leaves alone for now a peer that is still fetching what an earlier round found.
+   */
+  #compare(peer: PeerRecord, nowMs: number): void {
+    if (!peer.summary || !this.#leads(peer)) this.#uncompared.delete(peer.id);
+    else if (!this.#isOccupied(peer, nowMs)) {
+      this.#uncompared.delete(peer.id);
+      const samePolicy = peer.hello!.policy === this.context.options.policy.text;
+      const isBehind = samePolicy && !this.#neighbours.agreesSettled(peer.summary);
+      if (isBehind || !this.#reconciled.has(peer.id)) this.#rounds.request(peer.id, nowMs);
+    }
+  }
+
+  /** A round with a peer is open or asked for, or what one found is on its way. */
+  #isOccupied(peer: PeerRecord, nowMs: number): boolean {
+    if (this.#rounds.isBusyWith(peer.id)) return true;
     const isFetching = nowMs - peer.givenAtMs < LIMITS.settleMs || this.context.wants.from(peer.id) > 0;
-    const samePolicy = peer.hello!.policy === this.context.options.policy.text;
-    const isBehind = !isFetching && samePolicy && !this.#neighbours.agreesSettled(summary);
-    if (isBehind || !this.#reconciled.has(peer.id)) this.#rounds.request(peer.id, nowMs);
+    return isFetching && this.#reconciled.has(peer.id);
   }
 
   /** Of two that meet the one that is still starting leads; of equals, and later on, the one with the smaller id. */
@@ -177,6 +198,7 @@ export class Sync {
       if (peer?.state === "connected") this.#cut(peer, "answerOverdue", nowMs);
     }
     this.#neighbours.tellSummary(nowMs);
+    for (const id of this.#uncompared) this.#compare(this.context.peers.get(id)!, nowMs);
     this.#rounds.advance(nowMs);
     this.context.peers.prune(nowMs);
   }
@@ -190,6 +212,7 @@ export class Sync {
     const { peers, wants, emit } = this.context;
     if (!peers.down(peer.id, reason, nowMs)) return;
     this.#reconciled.delete(peer.id);
+    this.#uncompared.delete(peer.id);
     this.#rounds.forget(peer.id);
     if (peer.leaving) emit({ type: "forget", peer: peer.id });
     emit({ type: "notify", changes: [{ type: "peer", peer: peer.id }] });
