@@ -32,7 +32,7 @@ export class Neighbours {
       starting,
     };
     this.#send(peer.id, hello);
-    this.#send(peer.id, this.#summarise(nowMs));
+    this.tellSummaryTo(peer, nowMs);
   }
 
   /** Takes a peer's first words. @returns why it is no peer for this node, if it is none */
@@ -89,6 +89,10 @@ export class Neighbours {
     this.#summary = summary;
     this.#summaryAtMs = nowMs;
     this.tellAll(summary);
+  }
+
+  tellSummaryTo(peer: PeerRecord, nowMs: number): void {
+    this.#send(peer.id, this.#summarise(nowMs));
   }
 
   /** Whether a peer's summary says that its settled items are the same as ours. */

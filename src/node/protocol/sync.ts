@@ -145,8 +145,13 @@ export class Sync {
   #summary(peer: PeerRecord, summary: SummaryFrame, nowMs: number): void {
     peer.summary = summary;
     peer.summaryAtMs = nowMs;
-    this.#uncompared.add(peer.id);
-    this.#compare(peer, nowMs);
+    if (this.#leads(peer)) {
+      this.#uncompared.add(peer.id);
+      this.#compare(peer, nowMs);
+    } else if (this.#reconciled.has(peer.id) && this.#isBehind(peer, summary)) {
+      // The one that leads knows only what this node said last, and it said nothing since: nothing came.
+      this.#neighbours.tellSummaryTo(peer, nowMs);
+    }
   }
 
   /**
@@ -157,10 +162,16 @@ export class Sync {
     if (!peer.summary || !this.#leads(peer)) this.#uncompared.delete(peer.id);
     else if (!this.#isOccupied(peer, nowMs)) {
       this.#uncompared.delete(peer.id);
-      const samePolicy = peer.hello!.policy === this.context.options.policy.text;
-      const isBehind = samePolicy && !this.#neighbours.agreesSettled(peer.summary);
-      if (isBehind || !this.#reconciled.has(peer.id)) this.#rounds.request(peer.id, nowMs);
+      if (!this.#reconciled.has(peer.id) || this.#isBehind(peer, peer.summary))
+        this.#rounds.request(peer.id, nowMs);
     }
+  }
+
+  /** One of the two lacks what gossip should have settled, and not by policy. */
+  #isBehind(peer: PeerRecord, summary: SummaryFrame): boolean {
+    return (
+      peer.hello!.policy === this.context.options.policy.text && !this.#neighbours.agreesSettled(summary)
+    );
   }
 
   /** A round with a peer is open or asked for, or what one found is on its way. */

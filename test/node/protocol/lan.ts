@@ -121,6 +121,12 @@ export class Lan {
     this.nowMs = endMs;
   }
 
+  /** All machines sleep at the same time: nobody wakes before the end. */
+  sleep(lengthMs: number): void {
+    this.nowMs += lengthMs;
+    for (const index of this.replicas.keys()) this.tell(index, { type: "woke" });
+  }
+
   tell(index: number, input: ReplicaInput): void {
     for (const effect of this.replicas[index]!.handle(input, this.nowMs)) this.#perform(index, effect);
   }
