@@ -8,7 +8,7 @@ import type { World } from "./world.js";
 
 const OUTAGE_MS_MAX = 8_000;
 const STALL_MS_MAX = 15_000;
-const DISK_FAILURE = 0.005;
+const DISK_FAILURE = 0.02;
 const DUPLICATION = 0.1;
 const REORDERING = 0.2;
 

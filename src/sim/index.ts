@@ -1,3 +1,3 @@
-export { completeOptions, replayLine, SIMULATION_DEFAULTS, type SimulationOptions } from "./options.js";
+export { SIMULATION_DEFAULTS, type SimulationOptions } from "./options.js";
 export type { Report, Spread } from "./report.js";
 export { type Progress, simulate } from "./simulation.js";

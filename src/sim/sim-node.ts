@@ -5,6 +5,7 @@ import type { ReplicaEffect, ReplicaInput } from "../node/protocol/messages.js";
 import type { Replica } from "../node/protocol/replica.js";
 import { MESH_DEGREE, type Message } from "./gossip.js";
 import type { Host } from "./host.js";
+import { Intake } from "./intake.js";
 import type { Link, Side } from "./link.js";
 import { Outbox } from "./outbox.js";
 import type { World } from "./world.js";
@@ -25,8 +26,7 @@ export class SimNode {
   #chosen: ReadonlySet<string> | undefined;
   #armedForMs = Number.POSITIVE_INFINITY;
   #backlog: (() => void)[] = [];
-  #messages = new Map<number, { message: Message; from: string }>();
-  #lastMessage = 0;
+  readonly #intake: Intake;
   #lastRequest = 0;
 
   /** @param serial differs between any two nodes of a world, also two lives of one host */
@@ -38,6 +38,7 @@ export class SimNode {
   ) {
     const { options, dice, timeline } = world;
     this.startedAtMs = timeline.nowMs;
+    this.#intake = new Intake(world, this);
     this.#outbox = new Outbox(timeline, (message) => {
       if (this.alive) world.gossip.publish(this, message);
     });
@@ -79,22 +80,14 @@ export class SimNode {
   receive(link: Link, frame: Uint8Array): void {
     this.#whenAwake(() => {
       const peer = this.#peerOf(link);
-      if (peer !== undefined) this.tell(this.#readFrame(peer, frame));
+      if (peer !== undefined) this.tell(this.#intake.frame(peer, frame));
     });
   }
 
   receiveGossip(message: Message, from: string): void {
     this.#whenAwake(() => {
-      if (message.seen.has(this.serial)) return;
-      message.seen.add(this.serial);
-      const { items: known, figures } = this.world;
-      figures.messagesReceived++;
-      const items = known.read(message.bytes);
-      const unknown = items?.filter((item) => !this.replica.knows(item.digest));
-      if (!unknown?.every((item) => known.isValid(item))) return;
-      const number = ++this.#lastMessage;
-      this.#messages.set(number, { message, from });
-      this.tell({ type: "gossiped", message: number, from, items: unknown });
+      const input = this.#intake.gossip(message, from);
+      if (input) this.tell(input);
     });
   }
 
@@ -162,7 +155,7 @@ export class SimNode {
         safety.answering(this, effect.outcomes);
         break;
       case "judge":
-        this.#judge(effect.message, effect.verdict);
+        this.#intake.judge(effect.message, effect.verdict);
         break;
       case "publish":
         safety.publishing(this, effect.items);
@@ -186,12 +179,6 @@ export class SimNode {
     }
   }
 
-  #judge(number: number, verdict: "accept" | "ignore"): void {
-    const { message, from } = this.#messages.get(number)!;
-    this.#messages.delete(number);
-    if (verdict === "accept") this.world.gossip.forward(this, message, from);
-  }
-
   #send(peer: string, frame: Frame): void {
     this.world.safety.sending(this, frame);
     const link = this.links.get(peer);
@@ -211,24 +198,6 @@ export class SimNode {
   #drop(peer: string): void {
     this.links.delete(peer);
     this.#chosen = undefined;
-  }
-
-  /** As src/node/intake.ts. */
-  #readFrame(peer: string, bytes: Uint8Array): ReplicaInput {
-    const { items: known } = this.world;
-    const frame = this.world.decode(bytes);
-    if (!frame) return { type: "garbled", peer };
-    if (frame.t !== "items") return { type: "frameReceived", peer, frame };
-    const items = known.read(frame.batch);
-    if (!items) return { type: "garbled", peer };
-    const valid = items.filter((item) => known.isValid(item));
-    return {
-      type: "itemsReceived",
-      peer,
-      served: frame.served,
-      items: valid,
-      invalid: items.length - valid.length,
-    };
   }
 
   #arm(): void {

@@ -17,7 +17,7 @@ const STEP_MS = 100;
 const INSPECT_EVERY_MS = 1_000;
 const INSPECTED_ITEMS_MAX = 300_000;
 /** After healing, all must agree within so long: a node may have to wait for its second periodic round. */
-export const AGREEMENT_MS_MAX = 3 * LIMITS.syncIntervalMs;
+const AGREEMENT_MS_MAX = 3 * LIMITS.syncIntervalMs;
 
 /** Where a simulation is. */
 export interface Progress {

@@ -1,13 +1,14 @@
-import type { Item } from "../node/protocol/item.js";
-import { withDigest } from "../node/protocol/item.js";
+import { type Item, withDigest } from "../node/protocol/item.js";
 import { integritySignature } from "../node/protocol/signature.js";
 import type { Dice } from "./dice.js";
 import type { SimNode } from "./sim-node.js";
 import type { World } from "./world.js";
 
-/** Of the posts: another raw under an id that was posted before; the very same item again; several at once. */
+/** Of the posts: another raw under an id that was posted before; the very same item elsewhere; several at once. */
 const CONFLICTS = 0.08;
 const REPEATS = 0.04;
+/** A client that got no answer yet posts again, at the same node. */
+const IMPATIENT = 0.05;
 const BULKS = 0.03;
 const BULK_ITEMS_MAX = 40;
 
@@ -37,6 +38,8 @@ export class Workload {
     const items = Array.from({ length: count }, () => this.#item(node));
     this.posted += count;
     node.post(items);
+    if (this.#dice.chance(IMPATIENT))
+      this.world.timeline.after(this.#dice.whole(0, 10), () => node.post(items));
   }
 
   #item(node: SimNode): Item {
