@@ -48,7 +48,7 @@ describe("hubcast broadcast simulate", () => {
     ["--retention", "1ms"],
     ["--loss", "0.95"],
   ])("refuses %s %s", async (flag, value) => {
-    const { stderr, code } = await hubcast([...SMALL, `${flag}=${value}`]);
+    const { stderr, code } = await hubcast(["broadcast", "simulate", `${flag}=${value}`]);
     expect(code).toBe(2);
     expect(stderr).toContain(value.replace("1ms", "1"));
   });
