@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import * as Flags from "@oclif/core/flags";
 import { BaseCommand } from "../../cli/base-command.js";
+import { needsLargerHeap, rerunWithHeap } from "../../cli/large-heap.js";
 import { onInterrupt } from "../../cli/signals.js";
 import { SIMULATE_FLAGS, simulationOptions } from "../../cli/simulate-flags.js";
 import { GROWTH_HEAD, growthRow, reportPairs } from "../../cli/simulation-report.js";
@@ -10,6 +11,9 @@ import type { SimulationOptions } from "../../sim/index.js";
 
 const GROWTH_NODES = [10, 30, 100, 300, 1_000, 3_000, 10_000];
 const GROWTH_ITEMS = 100;
+/** What a world takes, measured: a node, and an item that one node holds. */
+const NODE_BYTES = 120_000;
+const HOLDING_BYTES = 500;
 
 export default class Simulate extends BaseCommand<typeof Simulate> {
   static override summary = "Run many nodes in a virtual network, with faults, and check every rule.";
@@ -35,8 +39,13 @@ export default class Simulate extends BaseCommand<typeof Simulate> {
 
   async run(): Promise<void> {
     this.output.survivesBrokenPipes(() => process.exit());
-    const { interrupted } = onInterrupt();
     const options = simulationOptions(this.flags, this.flags.seed ?? randomInt(2 ** 32));
+    const heapBytes = heapBytesOf(options);
+    if (!this.flags.grow && needsLargerHeap(heapBytes)) {
+      process.exitCode = await rerunWithHeap(heapBytes);
+      return;
+    }
+    const { interrupted } = onInterrupt();
     await Promise.race([this.flags.grow ? this.grow(options) : this.once(options), interrupted]);
   }
 
@@ -63,4 +72,8 @@ export default class Simulate extends BaseCommand<typeof Simulate> {
     });
     for (const line of table(GROWTH_HEAD, runs.map(growthRow))) this.output.text(line);
   }
+}
+
+function heapBytesOf({ nodes, items }: SimulationOptions): number {
+  return nodes * (NODE_BYTES + items * HOLDING_BYTES);
 }
