@@ -1,0 +1,165 @@
+import { randomUUID } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import type { Item } from "../../src/node/broadcast.js";
+import { connectToNode } from "../../src/node/client.js";
+import { eventually } from "../fixtures/eventually.js";
+import { Lan, type Machine, whyNoLan, whyNoRoughCable } from "../fixtures/lan.js";
+import { loopbackFlags, NodeProcess, processesAgree } from "../fixtures/node-process.js";
+
+const noLan = whyNoLan();
+const skipped = (reason: string | undefined) => (reason === undefined ? "" : ` (skipped: ${reason})`);
+
+describe.skipIf(noLan)(`machines in two rooms${skipped(noLan)}`, () => {
+  test("rooms of 2 and 3 that post while apart agree once the cable is back, on the winner of an id too", {
+    timeout: 120_000,
+  }, async () => {
+    await using lan = await Lan.open(2, 3);
+    await using nodes = await startNodes(lan.machines);
+    await connected(nodes.all);
+    const [left, right] = [nodes.all.slice(0, 2), nodes.all.slice(2)];
+    await lan.cut();
+    for (let n = 0; n < 10; n++) {
+      await post(left[n % 2]!, `left-${n}`, `said left ${n}`);
+      await post(right[n % 3]!, `right-${n}`, `said right ${n}`);
+    }
+    await post(left[0]!, "contested", "by the left");
+    await post(right[0]!, "contested", "by the right");
+    await processesAgree(left, 11);
+    await processesAgree(right, 11);
+    await lan.heal();
+    await processesAgree(nodes.all, 21, 30_000);
+    const winners = await Promise.all(nodes.all.map((node) => node.get<Item>("/v1/items/contested")));
+    expect(new Set(winners.map(({ digest }) => digest)).size).toBe(1);
+    expect(winners[0]!.raw).toBe("by the left");
+    for (const node of nodes.all) expect((await node.status()).hidden).toBe(1);
+  });
+
+  test("a cable pulled until each side has given up the other heals within 10 s by itself", {
+    timeout: 120_000,
+  }, async () => {
+    await using lan = await Lan.open(1, 2);
+    await using nodes = await startNodes(lan.machines);
+    const [left, ...right] = nodes.all as [NodeProcess, NodeProcess, NodeProcess];
+    await connected(nodes.all);
+    await lan.cut();
+    // Lost for so long that redialling is at its slowest.
+    const lostFor = async (node: NodeProcess, ids: readonly string[], lengthMs: number) => {
+      const peers = (await node.peers()).filter(({ id }) => ids.includes(id));
+      return peers.every(({ state, sinceMs }) => state === "lost" && Date.now() - sinceMs > lengthMs);
+    };
+    const rightIds = right.map(({ id }) => id);
+    await eventually(() => lostFor(left, rightIds, 12_000), 30_000);
+    for (const node of right) await eventually(() => lostFor(node, [left.id], 10_000), 10_000);
+    await post(left, "from-left", "1");
+    await post(right[0]!, "from-right", "2");
+    await lan.heal();
+    await processesAgree(nodes.all, 2, 10_000);
+    expect((await left.status()).peers).toBe(2);
+  });
+
+  const noRoughCable = whyNoRoughCable();
+  test.skipIf(noRoughCable)(
+    `a cable that loses 10 % and delays by 50 ms brings everything${skipped(noRoughCable)}`,
+    { timeout: 120_000 },
+    async () => {
+      await using lan = await Lan.open(2, 2);
+      await lan.roughen(10, 50);
+      await using nodes = await startNodes(lan.machines);
+      await connected(nodes.all, 60_000);
+      for (let n = 0; n < 40; n++) await post(nodes.all[n % 4]!, `n${n}`, `news ${n}`);
+      await processesAgree(nodes.all, 40, 60_000);
+    },
+  );
+});
+
+test("all nodes restarted one after the other under posts: nothing that a second node held is lost", {
+  timeout: 180_000,
+}, async () => {
+  const flags = loopbackFlags(`t-${randomUUID().slice(0, 13)}`);
+  await using nodes = new NodeCrowd();
+  for (let n = 0; n < 3; n++) nodes.all.push(await NodeProcess.start({ flags }));
+  await connected(nodes.all);
+  const promised: string[] = [];
+  const writer = writeTo(nodes, promised);
+  for (const signal of ["SIGTERM", "SIGKILL", "SIGTERM", "SIGKILL", "SIGKILL", "SIGTERM"] as const) {
+    const enough = promised.length + 20;
+    await eventually(() => promised.length >= enough, 20_000);
+    // What somebody who restarts a cluster waits for: all are there, and say that they hold the same.
+    await eventually(() => allAgree(nodes.all), 30_000);
+    const oldest = nodes.all.shift()!;
+    await oldest.stop(signal);
+    nodes.all.push(await NodeProcess.start({ flags }));
+  }
+  await writer.stop();
+  await eventually(() => allAgree(nodes.all), 30_000);
+  for (const node of nodes.all) {
+    const lines = (await (await node.call("/v1/items?limit=10000")).json()) as { items: Item[] };
+    const held = new Set(lines.items.map(({ id }) => id));
+    expect(promised.filter((id) => !held.has(id))).toEqual([]);
+  }
+});
+
+/** Posts one item after the other to the node started last but one, and notes those that a second node holds. */
+function writeTo(nodes: NodeCrowd, promised: string[]): { stop(): Promise<void> } {
+  let stopped = false;
+  const work = async () => {
+    for (let n = 0; !stopped; n++) {
+      const node = nodes.all[n % nodes.all.length]!;
+      try {
+        await using client = await connectToNode(node.url);
+        const id = `kept-${n}`;
+        const { receipt } = await client.post({ id, raw: `kept ${n}` }, { wait: 1, timeoutMs: 2_000 });
+        if (receipt!.complete) promised.push(id);
+      } catch {
+        // It was being stopped: nothing was promised.
+      }
+    }
+  };
+  const working = work();
+  return {
+    stop() {
+      stopped = true;
+      return working;
+    },
+  };
+}
+
+/** Nodes that are killed when the test ends, whichever they are by then. */
+class NodeCrowd implements AsyncDisposable {
+  readonly all: NodeProcess[] = [];
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.all.map((node) => node[Symbol.asyncDispose]()));
+  }
+}
+
+/** One node on each machine, started as users start it; they find each other by mDNS. */
+async function startNodes(machines: readonly Machine[]): Promise<NodeCrowd> {
+  const nodes = new NodeCrowd();
+  try {
+    for (const { under } of machines) nodes.all.push(await NodeProcess.start({ under }));
+    return nodes;
+  } catch (error) {
+    await nodes[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function connected(nodes: readonly NodeProcess[], deadlineMs = 30_000): Promise<void> {
+  for (const node of nodes)
+    await eventually(async () => (await node.status()).peers === nodes.length - 1, deadlineMs);
+}
+
+async function post(node: NodeProcess, id: string, raw: string): Promise<void> {
+  const answer = await node.post({ id, raw });
+  if (answer.status !== 201) throw new Error(`${id}: ${answer.status} ${await answer.text()}`);
+}
+
+async function allAgree(nodes: readonly NodeProcess[]): Promise<boolean> {
+  const views = await Promise.all(nodes.map((node) => node.peers()));
+  return views.every(
+    (peers) =>
+      peers.filter(({ state, agreement }) => state === "connected" && agreement === "agrees").length ===
+      nodes.length - 1,
+  );
+}
