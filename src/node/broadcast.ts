@@ -110,6 +110,13 @@ export interface Peer {
   };
   /** How its set compares with this node's, as far as both know. */
   readonly agreement: "agrees" | "differs" | "differsByPolicy" | "unknown";
+  /** Only while the two sets differ. */
+  readonly difference?: {
+    /** Since when, as far as this node noticed, epoch ms. */
+    readonly sinceMs: number;
+    /** What this node holds in the window of the peer's summary, whose `items` is the peer's count. */
+    readonly itemsHere: number;
+  };
 }
 
 /** `starting` until the first reconciliation is done; `degraded` says why in `reasons`. */

@@ -5,6 +5,7 @@ import type { Replica } from "./protocol/replica.js";
 /** What a node tells of a peer. @param nowMs epoch ms */
 export function peerOf(record: PeerRecord, replica: Replica, nowMs: number): Peer {
   const { summary } = record;
+  const agreement = agreementWith(record, replica);
   return {
     id: record.id,
     name: record.hello?.name ?? "",
@@ -21,7 +22,13 @@ export function peerOf(record: PeerRecord, replica: Replica, nowMs: number): Pee
         ageMs: nowMs - record.summaryAtMs,
       },
     }),
-    agreement: agreementWith(record, replica),
+    agreement,
+    ...((agreement === "differs" || agreement === "differsByPolicy") && {
+      difference: {
+        sinceMs: record.differsSinceMs ?? nowMs,
+        itemsHere: replica.holdings.fingerprint(summary!.sinceMs).count,
+      },
+    }),
   };
 }
 

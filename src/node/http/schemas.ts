@@ -93,7 +93,7 @@ export const SCHEMAS = {
       reason: text("Why it is not connected; absent while it is."),
       roundTripMs: number("Round trip of the last heartbeat; absent before the first."),
       summary: object("What it last said of the items it holds; absent before the first.", {
-        items: count("Visible items."),
+        items: count("Items from fingerprintSinceMs on, the hidden ones too."),
         fingerprint: text("32 hex digits."),
         fingerprintSinceMs: count("Where its fingerprint starts, epoch milliseconds."),
         ageMs: number("How long ago it said so."),
@@ -104,6 +104,10 @@ export const SCHEMAS = {
         "differsByPolicy",
         "unknown",
       ]),
+      difference: object("Only while the two sets differ.", {
+        sinceMs: count("Since when, as far as this node noticed, epoch milliseconds."),
+        itemsHere: count("What this node holds in the window of the peer's summary."),
+      }),
     },
     ["id", "name", "address", "state", "sinceMs", "agreement"],
   ),

@@ -13,6 +13,8 @@ export interface PeerRecord {
   hello?: HelloFrame;
   summary?: SummaryFrame;
   summaryAtMs: number;
+  /** Since its summaries tell of another set than ours; absent while they agree. */
+  differsSinceMs?: number;
   heardAtMs: number;
   pingedAtMs: number;
   roundTripMs?: number;

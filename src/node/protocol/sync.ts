@@ -145,6 +145,8 @@ export class Sync {
   #summary(peer: PeerRecord, summary: SummaryFrame, nowMs: number): void {
     peer.summary = summary;
     peer.summaryAtMs = nowMs;
+    if (this.#neighbours.agreesSettled(summary)) delete peer.differsSinceMs;
+    else peer.differsSinceMs ??= nowMs;
     if (this.#leads(peer)) {
       this.#uncompared.add(peer.id);
       this.#compare(peer, nowMs);

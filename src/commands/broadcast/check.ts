@@ -1,0 +1,68 @@
+import { type Agreement, agreementOf } from "../../cli/agreement.js";
+import { agreementLines, disagreementOf } from "../../cli/agreement-lines.js";
+import { ClientCommand } from "../../cli/client-command.js";
+import { durationFlag } from "../../cli/flags.js";
+import { NODE_URL_FLAGS } from "../../cli/node-url.js";
+import { errorDocument } from "../../cli/output.js";
+import { HubcastError } from "../../core/errors.js";
+import type { Broadcast } from "../../node/broadcast.js";
+
+const LOOK_EVERY_MS = 200;
+
+export default class Check extends ClientCommand<typeof Check> {
+  static override summary = "Check that all nodes hold the same set; exit code 6 if not.";
+  static override description =
+    "Asks one node, which knows what its peers hold. Items posted in the last 2 s are on their way and count as no difference. A node that was lost counts as one that may differ, until one of its name is back or it is forgotten after 10 min; one that said goodbye does not count.";
+  static override examples = [
+    { description: "Do all agree now?", command: "<%= config.bin %> <%= command.id %>" },
+    {
+      description: "Wait for it, in a script:",
+      command: "<%= config.bin %> <%= command.id %> --timeout 10s --quiet",
+    },
+    {
+      description: "Names of those that do not agree:",
+      command:
+        "<%= config.bin %> <%= command.id %> --json | jq -r '.peers[] | select(.verdict != \"agrees\").name'",
+    },
+  ];
+  static override flags = {
+    timeout: durationFlag({ description: "Wait for agreement so long; without it: one look.", default: 0 }),
+    ...NODE_URL_FLAGS,
+  };
+
+  protected async ask(node: Broadcast, signal: AbortSignal): Promise<void> {
+    const agreement = await this.lookUntilAgreed(node, signal);
+    const failure = agreement.agreed ? undefined : failureOf(agreement, this.flags.timeout);
+    // One document, also when they disagree: who differs is in it.
+    this.output.document({ ...agreement, ...(failure && { error: errorDocument(failure) }) });
+    for (const line of agreementLines(agreement, Date.now())) this.output.text(line);
+    if (agreement.peers.length === 0 && agreement.agreed)
+      this.output.note("it has no peers: nothing to compare");
+    if (!failure) return;
+    if (this.output.json) this.exit(failure.exitCode);
+    throw failure;
+  }
+
+  private async lookUntilAgreed(node: Broadcast, signal: AbortSignal): Promise<Agreement> {
+    const endMs = performance.now() + this.flags.timeout;
+    let said = "";
+    for (;;) {
+      const agreement = agreementOf(await node.status(), await node.peers());
+      const leftMs = endMs - performance.now();
+      if (agreement.agreed || leftMs <= 0 || signal.aborted) return agreement;
+      const news = disagreementOf(agreement);
+      if (news !== said) this.output.note(`waiting: ${news}`);
+      said = news;
+      await new Promise((resolve) => setTimeout(resolve, Math.min(LOOK_EVERY_MS, leftMs)));
+    }
+  }
+}
+
+function failureOf(agreement: Agreement, timeoutMs: number): HubcastError {
+  return new HubcastError("disagreement", disagreementOf(agreement), {
+    suggestions: [
+      ...(timeoutMs === 0 ? ["Give them time: --timeout 10s"] : []),
+      "See hubcast broadcast peers for their addresses and connections.",
+    ],
+  });
+}
