@@ -20,12 +20,11 @@ export class Exchange {
   /** The peer holds these; those unknown here are asked for. */
   want(peer: string, digests: readonly string[], nowMs: number): void {
     const { context } = this;
-    // A full node stops asking: what it fetched it could not keep.
+    // A full node stops asking, and none asks for more than it could keep, whatever a peer claims to have.
     if (context.isFull()) return;
-    context.wants.add(
-      peer,
-      digests.filter((digest) => !context.knows(digest)),
-    );
+    const room = context.options.itemsMax - context.holdings.size - context.commits.size - context.wants.size;
+    const unknown = digests.filter((digest) => !context.knows(digest));
+    context.wants.add(peer, unknown.slice(0, Math.max(0, room)));
     this.#ask(peer, nowMs);
   }
 
