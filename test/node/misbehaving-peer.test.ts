@@ -1,0 +1,197 @@
+import { randomBytes } from "node:crypto";
+import { expect, test } from "vitest";
+import { LIMITS } from "../../src/core/limits.js";
+import type { StartedNode } from "../../src/node/index.js";
+import { encodeBatch } from "../../src/node/protocol/batch.js";
+import { packDigests } from "../../src/node/protocol/frames.js";
+import { type Item, withDigest } from "../../src/node/protocol/item.js";
+import { ItemSet } from "../../src/node/protocol/item-set/item-set.js";
+import { Round } from "../../src/node/protocol/reconcile/round.js";
+import { integritySignature } from "../../src/node/protocol/signature.js";
+import { eventually } from "../fixtures/eventually.js";
+import { meshed, Nodes } from "../fixtures/nodes.js";
+import { RoguePeer } from "../fixtures/rogue-peer.js";
+
+/** What the node may hold on to because of one such peer: less than it lets wait for a peer, and what tests need. */
+const MEMORY_RISE_MAX = LIMITS.peerQueueBytesMax + 64 * 1_048_576;
+
+test.each<
+  [
+    what: string,
+    reason: string | RegExp,
+    misbehave: (rogue: RoguePeer, held: Uint8Array) => void | Promise<void>,
+  ]
+>([
+  ["bytes that are no frame", "badFrame", (rogue) => rogue.sendFramed(randomBytes(64))],
+  ["a frame of unknown type", "badFrame", (rogue) => rogue.send({ t: "toString" } as never)],
+  ["a second hello", "badFrame", (rogue) => rogue.send({ ...HELLO, t: "hello" })],
+  [
+    "a summary of a million digits",
+    "badFrame",
+    (rogue) => rogue.send({ ...SUMMARY, fingerprint: "0".repeat(1_000_000) }),
+  ],
+  [
+    "a range that is none",
+    "badRange",
+    (rogue) => rogue.send({ t: "reconcile", round: 1, message: Buffer.from("6100000203ff", "hex") }),
+  ],
+  [
+    "a round without end",
+    "endlessRound",
+    (rogue) => {
+      const message = new Round(new ItemSet(), { frameBytesMax: LIMITS.reconcileBytesMax }).open();
+      for (let n = 0; n <= LIMITS.roundMessagesMax; n++) rogue.send({ t: "reconcile", round: 1, message });
+    },
+  ],
+  [
+    "one round after the other",
+    "tooManyRounds",
+    (rogue) => {
+      const message = new Round(new ItemSet(), { frameBytesMax: LIMITS.reconcileBytesMax }).open();
+      for (let round = 0; round <= LIMITS.roundsPerPeerMinuteMax; round++)
+        rogue.send({ t: "reconcile", round, message });
+    },
+  ],
+  [
+    "items that nobody asked for",
+    "unwantedItem",
+    (rogue) => rogue.send({ t: "items", served: 1, batch: encodeBatch([item("unasked")]) }),
+  ],
+  [
+    "another item than the one asked for",
+    "unwantedItem",
+    async (rogue) => {
+      await askedFor(rogue, item("asked"));
+      rogue.send({ t: "items", served: 1, batch: encodeBatch([item("another")]) });
+    },
+  ],
+  [
+    "more items than were asked for",
+    "unwantedItem",
+    async (rogue) => {
+      await askedFor(rogue, item("asked"));
+      rogue.send({ t: "items", served: 2, batch: encodeBatch([item("asked"), item("another")]) });
+    },
+  ],
+  [
+    "an item that fails its signature",
+    "invalidItem",
+    async (rogue) => {
+      const forged = withDigest({ ...item("forged"), raw: "not what was signed" });
+      await askedFor(rogue, forged);
+      rogue.send({ t: "items", served: 1, batch: encodeBatch([forged]) });
+    },
+  ],
+  [
+    "a batch that breaks off",
+    "badFrame",
+    async (rogue) => {
+      await askedFor(rogue, item("asked"));
+      rogue.send({ t: "items", served: 1, batch: encodeBatch([item("asked")]).subarray(0, -3) });
+    },
+  ],
+  [
+    "a frame of 2 GiB",
+    /2147483647 bytes exceeds peerFrameBytesMax/,
+    (rogue) => rogue.sendRaw(Buffer.from("7fffffff00", "hex")),
+  ],
+  ["half a frame and silence", "heartbeatLost", (rogue) => rogue.sendRaw(Buffer.from("000000ffa1", "hex"))],
+  [
+    "offers that it never makes good",
+    "answerOverdue",
+    (rogue) => {
+      for (let n = 0; n < 100; n++)
+        rogue.send({ t: "have", digests: randomBytes(32 * LIMITS.digestsPerFrameMax) });
+    },
+  ],
+  [
+    "questions whose answers it does not read",
+    /reads too slowly/,
+    async (rogue, held) => {
+      rogue.stopReading();
+      for (let n = 0; n < 1_000 && !rogue.isCutOff; n++) {
+        rogue.send({ t: "want", digests: held });
+        await new Promise(setImmediate);
+      }
+    },
+  ],
+])(
+  "%s: the peer is cut off with its reason, the others are served",
+  { timeout: 60_000 },
+  async (_, reason, misbehave) => {
+    await using nodes = new Nodes();
+    const node = await nodes.start();
+    const { digest } = await node.post({ id: "big", raw: "x".repeat(LIMITS.rawBytesMax) });
+    const friend = await nodes.start();
+    await meshed([node, friend]);
+    await using rogue = await RoguePeer.meet(node.peerAddresses[0]!, nodes.cluster);
+    await eventually(async () => (await peer(node, rogue))?.state === "connected");
+    const before = memory();
+    await misbehave(rogue, packDigests([digest]));
+    await eventually(async () => (await peer(node, rogue))?.state === "lost", 20_000);
+    expect((await peer(node, rogue))!.reason).toMatch(reason);
+    expect(memory() - before).toBeLessThan(MEMORY_RISE_MAX);
+    await eventually(() => rogue.isCutOff);
+    expect((await peer(node, friend))!.state).toBe("connected");
+    const { id } = await node.post({ raw: "life goes on" });
+    await eventually(() => friend.get(id));
+  },
+);
+
+test("summaries without end cost no other peer anything", { timeout: 60_000 }, async () => {
+  await using nodes = new Nodes();
+  const [node, friend] = (await nodes.startMesh(2)) as [StartedNode, StartedNode];
+  await using rogue = await RoguePeer.meet(node.peerAddresses[0]!, nodes.cluster);
+  await eventually(async () => (await peer(node, rogue))?.state === "connected");
+  const before = memory();
+  for (let n = 0; n < 20_000; n++) {
+    rogue.send({ ...SUMMARY, count: n, fingerprint: randomBytes(16).toString("hex") });
+    if (n % 500 === 0) await new Promise(setImmediate);
+  }
+  const { id } = await node.post({ raw: "life goes on" });
+  await eventually(() => friend.get(id));
+  await eventually(async () => (await peer(node, rogue))?.summary?.items === 19_999);
+  expect(memory() - before).toBeLessThan(MEMORY_RISE_MAX);
+  expect((await node.status()).sync.rounds).toBeLessThan(10);
+});
+
+const HELLO = {
+  v: 1,
+  name: "rogue",
+  version: "0",
+  cluster: "x",
+  retentionMs: 1,
+  policy: "",
+  nowMs: 0,
+  addresses: [],
+  starting: false,
+};
+const SUMMARY = {
+  t: "summary",
+  count: 1,
+  fingerprint: "0".repeat(32),
+  sinceMs: 0,
+  settledMs: 0,
+  settledFingerprint: "0".repeat(32),
+} as const;
+
+function item(id: string, raw = "raw"): Item {
+  return withDigest({ id, raw, signature: integritySignature(raw), timestampMs: Date.now() });
+}
+
+/** The node asks for an item that the rogue says it has. */
+async function askedFor(rogue: RoguePeer, { digest }: Item): Promise<void> {
+  rogue.send({ t: "have", digests: packDigests([digest]) });
+  await eventually(() => rogue.heard.some(({ t }) => t === "want"));
+}
+
+async function peer(node: StartedNode, { id }: { readonly id: string }) {
+  return (await node.peers()).find((one) => one.id === id);
+}
+
+/** What is in use, of the heap and beside it. */
+function memory(): number {
+  globalThis.gc?.();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
