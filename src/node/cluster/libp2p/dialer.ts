@@ -35,8 +35,8 @@ interface Known {
 
 /** First redial after that long, doubled each time: a restart takes about as long. */
 const BACKOFF_MS = 200;
-/** Longest wait: a SYN every 5 s costs nothing on a local network, and a healed partition must close within 10 s. */
-const BACKOFF_MS_MAX = 5_000;
+/** Longest wait: a SYN every 3 s costs nothing on a local network, and a healed partition must close within 10 s. */
+const BACKOFF_MS_MAX = 3_000;
 /** A connection that lasted so long was a good one: the next loss starts at BACKOFF_MS again. */
 const STEADY_MS = 10_000;
 /** Two nodes that discover each other at the same time: the one with the larger id lets the other go first. */
