@@ -99,7 +99,7 @@ async function serve(): Promise<void> {
         residentMax = process.memoryUsage.rss();
         setInterval(() => {
           residentMax = Math.max(residentMax, process.memoryUsage.rss());
-        }, 5).unref();
+        }, 50).unref();
         break;
       }
       case "look":
