@@ -1,0 +1,129 @@
+import { connect, type Socket } from "node:net";
+import { HubcastError } from "../../core/errors.js";
+import { FrameReader, type FrameSink } from "./protocol/frame-reader.js";
+import { KIND, type Wire } from "./protocol/wire.js";
+
+const ANSWER_TIMEOUT_MS = 10_000;
+
+interface ClientOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly wire: Wire;
+  /** All reads of a process go there, one after the other: it stays in the cache, and 10,000 idle clients need no more. */
+  readonly readBuffer: Buffer;
+}
+
+/** What a client does with deliveries; answers it keeps to itself. */
+export interface DeliverySink extends Omit<FrameSink, "answer"> {
+  /** Bytes have come off the socket. */
+  chunkCame(): void;
+}
+
+/** One connection of a simulated client. */
+export class Client {
+  id = 0;
+  /** Why the connection ended; empty while it stands. */
+  ended = "";
+  /** Called once, when it ends. */
+  onEnd: () => void = () => {};
+  readonly socket: Socket;
+  readonly #waiting: ((body: Buffer | undefined) => void)[] = [];
+  #error: Error | undefined;
+
+  constructor(
+    private readonly options: ClientOptions,
+    sink: DeliverySink,
+  ) {
+    const { host, port, wire, readBuffer } = options;
+    const reader = new FrameReader(wire, {
+      payload: (bytes, from, to) => sink.payload(bytes, from, to),
+      payloadBegins: () => sink.payloadBegins(),
+      payloadPiece: (bytes, from, to) => sink.payloadPiece(bytes, from, to),
+      payloadEnds: () => sink.payloadEnds(),
+      answer: (kind, body) => this.#answered(kind, body),
+    });
+    this.socket = connect({
+      host,
+      port,
+      noDelay: true,
+      onread: {
+        buffer: readBuffer,
+        callback: (bytes) => {
+          try {
+            sink.chunkCame();
+            reader.feed(readBuffer, bytes);
+          } catch (error) {
+            this.#error = new Error(`what came is no such protocol: ${(error as Error).message}`);
+            this.socket.destroy();
+          }
+          return !this.stopsReading;
+        },
+      },
+    });
+    this.socket.on("error", (error) => {
+      this.#error = error;
+    });
+    this.socket.once("close", () => {
+      this.ended = this.#error?.message ?? "the hub closed the connection";
+      for (const answer of this.#waiting.splice(0)) answer(undefined);
+      this.onEnd();
+    });
+  }
+
+  /** Set by those that misbehave: nothing more is read until `socket.resume()`. */
+  stopsReading = false;
+
+  /** Says who it is, and learns its own id. @throws unreachable, notHubcast */
+  async open(index: number): Promise<void> {
+    const { wire } = this.options;
+    const body = await this.#ask(wire.hello(index));
+    this.id = wire.readId?.(body) ?? index + 1;
+  }
+
+  /** Ids of all others. @throws unreachable, notHubcast, connectionLost */
+  async list(): Promise<number[]> {
+    const { list, readList } = this.options.wire;
+    return list && readList ? readList(await this.#ask(list)) : [];
+  }
+
+  /** Resolves when everything that was queued for this client before is here, or the connection has ended. */
+  async fence(): Promise<void> {
+    if (this.ended === "") await this.#ask(this.options.wire.fence).catch(() => {});
+  }
+
+  async #ask(question: Buffer): Promise<Buffer> {
+    const { promise, resolve } = Promise.withResolvers<Buffer | undefined>();
+    const timer = setTimeout(() => resolve(undefined), ANSWER_TIMEOUT_MS);
+    this.#waiting.push(resolve);
+    this.socket.write(question);
+    const body = await promise;
+    clearTimeout(timer);
+    if (body === undefined) throw this.#failure();
+    return body;
+  }
+
+  #answered(kind: number, body: Buffer): void {
+    if (kind === KIND.identity || kind === KIND.list) this.#waiting.shift()?.(body);
+    else if (kind === KIND.ping && this.options.wire.pong) this.socket.write(this.options.wire.pong);
+  }
+
+  #failure(): HubcastError {
+    const where = `${this.options.host}:${this.options.port}`;
+    const error = this.#error;
+    if (this.id > 0) return new HubcastError("connectionLost", `the hub at ${where} closed the connection`);
+    if (error && "syscall" in error && error.syscall !== "read") {
+      return new HubcastError("unreachable", `no hub answers at ${where}: ${error.message}`, {
+        suggestions: [
+          "Start one with `hubcast hub start`, or leave out --addr: a hub is started for the run.",
+        ],
+      });
+    }
+    const what = this.ended === "" ? `said nothing for ${ANSWER_TIMEOUT_MS / 1000} s` : this.ended;
+    return new HubcastError("notHubcast", `what listens at ${where} gave a client no id: ${what}`, {
+      suggestions: [
+        "Check the address and port.",
+        "A hub with a token takes no clients of version 1; a full one takes none at all (--clients-max).",
+      ],
+    });
+  }
+}

@@ -1,0 +1,89 @@
+import { availableParallelism } from "node:os";
+import { HubcastError } from "../../core/errors.js";
+import { HUB_LIMITS } from "../protocol/limits.js";
+import { type HubAddress, parseHubAddress } from "../remote/address.js";
+import { STAMP_BYTES } from "./protocol/payload.js";
+import type { Snapshot } from "./snapshot.js";
+
+/** Options of `simulateHub`; each is also a flag of `hub simulate`. */
+export interface SimulateOptions {
+  /** `HOST[:PORT]` of the hub to load; without, one is started for the run. */
+  readonly address?: string;
+  /** Bytes of a payload, 24 to 1,024,000. Default 10,240. */
+  readonly size?: number;
+  /** Default 100. */
+  readonly clients?: number;
+  /** That each client sends to all others. Default 100; 0 connects and sends nothing. */
+  readonly messages?: number;
+  /** Between two messages of one client, in ms; default 1. 0: as fast as it goes. */
+  readonly intervalMs?: number;
+  /** Processes that the clients live in; default one less than there are processors. */
+  readonly workers?: number;
+  /** Share of the clients that misbehave, 0 to 0.9; default 0. */
+  readonly chaos?: number;
+  /** The run ends when nothing was sent or received for so long. Default 10,000. */
+  readonly timeoutMs?: number;
+  /** Called ten times a second. */
+  readonly onProgress?: (snapshot: Snapshot) => void;
+  /** Ends everything; the promise rejects with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+export interface CompleteSimulateOptions
+  extends Required<Omit<SimulateOptions, "address" | "onProgress" | "signal">> {
+  readonly address?: HubAddress;
+  readonly onProgress: (snapshot: Snapshot) => void;
+  readonly signal: AbortSignal;
+}
+
+const CLIENTS_MAX = 20_000;
+/** Every pair has a place in a table of four bytes: 64 MiB. */
+const PAIRS_MAX = 16_777_216;
+const MESSAGES_MAX = 1_000_000_000;
+const WORKERS_MAX = 64;
+
+/** Fills in defaults and checks ranges, once. @throws invalidOption */
+export function completeSimulateOptions(options: SimulateOptions): CompleteSimulateOptions {
+  const { address, ...rest } = options;
+  const complete = {
+    size: 10_240,
+    clients: 100,
+    messages: 100,
+    intervalMs: 1,
+    workers: Math.max(1, availableParallelism() - 1),
+    chaos: 0,
+    timeoutMs: 10_000,
+    onProgress: () => {},
+    signal: new AbortController().signal,
+    ...rest,
+    ...(address !== undefined && { address: parseHubAddress(address) }),
+  };
+  const { clients, messages, chaos } = complete;
+  check("size", complete.size, STAMP_BYTES, HUB_LIMITS.payloadBytesMax);
+  check("clients", clients, 2, CLIENTS_MAX);
+  check("messages", messages, 0, MESSAGES_MAX);
+  check("workers", complete.workers, 1, WORKERS_MAX);
+  if (messages > 0 && clients ** 2 > PAIRS_MAX) {
+    throw new HubcastError("invalidOption", `${clients} clients make ${clients * (clients - 1)} pairs`, {
+      suggestions: [`Pass at most ${Math.sqrt(PAIRS_MAX)} clients, or 0 messages.`],
+    });
+  }
+  if (!(complete.intervalMs >= 0 && complete.intervalMs <= 86_400_000)) {
+    throw new HubcastError("invalidOption", `interval is ${complete.intervalMs} ms`, {
+      suggestions: ["Pass 0 (as fast as it goes) to 24h."],
+    });
+  }
+  if (!(chaos >= 0 && chaos <= 0.9) || (chaos > 0 && clients < 3)) {
+    throw new HubcastError("invalidOption", `chaos is ${chaos} of ${clients} clients`, {
+      suggestions: ["Pass a share from 0 to 0.9; at least two clients must behave."],
+    });
+  }
+  return { ...complete, workers: Math.min(complete.workers, clients) };
+}
+
+function check(name: string, value: number, min: number, max: number): void {
+  if (Number.isInteger(value) && value >= min && value <= max) return;
+  throw new HubcastError("invalidOption", `${name} is ${value}`, {
+    suggestions: [`Pass a whole number from ${min} to ${max}.`],
+  });
+}
