@@ -21,6 +21,10 @@ export class Output {
     return this.options.json;
   }
 
+  get quiet(): boolean {
+    return this.options.quiet;
+  }
+
   /** Columns of the terminal on stdout; `Infinity` when there is none, so nothing is cut in a file or pipe. */
   get columns(): number {
     return process.stdout.isTTY ? (process.stdout.columns ?? 80) : Number.POSITIVE_INFINITY;

@@ -1,0 +1,52 @@
+import { BaseCommand } from "../../cli/base-command.js";
+import { defined } from "../../cli/defined.js";
+import { HUB_SIMULATE_FLAGS, hubPlace } from "../../cli/hub-simulate-flags.js";
+import { showProgress } from "../../cli/hub-simulate-progress.js";
+import { faultLine, reportLines } from "../../cli/hub-simulate-report.js";
+import { ReportFile } from "../../cli/report-file.js";
+import { onInterrupt } from "../../cli/signals.js";
+import { HubcastError } from "../../core/errors.js";
+
+export default class Simulate extends BaseCommand<typeof Simulate> {
+  static override summary =
+    "Load a hub with clients that send to all others, and prove that everything arrived.";
+  static override description =
+    "Clients live in processes of their own and start together. Every payload is checked to the last bit: exits with 5 when one was lost, came twice, out of order or changed. Without --addr a hub is started for the run. See docs/hub-simulate.md for how to read the figures.";
+  static override examples = [
+    { description: "A hub and 100 clients, all to all:", command: "<%= config.bin %> <%= command.id %>" },
+    {
+      description: "As fast as it goes, small messages:",
+      command: "<%= config.bin %> <%= command.id %> --size 128 -n 400 -i 0",
+    },
+    {
+      description: "A hub that runs already, with a page of charts:",
+      command: "<%= config.bin %> <%= command.id %> --addr 127.0.0.1:9999 --report load.html",
+    },
+    {
+      description: "What the others notice when every tenth client misbehaves:",
+      command: "<%= config.bin %> <%= command.id %> --chaos 10% -i 100ms",
+    },
+  ];
+  static override flags = HUB_SIMULATE_FLAGS;
+
+  async run(): Promise<void> {
+    this.output.survivesBrokenPipes(() => process.exit());
+    const { signal } = onInterrupt();
+    const { addr, port, stat, report: file, interval, timeout, ...load } = this.flags;
+    const page = file === undefined ? undefined : await ReportFile.create(file);
+    const { simulateHub } = await import("../../hub/simulate/index.js");
+    const progress = await showProgress(this.output, stat);
+    const report = await simulateHub({
+      ...defined({ address: hubPlace({ addr, port }), workers: load.workers }),
+      ...{ size: load.size, clients: load.clients, messages: load.messages, chaos: load.chaos },
+      ...{ intervalMs: interval, timeoutMs: timeout, signal, onProgress: progress.show },
+    }).finally(() => progress.end());
+    this.output.document(report);
+    for (const line of reportLines(report, stat)) this.output.text(line);
+    if (page) this.output.note(`charts are in ${await page.write(report)}`);
+    if (report.proof.delivered) return;
+    // With --json the document has said it all.
+    process.exitCode = 5;
+    if (!this.output.json) throw new HubcastError("notDelivered", faultLine(report.proof));
+  }
+}

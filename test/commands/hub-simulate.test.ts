@@ -1,0 +1,237 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { startHub } from "../../src/hub/index.js";
+import { eventually } from "../fixtures/eventually.js";
+import { Cli, hubcast } from "./cli.js";
+import { type Fault, FaultyHub } from "./faulty-hub.js";
+
+const small = (clients: number): string[] => [
+  ...["hub", "simulate", "-c", String(clients), "-n", "5", "--size", "100"],
+];
+const SMALL = small(20);
+const closers: (() => void | Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close();
+});
+
+/** Children of a process, and theirs. */
+function descendants(pid: number): string[] {
+  const lines = execFileSync("ps", ["-eo", "pid=,ppid="], { encoding: "utf8" }).trim().split("\n");
+  const pairs = lines.map((line) => line.trim().split(/\s+/));
+  const children = pairs.filter(([, parent]) => parent === String(pid)).map(([child]) => child!);
+  return children.flatMap((child) => [child, ...descendants(Number(child))]);
+}
+
+function isAlive(pid: string): boolean {
+  try {
+    process.kill(Number(pid), 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe("hub simulate", () => {
+  it("starts a hub of its own, and proves that everything arrived", async () => {
+    const { code, stdout } = await hubcast(SMALL);
+    expect(stdout).toContain("delivered: all 1,900 messages of 380 pairs arrived once, in order, unchanged");
+    for (const word of ["time alive", "sent", "received", "average", "deliveries/s", "bottleneck", "P99.9"]) {
+      expect(stdout).toContain(word);
+    }
+    expect(code).toBe(0);
+  });
+
+  it("prints one document with --json", async () => {
+    const { code, stdout } = await hubcast([...SMALL, "-i", "0", "--workers", "3", "--json"]);
+    expect(code).toBe(0);
+    const report = JSON.parse(stdout);
+    expect(report).toMatchObject({
+      ...{ type: "simulation", clients: 20, messages: 5, size: 100, intervalMs: 0, workers: 3 },
+      sent: { messages: 100, messagesPerClient: 5 },
+      received: { messages: 1_900, bytes: 190_000, messagesPerClient: 95 },
+      proof: {
+        delivered: true,
+        ...{ pairs: 380, expected: 1_900, lost: 0, duplicated: 0, outOfOrder: 0, corrupt: 0, unsent: 0 },
+        ...{ closed: [], faulty: [], faultyLeftOff: 0 },
+      },
+      bottleneck: { bottleneck: expect.stringMatching(/^(generator|hub|neither)$/), why: expect.any(String) },
+      hubProcess: { cpuSeconds: expect.any(Number), memoryPeakBytes: expect.any(Number), closed: {} },
+    });
+    expect(report.generator.workers).toHaveLength(3);
+    expect(Object.keys(report.latency.intended)).toEqual(["p50Ms", "p90Ms", "p99Ms", "p999Ms", "maxMs"]);
+    const counted = report.histogram.reduce((sum: number, [, , count]: number[]) => sum + count!, 0);
+    expect(counted).toBe(1_900);
+  });
+
+  it("loads a hub that runs already, takes the seed's names of flags, and says no more than it must", async () => {
+    const hub = await startHub({ port: 0 });
+    closers.push(() => hub.close());
+    const { code, stdout, stderr } = await hubcast([
+      ...["hub", "simulate", "--addr", "127.0.0.1", "--port", String(hub.port)],
+      ...["--ncli", "5", "--nmex", "3", "-i", "2", "--size", "24", "--no-stat"],
+    ]);
+    expect({ code, stdout, stderr }).toEqual({
+      code: 0,
+      stdout: "delivered: all 60 messages of 20 pairs arrived once, in order, unchanged\n",
+      stderr: "",
+    });
+    expect(hub.stats().messagesOut).toBeGreaterThanOrEqual(60);
+  });
+
+  it("carries large payloads, and more receivers than one relay can name", async () => {
+    const large = await hubcast(["hub", "simulate", "-c", "5", "-n", "3", "--size", "1024000", "--json"]);
+    expect(JSON.parse(large.stdout).proof).toMatchObject({ delivered: true, expected: 60 });
+    const many = await hubcast(["hub", "simulate", "-c", "300", "-n", "2", "--size", "64", "--json"]);
+    expect(JSON.parse(many.stdout).proof).toMatchObject({ delivered: true, expected: 179_400 });
+  });
+
+  it("connects and sends nothing with no messages", async () => {
+    const { code, stdout } = await hubcast(["hub", "simulate", "-c", "50", "-n", "0", "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({ clients: 50, seconds: 0, proof: { expected: 0 } });
+    expect(code).toBe(0);
+  });
+
+  it("shows what misbehaving clients cost the others", async () => {
+    const args = ["-c", "12", "-n", "10", "--size", "1000", "-i", "20", "--chaos", "33%", "--json"];
+    const { code, stdout } = await hubcast(["hub", "simulate", ...args]);
+    const { chaos, proof } = JSON.parse(stdout);
+    expect(proof).toMatchObject({ delivered: true, pairs: 56, expected: 560 });
+    expect(chaos).toMatchObject({
+      ...{ healthy: 8, chaotic: 4, deliveredWithout: true },
+      score: expect.any(Number),
+    });
+    expect(code).toBe(0);
+  });
+
+  it("writes a page that needs nothing else", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "simulate-"));
+    closers.push(() => rmSync(directory, { recursive: true }));
+    const path = join(directory, "load.html");
+    expect((await hubcast([...SMALL, "--report", path])).code).toBe(0);
+    const page = readFileSync(path, "utf8");
+    expect(page.match(/<svg/g)).toHaveLength(3);
+    expect(page).not.toMatch(/(src|href)=|url\(|https?:/);
+    const embedded = /<script type="application\/json" id="report">(.*)<\/script>/.exec(page)![1]!;
+    expect(JSON.parse(embedded).proof.delivered).toBe(true);
+  });
+});
+
+describe("hub simulate exits with 5 when a hub", () => {
+  const faults: Readonly<Record<string, Fault>> = {
+    lost: (payload, count) => (count === 500 ? [] : [payload]),
+    duplicated: (payload, count) => (count === 500 ? [payload, payload] : [payload]),
+    corrupt: (payload, count) => {
+      if (count !== 500) return [payload];
+      const changed = Buffer.from(payload);
+      changed[77]! ^= 16;
+      return [changed];
+    },
+  };
+  it.each([
+    ["loses one message", "lost", { lost: 1, duplicated: 0, outOfOrder: 0, corrupt: 0 }],
+    ["delivers one twice", "duplicated", { lost: 0, duplicated: 1, outOfOrder: 0, corrupt: 0 }],
+    ["flips one bit", "corrupt", { lost: 1, duplicated: 0, outOfOrder: 0, corrupt: 1 }],
+  ])("%s", async (_what, name, counts) => {
+    const proof = await proofOf(faults[name]!);
+    expect(proof).toMatchObject({ delivered: false, ...counts });
+    expect(proof.faulty).toEqual([{ from: expect.any(Number), to: expect.any(Number), ...counts }]);
+  });
+
+  it("changes the order", async () => {
+    // With two clients, deliveries alternate between the pairs: what is kept back for one goes after its next.
+    let kept: Buffer | undefined;
+    const fault: Fault = (payload) => {
+      const isFirst = payload.readUInt32BE(4) === 0 && payload.readUInt32BE(8) === 1;
+      if (isFirst) kept = Buffer.from(payload);
+      if (isFirst) return [];
+      const late = payload.readUInt32BE(4) === 0 && payload.readUInt32BE(8) === 2;
+      return late ? [payload, kept!] : [payload];
+    };
+    const proof = await proofOf(fault, 2);
+    expect(proof).toMatchObject({ lost: 0, duplicated: 0, outOfOrder: 1, corrupt: 0 });
+    expect(proof.faulty).toEqual([{ from: 0, to: 1, lost: 0, duplicated: 0, outOfOrder: 1, corrupt: 0 }]);
+  });
+
+  it("closes its clients, and names the worst pairs in text", async () => {
+    const port = await listening(new FaultyHub((payload) => [payload], 3));
+    const args = [...SMALL, "--addr", `127.0.0.1:${port}`, "--timeout", "300ms"];
+    const { code, stderr } = await hubcast(args);
+    expect(code).toBe(5);
+    expect(stderr).toContain("20 clients closed by the hub");
+  });
+
+  async function listening(hub: FaultyHub): Promise<number> {
+    closers.push(() => hub.close());
+    return await hub.listen();
+  }
+
+  async function proofOf(fault: Fault, clients = 20) {
+    const port = await listening(new FaultyHub(fault));
+    const address = ["--addr", `127.0.0.1:${port}`, "--timeout", "500ms"];
+    const json = await hubcast([...small(clients), ...address, "--json"]);
+    expect(json.code).toBe(5);
+    return JSON.parse(json.stdout).proof;
+  }
+});
+
+describe("hub simulate says what is wrong when", () => {
+  it("there is no hub", async () => {
+    const { code, stderr } = await hubcast([...SMALL, "--addr", "127.0.0.1:1"]);
+    expect(code).toBe(3);
+    expect(stderr).toContain("no hub answers at 127.0.0.1:1");
+  });
+
+  it("what answers is no hub", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    closers.push(() => void server.close());
+    await eventually(() => server.listening);
+    const { port } = server.address() as { port: number };
+    const { code, stderr } = await hubcast([...SMALL, "--addr", `127.0.0.1:${port}`]);
+    expect(code).toBe(3);
+    expect(stderr).toContain("gave a client no id");
+  });
+
+  it("the hub takes fewer clients", async () => {
+    const hub = await startHub({ port: 0, clientsMax: 10 });
+    closers.push(() => hub.close());
+    const { code, stdout } = await hubcast([...SMALL, "--addr", hub.address, "--json"]);
+    expect(code).toBe(4);
+    expect(JSON.parse(stdout).error.code).toBe("tooManyClients");
+  });
+
+  it.each([
+    [["--size", "10"], "size is 10"],
+    [["--size", "2MiB"], "size is 2097152"],
+    [["-c", "1"], "from 2 to 20000"],
+    [["--chaos", "2"], "not a share"],
+    [["-c", "2", "--chaos", "0.5"], "chaos is 0.5"],
+    [["-i", "soon"], "not a duration"],
+    [["--addr", "a:b:c"], "not the address"],
+    [["--port", "0"], "no port to connect to"],
+    [["--report", "/nowhere/at/all.html"], "cannot write"],
+  ])("it is called with %j", async (args, said) => {
+    const { code, stderr } = await hubcast(["hub", "simulate", ...args]);
+    expect(stderr).toContain(said);
+    expect(code).toBe(2);
+  });
+});
+
+describe("hub simulate leaves no process behind when it is stopped by", () => {
+  it.each([
+    ["SIGINT", 130],
+    ["SIGTERM", null],
+    ["SIGKILL", null],
+  ] as const)("%s", async (signal, code) => {
+    const cli = new Cli(["hub", "simulate", "-c", "10", "-n", "100000", "-i", "10", "--workers", "2"]);
+    await cli.says(/deliveries/, "stderr");
+    const children = descendants(cli.pid);
+    expect(children).toHaveLength(3);
+    cli.kill(signal);
+    expect((await cli.ended()).code).toBe(code);
+    await eventually(() => !children.some(isAlive));
+  });
+});
