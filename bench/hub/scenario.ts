@@ -1,0 +1,75 @@
+/** One load, the same for every server. */
+export interface Scenario {
+  readonly name: string;
+  readonly title: string;
+  readonly clients: number;
+  readonly messages: number;
+  readonly size: number;
+  readonly intervalMs: number;
+  readonly lists?: "different";
+  /** A bare `net` loop with as many sockets and bytes runs beside it. */
+  readonly besideCopyLoop?: true;
+  /** Only memory for each client counts. */
+  readonly idle?: true;
+  /** Servers of which a run would take minutes, or that have nothing comparable. */
+  readonly without?: readonly string[];
+}
+
+/** What the hub has to hold, as its design says it. */
+export function scenarios(size: "quick" | "usual" | "full"): Scenario[] {
+  const n = <T>(quick: T, usual: T, full: T): T => ({ quick, usual, full })[size];
+  return [
+    {
+      name: "128B",
+      title: "100 clients, 128 B, as fast as it goes",
+      clients: 100,
+      messages: n(100, 400, 400),
+      size: 128,
+      intervalMs: 0,
+    },
+    {
+      name: "10KiB",
+      title: "100 clients, 10 KiB, as fast as it goes",
+      clients: 100,
+      messages: n(20, 100, 100),
+      size: 10_240,
+      intervalMs: 0,
+    },
+    {
+      name: "paced",
+      title: "100 clients, 1 KiB, 10 a second each",
+      clients: 100,
+      messages: n(20, 60, 300),
+      size: 1_024,
+      intervalMs: 100,
+    },
+    {
+      name: "different",
+      title: "100 clients, 128 B, receivers in another order in every frame",
+      clients: 100,
+      messages: n(100, 400, 400),
+      size: 128,
+      intervalMs: 0,
+      lists: "different",
+    },
+    {
+      name: "large",
+      title: "255 clients, 1,024,000 B, as fast as it goes",
+      clients: n(64, 255, 255),
+      messages: n(2, 1, 4),
+      size: 1_024_000,
+      intervalMs: 0,
+      besideCopyLoop: true,
+      without: ["nats-server", "redis-server", "mosquitto"],
+    },
+    {
+      name: "idle",
+      title: "clients that say nothing",
+      clients: n(2_000, 10_000, 10_000),
+      messages: 0,
+      size: 24,
+      intervalMs: 0,
+      idle: true,
+    },
+  ];
+}
