@@ -27,6 +27,11 @@ interface Figures {
   readonly faults: number;
 }
 
+/** Ctrl-C must leave no server behind. */
+const stopped = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.on(signal, () => stopped.abort(new Error(signal)));
+
 const args = process.argv.slice(2);
 const flag = (name: string): boolean => args.includes(name) && args.splice(args.indexOf(name), 1).length > 0;
 const option = (name: string): string | undefined =>
@@ -56,6 +61,7 @@ async function compare(scenario: Scenario): Promise<void> {
         runs.push(await measure(scenario, name));
       } catch (error) {
         console.error(`${scenario.name}, ${name}: ${(error as Error).message}`);
+        if (stopped.signal.aborted) process.exit(130);
       }
     }
     if (runs.length > 0) rows.push(best(runs));
@@ -94,7 +100,8 @@ async function run(scenario: Scenario, server: Server): Promise<LoadResult> {
     ...(server.wireUrl && { wireUrl: server.wireUrl }),
     echoes: server.echoes,
   };
-  return await runLoad(load, server.gauge, () => {}, AbortSignal.timeout(RUN_MS_MAX));
+  const signal = AbortSignal.any([stopped.signal, AbortSignal.timeout(RUN_MS_MAX)]);
+  return await runLoad(load, server.gauge, () => {}, signal);
 }
 
 function figures(name: string, result: LoadResult): Figures {
