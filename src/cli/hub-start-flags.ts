@@ -3,6 +3,7 @@ import * as Flags from "@oclif/core/flags";
 import type { HubOptions } from "../hub/index.js";
 import { defined } from "./defined.js";
 import { readFlagFile } from "./flag-file.js";
+import { flagList } from "./flag-list.js";
 import { countFlag, durationFlag, portFlag, sizeFlag } from "./flags.js";
 import { withEnvironment } from "./start-flags.js";
 
@@ -75,6 +76,13 @@ export const HUB_START_FLAGS = withEnvironment({
       "Serve /healthz, /metrics, /v1/status and /v1/clients over HTTP on 127.0.0.1; off without it.",
   }),
   "no-mdns": Flags.boolean({ description: "Do not announce this hub by multicast DNS." }),
+  "mdns-interface": Flags.string({
+    description: "Announce this hub only on this interface, by name or address.",
+    helpValue: "INTERFACE",
+    multiple: true,
+    multipleNonGreedy: true,
+    exclusive: ["no-mdns"],
+  }),
   stat: Flags.boolean({ description: "A line a second on stderr: clients, messages, bytes, memory." }),
   "log-level": Flags.string({
     description: "How much is logged on stderr.",
@@ -95,6 +103,7 @@ export async function hubOptions(
 ): Promise<HubOptions> {
   const tokenFile = flags["token-file"];
   const token = tokenFile ? await readFlagFile(tokenFile, "--token-file") : process.env.HUBCAST_TOKEN?.trim();
+  const interfaces = flagList(flags["mdns-interface"]);
   const [cert, key] = [flags["tls-cert"], flags["tls-key"]];
   const tls =
     cert && key
@@ -113,6 +122,6 @@ export async function hubOptions(
     memoryMax: flags["memory-max"],
     clientsMax: flags["clients-max"],
     monitorPort: flags["monitor-port"],
-    mdns: !flags["no-mdns"],
+    mdns: interfaces ? { interfaces } : !flags["no-mdns"],
   });
 }

@@ -3,6 +3,7 @@ import { HubcastError } from "../core/errors.js";
 import type { NodeOptions } from "../node/index.js";
 import { defined } from "./defined.js";
 import { readFlagFile, readFlagLines } from "./flag-file.js";
+import { flagList } from "./flag-list.js";
 import type { START_FLAGS } from "./start-flags.js";
 
 export type StartFlags = Interfaces.InferredFlags<typeof START_FLAGS>;
@@ -28,19 +29,12 @@ export async function nodeOptions(flags: StartFlags): Promise<NodeOptions> {
       allowAnonymous: flags["allow-anonymous"],
       tls: await tls(flags["tls-cert"], flags["tls-key"]),
     }),
-    p2p: defined({ hosts: list(flags["p2p-host"]), port: flags["p2p-port"] }),
-    peers: list(flags.peer),
-    mdns: mdns(flags["no-mdns"], list(flags["mdns-interface"])),
+    p2p: defined({ hosts: flagList(flags["p2p-host"]), port: flags["p2p-port"] }),
+    peers: flagList(flags.peer),
+    mdns: mdns(flags["no-mdns"], flagList(flags["mdns-interface"])),
     syncIntervalMs: flags["sync-interval"],
   };
   return defined(options);
-}
-
-/** A flag that may be given again is a list; its variable holds one text, with commas. */
-function list(values: string[] | string | undefined): readonly string[] | undefined {
-  if (values === undefined) return undefined;
-  if (Array.isArray(values)) return values;
-  return values.split(",").map((value) => value.trim());
 }
 
 function mdns(off: boolean, interfaces: readonly string[] | undefined) {

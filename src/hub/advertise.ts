@@ -10,6 +10,7 @@ import { PACKAGE_VERSION } from "./version.js";
 export async function advertiseHub(
   options: CompleteHubOptions,
   port: number,
+  monitorPort?: number,
 ): Promise<{ close(): Promise<void> }> {
   const { mdns, host, name, logger } = options;
   const dnsSd = await openDnsSd({
@@ -23,6 +24,9 @@ export async function advertiseHub(
       id: randomUUID().slice(0, 8),
       port,
       txt: { v: PACKAGE_VERSION, ...(options.tls && { tls: "1" }), ...(options.token && { token: "1" }) },
+      // Monitoring answers on loopback only: nobody else needs to know of it.
+      txtFor: (address) =>
+        monitorPort !== undefined && address.startsWith("127.") ? { monitor: String(monitorPort) } : {},
       ...(everywhere(host) ? {} : { addressesFor: (address) => (answersOn(host, address) ? [address] : []) }),
       onRenamed: (renamed) => logger?.warn({ name: renamed }, "another hub has this name"),
     })

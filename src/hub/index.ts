@@ -42,7 +42,7 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
     }
     if (complete.mdns !== false) {
       const { advertiseHub } = await import("./advertise.js");
-      extras.push(await advertiseHub(complete, port));
+      extras.push(await advertiseHub(complete, port, monitor?.port));
     }
   } catch (error) {
     await close();

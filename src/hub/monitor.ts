@@ -14,6 +14,7 @@ interface Watched {
 
 export interface Monitor {
   readonly url: string;
+  readonly port: number;
   close(): Promise<void>;
 }
 
@@ -40,6 +41,7 @@ export async function startMonitor(port: number, hub: Watched, token: string | u
   const bound = typeof address === "object" && address !== null ? address.port : port;
   return {
     url: `http://${HOST}:${bound}`,
+    port: bound,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
