@@ -5,7 +5,7 @@ import { connectToNode } from "../node/client.js";
 import { readFlagFile } from "./flag-file.js";
 import type { Output } from "./output.js";
 
-const DEFAULT_URL = "http://127.0.0.1:8080";
+export const DEFAULT_URL = "http://127.0.0.1:8080";
 
 /** Flags of every command that talks to a node. */
 export const NODE_URL_FLAGS = {
@@ -65,7 +65,7 @@ async function use<T>(
 }
 
 /** The token for a node: from the file, else from HUBCAST_TOKEN. No secret is ever the value of a flag. */
-async function readToken(file: string | undefined): Promise<string | undefined> {
+export async function readToken(file: string | undefined): Promise<string | undefined> {
   if (file !== undefined) return (await readFlagFile(file, "--token-file")).split(/\s/)[0];
   return process.env.HUBCAST_TOKEN?.trim() || undefined;
 }

@@ -10,7 +10,15 @@ export async function roundTripMs(
   addresses: readonly string[],
   timeoutMs: number,
 ): Promise<number | undefined> {
-  return await Promise.any(addresses.map((address) => connectMs(address, timeoutMs))).catch(() => undefined);
+  const endMs = performance.now() + timeoutMs;
+  return await Promise.any(addresses.map((address) => bestOfTwo(address, endMs))).catch(() => undefined);
+}
+
+/** The first connection of a process also loads what connecting needs. */
+async function bestOfTwo(address: string, endMs: number): Promise<number> {
+  const first = await connectMs(address, endMs - performance.now());
+  const second = connectMs(address, endMs - performance.now()).catch(() => first);
+  return Math.min(first, await second);
 }
 
 function connectMs(address: string, timeoutMs: number): Promise<number> {
@@ -18,7 +26,7 @@ function connectMs(address: string, timeoutMs: number): Promise<number> {
   const host = address.slice(0, colon).replace(/^\[|\]$/g, "");
   return new Promise((resolve, reject) => {
     const startMs = performance.now();
-    const socket = connect({ host, port: Number(address.slice(colon + 1)), timeout: timeoutMs });
+    const socket = connect({ host, port: Number(address.slice(colon + 1)), timeout: Math.max(1, timeoutMs) });
     const end = (settle: () => void) => {
       socket.destroy();
       settle();

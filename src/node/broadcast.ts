@@ -147,6 +147,7 @@ export interface NodeStatus {
   readonly peerAddresses: readonly string[];
   readonly sync: SyncFigures;
   readonly gossip: GossipFigures;
+  readonly process: ProcessFigures;
 }
 
 /** Anti-entropy since the start. */
@@ -167,4 +168,12 @@ export interface GossipFigures {
   readonly itemsSent: number;
   readonly duplicates: number;
   readonly rejected: number;
+}
+
+/** The process that the node runs in. */
+export interface ProcessFigures {
+  /** Memory that is resident. */
+  readonly rssBytes: number;
+  /** How late timers ran in the last seconds, the 99th percentile: what a busy node adds to every answer. */
+  readonly eventLoopDelayMs: number;
 }

@@ -126,6 +126,7 @@ export class LocalService implements NodeService {
         bytesSent: node.frameFigures.bytesSent,
       },
       gossip: { ...intake.figures, ...outbox.figures },
+      process: node.vitals.figures(),
     };
   }
 

@@ -23,6 +23,7 @@ import { peerOf } from "./report.js";
 import { Runner } from "./runner.js";
 import { openStorage } from "./storage/index.js";
 import { VERSION } from "./version.js";
+import { Vitals } from "./vitals.js";
 
 /** Wires the replica to its storage, its peers, and those who use it; carries out what it orders. */
 export class Node {
@@ -30,6 +31,7 @@ export class Node {
   readonly events = new EventLog(randomBytes(6).toString("hex"));
   readonly receipts = new ReceiptDesk();
   readonly outbox = new GossipOutbox((message) => this.cluster.publish(message));
+  readonly vitals = new Vitals();
   readonly intake: Intake;
   /** Bytes of frames to and from all peers. */
   readonly frameFigures = { bytesSent: 0, bytesReceived: 0 };
@@ -237,6 +239,7 @@ export class Node {
     await this.committer?.close();
     this.#runner?.stop();
     this.events.close();
+    this.vitals.close();
     await goodbye;
   }
 }

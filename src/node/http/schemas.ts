@@ -146,6 +146,10 @@ export const SCHEMAS = {
       "duplicates",
       "rejected",
     ]),
+    process: object("The process that the node runs in.", {
+      rssBytes: count("Memory that is resident."),
+      eventLoopDelayMs: number("How late timers ran in the last seconds: the 99th percentile."),
+    }),
   }),
   Probe: object("Answer to a probe.", { status: text("`ok`, `ready`, or what the node waits for.") }),
   SeedItem: object("An item in the words of the earlier system.", {

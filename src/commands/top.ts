@@ -1,0 +1,135 @@
+import * as Flags from "@oclif/core/flags";
+import { BaseCommand } from "../cli/base-command.js";
+import { paints } from "../cli/colour.js";
+import { flagList } from "../cli/flag-list.js";
+import { MDNS_INTERFACE_FLAG } from "../cli/mdns-flag.js";
+import { DEFAULT_URL, NODE_URL_FLAGS, readToken } from "../cli/node-url.js";
+import { onInterrupt } from "../cli/signals.js";
+import { watchNetwork } from "../cli/watched-network.js";
+import { HubcastError } from "../core/errors.js";
+import type { Collector } from "../tui/index.js";
+
+const LINES_EVERY_MS = 1_000;
+/** What answers multicast DNS has answered by then. */
+const DISCOVERY_MS = 500;
+/** A figure a second needs two looks. */
+const BETWEEN_LOOKS_MS = 500;
+
+export default class Top extends BaseCommand<typeof Top> {
+  static override summary = "Watch nodes, items and hubs, live.";
+  static override description =
+    "Asks the nodes of this machine, which answer for their peers, and the hubs that multicast DNS shows; ? in it shows the keys. Off a terminal, or with --plain, a line a second for each node and hub; with --json a snapshot a second.";
+  static override examples = [
+    { description: "Everything that runs on this machine:", command: "<%= config.bin %> <%= command.id %>" },
+    {
+      description: "Nodes elsewhere:",
+      command:
+        "<%= config.bin %> <%= command.id %> --url http://192.168.0.7:8080 --url http://192.168.0.8:8080",
+    },
+    {
+      description: "One snapshot, for a program:",
+      command: "<%= config.bin %> <%= command.id %> --once --json | jq '.nodes[].state'",
+    },
+  ];
+  static override flags = {
+    ...NODE_URL_FLAGS,
+    url: Flags.string({
+      description: "Address of a node's HTTP API; may be given again. Without it: the nodes of this machine.",
+      env: "HUBCAST_URL",
+      helpValue: "URL",
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    hub: Flags.string({
+      description: "Address of a hub's monitoring, besides those that are found; may be given again.",
+      helpValue: "URL",
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    "mdns-interface": MDNS_INTERFACE_FLAG,
+    plain: Flags.boolean({ description: "Lines instead of the dashboard, on a terminal too." }),
+    once: Flags.boolean({ description: "One snapshot, then end." }),
+  };
+
+  async run(): Promise<void> {
+    this.output.survivesBrokenPipes(() => process.exit());
+    const { signal, interrupted } = onInterrupt();
+    await Promise.race([this.watch(signal), interrupted]);
+  }
+
+  private async watch(signal: AbortSignal): Promise<void> {
+    const tui = await import("../tui/index.js");
+    const collector = new tui.Collector();
+    const stopWatching = await this.fill(collector, signal);
+    try {
+      if (this.flags.once) await this.once(collector, tui.plainLines);
+      else if (this.isDashboard) {
+        const how = await tui.showDashboard({ collector, colour: paints(process.stdout) });
+        if (how === "interrupt") throw new HubcastError("interrupted", "stopped by Ctrl-C");
+      } else await this.lines(collector, tui.plainLines, signal);
+    } finally {
+      await stopWatching();
+      await collector.close();
+    }
+  }
+
+  private get isDashboard(): boolean {
+    const isTerminal = process.stdout.isTTY && process.stdin.isTTY && process.env.TERM !== "dumb";
+    const isCi = !["", "0", "false"].includes(process.env.CI ?? "");
+    return isTerminal && !isCi && !this.flags.plain && !this.output.json;
+  }
+
+  private async fill(collector: Collector, signal: AbortSignal): Promise<() => Promise<void>> {
+    const token = await readToken(this.flags["token-file"]);
+    const urls = flagList(this.flags.url);
+    for (const url of urls ?? [DEFAULT_URL]) {
+      collector.addNode({ url, isNamed: urls !== undefined, ...(token !== undefined && { token }) });
+    }
+    for (const url of this.flags.hub ?? []) {
+      const { host } = new URL(url);
+      collector.addHub({ key: url, name: host, address: host, monitorUrl: url.replace(/\/+$/, "") });
+    }
+    try {
+      const interfaces = flagList(this.flags["mdns-interface"]);
+      return await watchNetwork(collector, { interfaces, findsNodes: urls === undefined, signal });
+    } catch (error) {
+      // A wish for an interface that does not exist is an error; no multicast here is only less to see.
+      if (error instanceof HubcastError && error.code === "invalidOption") throw error;
+      this.output.warning(`nothing is found by multicast DNS: ${(error as Error).message}`);
+      return async () => {};
+    }
+  }
+
+  private async once(collector: Collector, plainLines: PlainLines): Promise<void> {
+    await Promise.all([collector.ask(), passed(DISCOVERY_MS)]);
+    await collector.ask();
+    await passed(BETWEEN_LOOKS_MS);
+    await collector.ask();
+    this.print(collector, plainLines);
+    if (collector.hasNode) return;
+    throw new HubcastError("unreachable", collector.faults.join("; ") || "no node answers", {
+      suggestions: ["Start one: hubcast broadcast start", "Or name one: --url http://HOST:PORT."],
+    });
+  }
+
+  private async lines(collector: Collector, plainLines: PlainLines, signal: AbortSignal): Promise<void> {
+    await Promise.all([collector.ask(), passed(DISCOVERY_MS)]);
+    while (!signal.aborted) {
+      await Promise.all([collector.ask(), passed(LINES_EVERY_MS)]);
+      this.print(collector, plainLines);
+      await this.output.drained();
+    }
+  }
+
+  private print(collector: Collector, plainLines: PlainLines): void {
+    const snapshot = collector.snapshot(this.output.json);
+    this.output.document({ type: "snapshot", ...snapshot });
+    for (const line of plainLines(snapshot)) this.output.text(line);
+  }
+}
+
+type PlainLines = typeof import("../tui/index.js")["plainLines"];
+
+function passed(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,93 @@
+import { asHubcastError } from "../../core/errors.js";
+import type { NodeStatus, Peer } from "../../node/broadcast.js";
+import { connectToNode, type RemoteNode } from "../../node/client.js";
+import { RateMeter } from "../rate.js";
+import type { Fault } from "../snapshot.js";
+
+/** A node that does not answer for so long is shown as unreachable. */
+const ANSWER_TIMEOUT_MS = 2_000;
+/** One that is unreachable is tried again this often. */
+const RETRY_MS = 1_000;
+
+/** A node to ask. */
+export interface NodePlace {
+  readonly url: string;
+  /** Only for nodes that the user has named. */
+  readonly token?: string;
+  /** Named by the user: shown also while nothing answers there. */
+  readonly isNamed: boolean;
+  /** What discovery says of it, until it answers. */
+  readonly name?: string;
+}
+
+/** Asks one node again and again, connects again when it is back, and keeps what it said last. */
+export class NodeWatch {
+  /** What it said last, also of a node that is gone by now. */
+  status: NodeStatus | undefined;
+  peers: readonly Peer[] = [];
+  fault: { readonly kind: Fault; readonly message: string } | undefined;
+  /** Whether it has answered, or failed to, at least once. */
+  asked = false;
+  readonly posts = new RateMeter();
+  readonly gossipIn = new RateMeter();
+  readonly gossipOut = new RateMeter();
+  node: RemoteNode | undefined;
+  #asking: Promise<void> | undefined;
+  #retryAtMs = 0;
+  readonly #closed = new AbortController();
+
+  constructor(readonly place: NodePlace) {}
+
+  get isReachable(): boolean {
+    return this.asked && this.fault === undefined;
+  }
+
+  /** Asks, unless the last question is still open. */
+  ask(): Promise<void> {
+    if (!this.#asking && performance.now() >= this.#retryAtMs) {
+      this.#asking = this.#ask().finally(() => {
+        this.#asking = undefined;
+        this.asked = true;
+      });
+    }
+    return this.#asking ?? Promise.resolve();
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort();
+    await this.node?.close();
+    await this.#asking;
+  }
+
+  async #ask(): Promise<void> {
+    const { signal } = this.#closed;
+    const { url, token } = this.place;
+    try {
+      this.node ??= await connectToNode(url, {
+        timeoutMs: ANSWER_TIMEOUT_MS,
+        signal,
+        ...(token !== undefined && { token }),
+      });
+      const [status, peers] = await Promise.all([this.node.status(), this.node.peers()]);
+      this.#keep(status, peers);
+    } catch (error) {
+      await this.node?.close();
+      this.node = undefined;
+      if (signal.aborted) return;
+      const { code, message } = asHubcastError(error);
+      const kind = code === "notHubcast" || code === "unauthorized" ? code : "unreachable";
+      this.fault = { kind, message };
+      this.#retryAtMs = performance.now() + RETRY_MS;
+    }
+  }
+
+  #keep(status: NodeStatus, peers: readonly Peer[]): void {
+    const nowMs = performance.now();
+    this.status = status;
+    this.peers = peers;
+    this.fault = undefined;
+    this.posts.record(status.gossip.itemsSent, nowMs);
+    this.gossipIn.record(status.gossip.itemsReceived, nowMs);
+    this.gossipOut.record(status.gossip.messagesSent, nowMs);
+  }
+}

@@ -1,0 +1,103 @@
+import { render } from "ink";
+import { asHubcastError } from "../../core/errors.js";
+import { shown } from "../../core/text.js";
+import type { Collector } from "../collect/collector.js";
+import { type Key, type Order, press } from "../keys.js";
+import { rowKeys } from "../rows.js";
+import { firstScreen, type Screen } from "../screen.js";
+import type { Snapshot } from "../snapshot.js";
+import { Dashboard } from "./dashboard.js";
+
+/** Figures change four times a second. */
+const REFRESH_MS = 250;
+
+export interface DashboardOptions {
+  readonly collector: Collector;
+  readonly colour: boolean;
+}
+
+/**
+ * Shows the dashboard on the terminal until the user ends it. The terminal is given back also when the process is
+ * ended by a signal or an error.
+ * @returns how the user ended it
+ */
+export async function runDashboard(options: DashboardOptions): Promise<"quit" | "interrupt"> {
+  const session = new Session(options);
+  try {
+    return await session.ended;
+  } finally {
+    session.close();
+  }
+}
+
+class Session {
+  #screen: Screen = firstScreen();
+  #snapshot: Snapshot;
+  readonly #app;
+  readonly #timer: NodeJS.Timeout;
+  readonly ended: Promise<"quit" | "interrupt">;
+  #end: (how: "quit" | "interrupt") => void = () => {};
+
+  constructor(private readonly options: DashboardOptions) {
+    this.#snapshot = options.collector.snapshot(false);
+    this.#app = render(this.#element(), {
+      alternateScreen: true,
+      incrementalRendering: true,
+      interactive: true,
+      exitOnCtrlC: false,
+      patchConsole: false,
+    });
+    this.ended = new Promise((resolve, reject) => {
+      this.#end = resolve;
+      // Ends by itself only when a component has thrown.
+      this.#app.waitUntilExit().then(() => resolve("quit"), reject);
+    });
+    this.#timer = setInterval(() => this.#refresh(), REFRESH_MS);
+    void options.collector.ask().then(() => this.#refresh());
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#app.unmount();
+  }
+
+  #refresh(): void {
+    const { view, paused } = this.#screen;
+    const next = this.options.collector.snapshot(view === "items" || view === "events");
+    if (!paused) this.#snapshot = next;
+    this.#draw();
+    void this.options.collector.ask();
+  }
+
+  #draw(): void {
+    this.#app.rerender(this.#element());
+  }
+
+  #element() {
+    const { colour } = this.options;
+    return <Dashboard snapshot={this.#snapshot} screen={this.#screen} colour={colour} onKey={this.#onKey} />;
+  }
+
+  readonly #onKey = (key: Key): void => {
+    const { screen, order } = press(this.#screen, key, rowKeys(this.#snapshot, this.#screen));
+    this.#screen = screen;
+    if (order) this.#carryOut(order);
+    this.#draw();
+  };
+
+  #carryOut(order: Order): void {
+    if (order.type !== "post") {
+      this.#end(order.type);
+      return;
+    }
+    this.options.collector.post(order.raw).then(
+      ({ name, id }) => this.#say("good", `posted ${id} to ${name}`),
+      (error: unknown) => this.#say("bad", shown(asHubcastError(error).message, 500)),
+    );
+  }
+
+  #say(tone: "good" | "bad", text: string): void {
+    this.#screen = { ...this.#screen, notice: { tone, text } };
+    this.#draw();
+  }
+}
