@@ -51,7 +51,9 @@ export class Collector {
 
   /** Asks all once; resolves when all have answered or failed to. */
   async ask(): Promise<void> {
-    await Promise.all([...this.#nodes.values(), ...this.#hubs.values()].map((watch) => watch.ask()));
+    const first = this.#first();
+    const nodes = [...this.#nodes.values()].map((watch) => watch.ask(watch === first));
+    await Promise.all([...nodes, ...[...this.#hubs.values()].map((watch) => watch.ask())]);
   }
 
   /** Whether any node has answered. */

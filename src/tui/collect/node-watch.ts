@@ -8,6 +8,8 @@ import type { Fault } from "../snapshot.js";
 const ANSWER_TIMEOUT_MS = 2_000;
 /** One that is unreachable is tried again this often. */
 const RETRY_MS = 1_000;
+/** All nodes tell of the same peers: but for the first one they are asked for them less often. */
+const PEERS_EVERY_MS = 1_000;
 
 /** A node to ask. */
 export interface NodePlace {
@@ -34,6 +36,7 @@ export class NodeWatch {
   node: RemoteNode | undefined;
   #asking: Promise<void> | undefined;
   #retryAtMs = 0;
+  #peersAtMs = 0;
   readonly #closed = new AbortController();
 
   constructor(readonly place: NodePlace) {}
@@ -42,10 +45,10 @@ export class NodeWatch {
     return this.asked && this.fault === undefined;
   }
 
-  /** Asks, unless the last question is still open. */
-  ask(): Promise<void> {
+  /** Asks, unless the last question is still open. @param isFirst whether others rely on its peers */
+  ask(isFirst: boolean): Promise<void> {
     if (!this.#asking && performance.now() >= this.#retryAtMs) {
-      this.#asking = this.#ask().finally(() => {
+      this.#asking = this.#ask(isFirst).finally(() => {
         this.#asking = undefined;
         this.asked = true;
       });
@@ -59,7 +62,7 @@ export class NodeWatch {
     await this.#asking;
   }
 
-  async #ask(): Promise<void> {
+  async #ask(isFirst: boolean): Promise<void> {
     const { signal } = this.#closed;
     const { url, token } = this.place;
     try {
@@ -68,8 +71,10 @@ export class NodeWatch {
         signal,
         ...(token !== undefined && { token }),
       });
-      const [status, peers] = await Promise.all([this.node.status(), this.node.peers()]);
-      this.#keep(status, peers);
+      const wantsPeers = isFirst || performance.now() >= this.#peersAtMs;
+      if (wantsPeers) this.#peersAtMs = performance.now() + PEERS_EVERY_MS;
+      const peers = wantsPeers ? this.node.peers() : this.peers;
+      this.#keep(...(await Promise.all([this.node.status(), peers])));
     } catch (error) {
       await this.node?.close();
       this.node = undefined;
