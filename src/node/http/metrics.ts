@@ -57,11 +57,19 @@ const STATUS_FIGURES: readonly (readonly [string, string, (status: NodeStatus) =
   ["hubcast_gossip_rejected_total", "Gossip messages rejected.", (s) => s.gossip.rejected],
 ];
 
+/** Gauges whose names end as only counters may; the same figures are there without `_total`, by type. */
+const MISNAMED = [
+  "nodejs_active_handles_total",
+  "nodejs_active_requests_total",
+  "nodejs_active_resources_total",
+];
+
 async function openRegistry({ service, refusals: refused }: ApiContext): Promise<Registry> {
   const { Registry, Gauge, Counter, collectDefaultMetrics } = await import("prom-client");
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
+  for (const name of MISNAMED) registry.removeSingleMetric(name);
 
   for (const [name, help, figure] of STATUS_FIGURES) {
     if (name.endsWith("_total")) {
