@@ -1,0 +1,153 @@
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Hub, startHub } from "../../src/hub/index.js";
+import { eventually } from "../fixtures/eventually.js";
+import { loopbackFlags, NodeProcess } from "../fixtures/node-process.js";
+import { Cli, hubcast } from "./cli.js";
+
+const cluster = `live-${randomBytes(4).toString("hex")}`;
+const env = { HUBCAST_MDNS_INTERFACE: "127.0.0.1" };
+let nodes: NodeProcess[];
+let hub: Hub;
+
+beforeAll(async () => {
+  const start = (name: string) =>
+    NodeProcess.start({ flags: [...loopbackFlags(cluster), "--name", `${cluster}-${name}`] });
+  nodes = [await start("a"), await start("b")];
+  hub = await startHub({
+    port: 0,
+    monitorPort: 0,
+    name: `${cluster}-hub`,
+    mdns: { interfaces: ["127.0.0.1"] },
+  });
+  await eventually(async () => (await nodes[0]!.status()).peers === 1);
+});
+afterAll(async () => {
+  await hub?.close();
+  for (const node of nodes ?? []) await node[Symbol.asyncDispose]();
+});
+
+function lines(text: string): Record<string, unknown>[] {
+  return text
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+}
+
+describe("discover", () => {
+  it("shows nodes and hubs with address, cluster, version and round trip", async () => {
+    const { stdout, code } = await hubcast(["discover", "--json"], { env });
+    const ours = lines(stdout).filter(({ name }) => String(name).startsWith(cluster));
+    expect(code).toBe(0);
+    expect(ours).toHaveLength(3);
+    expect(ours.find(({ name }) => name === `${cluster}-a`)).toMatchObject({
+      type: "node",
+      id: nodes[0]!.id,
+      cluster,
+      version: expect.stringMatching(/^\d+\./),
+      url: nodes[0]!.url,
+      roundTripMs: expect.any(Number),
+    });
+    expect(ours.find(({ type }) => type === "hub")).toMatchObject({
+      addresses: [hub.address],
+      monitorUrl: hub.monitorUrl,
+    });
+  });
+
+  it("--watch says who comes and goes, until Ctrl-C", async () => {
+    const watch = new Cli(["discover", "--watch"], { env });
+    await watch.says(new RegExp(`node  ${cluster}-b`));
+    const third = await NodeProcess.start({
+      flags: [...loopbackFlags(cluster), "--name", `${cluster}-c`],
+    });
+    await watch.says(new RegExp(`node  ${cluster}-c`));
+    await third.stop();
+    await watch.says(new RegExp(`node ${cluster}-c is gone`));
+    watch.kill("SIGINT");
+    expect((await watch.ended()).code).toBe(130);
+  });
+
+  it("names the interfaces when that one does not exist", async () => {
+    const { stderr, code } = await hubcast(["discover", "--mdns-interface", "nowhere0"]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining('no interface "nowhere0"')]);
+  });
+});
+
+describe("top off a terminal", () => {
+  it("--once --json is one snapshot, with the figures of nodes and hubs", async () => {
+    const urls = nodes.flatMap(({ url }) => ["--url", url]);
+    const { stdout, code } = await hubcast(["top", "--once", "--json", ...urls], { env });
+    const [snapshot] = lines(stdout) as { nodes: object[]; hubs: { name: string }[] }[];
+    expect(code).toBe(0);
+    // Another test's node has left; its peers remember it for a while.
+    expect(snapshot!.nodes.filter((row) => "url" in row)).toHaveLength(2);
+    expect(snapshot!.nodes[0]).toMatchObject({
+      name: `${cluster}-a`,
+      state: "ready",
+      agreement: "agrees",
+      peers: 1,
+      rssBytes: expect.any(Number),
+      eventLoopDelayMs: expect.any(Number),
+    });
+    expect(snapshot!.hubs.find(({ name }) => name === `${cluster}-hub`)).toMatchObject({
+      state: "ready",
+      clients: 0,
+      evicted: 0,
+    });
+  });
+
+  it("one node answers for its peers", async () => {
+    const { stdout } = await hubcast(["top", "--once", "--json", "--url", nodes[0]!.url], { env });
+    const [snapshot] = lines(stdout) as { nodes: object[] }[];
+    expect(snapshot!.nodes).toContainEqual(
+      expect.objectContaining({ name: `${cluster}-b`, state: "connected", agreement: "agrees", items: 0 }),
+    );
+  });
+
+  it("is a line a second for each, and ends when nobody reads", async () => {
+    const top = new Cli(["top", "--url", nodes[0]!.url], { env: { ...env, CI: "1" } });
+    await top.says(new RegExp(`node ${cluster}-a ready, 0 items.*\n[^]*node ${cluster}-a ready`));
+    expect(top.stdout).not.toContain("\u001b");
+    top.hangUp();
+    expect((await top.ended()).signal).toBeNull();
+  });
+
+  it("says of a server that it is no node, and of one that it does not answer", async () => {
+    const urls = ["--url", hub.monitorUrl!, "--url", "http://127.0.0.1:1"];
+    const { stdout, stderr, code } = await hubcast(["top", "--once", ...urls], { env });
+    expect(stdout).toMatch(/ notHubcast \(what answers at .* is not a hubcast node/);
+    expect(stdout).toMatch(/ unreachable \(no node answers at http:\/\/127.0.0.1:1 /);
+    expect([code, stderr]).toEqual([3, expect.stringContaining("error:")]);
+  });
+
+  it("shows a node again that comes back", async () => {
+    const third = await NodeProcess.start({ flags: loopbackFlags(`${cluster}-x`) });
+    const top = new Cli(["top", "--json", "--url", third.url], { env });
+    const state = () => {
+      const last = lines(top.stdout.slice(0, top.stdout.lastIndexOf("\n"))).at(-1);
+      return (last as { nodes: { state: string }[] } | undefined)?.nodes[0]?.state;
+    };
+    await top.says(/\n/);
+    await third.stop("SIGKILL");
+    await eventually(() => state() === "unreachable");
+    const flags = loopbackFlags(`${cluster}-x`).with(1, new URL(third.url).port);
+    await using _back = await NodeProcess.start({ flags });
+    await eventually(() => ["starting", "ready"].includes(state()!));
+    top.kill("SIGTERM");
+    await top.ended();
+  });
+});
+
+describe("doctor", () => {
+  it("finds that all is well, or says what to do", async () => {
+    const { stdout } = await hubcast(["doctor", "--json"], { env });
+    const { findings } = JSON.parse(stdout) as { findings: { text: string; verdict: string }[] };
+    const ours = findings.filter(({ text }) => text.includes(`node ${cluster}`));
+    expect(ours.map(({ verdict }) => verdict)).toEqual(["ok", "ok"]);
+    expect(findings).toContainEqual({
+      check: "multicast",
+      verdict: "ok",
+      text: "multicast comes back on lo",
+    });
+  });
+});
