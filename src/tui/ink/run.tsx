@@ -10,6 +10,8 @@ import { Dashboard } from "./dashboard.js";
 
 /** Figures change four times a second. */
 const REFRESH_MS = 250;
+/** Lists move too fast to be read at that pace, and all of their lines change. */
+const LIST_REFRESH_MS = 500;
 
 export interface DashboardOptions {
   readonly collector: Collector;
@@ -33,6 +35,7 @@ export async function runDashboard(options: DashboardOptions): Promise<"quit" | 
 class Session {
   #screen: Screen = firstScreen();
   #snapshot: Snapshot;
+  #drawnAtMs = 0;
   readonly #app;
   readonly #timer: NodeJS.Timeout;
   readonly ended: Promise<"quit" | "interrupt">;
@@ -63,13 +66,16 @@ class Session {
 
   #refresh(): void {
     const { view, paused } = this.#screen;
-    const next = this.options.collector.snapshot(view === "items" || view === "events");
+    const isList = view === "items" || view === "events";
+    void this.options.collector.ask();
+    if (isList && performance.now() - this.#drawnAtMs < LIST_REFRESH_MS - REFRESH_MS / 2) return;
+    const next = this.options.collector.snapshot(isList);
     if (!paused) this.#snapshot = next;
     this.#draw();
-    void this.options.collector.ask();
   }
 
   #draw(): void {
+    this.#drawnAtMs = performance.now();
     this.#app.rerender(this.#element());
   }
 
