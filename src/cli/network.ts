@@ -65,7 +65,7 @@ function keyOf(service: DiscoveredService): string {
   return `${service.type} ${service.id ?? ""} ${service.name}`;
 }
 
-export function asSeen(service: DiscoveredService): Seen {
+function asSeen(service: DiscoveredService): Seen {
   const { type, name, id, txt } = service;
   const server = {
     name,

@@ -13,7 +13,7 @@ const WORDS = {
 } as const;
 const SPARK_COLUMNS = 8;
 
-export function stateTone({ state }: Pick<NodeRow, "state">): Tone {
+function stateTone({ state }: Pick<NodeRow, "state">): Tone {
   if (state === "ready" || state === "connected") return "good";
   return state === "starting" || state === "degraded" || state === "stopping" ? "warn" : "bad";
 }
