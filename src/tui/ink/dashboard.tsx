@@ -31,12 +31,7 @@ export function Frame({ snapshot, screen, colour, columns, rows }: FrameProps) {
   const lines = frameOf(snapshot, screen, { columns, rows });
   return (
     <Box flexDirection="column" width={columns} height={rows}>
-      {lines.map((line, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: a line of the screen is its place
-        <Text key={index} wrap="truncate-end">
-          {lineText(line, colour) || " "}
-        </Text>
-      ))}
+      <Text wrap="truncate-end">{lines.map((line) => lineText(line, colour) || " ").join("\n")}</Text>
     </Box>
   );
 }

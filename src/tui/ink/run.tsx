@@ -12,6 +12,8 @@ import { Dashboard } from "./dashboard.js";
 const REFRESH_MS = 250;
 /** Lists move too fast to be read at that pace, and all of their lines change. */
 const LIST_REFRESH_MS = 500;
+const AFTER_RESIZE_MS = 50;
+const HOME_AND_ERASE = "\x1b[H\x1b[J";
 
 export interface DashboardOptions {
   readonly collector: Collector;
@@ -36,6 +38,7 @@ class Session {
   #screen: Screen = firstScreen();
   #snapshot: Snapshot;
   #drawnAtMs = 0;
+  #redraw: NodeJS.Timeout | undefined;
   readonly #app;
   readonly #timer: NodeJS.Timeout;
   readonly ended: Promise<"quit" | "interrupt">;
@@ -55,14 +58,27 @@ class Session {
       // Ends by itself only when a component has thrown.
       this.#app.waitUntilExit().then(() => resolve("quit"), reject);
     });
+    process.stdout.on("resize", this.#onResize);
     this.#timer = setInterval(() => this.#refresh(), REFRESH_MS);
     void options.collector.ask().then(() => this.#refresh());
   }
 
   close(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#redraw);
+    process.stdout.off("resize", this.#onResize);
     this.#app.unmount();
   }
+
+  /** Ink has just drawn the frame of the old size, whose lines may be wrapped: it knows no longer where they are. */
+  readonly #onResize = (): void => {
+    clearTimeout(this.#redraw);
+    this.#redraw = setTimeout(() => {
+      this.#app.clear();
+      process.stdout.write(HOME_AND_ERASE);
+      this.#draw();
+    }, AFTER_RESIZE_MS);
+  };
 
   #refresh(): void {
     const { view, paused } = this.#screen;
