@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { HubcastError } from "../../core/errors.js";
+import { addressText } from "./options.js";
 import { FrameReader, type FrameSink } from "./protocol/frame-reader.js";
 import { KIND, type Wire } from "./protocol/wire.js";
 
@@ -108,7 +109,7 @@ export class Client {
   }
 
   #failure(): HubcastError {
-    const where = `${this.options.host}:${this.options.port}`;
+    const where = addressText(this.options);
     const error = this.#error;
     if (this.id > 0) return new HubcastError("connectionLost", `the hub at ${where} closed the connection`);
     if (error && "syscall" in error && error.syscall !== "read") {

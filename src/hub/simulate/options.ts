@@ -81,6 +81,11 @@ export function completeSimulateOptions(options: SimulateOptions): CompleteSimul
   return { ...complete, workers: Math.min(complete.workers, clients) };
 }
 
+/** `host:port`, as people write it. */
+export function addressText({ host, port }: HubAddress): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
 function check(name: string, value: number, min: number, max: number): void {
   if (Number.isInteger(value) && value >= min && value <= max) return;
   throw new HubcastError("invalidOption", `${name} is ${value}`, {

@@ -1,6 +1,6 @@
 import type { Histogram } from "../../core/histogram.js";
 import type { LoadResult } from "./load.js";
-import type { CompleteSimulateOptions } from "./options.js";
+import { addressText, type CompleteSimulateOptions } from "./options.js";
 import type { Proof } from "./protocol/proof.js";
 import type { Moment } from "./protocol/timeline.js";
 import { type Verdict, verdict } from "./protocol/verdict.js";
@@ -89,7 +89,7 @@ export function reportOf(
   const paced = intervalMs > 0;
   return {
     type: "simulation",
-    ...(address && { hub: `${address.host}:${address.port}` }),
+    ...(address && { hub: addressText(address) }),
     ...{ clients, messages, size, intervalMs, workers, seconds },
     sent: traffic(load.sent, load.sentBytes, healthy),
     received: traffic(deliveries, load.deliveredBytes, healthy),

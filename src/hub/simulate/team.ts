@@ -3,6 +3,7 @@ import { Histogram } from "../../core/histogram.js";
 import { misbehave } from "./chaos.js";
 import { Client, type DeliverySink } from "./client.js";
 import { nowUs } from "./clock.js";
+import { addressText } from "./options.js";
 import type { Beat, Share, WorkerResult } from "./orders.js";
 import { Ledger } from "./protocol/ledger.js";
 import { Tape } from "./protocol/payload.js";
@@ -214,8 +215,8 @@ function blindError(id: number, clients: number, seen: number): HubcastError {
 }
 
 /** Version 1 has no word for it: the hub closes the connections that are too many. */
-function fullError({ host, port, clients }: Share, cause: unknown): HubcastError {
-  const message = `the hub at ${host}:${port} takes fewer than ${clients} clients`;
+function fullError(share: Share, cause: unknown): HubcastError {
+  const message = `the hub at ${addressText(share)} takes fewer than ${share.clients} clients`;
   return new HubcastError("tooManyClients", message, {
     cause,
     suggestions: ["Start it with a larger --clients-max, or pass fewer --clients."],
