@@ -54,6 +54,18 @@ export const LIMITS = {
   roundsPerPeerMinuteMax: 60,
   /** Digests refused by policy that are remembered, so that they are not fetched again. */
   refusedDigestsMax: 1_000_000,
+  /** Signatures checked by a thread in one go: 7 ms of work, so that a single post does not wait long behind many. */
+  verificationBatchMax: 32,
+  /** ... and of large items as many as these bytes hold. */
+  verificationBatchBytesMax: 262_144,
+  /** Threads that check signatures of authors; one checks about 5,000 a second. */
+  verificationThreadsMax: 8,
+  /** Checks that wait; past it gossip is left to reconciliation, which asks only for what it can take. */
+  verificationQueueMax: 8_192,
+  /** ... or these bytes. */
+  verificationQueueBytesMax: 67_108_864,
+  /** Digests checked lately, so that an item that comes by three ways at once is checked once. */
+  verdictsMax: 16_384,
   /** Receipts that peers wait for, for items that have not arrived here yet. */
   confirmationsMax: 100_000,
 

@@ -168,6 +168,8 @@ export interface GossipFigures {
   readonly itemsSent: number;
   readonly duplicates: number;
   readonly rejected: number;
+  /** Messages left to reconciliation, because too many signatures waited to be checked. */
+  readonly skipped: number;
 }
 
 /** The process that the node runs in. */

@@ -12,23 +12,30 @@ import type {
   StatusQuery,
 } from "./broadcast.js";
 import { decodeCursor, encodeCursor } from "./cursor.js";
-import { completeDraft } from "./drafts.js";
+import { completeDraft, notSigned } from "./drafts.js";
+import { Lanes } from "./lanes.js";
 import type { Node } from "./node.js";
 import { behind, fingerprintSince, startOf } from "./protocol/holdings.js";
 import type { Item, ItemDraft } from "./protocol/item.js";
 import type { PostOutcome } from "./protocol/messages.js";
+import { isAuthored } from "./protocol/signature.js";
 import { peerOf } from "./report.js";
 import type { BulkLine, NodeService, Page, PageQuery } from "./service.js";
 import { VERSION } from "./version.js";
 
+const NONE: ReadonlySet<Item> = new Set();
+
 /** What users of one node can ask of it, on the replica that runs in this process. */
 export class LocalService implements NodeService {
+  readonly #lanes = new Lanes();
+
   constructor(private readonly node: Node) {}
 
   async post(draft: ItemDraft, options: PostOptions = {}): Promise<PostResult> {
     this.#refuseWhenStopping();
     options.signal?.throwIfAborted();
     const item = completeDraft(draft, Date.now());
+    if (isAuthored(item.signature) && (await this.#unproven([item])).size > 0) throw notSigned();
     const [outcome] = await this.node.submit([item]);
     const result = resultOf(outcome!);
     if (options.wait === undefined) return result;
@@ -50,9 +57,38 @@ export class LocalService implements NodeService {
         lines[place] = { id: draft.id ?? "", status: "invalid", code: error.code };
       }
     }
-    const outcomes = items.length > 0 ? await this.node.submit(items) : [];
-    for (const [index, outcome] of outcomes.entries()) lines[places[index]!] = lineOf(outcome);
+    if (items.length > 0)
+      for (const [index, line] of (await this.#submitMany(items)).entries()) lines[places[index]!] = line;
     return lines;
+  }
+
+  /** Of batches handed over one after the other, a later one is not taken first because it needs no checking. */
+  #submitMany(items: readonly Item[]): Promise<readonly BulkLine[]> {
+    const unproven = this.#unproven(items);
+    const { promise, resolve, reject } = Promise.withResolvers<readonly BulkLine[]>();
+    if (unproven instanceof Promise) unproven.catch(reject);
+    this.#lanes.add("bulk", unproven, (bad) => {
+      const proven = bad.size === 0 ? items : items.filter((item) => !bad.has(item));
+      this.node.submit(proven).then((outcomes) => {
+        let next = 0;
+        const line = (item: Item): BulkLine =>
+          bad.has(item) ? { id: item.id, status: "invalid", code: "invalidItem" } : lineOf(outcomes[next++]!);
+        resolve(items.map(line));
+      }, reject);
+    });
+    return promise;
+  }
+
+  /** Those that their author did not sign; at once when there is nothing to check. */
+  #unproven(items: readonly Item[]): ReadonlySet<Item> | Promise<ReadonlySet<Item>> {
+    const { holdings, commits } = this.node.replica;
+    const authored = items.filter(
+      ({ signature, digest }) => isAuthored(signature) && !holdings.has(digest) && !commits.has(digest),
+    );
+    if (authored.length === 0) return NONE;
+    const bad = (verdicts: readonly boolean[]) => new Set(authored.filter((_, index) => !verdicts[index]));
+    const verdicts = this.node.verifier.check(authored);
+    return verdicts instanceof Promise ? verdicts.then(bad) : bad(verdicts);
   }
 
   get(id: string): Item | undefined {

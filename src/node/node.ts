@@ -22,6 +22,7 @@ import { ReceiptDesk } from "./receipt-desk.js";
 import { peerOf } from "./report.js";
 import { Runner } from "./runner.js";
 import { openStorage } from "./storage/index.js";
+import { Verifier } from "./verification/verifier.js";
 import { VERSION } from "./version.js";
 import { Vitals } from "./vitals.js";
 
@@ -32,6 +33,7 @@ export class Node {
   readonly receipts = new ReceiptDesk();
   readonly outbox = new GossipOutbox((message) => this.cluster.publish(message));
   readonly vitals = new Vitals();
+  readonly verifier = new Verifier();
   readonly intake: Intake;
   /** Bytes of frames to and from all peers. */
   readonly frameFigures = { bytesSent: 0, bytesReceived: 0 };
@@ -51,6 +53,7 @@ export class Node {
   constructor(readonly options: CompleteNodeOptions) {
     this.intake = new Intake(
       (digest) => this.replica.knows(digest),
+      this.verifier,
       (input) => this.#runner.handle(input),
     );
   }
@@ -127,8 +130,8 @@ export class Node {
   #listener() {
     return {
       peerUp: ({ id, address }: { id: string; address: string }) =>
-        this.#tell({ type: "peerUp", peer: id, address }),
-      peerDown: (peer: string, reason: string) => this.#tell({ type: "peerDown", peer, reason }),
+        this.intake.connection({ type: "peerUp", peer: id, address }),
+      peerDown: (peer: string, reason: string) => this.intake.connection({ type: "peerDown", peer, reason }),
       frame: (peer: string, frame: Uint8Array) => {
         this.frameFigures.bytesReceived += frame.length;
         this.intake.frame(peer, frame);
@@ -235,6 +238,7 @@ export class Node {
     this.receipts.close();
     this.#runner?.handle({ type: "stopped" });
     await this.cluster?.close();
+    await this.verifier.close();
     // Who waits for a commit gets an answer, so the machine runs until the last one is done.
     await this.committer?.close();
     this.#runner?.stop();

@@ -49,6 +49,7 @@ const STATUS = {
     itemsSent: 1,
     duplicates: 0,
     rejected: 0,
+    skipped: 0,
   },
 };
 

@@ -55,6 +55,11 @@ const STATUS_FIGURES: readonly (readonly [string, string, (status: NodeStatus) =
     (s) => s.gossip.duplicates,
   ],
   ["hubcast_gossip_rejected_total", "Gossip messages rejected.", (s) => s.gossip.rejected],
+  [
+    "hubcast_gossip_skipped_total",
+    "Gossip messages left to reconciliation: too many signatures waited.",
+    (s) => s.gossip.skipped,
+  ],
 ];
 
 /** Gauges whose names end as only counters may; the same figures are there without `_total`, by type. */

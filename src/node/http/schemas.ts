@@ -145,6 +145,7 @@ export const SCHEMAS = {
       "itemsSent",
       "duplicates",
       "rejected",
+      "skipped",
     ]),
     process: object("The process that the node runs in.", {
       rssBytes: count("Memory that is resident."),

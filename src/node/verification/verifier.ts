@@ -1,0 +1,48 @@
+import { LIMITS } from "../../core/limits.js";
+import type { Item } from "../protocol/item.js";
+import { isAuthored, proofOf, verifySignature } from "../protocol/signature.js";
+import { VerificationPool } from "./pool.js";
+
+/**
+ * Checks signatures of items: integrity at once, authors on other threads. Each digest is checked once: what is held
+ * is known by others, and what was checked lately (on its way to the disk, refused for its age) is remembered here.
+ */
+export class Verifier {
+  readonly #verdicts = new Map<string, boolean | Promise<boolean>>();
+  readonly #pool = new VerificationPool();
+
+  /** So much waits to be checked that what can come another way should. */
+  get isOverloaded(): boolean {
+    return this.#pool.isOverloaded;
+  }
+
+  /**
+   * @returns whether each is valid, in their order; at once when none is of a scheme that takes long. Rejects with
+   * `stopping` when the node closes first.
+   */
+  check(items: readonly Item[]): readonly boolean[] | Promise<readonly boolean[]> {
+    const verdicts = items.map((item) =>
+      isAuthored(item.signature) ? this.#author(item) : verifySignature(item),
+    );
+    return verdicts.every((verdict) => typeof verdict === "boolean") ? verdicts : Promise.all(verdicts);
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  #author(item: Item): boolean | Promise<boolean> {
+    const known = this.#verdicts.get(item.digest);
+    if (known !== undefined) return known;
+    const proof = proofOf(item);
+    if (!proof) return false;
+    const verdict = this.#pool.check(proof);
+    verdict.then(
+      (valid) => this.#verdicts.set(item.digest, valid),
+      () => this.#verdicts.delete(item.digest),
+    );
+    this.#verdicts.set(item.digest, verdict);
+    if (this.#verdicts.size > LIMITS.verdictsMax) this.#verdicts.delete(this.#verdicts.keys().next().value!);
+    return verdict;
+  }
+}

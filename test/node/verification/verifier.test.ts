@@ -1,0 +1,61 @@
+import { generateKeyPairSync } from "node:crypto";
+import { afterEach, expect, test } from "vitest";
+import { withDigest } from "../../../src/node/protocol/item.js";
+import { authorSignature, integritySignature } from "../../../src/node/protocol/signature.js";
+import { Verifier } from "../../../src/node/verification/verifier.js";
+
+const { privateKey } = generateKeyPairSync("ed25519");
+const verifiers: Verifier[] = [];
+
+afterEach(async () => {
+  await Promise.all(verifiers.splice(0).map((verifier) => verifier.close()));
+});
+
+test("integrity is judged at once", () => {
+  const good = withDigest({ id: "a", raw: "b", timestampMs: 1, signature: integritySignature("b") });
+  const bad = withDigest({ id: "a", raw: "c", timestampMs: 1, signature: integritySignature("b") });
+  expect(open().check([good, bad])).toEqual([true, false]);
+});
+
+test("authors are judged on another thread, each item in its place, and remembered", async () => {
+  const verifier = open();
+  const items = Array.from({ length: 200 }, (_, n) => signed(n, n % 7 === 3));
+  const expected = items.map((_, n) => n % 7 !== 3);
+  const first = verifier.check(items);
+  expect(first).toBeInstanceOf(Promise);
+  const [again, other] = await Promise.all([verifier.check(items), verifier.check(items.toReversed())]);
+  expect(await first).toEqual(expected);
+  expect(again).toEqual(expected);
+  expect(other).toEqual(expected.toReversed());
+  expect(verifier.check(items)).toEqual(expected);
+});
+
+test("large items are judged too, in batches of their own", async () => {
+  const items = Array.from({ length: 5 }, (_, n) => signed(n, n === 2, "x".repeat(200_000)));
+  expect(await open().check(items)).toEqual([true, true, false, true, true]);
+});
+
+test("a flood says so; after close nothing is judged, and nobody waits", async () => {
+  const verifier = open();
+  const flood = Array.from({ length: 9_000 }, (_, n) => {
+    const signature = `ed25519:${"ab".repeat(32)}:${"00".repeat(64)}`;
+    return withDigest({ id: `${n}`, raw: "r", timestampMs: n, signature });
+  });
+  const verdicts = Promise.resolve(verifier.check(flood));
+  expect(verifier.isOverloaded).toBe(true);
+  await Promise.all([verifier.close(), expect(verdicts).rejects.toMatchObject({ code: "stopping" })]);
+  await expect(verifier.check([signed(1, false)])).rejects.toMatchObject({ code: "stopping" });
+});
+
+function open(): Verifier {
+  const verifier = new Verifier();
+  verifiers.push(verifier);
+  return verifier;
+}
+
+/** @param forged with another raw than was signed */
+function signed(n: number, forged: boolean, raw = `raw ${n}`) {
+  const fields = { id: `item-${n}`, raw, timestampMs: n };
+  const signature = authorSignature(fields, privateKey);
+  return withDigest({ ...fields, raw: forged ? `${raw}!` : raw, signature });
+}
