@@ -7,3 +7,4 @@ export { startHub } from "./hub/index.js";
 export type * from "./node/broadcast.js";
 export { type ConnectOptions, connectToNode, type RemoteNode } from "./node/client.js";
 export { type NodeLogger, type NodeOptions, type StartedNode, startNode } from "./node/index.js";
+export { signItem } from "./node/keys.js";

@@ -30,7 +30,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Doors beside `index`. */
-const DOORS = ["src/node/client", "src/node/broadcast", "src/hub/client"];
+const DOORS = ["src/node/client", "src/node/broadcast", "src/node/keys", "src/hub/client"];
 
 /** Parts without socket, file, clock or dice. */
 const PURE = new Set(["core", "sim", "node protocol", "hub protocol", "net protocol"]);

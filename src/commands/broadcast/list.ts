@@ -8,7 +8,7 @@ import type { Broadcast } from "../../node/broadcast.js";
 export default class List extends ClientCommand<typeof List> {
   static override summary = "List the items that a node holds, oldest first.";
   static override description =
-    "Prints a line an item: local time, id, first line of raw. With --json, one object a line as they arrive, so any number of items needs no memory.";
+    "Prints a line an item: local time, id, the key of who signed it (its first 12 digits), first line of raw. With --json, one object a line as they arrive, so any number of items needs no memory.";
   static override examples = [
     { description: "Everything that is held:", command: "<%= config.bin %> <%= command.id %>" },
     { description: "The last ten minutes:", command: "<%= config.bin %> <%= command.id %> --since 10m" },

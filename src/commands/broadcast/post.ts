@@ -8,7 +8,7 @@ import { errorDocument } from "../../cli/output.js";
 import { readRaw } from "../../cli/raw-input.js";
 import { HubcastError } from "../../core/errors.js";
 import { formatDuration } from "../../core/units.js";
-import type { Broadcast, Receipt } from "../../node/broadcast.js";
+import type { Broadcast, ItemDraft, Receipt } from "../../node/broadcast.js";
 
 export default class Post extends ClientCommand<typeof Post> {
   static override summary = "Post an item to all nodes, and print its id.";
@@ -28,6 +28,10 @@ export default class Post extends ClientCommand<typeof Post> {
       description: "Wait until every connected node holds it:",
       command: '<%= config.bin %> <%= command.id %> "evacuate" --wait all --timeout 10s',
     },
+    {
+      description: "Sign it, so that all can see who wrote it:",
+      command: '<%= config.bin %> <%= command.id %> "all clear" --sign-key author.pem',
+    },
   ];
   static override args = {
     // oclif would read standard input by itself, for 10 ms: we read it, for as long as it takes.
@@ -43,6 +47,11 @@ export default class Post extends ClientCommand<typeof Post> {
       helpValue: "ID",
     }),
     file: Flags.string({ description: "Post what is in this file.", helpValue: "PATH" }),
+    "sign-key": Flags.string({
+      description:
+        "Sign with the key in this file (hubcast keys generate); without it: anyone could have written it.",
+      helpValue: "FILE",
+    }),
     wait: waitFlag({
       description:
         "Wait until so many other nodes hold it, or all that are connected; exit code 5 if not in time.",
@@ -52,17 +61,22 @@ export default class Post extends ClientCommand<typeof Post> {
   };
 
   private raw = "";
+  private sign = (draft: ItemDraft): ItemDraft => draft;
 
   protected override async prepare(): Promise<void> {
     this.raw = await readRaw(this.args.raw, this.flags.file);
+    const path = this.flags["sign-key"];
+    if (path === undefined) return;
+    const { itemSigner } = await import("../../cli/key-file.js");
+    this.sign = await itemSigner(path);
   }
 
   protected async ask(node: Broadcast, signal: AbortSignal): Promise<void> {
     const { id, wait, timeout: timeoutMs } = this.flags;
-    const result = await node.post(
-      { raw: this.raw, ...defined({ id }) },
-      { ...defined({ wait, timeoutMs }), signal },
-    );
+    const result = await node.post(this.sign({ raw: this.raw, ...defined({ id }) }), {
+      ...defined({ wait, timeoutMs }),
+      signal,
+    });
     const late = result.receipt && !result.receipt.complete ? lateError(result.receipt) : undefined;
     // One document, also when it is late: the id is in it, and what is missing.
     this.output.document({ ...result, ...(late && { error: errorDocument(late) }) });
