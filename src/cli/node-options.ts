@@ -5,6 +5,7 @@ import { defined } from "./defined.js";
 import { readFlagFile, readFlagLines } from "./flag-file.js";
 import { flagList } from "./flag-list.js";
 import type { START_FLAGS } from "./start-flags.js";
+import { readTrustFile } from "./trust-file.js";
 
 export type StartFlags = Interfaces.InferredFlags<typeof START_FLAGS>;
 
@@ -33,6 +34,8 @@ export async function nodeOptions(flags: StartFlags): Promise<NodeOptions> {
     peers: flagList(flags.peer),
     mdns: mdns(flags["no-mdns"], flagList(flags["mdns-interface"])),
     syncIntervalMs: flags["sync-interval"],
+    require: list(flags.require) as NodeOptions["require"],
+    trust: flags.trust === undefined ? undefined : await readTrustFile(flags.trust),
   };
   return defined(options);
 }

@@ -4,6 +4,7 @@ import { durationFlag, portFlag } from "./flags.js";
 
 const NETWORK = { helpGroup: "PEER" };
 const API = { helpGroup: "HTTP API" };
+const TRUST = { helpGroup: "TRUST" };
 const LOG = { helpGroup: "LOG" };
 
 /** Flags of `broadcast start`; each also reads HUBCAST_ and its name. */
@@ -101,6 +102,21 @@ export const START_FLAGS = withEnvironment({
     default: LIMITS.syncIntervalMs,
     defaultHelp: async () => "20s",
     ...NETWORK,
+  }),
+
+  require: Flags.string({
+    description:
+      "Accept only items with signatures of this scheme: md5, sha256 or ed25519; may be given again. Without it: all, or ed25519 with --trust.",
+    helpValue: "SCHEME",
+    multiple: true,
+    multipleNonGreedy: true,
+    ...TRUST,
+  }),
+  trust: Flags.string({
+    description:
+      "Accept only items that a key in this file signed: one public key a line (hubcast keys show), # begins a comment. Changes of the file are taken while the node runs.",
+    helpValue: "FILE",
+    ...TRUST,
   }),
 
   "log-level": Flags.string({

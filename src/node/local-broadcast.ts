@@ -10,6 +10,7 @@ import type {
 } from "./broadcast.js";
 import { LocalService } from "./local-service.js";
 import type { Node } from "./node.js";
+import { checkPublicKey } from "./options.js";
 import type { Item, ItemDraft } from "./protocol/item.js";
 import type { NodeService } from "./service.js";
 import type { StartedNode } from "./start.js";
@@ -61,6 +62,11 @@ export class LocalBroadcast implements StartedNode {
 
   async peers(): Promise<readonly Peer[]> {
     return this.service.peers();
+  }
+
+  trust(keys: readonly string[]): void {
+    for (const key of keys) checkPublicKey(key);
+    this.node.trust(keys.map((key) => key.toLowerCase()));
   }
 
   close(): Promise<void> {

@@ -1,4 +1,4 @@
-import { ERRORS, HubcastError } from "../core/errors.js";
+import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import type {
   EventsOptions,
@@ -15,9 +15,9 @@ import { decodeCursor, encodeCursor } from "./cursor.js";
 import { completeDraft, notSigned } from "./drafts.js";
 import { Lanes } from "./lanes.js";
 import type { Node } from "./node.js";
+import { lineOf, resultOf } from "./outcome.js";
 import { behind, fingerprintSince, startOf } from "./protocol/holdings.js";
 import type { Item, ItemDraft } from "./protocol/item.js";
-import type { PostOutcome } from "./protocol/messages.js";
 import { isAuthored } from "./protocol/signature.js";
 import { peerOf } from "./report.js";
 import type { BulkLine, NodeService, Page, PageQuery } from "./service.js";
@@ -215,36 +215,4 @@ async function* historyThenLive(
   for (const item of history) yield { type: "item", eventId: `${position}h`, item };
   yield { type: "caught-up", eventId: position };
   yield* live;
-}
-
-function resultOf(outcome: PostOutcome): PostResult {
-  const { id, digest, timestampMs } = outcome.item;
-  switch (outcome.status) {
-    case "accepted":
-    case "held":
-      return { id, digest, timestampMs, status: outcome.status };
-    case "conflict":
-      throw new HubcastError(
-        "conflict",
-        `the id ${JSON.stringify(id)} is held with another raw or signature`,
-        {
-          suggestions: ["Items never change: post under a new id, and the old one expires."],
-        },
-      );
-    case "refused":
-      throw new HubcastError(outcome.code, ERRORS[outcome.code].meaning);
-  }
-}
-
-function lineOf(outcome: PostOutcome): BulkLine {
-  const { id } = outcome.item;
-  switch (outcome.status) {
-    case "accepted":
-    case "held":
-      return { id, status: outcome.status };
-    case "conflict":
-      return { id, status: "conflict", code: "conflict" };
-    case "refused":
-      return { id, status: "refused", code: outcome.code };
-  }
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import type { Cluster } from "./cluster/port.js";
 import { Committer } from "./committer.js";
-import { type Discovery, openDiscovery } from "./discovery.js";
+import { discoverPeers } from "./discover-peers.js";
+import type { Discovery } from "./discovery.js";
 import { EventLog, type UnnumberedEvent } from "./event-log.js";
 import { GossipOutbox } from "./gossip-outbox.js";
 import { type HttpApi, openHttpApi } from "./http/index.js";
@@ -17,6 +18,7 @@ import {
   type ReplicaEffect,
   type ReplicaInput,
 } from "./protocol/messages.js";
+import { TrustPolicy } from "./protocol/policy.js";
 import { Replica } from "./protocol/replica.js";
 import { ReceiptDesk } from "./receipt-desk.js";
 import { peerOf } from "./report.js";
@@ -33,6 +35,7 @@ export class Node {
   readonly receipts = new ReceiptDesk();
   readonly outbox = new GossipOutbox((message) => this.cluster.publish(message));
   readonly vitals = new Vitals();
+  readonly policy: TrustPolicy;
   readonly verifier = new Verifier();
   readonly intake: Intake;
   /** Bytes of frames to and from all peers. */
@@ -51,6 +54,10 @@ export class Node {
   #closing: Promise<void> | undefined;
 
   constructor(readonly options: CompleteNodeOptions) {
+    this.policy = new TrustPolicy({
+      schemes: options.require,
+      keys: options.trust?.map((key) => key.toLowerCase()),
+    });
     this.intake = new Intake(
       (digest) => this.replica.knows(digest),
       this.verifier,
@@ -84,9 +91,12 @@ export class Node {
     this.local = new LocalBroadcast(this);
     if (options.http)
       this.http = await openHttpApi({ ...options.http, service: this.local.service, logger: options.logger });
+    // What is stored may have been accepted under another policy.
+    if (this.policy.text !== "") this.#runner.handle({ type: "policyChanged" });
     this.#runner.handle({ type: "woke" });
     for (const address of options.peers) this.cluster.dial({ addresses: [address] });
-    if (options.mdns !== false) await this.#discover();
+    if (options.mdns !== false)
+      this.#discovery = await discoverPeers(this, () => this.#tell({ type: "renamed" }));
   }
 
   /** Hands items to the replica; resolves with one outcome per item, once what it rests on is durable. */
@@ -96,6 +106,11 @@ export class Node {
       this.#answers.set(request, resolve);
       this.#runner.handle({ type: "posted", request, items });
     });
+  }
+
+  /** Accepts what these keys signed from now on, and nobody else's. */
+  trust(keys: readonly string[]): void {
+    if (this.policy.trust(keys)) this.#tell({ type: "policyChanged" });
   }
 
   askReceipts(digest: string): void {
@@ -121,7 +136,7 @@ export class Node {
       syncIntervalMs: options.syncIntervalMs,
       itemsMax: options.itemsMax,
       itemBytesMax: options.itemBytesMax,
-      policy: { text: "", accepts: () => true },
+      policy: this.policy,
       addresses: () => this.cluster.addresses,
       random: Math.random,
     });
@@ -200,33 +215,6 @@ export class Node {
       `peer ${peer.state}`,
     );
     return [{ type: "peer", peer }];
-  }
-
-  async #discover(): Promise<void> {
-    const { mdns, cluster, logger } = this.options;
-    this.#discovery = await openDiscovery({
-      ...(typeof mdns === "object" && { interfaces: mdns.interfaces }),
-      name: this.name,
-      id: this.cluster.id,
-      cluster,
-      version: VERSION,
-      peerPort: this.cluster.port!,
-      ...(this.http && { http: this.http.address }),
-      logger,
-      found: (candidate) => this.cluster.dial(candidate),
-      gone: (id) => {
-        // One that was lost without a word may come back at the same place: it stays on the list of the dialler.
-        if (this.replica.peers.get(id)?.state !== "lost") this.cluster.forget(id);
-      },
-      renamed: (name) => {
-        logger.warn(
-          { name, wished: this.name },
-          `the name ${this.name} is taken on this network; this node is called ${name}`,
-        );
-        this.name = name;
-        this.#tell({ type: "renamed" });
-      },
-    });
   }
 
   async #close(): Promise<void> {

@@ -2,6 +2,7 @@ import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { parsePeerAddress } from "./cluster/libp2p/address.js";
 import type { HttpApiOptions } from "./http/index.js";
+import { SCHEMES, type SignatureScheme } from "./protocol/signature.js";
 
 /** What a node says to whoever runs it; a pino logger fits. */
 export interface NodeLogger {
@@ -35,6 +36,10 @@ export interface NodeOptions {
   readonly engine?: string;
   /** Mean time between reconciliations with a random peer, ms; 1 s at least. Default 20 s. */
   readonly syncIntervalMs?: number;
+  /** Schemes of signatures that this node accepts; default all, or only `ed25519` where `trust` is given. */
+  readonly require?: readonly SignatureScheme[];
+  /** Public keys, 64 hex digits each: of signed items only theirs are accepted. Default: anybody's. */
+  readonly trust?: readonly string[];
   readonly itemsMax?: number;
   /** Bytes of all items, in their canonical encoding. */
   readonly itemBytesMax?: number;
@@ -45,10 +50,11 @@ export interface NodeOptions {
 }
 
 /** Every option with its value, and in its range. */
-export type CompleteNodeOptions = Required<
-  Omit<NodeOptions, "name" | "dataDir" | "http" | "signal" | "engine">
-> &
-  Pick<NodeOptions, "name" | "dataDir" | "http" | "signal">;
+export type CompleteNodeOptions = Required<Omit<NodeOptions, OptionalName | "engine">> &
+  Pick<NodeOptions, OptionalName>;
+
+/** Those whose absence says something. */
+type OptionalName = "name" | "dataDir" | "http" | "signal" | "require" | "trust";
 
 const SILENT: NodeLogger = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -71,6 +77,7 @@ export function completeOptions(options: NodeOptions): CompleteNodeOptions {
   checkEngine(options.engine ?? "libp2p");
   for (const address of complete.peers) parsePeerAddress(address);
   checkDataDir(complete.dataDir);
+  checkPolicy(complete);
   checkWhole("retentionMs", complete.retentionMs, LIMITS.retentionMsMin);
   checkWhole("syncIntervalMs", complete.syncIntervalMs, 1_000);
   checkWhole("itemsMax", complete.itemsMax, 1);
@@ -105,6 +112,30 @@ function checkEngine(engine: string): void {
 function checkDataDir(dataDir: string | undefined): void {
   if (dataDir === undefined || (dataDir.length > 0 && !dataDir.includes("\0"))) return;
   throw new HubcastError("invalidOption", `dataDir ${JSON.stringify(dataDir)} is no path`);
+}
+
+function checkPolicy({ require, trust }: NodeOptions): void {
+  const unknown = require?.find((scheme) => !SCHEMES.includes(scheme));
+  if (unknown !== undefined || require?.length === 0) {
+    throw new HubcastError("invalidOption", `require names no scheme: ${JSON.stringify(unknown ?? [])}`, {
+      suggestions: [`Use one or more of ${SCHEMES.join(", ")}.`],
+    });
+  }
+  if (require && trust && !require.includes("ed25519")) {
+    throw new HubcastError("invalidOption", "trust names authors, but require leaves out ed25519", {
+      suggestions: ["Add --require ed25519, or leave --require out."],
+    });
+  }
+  for (const key of trust ?? []) checkPublicKey(key);
+}
+
+/** @throws invalidOption */
+export function checkPublicKey(key: string): void {
+  if (/^[0-9a-f]{64}$/i.test(key)) return;
+  throw new HubcastError(
+    "invalidOption",
+    `${JSON.stringify(key)} is no public key: it must have 64 hex digits`,
+  );
 }
 
 function checkWhole(option: string, value: number, least: number): void {

@@ -11,6 +11,12 @@ export interface StartedNode extends Broadcast {
   readonly url?: string;
   /** What `--peer` of another node takes. */
   readonly peerAddresses: readonly string[];
+  /**
+   * Trusts these public keys (64 hex digits each) from now on, and no others: what others signed leaves this node's
+   * view (`expired` events), what was refused until now is fetched from peers. Needs no restart.
+   * @throws invalidOption when one is no key; nothing changes then
+   */
+  trust(keys: readonly string[]): void;
 }
 
 /**

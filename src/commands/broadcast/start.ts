@@ -4,6 +4,8 @@ import { nodeOptions } from "../../cli/node-options.js";
 import { reportPeers } from "../../cli/peer-reports.js";
 import { onSignals } from "../../cli/signals.js";
 import { START_FLAGS } from "../../cli/start-flags.js";
+import { watchTrustFile } from "../../cli/trust-file.js";
+import type { StartedNode } from "../../node/index.js";
 
 const ADDRESSES_SHOWN = 2;
 
@@ -60,11 +62,27 @@ export default class Start extends BaseCommand<typeof Start> {
     if (node) {
       this.announce(node);
       const stopReports = reportPeers(node, this.output);
+      const stopWatching = this.watchTrust(node);
       await stopped;
       stopReports();
+      stopWatching();
       await node.close();
     }
     this.output.note("stopped");
+  }
+
+  /** @returns stops watching */
+  private watchTrust(node: StartedNode): () => void {
+    const path = this.flags.trust;
+    if (path === undefined) return () => {};
+    return watchTrustFile(
+      path,
+      (keys) => {
+        node.trust(keys);
+        this.output.detail(`${keys.length} keys are trusted, from ${path}`);
+      },
+      ({ message }) => this.output.warning(`${message}; the keys trusted before stay trusted`),
+    );
   }
 
   private announce({ id, name, url, peerAddresses }: Started): void {

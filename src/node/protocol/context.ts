@@ -25,9 +25,9 @@ export interface ReplicaOptions {
   readonly random: Random;
 }
 
-/** Which schemes and keys a node accepts. */
+/** Which schemes and keys a node accepts; when that changes, the replica is told `policyChanged`. */
 export interface Policy {
-  /** Equal policies have equal text; "" for the one that accepts everything. */
+  /** Equal policies have equal text, at most 64 characters; "" for the one that accepts everything. */
   readonly text: string;
   accepts(item: Item): boolean;
 }

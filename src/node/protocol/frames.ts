@@ -11,6 +11,7 @@ export type Frame =
   | { readonly t: "ping"; readonly atMs: number }
   | { readonly t: "pong"; readonly atMs: number; readonly nowMs: number }
   | { readonly t: "renamed"; readonly name: string }
+  | { readonly t: "policy"; readonly policy: string }
   | { readonly t: "bye" }
   | { readonly t: "peers"; readonly peers: readonly PeerAddresses[] }
   | { readonly t: "reconcile"; readonly round: number; readonly message: Uint8Array }
@@ -134,6 +135,7 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, Accepts>>>> = Obje
     ping: { atMs: whole },
     pong: { atMs: whole, nowMs: whole },
     renamed: { name: text(128) },
+    policy: { policy: text(64) },
     bye: {},
     peers: { peers: list(peerAddresses, LIMITS.peersMax) },
     reconcile: { round: whole, message: bytes },

@@ -34,6 +34,8 @@ export type ReplicaInput =
   | { readonly type: "receiptAsked"; readonly digest: string }
   /** This node goes by another name from now on. */
   | { readonly type: "renamed" }
+  /** The policy accepts other items than before. */
+  | { readonly type: "policyChanged" }
   /** The node shuts down: peers are told. */
   | { readonly type: "stopped" }
   /** The instant of `wakeAtMs` has come. */

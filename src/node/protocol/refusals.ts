@@ -18,6 +18,11 @@ export class Refusals {
     this.#expiresAtMs.delete(oldest!);
   }
 
+  /** What is refused for good depends on the policy: under another one it is asked for again. */
+  clear(): void {
+    this.#expiresAtMs.clear();
+  }
+
   /** Looks at the longest known ones only: they are nearly in order of expiry, and the rest wait their turn. */
   forgetExpired(nowMs: number): void {
     for (const [digest, expiresAtMs] of this.#expiresAtMs) {

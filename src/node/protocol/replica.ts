@@ -2,7 +2,7 @@ import type { Machine } from "../../core/machine.js";
 import { refuseFromPeer, refusePosted } from "./admission.js";
 import { Commits, type Origin } from "./commits.js";
 import type { ReplicaContext, ReplicaFigures, ReplicaOptions } from "./context.js";
-import { Holdings } from "./holdings.js";
+import { Holdings, startOf } from "./holdings.js";
 import type { Item } from "./item.js";
 import type { PostOutcome, ReplicaChange, ReplicaEffect, ReplicaInput } from "./messages.js";
 import { PeerTable } from "./peer-table.js";
@@ -12,8 +12,8 @@ import { Sync } from "./sync.js";
 import type { ViewChange } from "./view.js";
 import { Wants } from "./wants.js";
 
-/** Items that expire in one step; the rest follow at once, in the next. */
-const EXPIRE_STEP = 1_000;
+/** Items removed in one step; the rest follow at once, in the next. */
+const REMOVE_STEP = 1_000;
 
 /**
  * One node's copy of the replicated set, as a machine: the union of all valid, unexpired items, which only grows
@@ -71,6 +71,11 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
         break;
       case "receiptAsked":
         this.#receipts.ask(input.digest);
+        break;
+      case "policyChanged":
+        this.#refusals.clear();
+        this.#drop([...this.holdings.set.range(startOf(0))]);
+        this.#sync.handle(input, nowMs);
         break;
       case "woke":
         this.#expire(nowMs);
@@ -173,6 +178,8 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     if (changes.length > 0) this.emit({ type: "notify", changes });
     for (const { item } of items) this.#receipts.held(item.digest);
     if (items.some(({ origin }) => origin === "sync")) this.#sync.fetched();
+    // The policy may have changed while they were on their way to the disk.
+    if (this.options.policy.text !== "") this.#drop(items.map(({ item }) => item));
   }
 
   #commitFailed(commit: number): void {
@@ -187,10 +194,27 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     for (const message of messages) this.emit({ type: "judge", message, verdict: "ignore" });
   }
 
+  /** Gives up those that the policy does not accept, and refuses them from now on. */
+  #drop(items: readonly Item[]): void {
+    const { policy, retentionMs } = this.options;
+    const refused = items.filter((item) => !policy.accepts(item));
+    for (let start = 0; start < refused.length; start += REMOVE_STEP) {
+      const remove = refused.slice(start, start + REMOVE_STEP);
+      const changes: ReplicaChange[] = [];
+      for (const item of remove) {
+        noteChange(changes, this.holdings.remove(item));
+        this.#refusals.add(item.digest, item.timestampMs + retentionMs);
+      }
+      this.#lacksRoom = false;
+      this.#commit(remove);
+      if (changes.length > 0) this.emit({ type: "notify", changes });
+    }
+  }
+
   #expire(nowMs: number): void {
     const remove: Item[] = [];
     const changes: ReplicaChange[] = [];
-    while (remove.length < EXPIRE_STEP) {
+    while (remove.length < REMOVE_STEP) {
       const item = this.holdings.set.first();
       if (!item || item.timestampMs + this.options.retentionMs > nowMs) break;
       remove.push(item);

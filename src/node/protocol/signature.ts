@@ -9,10 +9,12 @@ import type { Item } from "./item.js";
  */
 export type SignatureScheme = "md5" | "sha256" | "ed25519";
 
+export const SCHEMES: readonly SignatureScheme[] = ["md5", "sha256", "ed25519"];
+
 /** What an author signs. */
 export type Signed = Pick<Item, "id" | "raw" | "timestampMs">;
 
-const SCHEMES: readonly (readonly [SignatureScheme, RegExp])[] = [
+const FORMS: readonly (readonly [SignatureScheme, RegExp])[] = [
   ["md5", /^[0-9a-f]{32}$/i],
   ["sha256", /^sha256:[0-9a-f]{64}$/i],
   ["ed25519", /^ed25519:[0-9a-f]{64}:[0-9a-f]{128}$/i],
@@ -25,7 +27,7 @@ const KEY_END = KEY_START + 64;
 
 /** The scheme a signature names by its form; `undefined` when it is none of ours. */
 export function schemeOf(signature: string): SignatureScheme | undefined {
-  return SCHEMES.find(([, form]) => form.test(signature))?.[0];
+  return FORMS.find(([, form]) => form.test(signature))?.[0];
 }
 
 /** The one spelling of a signature: hex in lower case. Digests are taken over it. */

@@ -10,7 +10,9 @@ import { Rounds } from "./rounds.js";
 /** What comes from one peer that is connected already. */
 type PeerInput = Extract<ReplicaInput, { type: "peerDown" | "frameReceived" | "itemsReceived" | "garbled" }>;
 
-type SyncInput = PeerInput | Extract<ReplicaInput, { type: "peerUp" | "renamed" | "stopped" | "woke" }>;
+type SyncInput =
+  | PeerInput
+  | Extract<ReplicaInput, { type: "peerUp" | "renamed" | "policyChanged" | "stopped" | "woke" }>;
 
 /** How often the timers of all peers are looked at together: one wake-up, not one per peer. */
 const TICK_MS = 500;
@@ -45,6 +47,11 @@ export class Sync {
         return;
       case "renamed":
         this.#neighbours.tellAll({ t: "renamed", name: this.context.options.name() });
+        return;
+      case "policyChanged":
+        this.#neighbours.tellAll({ t: "policy", policy: this.context.options.policy.text });
+        // They may hold what this node takes from now on.
+        for (const { id } of this.context.peers.greeted()) this.#rounds.request(id, nowMs);
         return;
       case "stopped":
         this.#neighbours.tellAll({ t: "bye" });
@@ -102,6 +109,9 @@ export class Sync {
         return undefined;
       case "renamed":
         peer.hello = { ...peer.hello!, name: frame.name };
+        return undefined;
+      case "policy":
+        peer.hello = { ...peer.hello!, policy: frame.policy };
         return undefined;
       case "bye":
         peer.leaving = true;

@@ -1,0 +1,42 @@
+import { ERRORS, HubcastError } from "../core/errors.js";
+import type { PostResult } from "./broadcast.js";
+import type { PostOutcome } from "./protocol/messages.js";
+import type { BulkLine } from "./service.js";
+
+const SIGN = "Sign it with a key that the node trusts: hubcast broadcast post --sign-key FILE";
+
+/** What the poster is told. @throws the error that refuses the item */
+export function resultOf(outcome: PostOutcome): PostResult {
+  const { id, digest, timestampMs } = outcome.item;
+  switch (outcome.status) {
+    case "accepted":
+    case "held":
+      return { id, digest, timestampMs, status: outcome.status };
+    case "conflict":
+      throw new HubcastError(
+        "conflict",
+        `the id ${JSON.stringify(id)} is held with another raw or signature`,
+        {
+          suggestions: ["Items never change: post under a new id, and the old one expires."],
+        },
+      );
+    case "refused":
+      throw new HubcastError(outcome.code, ERRORS[outcome.code].meaning, {
+        suggestions: outcome.code === "refusedByPolicy" ? [SIGN] : [],
+      });
+  }
+}
+
+/** The same for a line among many. */
+export function lineOf(outcome: PostOutcome): BulkLine {
+  const { id } = outcome.item;
+  switch (outcome.status) {
+    case "accepted":
+    case "held":
+      return { id, status: outcome.status };
+    case "conflict":
+      return { id, status: "conflict", code: "conflict" };
+    case "refused":
+      return { id, status: "refused", code: outcome.code };
+  }
+}

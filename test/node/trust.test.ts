@@ -1,0 +1,122 @@
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import type { StartedNode } from "../../src/node/index.js";
+import { signItem } from "../../src/node/keys.js";
+import { publicKeyHex } from "../../src/node/protocol/signature.js";
+import { eventually } from "../fixtures/eventually.js";
+import { listen, meshed, Nodes } from "../fixtures/nodes.js";
+
+const alice = generateKeyPairSync("ed25519").privateKey;
+const bob = generateKeyPairSync("ed25519").privateKey;
+const ALICE = publicKeyHex(alice);
+const BOB = publicKeyHex(bob);
+const by = (key: KeyObject, id: string) => signItem({ id, raw: `text of ${id}` }, key);
+
+describe("what is posted to a node that trusts alice", () => {
+  test.each([
+    ["by alice", by(alice, "a"), undefined],
+    ["by bob", by(bob, "b"), "refusedByPolicy"],
+    ["by nobody", { id: "n", raw: "text" }, "refusedByPolicy"],
+    ["by bob in the name of alice", forged(), "invalidItem"],
+  ])("%s", async (_who, draft, code) => {
+    await using nodes = new Nodes();
+    const node = await nodes.start({ mdns: false, trust: [ALICE.toUpperCase()] });
+    const posted = node.post(draft);
+    if (code) await expect(posted).rejects.toMatchObject({ code });
+    else expect((await posted).status).toBe("accepted");
+    expect((await node.status()).items).toBe(code ? 0 : 1);
+  });
+});
+
+test("a node takes from peers only what its policy accepts, and both say that they differ by policy", async () => {
+  await using nodes = new Nodes();
+  const [open, strict] = [await nodes.start(), await nodes.start({ trust: [ALICE] })];
+  await meshed([open, strict]);
+  await open.post({ id: "nobody", raw: "unsigned" });
+  await open.post(by(bob, "bob-1"));
+  await open.post(by(alice, "alice-1"));
+  await holds(strict, "alice-1");
+  const late = await nodes.start({ trust: [ALICE, BOB] });
+  await holds(late, "alice-1", "bob-1");
+  await eventually(async () => (await agreement(open, strict)) === "differsByPolicy");
+  await eventually(async () => (await agreement(strict, open)) === "differsByPolicy");
+});
+
+test("a change of trust drops what is no longer trusted, and fetches what is trusted now", async () => {
+  await using nodes = new Nodes();
+  const [open, strict] = [await nodes.start(), await nodes.start({ trust: [ALICE] })];
+  await meshed([open, strict]);
+  const watch = listen(strict);
+  for (let n = 0; n < 20; n++) {
+    await open.post(by(alice, `alice-${n}`));
+    await open.post(by(bob, `bob-${n}`));
+  }
+  await eventually(async () => (await strict.status()).items === 20);
+  strict.trust([ALICE, BOB]);
+  await eventually(async () => (await strict.status()).items === 40);
+  await eventually(async () => (await agreement(open, strict)) === "agrees");
+  strict.trust([BOB]);
+  expect((await strict.status()).items).toBe(20);
+  expect(await strict.get("alice-3")).toBeUndefined();
+  await eventually(() => watch.events.filter(({ type }) => type === "expired").length === 20);
+  await eventually(async () => (await agreement(open, strict)) === "differsByPolicy");
+  strict.trust([ALICE, BOB]);
+  await eventually(async () => (await strict.status()).items === 40);
+  expect((await open.status()).items).toBe(40);
+  expect(() => strict.trust(["alice"])).toThrow(/64 hex digits/);
+  watch.stop();
+});
+
+test("what was refused is not fetched again", async () => {
+  await using nodes = new Nodes();
+  const open = await nodes.start({ syncIntervalMs: 1_000 });
+  for (let n = 0; n < 30; n++) await open.post({ raw: `unsigned ${n}` });
+  const strict = await nodes.start({ require: ["ed25519"], syncIntervalMs: 1_000 });
+  await eventually(async () => (await open.status()).sync.itemsSent === 30);
+  const rounds = async () => (await open.status()).sync.rounds + (await strict.status()).sync.rounds;
+  const before = await rounds();
+  await eventually(async () => (await rounds()) >= before + 3);
+  expect((await open.status()).sync.itemsSent).toBe(30);
+  expect((await strict.status()).items).toBe(0);
+  expect((await open.peers())[0]?.state).toBe("connected");
+});
+
+test("equal policies are equal whatever the order and case of their keys", async () => {
+  await using nodes = new Nodes();
+  const a = await nodes.start({ trust: [ALICE, BOB] });
+  const b = await nodes.start({ trust: [BOB.toUpperCase(), ALICE, BOB], require: ["ed25519"] });
+  await meshed([a, b]);
+  await a.post(by(alice, "a"));
+  await holds(b, "a");
+  await eventually(async () => (await agreement(a, b)) === "agrees");
+});
+
+test.each([
+  [{ require: [] }, "require"],
+  [{ require: ["rsa" as never] }, "require"],
+  [{ trust: ["12"] }, "64 hex digits"],
+  [{ trust: [ALICE], require: ["sha256" as const] }, "leaves out ed25519"],
+])("a policy that means nothing is refused: %j", async (options, said) => {
+  await using nodes = new Nodes();
+  await expect(nodes.start(options)).rejects.toMatchObject({
+    code: "invalidOption",
+    message: expect.stringContaining(said),
+  });
+});
+
+function forged() {
+  const { signature, ...item } = by(bob, "f");
+  return { ...item, signature: signature.replace(BOB, ALICE) };
+}
+
+async function holds(node: StartedNode, ...ids: string[]): Promise<void> {
+  await eventually(async () => {
+    const held: string[] = [];
+    for await (const { id } of node.list()) held.push(id);
+    return held.sort().join() === ids.sort().join();
+  });
+}
+
+async function agreement(of: StartedNode, about: StartedNode): Promise<string | undefined> {
+  return (await of.peers()).find(({ id }) => id === about.id)?.agreement;
+}

@@ -1,0 +1,41 @@
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { signItem } from "../../src/node/keys.js";
+import { publicKeyHex } from "../../src/node/protocol/signature.js";
+import { eventually } from "../fixtures/eventually.js";
+import { NodeProcess } from "../fixtures/node-process.js";
+
+const directory = mkdtempSync(join(tmpdir(), "hubcast-trust-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+const path = join(directory, "trusted.txt");
+const alice = generateKeyPairSync("ed25519").privateKey;
+const bob = generateKeyPairSync("ed25519").privateKey;
+const FLAGS = ["--port", "0", "--p2p-host", "127.0.0.1", "--no-mdns", "--trust", path];
+
+test("a running node takes changes of its trust file, and keeps its keys when the file is broken", async () => {
+  writeFileSync(path, `# who may speak\n${publicKeyHex(alice)}  # alice\n\n`);
+  await using node = await NodeProcess.start({ flags: FLAGS });
+  expect((await node.post(signItem({ id: "a", raw: "by alice" }, alice))).status).toBe(201);
+  const refused = await node.post(signItem({ id: "b", raw: "by bob" }, bob));
+  expect([refused.status, await refused.json()]).toEqual([
+    422,
+    expect.objectContaining({
+      code: "refusedByPolicy",
+      suggestions: [expect.stringContaining("--sign-key")],
+    }),
+  ]);
+
+  writeFileSync(path, `${publicKeyHex(alice)}\nalice\n`);
+  await eventually(() => node.stderr.includes('"alice"'));
+  writeFileSync(path, "");
+  await eventually(() => node.stderr.includes("is empty; the keys trusted before stay trusted"));
+  expect((await node.status()).items).toBe(1);
+
+  writeFileSync(`${path}.new`, `${publicKeyHex(bob).toUpperCase()}\n`);
+  renameSync(`${path}.new`, path);
+  await eventually(async () => (await node.status()).items === 0);
+  expect((await node.post(signItem({ id: "b", raw: "by bob" }, bob))).status).toBe(201);
+});
