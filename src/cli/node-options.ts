@@ -34,6 +34,8 @@ export async function nodeOptions(flags: StartFlags): Promise<NodeOptions> {
     peers: flagList(flags.peer),
     mdns: mdns(flags["no-mdns"], flagList(flags["mdns-interface"])),
     syncIntervalMs: flags["sync-interval"],
+    clusterKey: await clusterKey(flags["cluster-key-file"]),
+    allowPeers: await allowPeers(flags["allow-peers"]),
     require: list(flags.require) as NodeOptions["require"],
     trust: flags.trust === undefined ? undefined : await readTrustFile(flags.trust),
   };
@@ -57,6 +59,27 @@ async function tokens(file: string | undefined): Promise<readonly Token[] | unde
     if (more === undefined && (role === "read" || role === "post")) return { token, role };
     throw new HubcastError("usage", "--token-file: a line is neither TOKEN nor TOKEN read|post");
   });
+}
+
+/** The file holds a secret: what is wrong with it is said without a word of it. */
+async function clusterKey(file: string | undefined): Promise<Uint8Array | undefined> {
+  if (file === undefined) return undefined;
+  const text = await readFlagFile(file, "--cluster-key-file");
+  if (/^[0-9a-f]{64}$/i.test(text)) return Buffer.from(text, "hex");
+  throw new HubcastError(
+    "usage",
+    `--cluster-key-file: ${file} does not hold 64 hex digits and nothing else`,
+    {
+      suggestions: ["Make a key: hubcast keys cluster --out cluster.key"],
+    },
+  );
+}
+
+/** Ids of nodes, each alone on its line or before a comment. */
+async function allowPeers(file: string | undefined): Promise<readonly string[] | undefined> {
+  if (file === undefined) return undefined;
+  const lines = await readFlagLines(file, "--allow-peers");
+  return lines.map((line) => line.replace(/\s+#.*$/, ""));
 }
 
 interface Token {

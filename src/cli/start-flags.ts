@@ -104,6 +104,18 @@ export const START_FLAGS = withEnvironment({
     ...NETWORK,
   }),
 
+  "cluster-key-file": Flags.string({
+    description:
+      "File with the key that all nodes of the cluster share (hubcast keys cluster). Nodes without it can neither connect nor learn an item; without this flag anyone on the network can join.",
+    helpValue: "FILE",
+    ...TRUST,
+  }),
+  "allow-peers": Flags.string({
+    description:
+      "Connect only with the nodes whose ids are in this file, one a line (hubcast broadcast status shows a node's), # begins a comment. A node keeps its id with --data-dir only.",
+    helpValue: "FILE",
+    ...TRUST,
+  }),
   require: Flags.string({
     description:
       "Accept only items with signatures of this scheme: md5, sha256 or ed25519; may be given again. Without it: all, or ed25519 with --trust.",

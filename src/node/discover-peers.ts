@@ -4,13 +4,14 @@ import { VERSION } from "./version.js";
 
 /** Makes a node known on its network, and dials those of its cluster. @param renamed its name was taken: it has another */
 export function discoverPeers(node: Node, renamed: () => void): Promise<Discovery> {
-  const { mdns, cluster, logger } = node.options;
+  const { mdns, cluster, clusterKey, logger } = node.options;
   return openDiscovery({
     ...(typeof mdns === "object" && { interfaces: mdns.interfaces }),
     name: node.name,
     id: node.cluster.id,
     cluster,
     version: VERSION,
+    ...(clusterKey && { clusterKey }),
     peerPort: node.cluster.port!,
     ...(node.http && { http: node.http.address }),
     logger,

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { isIPv6 } from "node:net";
 import { type DiscoveredService, openDnsSd } from "../net/dnssd/index.js";
 import type { PeerCandidate } from "./cluster/port.js";
@@ -10,6 +11,8 @@ export interface DiscoveryOptions {
   readonly id: string;
   readonly cluster: string;
   readonly version: string;
+  /** 32 bytes; nodes with another key, or none, are not dialled. */
+  readonly clusterKey?: Uint8Array;
   /** TCP port where peers connect. */
   readonly peerPort: number;
   /** Where the HTTP API listens; absent without one. */
@@ -32,10 +35,17 @@ export async function openDiscovery(options: DiscoveryOptions): Promise<Discover
     ...(interfaces && { interfaces }),
     onWarning: (warning) => logger.warn({ code: warning.code }, `discovery: ${warning.message}`),
   });
+  const k = options.clusterKey && keyMark(options.clusterKey);
   const isPeer = (service: DiscoveredService) =>
     service.id !== undefined && service.id !== id && service.txt.cluster === cluster;
   const look = (service: DiscoveredService) => {
-    if (isPeer(service)) options.found(candidateOf(service));
+    if (!isPeer(service)) return;
+    if (service.txt.k === k) options.found(candidateOf(service));
+    else
+      logger.info(
+        { name: service.name, k: service.txt.k },
+        "a node of this cluster has another cluster key, or none",
+      );
   };
   dnsSd.browse("_hubcast._tcp", {
     up: look,
@@ -50,13 +60,18 @@ export async function openDiscovery(options: DiscoveryOptions): Promise<Discover
       name: options.name,
       id,
       port: options.peerPort,
-      txt: { cluster, p2p: String(options.peerPort), v: options.version },
+      txt: { cluster, p2p: String(options.peerPort), v: options.version, ...(k && { k }) },
       txtFor: (address) =>
         answersOn(options.http?.host, address) ? { http: String(options.http!.port) } : {},
       onRenamed: options.renamed,
     })
     .catch((error: Error) => logger.debug({ error: error.message }, "not advertised"));
   return { close: () => dnsSd.close() };
+}
+
+/** Tells keys apart and gives nothing of them away: 8 hex digits of a hash. */
+export function keyMark(clusterKey: Uint8Array): string {
+  return createHash("sha256").update("hubcast/1/cluster-key\0").update(clusterKey).digest("hex").slice(0, 8);
 }
 
 function candidateOf({ id, port, addresses }: DiscoveredService): PeerCandidate {

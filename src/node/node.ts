@@ -81,6 +81,8 @@ export class Node {
       listen: options.p2p,
       listener: this.#listener(),
       ...(privateKey && { privateKey }),
+      ...(options.clusterKey && { clusterKey: options.clusterKey }),
+      ...(options.allowPeers && { allowPeers: new Set(options.allowPeers) }),
     });
     this.name = options.name ?? `node-${this.cluster.id.slice(-6).toLowerCase()}`;
     this.#runner = new Runner({

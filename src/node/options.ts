@@ -36,6 +36,10 @@ export interface NodeOptions {
   readonly engine?: string;
   /** Mean time between reconciliations with a random peer, ms; 1 s at least. Default 20 s. */
   readonly syncIntervalMs?: number;
+  /** 32 bytes that all nodes of the cluster share: nobody without them can connect. Default: anybody can join. */
+  readonly clusterKey?: Uint8Array;
+  /** Ids of the nodes that may connect to this one. Default: any may. */
+  readonly allowPeers?: readonly string[];
   /** Schemes of signatures that this node accepts; default all, or only `ed25519` where `trust` is given. */
   readonly require?: readonly SignatureScheme[];
   /** Public keys, 64 hex digits each: of signed items only theirs are accepted. Default: anybody's. */
@@ -54,7 +58,7 @@ export type CompleteNodeOptions = Required<Omit<NodeOptions, OptionalName | "eng
   Pick<NodeOptions, OptionalName>;
 
 /** Those whose absence says something. */
-type OptionalName = "name" | "dataDir" | "http" | "signal" | "require" | "trust";
+type OptionalName = "name" | "dataDir" | "http" | "signal" | "clusterKey" | "allowPeers" | "require" | "trust";
 
 const SILENT: NodeLogger = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -77,6 +81,8 @@ export function completeOptions(options: NodeOptions): CompleteNodeOptions {
   checkEngine(options.engine ?? "libp2p");
   for (const address of complete.peers) parsePeerAddress(address);
   checkDataDir(complete.dataDir);
+  checkClusterKey(complete.clusterKey);
+  checkAllowPeers(complete.allowPeers);
   checkPolicy(complete);
   checkWhole("retentionMs", complete.retentionMs, LIMITS.retentionMsMin);
   checkWhole("syncIntervalMs", complete.syncIntervalMs, 1_000);
@@ -112,6 +118,19 @@ function checkEngine(engine: string): void {
 function checkDataDir(dataDir: string | undefined): void {
   if (dataDir === undefined || (dataDir.length > 0 && !dataDir.includes("\0"))) return;
   throw new HubcastError("invalidOption", `dataDir ${JSON.stringify(dataDir)} is no path`);
+}
+
+function checkClusterKey(key: Uint8Array | undefined): void {
+  if (key === undefined || key.length === 32) return;
+  throw new HubcastError("invalidOption", `clusterKey has ${key.length} bytes; it must have 32`);
+}
+
+function checkAllowPeers(ids: readonly string[] | undefined): void {
+  const bad = ids?.find((id) => !/^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/.test(id));
+  if (bad === undefined) return;
+  throw new HubcastError("invalidOption", `${JSON.stringify(bad)} is no id of a node`, {
+    suggestions: ["Ids begin with 12D3KooW and have 52 characters: hubcast broadcast status shows them."],
+  });
 }
 
 function checkPolicy({ require, trust }: NodeOptions): void {

@@ -29,6 +29,14 @@ export default class Start extends BaseCommand<typeof Start> {
       command: "<%= config.bin %> <%= command.id %> --host 0.0.0.0 --token-file token",
     },
     {
+      description: "One that only nodes with the same key can join:",
+      command: "<%= config.bin %> <%= command.id %> --cluster-key-file cluster.key",
+    },
+    {
+      description: "One that accepts only what trusted authors signed:",
+      command: "<%= config.bin %> <%= command.id %> --trust trusted.txt",
+    },
+    {
       description: "Where multicast does not reach:",
       command: "<%= config.bin %> <%= command.id %> --p2p-port 4001 --peer 192.168.7.2:4001",
     },
@@ -101,6 +109,15 @@ export default class Start extends BaseCommand<typeof Start> {
     this.output.text("from another terminal:");
     this.output.text(`  hubcast broadcast post${at} "hello"`);
     this.output.text(`  hubcast broadcast watch${at}`);
-    this.output.text("anyone on this network can join and post; Ctrl-C stops");
+    this.output.text(`${this.whoCanJoin()}; Ctrl-C stops`);
+  }
+
+  private whoCanJoin(): string {
+    const { "cluster-key-file": key, "allow-peers": allowed, trust } = this.flags;
+    const who = [...(key ? ["with the cluster key"] : []), ...(allowed ? [`listed in ${allowed}`] : [])];
+    if (who.length > 0) return `only nodes ${who.join(" and ")} can join`;
+    return trust
+      ? "no cluster key: anyone on this network can join and read; what trusted keys signed is accepted"
+      : "no cluster key: anyone on this network can join and post";
   }
 }
