@@ -55,6 +55,29 @@ describe("broadcast start", () => {
     expect(code).toBe(0);
   });
 
+  it("says that only nodes with the cluster key can join, when there is one", async () => {
+    const file = join(directory, "cluster.key");
+    await hubcast(["keys", "cluster", "--out", file]);
+    const cli = new Cli([...ALONE, "--port", "0", "--cluster-key-file", file]);
+    await cli.says(/can join/);
+    cli.kill("SIGTERM");
+    expect((await cli.ended()).stdout).toContain("only nodes with the cluster key can join");
+  });
+
+  it.each([
+    ["--cluster-key-file", "5ecre7", /does not hold 64 hex digits/],
+    ["--allow-peers", "kitchen", /"kitchen" is no id of a node/],
+    ["--trust", "# nobody yet", /there is no key in/],
+    ["--trust", "alice", /"alice" in .* is no public key/],
+  ])("refuses to start with a bad file: %s %j", async (flag, text, said) => {
+    const file = join(directory, "bad");
+    writeFileSync(file, text);
+    const { stderr, code } = await hubcast([...ALONE, "--port", "0", flag, file]);
+    expect(stderr).toMatch(said);
+    expect(stderr).not.toContain("5ecre7");
+    expect(code).toBe(2);
+  });
+
   it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
     "stops cleanly at %s, with exit code 0",
     async (signal) => {
