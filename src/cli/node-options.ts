@@ -28,6 +28,7 @@ export async function nodeOptions(flags: StartFlags): Promise<NodeOptions> {
       port: flags.port,
       tokens: await tokens(flags["token-file"]),
       allowAnonymous: flags["allow-anonymous"],
+      postRate: flags["post-rate"],
       tls: await tls(flags["tls-cert"], flags["tls-key"]),
     }),
     p2p: defined({ hosts: flagList(flags["p2p-host"]), port: flags["p2p-port"] }),

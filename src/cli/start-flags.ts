@@ -1,6 +1,6 @@
 import * as Flags from "@oclif/core/flags";
 import { LIMITS } from "../core/limits.js";
-import { durationFlag, portFlag } from "./flags.js";
+import { countFlag, durationFlag, portFlag } from "./flags.js";
 
 const NETWORK = { helpGroup: "PEER" };
 const API = { helpGroup: "HTTP API" };
@@ -53,6 +53,13 @@ export const START_FLAGS = withEnvironment({
     ...API,
   }),
   "allow-anonymous": Flags.boolean({ description: "Let callers in without a token, on any --host.", ...API }),
+  "post-rate": countFlag({
+    description:
+      "Items a second that one caller (token, and address) may post, and ten times as many at once. Without it: 2000 from other machines, no limit on this one.",
+    min: 1,
+    max: 1_000_000,
+    ...API,
+  }),
   "tls-cert": Flags.string({
     description: "Certificate chain (PEM) for https.",
     helpValue: "PATH",

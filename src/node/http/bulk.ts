@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { asHubcastError, HubcastError } from "../../core/errors.js";
+import type { ItemDraft } from "../protocol/item.js";
 import type { BulkLine } from "../service.js";
 import { AnswerStream } from "./answer-stream.js";
 import { BulkBatch } from "./bulk-batch.js";
@@ -67,8 +68,18 @@ export class BulkRequest {
     this.#answered.catch(() => this.#response.destroy());
   }
 
-  /** A node that cannot take a batch at all refuses each of its lines; the stream goes on. */
+  /** A node that cannot take a batch, or not all of it from this caller, refuses each such line; the stream goes on. */
   async #decide({ drafts }: BulkBatch): Promise<readonly BulkLine[]> {
+    const granted = this.#context.postRate.grant(this.#request, drafts.length);
+    if (granted === drafts.length) return await this.#post(drafts);
+    const refused = drafts.slice(granted).map(({ id = "" }): BulkLine => {
+      this.#context.refusals.count("rateLimited");
+      return { id, status: "refused", code: "rateLimited" };
+    });
+    return granted === 0 ? refused : [...(await this.#post(drafts.slice(0, granted))), ...refused];
+  }
+
+  async #post(drafts: readonly ItemDraft[]): Promise<readonly BulkLine[]> {
     try {
       return await this.#context.service.postMany(drafts);
     } catch (thrown) {

@@ -4,6 +4,7 @@ import { HubcastError } from "../../core/errors.js";
 import { Deadlines } from "./deadlines.js";
 import { Gate, isLoopbackName } from "./gate.js";
 import { type CompleteOptions, completeOptions, type HttpApiOptions } from "./options.js";
+import { PostRate } from "./post-rate.js";
 import { RefusalBook } from "./refusal-book.js";
 import type { ApiContext, Route } from "./route.js";
 import { missingRoute, routesOf } from "./routes.js";
@@ -37,6 +38,7 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
     bodyDeadlines: new Deadlines(complete.limits.requestTimeoutMs),
     closing: closing.signal,
     refusals,
+    postRate: new PostRate(complete.postRate, complete.limits),
   };
   const scheme = complete.tls ? "https" : "http";
   const ownNames = isLoopbackName(complete.host) ? [] : [hostname(), `${hostname()}.local`];

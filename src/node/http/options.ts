@@ -34,6 +34,11 @@ export interface HttpApiOptions {
   readonly allowAnonymous?: boolean;
   /** PEM; the API then speaks HTTPS only. */
   readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer };
+  /**
+   * Items a second that one caller (token, and address) may post, and ten times as many at once. Default 2,000 for
+   * callers on other machines, no limit for those on this one.
+   */
+  readonly postRate?: number;
   /** Further names that a Host header may carry, such as the DNS name of this machine. */
   readonly boundNames?: readonly string[];
   readonly logger?: HttpLogger;
@@ -48,6 +53,7 @@ export interface CompleteOptions {
   /** Empty: nobody is asked for one. */
   readonly tokens: readonly Token[];
   readonly tls: HttpApiOptions["tls"] | undefined;
+  readonly postRate: number | undefined;
   readonly boundNames: readonly string[];
   readonly logger: HttpLogger;
   readonly limits: HttpLimits;
@@ -58,6 +64,13 @@ export function completeOptions(options: HttpApiOptions): CompleteOptions {
   const { host = "127.0.0.1", port = 8080, tokens = [], allowAnonymous = false } = options;
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new HubcastError("invalidOption", `port ${port} is not a whole number from 0 to 65535`);
+  }
+  const { postRate } = options;
+  if (postRate !== undefined && !(Number.isSafeInteger(postRate) && postRate >= 1)) {
+    throw new HubcastError(
+      "invalidOption",
+      `postRate ${postRate} is not a whole number of items, 1 at least`,
+    );
   }
   for (const { token, role } of tokens) {
     if (!/^[\x21-\x7e]+$/.test(token) || (role !== "read" && role !== "post")) {
@@ -88,6 +101,7 @@ export function completeOptions(options: HttpApiOptions): CompleteOptions {
     port,
     tokens: allowAnonymous ? [] : tokens,
     tls: options.tls,
+    postRate: options.postRate,
     boundNames: options.boundNames ?? [],
     logger: options.logger ?? SILENT,
     limits: { ...LIMITS, ...options.limits },

@@ -27,6 +27,7 @@ export function postItem(context: ApiContext): Route {
       }
       if (type !== "application/json" && !type.endsWith("+json")) throw unsupported(type);
       const wait = waitOf(request, reply, context);
+      context.postRate.takeOne(request.raw);
       const draft = draftOf(await readJson(request.raw, context));
       const result = await service.post(draft, wait);
       reply.hijack();

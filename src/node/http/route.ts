@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { NodeService } from "../service.js";
 import type { Deadlines } from "./deadlines.js";
 import type { HttpLimits, HttpLogger, Role } from "./options.js";
+import type { PostRate } from "./post-rate.js";
 import type { RefusalBook } from "./refusal-book.js";
 
 /** What every route works with. */
@@ -14,6 +15,7 @@ export interface ApiContext {
   /** Aborts when the API closes: streams that would never end, end. */
   readonly closing: AbortSignal;
   readonly refusals: RefusalBook;
+  readonly postRate: PostRate;
 }
 
 /** One row of the API: what is served and what OpenAPI says about it, in one place. */

@@ -34,6 +34,7 @@ export function postNewData(context: ApiContext): Route {
       },
     },
     async handle(request) {
+      context.postRate.takeOne(request.raw);
       try {
         const draft = seedDraftOf(await readJson(request.raw, context));
         const { status } = await service.post(draft);
