@@ -58,7 +58,15 @@ export type CompleteNodeOptions = Required<Omit<NodeOptions, OptionalName | "eng
   Pick<NodeOptions, OptionalName>;
 
 /** Those whose absence says something. */
-type OptionalName = "name" | "dataDir" | "http" | "signal" | "clusterKey" | "allowPeers" | "require" | "trust";
+type OptionalName =
+  | "name"
+  | "dataDir"
+  | "http"
+  | "signal"
+  | "clusterKey"
+  | "allowPeers"
+  | "require"
+  | "trust";
 
 const SILENT: NodeLogger = { debug() {}, info() {}, warn() {}, error() {} };
 

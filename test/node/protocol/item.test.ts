@@ -125,9 +125,11 @@ describe("a signature", () => {
   });
 
   it.each([md5, sha256])("holds for its raw alone: %s", (signature) => {
-    expect(verifySignature({ raw: "raw", signature })).toBe(true);
-    expect(verifySignature({ raw: "Raw", signature })).toBe(false);
-    expect(verifySignature({ raw: "raw", signature: signature.replace(/.$/, "g") })).toBe(false);
+    expect(verifySignature({ id: "a", timestampMs: 1, raw: "raw", signature })).toBe(true);
+    expect(verifySignature({ id: "a", timestampMs: 1, raw: "Raw", signature })).toBe(false);
+    expect(
+      verifySignature({ id: "a", timestampMs: 1, raw: "raw", signature: signature.replace(/.$/, "g") }),
+    ).toBe(false);
   });
 
   it("has one spelling: hex in lower case", () => {
@@ -136,6 +138,8 @@ describe("a signature", () => {
   });
 
   it("that a node makes is accepted by all", () => {
-    expect(verifySignature({ raw: "x", signature: integritySignature("x") })).toBe(true);
+    expect(verifySignature({ id: "a", timestampMs: 1, raw: "x", signature: integritySignature("x") })).toBe(
+      true,
+    );
   });
 });

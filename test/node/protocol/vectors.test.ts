@@ -75,7 +75,9 @@ describe("items", () => {
 describe("signatures", () => {
   it.each(signatures)("$name", ({ raw, signature, scheme, valid }) => {
     expect(schemeOf(signature) ?? null).toBe(scheme);
-    expect(verifySignature({ raw, signature: normaliseSignature(signature) })).toBe(valid);
+    expect(verifySignature({ id: "a", timestampMs: 1, raw, signature: normaliseSignature(signature) })).toBe(
+      valid,
+    );
   });
 });
 
