@@ -37,7 +37,7 @@ export async function nodeOptions(flags: StartFlags): Promise<NodeOptions> {
     syncIntervalMs: flags["sync-interval"],
     clusterKey: await clusterKey(flags["cluster-key-file"]),
     allowPeers: await allowPeers(flags["allow-peers"]),
-    require: list(flags.require) as NodeOptions["require"],
+    require: flagList(flags.require) as NodeOptions["require"],
     trust: flags.trust === undefined ? undefined : await readTrustFile(flags.trust),
   };
   return defined(options);

@@ -186,8 +186,8 @@ test.each([
 test("an aborted signal closes the node", async () => {
   await using nodes = new Nodes();
   const abort = new AbortController();
-  const [a] = await Promise.all([nodes.start(), nodes.start({ signal: abort.signal })]);
-  await eventually(async () => (await a.status()).peers === 1);
+  const [a, b] = await Promise.all([nodes.start(), nodes.start({ signal: abort.signal })]);
+  await meshed([a, b]);
   abort.abort();
   await eventually(async () => (await a.peers())[0]?.state === "left");
 });

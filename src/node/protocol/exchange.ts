@@ -20,11 +20,12 @@ export class Exchange {
   /** The peer holds these; those unknown here are asked for. */
   want(peer: string, digests: readonly string[], nowMs: number): void {
     const { context } = this;
-    // A full node stops asking, and none asks for more than it could keep, whatever a peer claims to have.
+    // A full node stops asking: what it fetched it could not keep.
     if (context.isFull()) return;
-    const room = context.options.itemsMax - context.holdings.size - context.commits.size - context.wants.size;
-    const unknown = digests.filter((digest) => !context.knows(digest));
-    context.wants.add(peer, unknown.slice(0, Math.max(0, room)));
+    context.wants.add(
+      peer,
+      digests.filter((digest) => !context.knows(digest)),
+    );
     this.#ask(peer, nowMs);
   }
 

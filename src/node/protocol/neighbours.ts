@@ -63,6 +63,13 @@ export class Neighbours {
     for (const { id } of this.context.peers.greeted()) this.#send(id, frame);
   }
 
+  /** Says goodbye, also to those whose hello is still on its way: they have ours. */
+  leave(): void {
+    for (const { id, state } of this.context.peers.all()) {
+      if (state === "connected") this.#send(id, { t: "bye" });
+    }
+  }
+
   ponged(peer: PeerRecord, atMs: number, theirNowMs: number, nowMs: number): void {
     // A pong to no ping of ours says nothing.
     if (atMs > nowMs || nowMs - atMs > LIMITS.answerTimeoutMs) return;

@@ -54,7 +54,7 @@ export class Sync {
         for (const { id } of this.context.peers.greeted()) this.#rounds.request(id, nowMs);
         return;
       case "stopped":
-        this.#neighbours.tellAll({ t: "bye" });
+        this.#neighbours.leave();
         return;
       case "peerUp":
         this.#neighbours.greet(this.context.peers.up(input.peer, input.address, nowMs), nowMs);
