@@ -22,6 +22,8 @@ export default class Send extends HubCommand<typeof Send> {
     payload: Args.string({
       description: "The message; without it, --file or standard input.",
       name: "PAYLOAD",
+      // Read by ourselves, whole: oclif waits 10 ms for it, and may take it away.
+      ignoreStdin: true,
     }),
   };
   static override flags = {

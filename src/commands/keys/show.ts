@@ -1,6 +1,5 @@
 import * as Args from "@oclif/core/args";
 import { BaseCommand } from "../../cli/base-command.js";
-import { publicKey } from "../../cli/key-file.js";
 
 export default class Show extends BaseCommand<typeof Show> {
   static override summary = "Print the public key of a key file.";
@@ -18,7 +17,7 @@ export default class Show extends BaseCommand<typeof Show> {
   };
 
   async run(): Promise<void> {
-    const key = await publicKey(this.args.file);
+    const key = await (await import("../../cli/key-file.js")).publicKey(this.args.file);
     this.output.document({ publicKey: key });
     this.output.text(key);
   }

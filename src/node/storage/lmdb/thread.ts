@@ -5,6 +5,8 @@
 // print failed commits on the console, leave a mutex locked when a transaction cannot begin, and by default answer
 // before the data is synced. Here `transactionSync` returns after LMDB's own commit: pages written, fdatasync, then
 // the meta page through a descriptor that syncs on each write.
+import { statfsSync, statSync } from "node:fs";
+import { constants } from "node:os";
 import { DatabaseSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
 import { asBinary, open, type RootDatabase } from "lmdb";
@@ -14,6 +16,9 @@ import type { StorageFault, StorageReply, StorageRequest, ThreadFiles } from "./
 const MAP_BYTES = 2 ** 36;
 const KEY_BYTES = 40;
 const LENGTH_BYTES = 4;
+const PAGE_BYTES = 4_096;
+/** What a commit writes besides its records: the list of free pages, the root, the meta page. */
+const SPARE_BYTES = 262_144;
 /** One reply of `read` carries so much, give or take a record. */
 const READ_BYTES = 1_048_576;
 /** After so much it is unmapped: a start must not take memory for all items twice. */
@@ -101,6 +106,7 @@ async function reopenDatabase(): Promise<void> {
 
 async function commit(put: Uint8Array, remove: Uint8Array): Promise<StorageReply> {
   try {
+    requireSpace(put, remove);
     database.transactionSync(() => {
       for (const { key, value } of recordsIn(put)) database.putSync(key, asBinary(value) as never);
       for (let at = 0; at < remove.length; at += KEY_BYTES) {
@@ -113,6 +119,20 @@ async function commit(put: Uint8Array, remove: Uint8Array): Promise<StorageReply
     await reopenDatabase();
     return { type: "failed", fault: faultOf(error) };
   }
+}
+
+/**
+ * Refuses a commit for which the disk may have no room, before LMDB begins it: a write that fails half-way corrupts
+ * the heap of lmdb 3.5 (`malloc(): invalid next size`), and the whole process dies of it now and then. Each record
+ * copies two pages at most, the leaf and its share of the branches, and no more pages than there are.
+ */
+function requireSpace(put: Uint8Array, remove: Uint8Array): void {
+  let records = remove.length / KEY_BYTES;
+  for (const _ of recordsIn(put)) records++;
+  const copiedBytes = Math.min(records * 2 * PAGE_BYTES, statSync(files.database).size);
+  const { bavail, bsize } = statfsSync(files.database);
+  if (bavail * bsize >= 2 * put.length + copiedBytes + SPARE_BYTES) return;
+  throw Object.assign(new Error("no space left on device"), { code: constants.errno.ENOSPC });
 }
 
 function readRecords(after: Uint8Array | undefined): StorageReply {

@@ -16,13 +16,14 @@ afterAll(() => dirs[Symbol.asyncDispose]());
 
 describe.skipIf(reason)(`on a full disk${reason ? ` (skipped: ${reason})` : ""}`, () => {
   test("a commit is refused whole, what was committed stays, and with space it goes on", async () => {
-    await using disk = SmallDisk.mount(4 * MIB) as SmallDisk;
+    await using disk = SmallDisk.mount(6 * MIB) as SmallDisk;
     const dir = join(disk.path, "data");
     const items = makeItems(4_000, 2_000);
     await using storage = closing(await dirs.open(dir));
-    disk.fill(MIB);
+    disk.fill(3 * MIB);
     const kept = await commitUntilRefused(storage, items);
     expect(kept.length).toBeGreaterThan(100);
+    disk.fillUp();
     // Many at once while it is full: each is told, in order, and none is half there.
     const more = items.slice(kept.length, kept.length + 100);
     const refusals = await Promise.allSettled(
@@ -37,11 +38,11 @@ describe.skipIf(reason)(`on a full disk${reason ? ` (skipped: ${reason})` : ""}`
   });
 
   test("a start loads what is there, and removals that failed are made up for", async () => {
-    await using disk = SmallDisk.mount(3 * MIB) as SmallDisk;
+    await using disk = SmallDisk.mount(6 * MIB) as SmallDisk;
     const dir = join(disk.path, "data");
     const items = makeItems(4_000, 2_000);
     const first = await dirs.open(dir);
-    disk.fill(MIB);
+    disk.fill(4 * MIB);
     const kept = await commitUntilRefused(first, items);
     await first.close();
     await using second = closing(await dirs.open(dir));
