@@ -6,9 +6,9 @@ import { HubcastError } from "../core/errors.js";
 
 export default class Demo extends BaseCommand<typeof Demo> {
   static override summary =
-    "Show it all on this machine: real nodes find each other, share, lose one, and agree.";
+    "Show it all on this machine: real nodes find each other, share, lose one, and agree; a hub relays, all to all.";
   static override description =
-    "Starts three nodes on 127.0.0.1 in a cluster of their own, posts to one and lists from the others, kills the one that took the post, lets a fourth catch up, and compares fingerprints. Takes some seconds and leaves nothing behind. Exit code 1 when a step fails; the error says which.";
+    "Starts three nodes on 127.0.0.1 in a cluster of their own, posts to one and lists from the others, kills the one that took the post, lets a fourth catch up, and compares fingerprints. Then a hub, and 20 clients that send to all others; every delivery is checked. Takes some seconds and leaves nothing behind. Exit code 1 when a step fails; the error says which.";
   static override examples = [
     { description: "With a transcript to read:", command: "<%= config.bin %> <%= command.id %>" },
     {

@@ -18,7 +18,7 @@ function demo(mark: Mark, args: readonly string[] = [], { env }: CliOptions = {}
 }
 
 describe.runIf(PROCESSES_ARE_VISIBLE)("demo", { timeout: DEADLINE_MS }, () => {
-  it("shows nodes that meet, share, lose one, take one in, and agree; twice at once, without meeting", async () => {
+  it("shows nodes that meet, share, lose one, take one in, and agree, and a hub; twice at once, without meeting", async () => {
     const mark = new Mark();
     const [story, figures] = await Promise.all([demo(mark).ended(), demo(mark, ["--json"]).ended()]);
     expect(story).toMatchObject({ stderr: "", code: 0 });
@@ -26,7 +26,7 @@ describe.runIf(PROCESSES_ARE_VISIBLE)("demo", { timeout: DEADLINE_MS }, () => {
     expect(mark.processes()).toEqual([]);
 
     const { stdout } = story;
-    expect([...stdout.matchAll(/^(\d)\. /gm)].map((match) => match[1])).toEqual([..."12345678"]);
+    expect([...stdout.matchAll(/^(\d)\. /gm)].map((match) => match[1])).toEqual([..."123456789"]);
     expect(stdout).toMatch(/\$ hubcast broadcast post "doors open at nine" --id notice-1 --url http:/);
     // From nodes 2 and 3, from both again when node 1 is dead, and from node 4.
     expect(stdout.match(/^ {3}\d{4}-\S+ \S+ {2}notice-1 {2}doors open at nine$/gm)).toHaveLength(5);
@@ -34,16 +34,29 @@ describe.runIf(PROCESSES_ARE_VISIBLE)("demo", { timeout: DEADLINE_MS }, () => {
     expect(stdout).toMatch(/\$ kill -9 \d+\n/);
     expect(stdout).toMatch(/^ {3}demo-\w+-1 +lost /m);
     expect(new Set(stdout.match(/\b[0-9a-f]{32}$/gm)).size).toBe(1);
-    expect(stdout).toMatch(/\nAll 8 steps came true in .*\n$/);
+    expect(stdout).toMatch(/\$ hubcast hub simulate --addr 127\.0\.0\.1:\d+ -c 20 /);
+    expect(stdout).toMatch(/^ {3}38,000 deliveries in .*, [\d,]+ deliveries\/s: /m);
+    expect(stdout).toMatch(/^ {3}Latency p50 .*, p99 /m);
+    expect(stdout).toMatch(
+      /^ {3}delivered: all 38,000 messages of 380 pairs arrived once, in order, unchanged$/m,
+    );
+    expect(stdout).toMatch(/\nAll 9 steps came true in .*\n$/);
 
     const report = JSON.parse(figures.stdout) as Report;
-    expect(report.steps).toHaveLength(8);
+    expect(report.steps).toHaveLength(9);
     expect(report.steps[3]!.figures).toMatchObject({
       posts: 20,
       medianMs: expect.any(Number),
       slowestMs: expect.any(Number),
     });
     expect(report.steps[6]!.figures.items).toEqual([21, 21, 21]);
+    expect(report.steps[7]!.figures).toMatchObject({
+      ...{ clients: 20, deliveries: 38_000, delivered: true, expected: 38_000 },
+      ...{ lost: 0, duplicated: 0, outOfOrder: 0, corrupt: 0 },
+      deliveriesPerSecond: expect.any(Number),
+      p50Ms: expect.any(Number),
+      p99Ms: expect.any(Number),
+    });
     expect(stdout).not.toContain(report.cluster);
   });
 
@@ -75,6 +88,28 @@ describe.runIf(PROCESSES_ARE_VISIBLE)("demo", { timeout: DEADLINE_MS }, () => {
     const { stderr, code } = await cli.ended();
     expect(code).toBe(1);
     expect(stderr).toMatch(/^error: step [1-3] failed \(.*\): node 3 ended \(SIGKILL\)\n/);
+    expect(mark.processes()).toEqual([]);
+  });
+
+  it("says so when the hub dies under its clients, and leaves none of them", async () => {
+    const mark = new Mark();
+    const cli = demo(mark);
+    await cli.says(/\$ hubcast hub simulate /);
+    process.kill(Number(/hub: process (\d+)/.exec(cli.stdout)![1]), "SIGKILL");
+    const { stderr, code } = await cli.ended();
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^error: step 8 failed \(.*\): the hub ended \(SIGKILL\)\n/);
+    expect(mark.processes()).toEqual([]);
+  });
+
+  it("leaves nothing behind when it is stopped while the clients send", async () => {
+    const mark = new Mark();
+    const cli = demo(mark);
+    await cli.says(/\$ hubcast hub simulate /);
+    // Three nodes, the demo, the hub, and the clients with their workers.
+    await eventually(() => mark.processes().length >= 7);
+    cli.kill("SIGTERM");
+    expect(await cli.ended()).toMatchObject({ code: 130, signal: null });
     expect(mark.processes()).toEqual([]);
   });
 

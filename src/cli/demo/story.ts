@@ -8,6 +8,7 @@ import { killTheFirst } from "./steps/kill-the-first.js";
 import { listElsewhere } from "./steps/list-elsewhere.js";
 import { measurePosts } from "./steps/measure-posts.js";
 import { postAnItem } from "./steps/post-an-item.js";
+import { relayAllToAll } from "./steps/relay-all-to-all.js";
 import { startLate } from "./steps/start-late.js";
 import { startThree } from "./steps/start-three.js";
 import { stopAll } from "./steps/stop-all.js";
@@ -21,7 +22,7 @@ export interface Step {
 
 export type Figures = Readonly<Record<string, unknown>>;
 
-/** In this order. A step finds the nodes as the step before left them; a part to come (a hub) is one more step. */
+/** In this order. A step finds the nodes as the step before left them. */
 const STORY: readonly Step[] = [
   startThree,
   postAnItem,
@@ -30,6 +31,7 @@ const STORY: readonly Step[] = [
   killTheFirst,
   startLate,
   compareFingerprints,
+  relayAllToAll,
   stopAll,
 ];
 
