@@ -18,7 +18,7 @@ export class HubServer {
   readonly #history = new History();
   readonly #startedAtMs: number;
   #address = "";
-  #flushPlanned = false;
+  #turnEndPlanned = false;
   #carryingOut = false;
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
@@ -160,21 +160,22 @@ export class HubServer {
       }
     }
     this.#carryingOut = false;
-    if (dirty.length > 0 && !this.#flushPlanned) {
-      this.#flushPlanned = true;
-      setImmediate(this.#flushDirty);
+    if ((dirty.length > 0 || this.machine.worked) && !this.#turnEndPlanned) {
+      this.#turnEndPlanned = true;
+      setImmediate(this.#endTurn);
     }
     if (this.machine.wakeAtMs < this.#timerAtMs) this.#planWake();
   };
 
-  /** Once per turn of the event loop: everything that its reads have queued. */
-  readonly #flushDirty = (): void => {
-    this.#flushPlanned = false;
+  /** Once per turn of the event loop: writes what its reads have queued, and begins what was too much for it. */
+  readonly #endTurn = (): void => {
+    this.#turnEndPlanned = false;
     const { dirty } = this.machine.effects;
     for (const session of dirty.splice(0)) {
       session.dirty = false;
       this.#connections.get(session)?.flush();
     }
+    this.machine.turned(nowMs());
     this.#carryOut();
   };
 

@@ -10,8 +10,8 @@ export interface Closing {
 
 /**
  * What the shell has to do, collected per kind and not per delivery. The shell carries out `now`, `reading` and
- * `closing` after each call of the machine, and `dirty` once at the end of the event loop's turn; it empties
- * the lists.
+ * `closing` after each call of the machine, and `dirty` once at the end of the event loop's turn, followed by `turned`
+ * if the machine has `worked`; it empties the lists.
  */
 export class Effects {
   /** Sessions whose outboxes have something to write. */

@@ -72,6 +72,7 @@ export class HubMachine {
     this.#begin(nowMs);
     if (!session.sending) return;
     session.bytesIn += chunk.length;
+    this.#board.turnBytes += chunk.length;
     session.heardAtMs = nowMs;
     session.inbox.push(chunk);
     this.#pump(session);
@@ -127,6 +128,19 @@ export class HubMachine {
     this.#goOn();
   }
 
+  /** Whether the shell owes `turned` at the end of this turn of the event loop. */
+  get worked(): boolean {
+    return this.#board.turnBytes > 0;
+  }
+
+  /** A turn of the event loop is over, and its queues are flushed: what was too much for it goes on. */
+  turned(nowMs: number): void {
+    const board = this.#begin(nowMs);
+    board.turnBytes = 0;
+    board.waiting.turned();
+    this.#goOn();
+  }
+
   #begin(nowMs: number): Switchboard {
     this.#board.nowMs = nowMs;
     return this.#board;
@@ -154,6 +168,10 @@ export class HubMachine {
     while (session.sending && session.hold === undefined) {
       const found = inbox.peek();
       if (found === "frame") {
+        if (this.#board.turnSpent) {
+          waiting.forNextTurn(session);
+          return;
+        }
         const outcome = this.#frame(session);
         if (outcome === "held") return;
         if (outcome !== "done") {

@@ -67,4 +67,10 @@ export const HUB_LIMITS = {
   batchBytesMin: 65_536,
   /** An outbox that collected so much in one turn is flushed before the turn ends: caches and memory. */
   flushBytes: 262_144,
+  /**
+   * Work of one turn of the event loop: bytes received, and for each delivery its bytes and `pieceBytes`. What is
+   * beyond waits for the next turn, so that timers, signals and writes that wait get theirs in between. 64 MiB take
+   * some 20 ms; for less, each of a thousand receivers would be flushed for less than a write is worth.
+   */
+  turnBytesMax: 67_108_864,
 } as const;

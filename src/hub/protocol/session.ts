@@ -4,8 +4,8 @@ import type { Inbox } from "./inbox.js";
 import type { Outbox } from "./outbox.js";
 import type { Run } from "./run.js";
 
-/** Why a sender is not read: a receiver is behind, or there is no memory to begin its next frame. */
-export type Hold = "receiver" | "memory";
+/** Why a sender is not read: a receiver is behind, there is no memory to begin its next frame, or this turn is over. */
+export type Hold = "receiver" | "memory" | "turn";
 
 /** What the hub knows of one connection. */
 export class Session {
@@ -48,10 +48,13 @@ export class Session {
 
   bytesIn = 0;
   framesIn = 0;
-  /** How often, and for how long altogether, the hub did not read from it. */
+  /** How often, and for how long altogether, it waited for a receiver or for memory. */
   pauses = 0;
   pausedMs = 0;
+  /** Since when it waits so; 0 when it does not. */
   pausedAtMs = 0;
+  /** Since when the hub does not read from it, for whatever reason; only while `reading` is false. */
+  unreadAtMs = 0;
   heardAtMs: number;
   /** When its unfinished frame began; 0 without one. Moves on by the time the hub did not read. */
   frameBeganAtMs = 0;

@@ -11,7 +11,7 @@ import { Roster } from "./roster.js";
 import type { Session } from "./session.js";
 import { Waiting } from "./waiting.js";
 
-const { pieceBytes, flushBytes, outboxPiecesMax } = HUB_LIMITS;
+const { pieceBytes, flushBytes, outboxPiecesMax, turnBytesMax } = HUB_LIMITS;
 
 /** Reasons that are told to a client of version 2, behind what is queued for it. The others cut it off. */
 const TOLD: ReadonlySet<CloseReason> = new Set<CloseReason>([
@@ -26,6 +26,8 @@ const TOLD: ReadonlySet<CloseReason> = new Set<CloseReason>([
 /** Where sessions, queues and memory meet: queues what is to be delivered, and ends sessions. */
 export class Switchboard {
   nowMs = 0;
+  /** Work since the turn began; `turnBytesMax` says what counts. */
+  turnBytes = 0;
   readonly roster = new Roster();
   readonly groups = new Groups(this.roster);
   readonly effects = new Effects();
@@ -45,11 +47,17 @@ export class Switchboard {
     this.waiting = new Waiting(this);
   }
 
+  /** Whether no more frames are to be taken in this turn. */
+  get turnSpent(): boolean {
+    return this.turnBytes >= turnBytesMax;
+  }
+
   /** Queues each piece once for each receiver. Takes the pieces over. */
   deliver(pieces: readonly Piece[], receivers: readonly Session[]): void {
     const { nowMs, memory } = this;
     for (const piece of pieces) {
       memory.add(receivers.length * pieceBytes);
+      this.turnBytes += receivers.length * (piece.size + pieceBytes);
       piece.backing.hold(receivers.length);
       piece.receipt?.expect(receivers.length);
       for (const receiver of receivers) receiver.outbox.push(piece, nowMs);

@@ -17,6 +17,8 @@ export class Waiting {
   readonly ready: Session[] = [];
   /** Senders for whose next frame there is no memory. */
   forMemory: Session[] = [];
+  /** Senders whose next frame would be too much for this turn, in the order in which they go on. */
+  forTurn: Session[] = [];
   /** The hub shuts down: nobody is read again. */
   stopping = false;
   readonly #congested = new Set<Session>();
@@ -73,8 +75,18 @@ export class Waiting {
     this.wakeAtMs = Math.min(this.wakeAtMs, this.board.nowMs + patienceMs);
   }
 
+  forNextTurn(sender: Session): void {
+    this.forTurn.push(sender);
+    this.#endPause(sender);
+    this.hold(sender, "turn");
+  }
+
   hold(sender: Session, hold: Hold): void {
     sender.hold = hold;
+    if (hold !== "turn" && sender.pausedAtMs === 0) {
+      sender.pauses += 1;
+      sender.pausedAtMs = this.board.nowMs;
+    }
     this.setReading(sender, false);
   }
 
@@ -83,16 +95,13 @@ export class Waiting {
     session.reading = reading;
     const { nowMs } = this.board;
     if (reading) {
-      const pausedMs = nowMs - session.pausedAtMs;
-      session.pausedMs += pausedMs;
+      this.#endPause(session);
+      const unreadMs = nowMs - session.unreadAtMs;
       // Deadlines stop while it is the hub that does not read.
-      if (session.frameBeganAtMs > 0) session.frameBeganAtMs += pausedMs;
-      if (session.pingSentAtMs > 0) session.pingSentAtMs += pausedMs;
-      session.heardAtMs += pausedMs;
-    } else {
-      session.pauses += 1;
-      session.pausedAtMs = nowMs;
-    }
+      if (session.frameBeganAtMs > 0) session.frameBeganAtMs += unreadMs;
+      if (session.pingSentAtMs > 0) session.pingSentAtMs += unreadMs;
+      session.heardAtMs += unreadMs;
+    } else session.unreadAtMs = nowMs;
     this.board.effects.reading.push(session);
   }
 
@@ -101,6 +110,14 @@ export class Waiting {
     if (this.forMemory.length === 0 || !this.board.memory.hasRoomAgain) return;
     const waiters = this.forMemory;
     this.forMemory = [];
+    this.#release(waiters);
+  }
+
+  /** A new turn: those for whom the last one was too short go on, before anybody who is read only now. */
+  turned(): void {
+    if (this.forTurn.length === 0) return;
+    const waiters = this.forTurn;
+    this.forTurn = [];
     this.#release(waiters);
   }
 
@@ -163,6 +180,11 @@ export class Waiting {
       this.#release(this.forMemory.splice(0, 1));
     } else if (nowMs - slowestAtMs >= Math.max(this.#patienceMs(), memoryPatienceMs))
       this.board.close(slowest, "memoryBudget");
+  }
+
+  #endPause(session: Session): void {
+    if (session.pausedAtMs > 0) session.pausedMs += this.board.nowMs - session.pausedAtMs;
+    session.pausedAtMs = 0;
   }
 
   #letGo(receiver: Session): void {

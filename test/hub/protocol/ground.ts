@@ -21,6 +21,8 @@ export class Ground {
   nowMs = 1_000_000;
   readonly machine: HubMachine;
   readonly wires: Wire[] = [];
+  /** Called whenever a turn of the event loop ends. */
+  onTurn: () => void = () => {};
 
   constructor(options: Partial<MachineOptions> = {}) {
     this.machine = new HubMachine(options);
@@ -102,6 +104,11 @@ export class Ground {
         moved = true;
       }
       reading.length = 0;
+      if (this.machine.worked) {
+        this.onTurn();
+        this.machine.turned(this.nowMs);
+        moved = true;
+      }
       for (const { session, flush } of closing.splice(0)) {
         if (flush) this.#flush(session);
         this.wires.find((wire) => wire.session === session)!.gone = true;
