@@ -5,10 +5,9 @@ import { defined } from "./defined.js";
 import { readFlagFile } from "./flag-file.js";
 import { flagList } from "./flag-list.js";
 import { countFlag, durationFlag, portFlag, sizeFlag } from "./flags.js";
-import { withEnvironment } from "./start-flags.js";
+import { LOG_FLAGS, withEnvironment } from "./server-flags.js";
 
 const BOUNDS = { helpGroup: "BOUNDS" };
-const LOG = { helpGroup: "LOG" };
 
 /** Flags of `hub start`; each also reads HUBCAST_ and its name. */
 export const HUB_START_FLAGS = withEnvironment({
@@ -84,17 +83,7 @@ export const HUB_START_FLAGS = withEnvironment({
     exclusive: ["no-mdns"],
   }),
   stat: Flags.boolean({ description: "A line a second on stderr: clients, messages, bytes, memory." }),
-  "log-level": Flags.string({
-    description: "How much is logged on stderr.",
-    options: ["silent", "error", "warn", "info", "debug", "trace"],
-    default: "warn",
-    ...LOG,
-  }),
-  "log-format": Flags.string({
-    description: "Without it: pretty on a terminal, else json.",
-    options: ["pretty", "json"],
-    ...LOG,
-  }),
+  ...LOG_FLAGS,
 });
 
 /** Options of `startHub` as the flags say: the one place that knows both. */

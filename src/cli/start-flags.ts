@@ -1,11 +1,11 @@
 import * as Flags from "@oclif/core/flags";
 import { LIMITS } from "../core/limits.js";
 import { countFlag, durationFlag, portFlag } from "./flags.js";
+import { LOG_FLAGS, withEnvironment } from "./server-flags.js";
 
 const NETWORK = { helpGroup: "PEER" };
 const API = { helpGroup: "HTTP API" };
 const TRUST = { helpGroup: "TRUST" };
-const LOG = { helpGroup: "LOG" };
 
 /** Flags of `broadcast start`; each also reads HUBCAST_ and its name. */
 export const START_FLAGS = withEnvironment({
@@ -138,24 +138,5 @@ export const START_FLAGS = withEnvironment({
     ...TRUST,
   }),
 
-  "log-level": Flags.string({
-    description: "How much is logged on stderr.",
-    options: ["silent", "error", "warn", "info", "debug", "trace"],
-    default: "warn",
-    ...LOG,
-  }),
-  "log-format": Flags.string({
-    description: "Without it: pretty on a terminal, else json.",
-    options: ["pretty", "json"],
-    ...LOG,
-  }),
+  ...LOG_FLAGS,
 });
-
-/** Gives every flag its variable: `--data-dir` reads HUBCAST_DATA_DIR. */
-export function withEnvironment<T extends Record<string, object>>(flags: T): T {
-  const entries = Object.entries(flags).map(([name, flag]) => {
-    const env = `HUBCAST_${name.toUpperCase().replaceAll("-", "_")}`;
-    return [name, { ...flag, env }];
-  });
-  return Object.fromEntries(entries) as T;
-}

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { openDnsSd } from "../net/dnssd/index.js";
+import { VERSION } from "../net/version.js";
 import type { CompleteHubOptions } from "./options.js";
-import { PACKAGE_VERSION } from "./version.js";
 
 /**
  * Makes the hub known as `_hubcast-hub._tcp`, on the interfaces where it answers. Does not wait for the probing:
@@ -23,7 +23,7 @@ export async function advertiseHub(
       name,
       id: randomUUID().slice(0, 8),
       port,
-      txt: { v: PACKAGE_VERSION, ...(options.tls && { tls: "1" }), ...(options.token && { token: "1" }) },
+      txt: { v: VERSION, ...(options.tls && { tls: "1" }), ...(options.token && { token: "1" }) },
       // Monitoring answers on loopback only: nobody else needs to know of it.
       txtFor: (address) =>
         monitorPort !== undefined && address.startsWith("127.") ? { monitor: String(monitorPort) } : {},

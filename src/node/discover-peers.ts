@@ -1,6 +1,6 @@
+import { VERSION } from "../net/version.js";
 import { type Discovery, openDiscovery } from "./discovery.js";
 import type { Node } from "./node.js";
-import { VERSION } from "./version.js";
 
 /** Makes a node known on its network, and dials those of its cluster. @param renamed its name was taken: it has another */
 export function discoverPeers(node: Node, renamed: () => void): Promise<Discovery> {

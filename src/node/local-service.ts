@@ -1,5 +1,6 @@
 import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
+import { VERSION } from "../net/version.js";
 import type {
   EventsOptions,
   ListQuery,
@@ -21,7 +22,6 @@ import type { Item, ItemDraft } from "./protocol/item.js";
 import { isAuthored } from "./protocol/signature.js";
 import { peerOf } from "./report.js";
 import type { BulkLine, NodeService, Page, PageQuery } from "./service.js";
-import { VERSION } from "./version.js";
 
 const NONE: ReadonlySet<Item> = new Set();
 

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { VERSION } from "../net/version.js";
 import type { Cluster } from "./cluster/port.js";
 import { Committer } from "./committer.js";
 import { discoverPeers } from "./discover-peers.js";
@@ -25,7 +26,6 @@ import { peerOf } from "./report.js";
 import { Runner } from "./runner.js";
 import { openStorage } from "./storage/index.js";
 import { Verifier } from "./verification/verifier.js";
-import { VERSION } from "./version.js";
 import { Vitals } from "./vitals.js";
 
 /** Wires the replica to its storage, its peers, and those who use it; carries out what it orders. */
