@@ -1,4 +1,5 @@
 import { LIMITS } from "../core/limits.js";
+import type { Cluster } from "./cluster/port.js";
 import { encodeBatch } from "./protocol/batch.js";
 import { encodedLength, type Item } from "./protocol/item.js";
 
@@ -13,9 +14,11 @@ export class GossipOutbox {
   #flushedAtMs = 0;
   readonly figures = { messagesSent: 0, itemsSent: 0 };
 
-  constructor(private readonly publish: (message: Uint8Array) => void) {}
+  constructor(private readonly cluster: () => Pick<Cluster, "hasAudience" | "publish">) {}
 
   add(items: readonly Item[]): void {
+    // Whoever comes later gets them by reconciliation: a round starts when a peer connects.
+    if (!this.cluster().hasAudience) return;
     for (const item of items) {
       const bytes = encodedLength(item);
       if (this.#bytes + bytes > LIMITS.batchBytesMax) this.flush();
@@ -36,6 +39,6 @@ export class GossipOutbox {
     const message = encodeBatch(this.#items);
     this.#items = [];
     this.#bytes = 0;
-    this.publish(message);
+    this.cluster().publish(message);
   }
 }

@@ -33,7 +33,7 @@ export class Node {
   readonly startedAtMs = Date.now();
   readonly events = new EventLog(randomBytes(6).toString("hex"));
   readonly receipts = new ReceiptDesk();
-  readonly outbox = new GossipOutbox((message) => this.cluster.publish(message));
+  readonly outbox = new GossipOutbox(() => this.cluster);
   readonly vitals = new Vitals();
   readonly policy: TrustPolicy;
   readonly verifier = new Verifier();

@@ -1,4 +1,5 @@
 import { BaseCommand } from "../../cli/base-command.js";
+import { keepHeapLean } from "../../cli/lean-heap.js";
 import { openLogger } from "../../cli/logger.js";
 import { nodeOptions } from "../../cli/node-options.js";
 import { reportPeers } from "../../cli/peer-reports.js";
@@ -68,6 +69,7 @@ export default class Start extends BaseCommand<typeof Start> {
       throw error;
     });
     if (node) {
+      keepHeapLean();
       this.announce(node);
       const stopReports = reportPeers(node, this.output);
       const stopWatching = this.watchTrust(node);

@@ -12,6 +12,9 @@ export interface Cluster {
   /** TCP port where peers connect; absent when the engine has none of its own. */
   readonly port?: number;
 
+  /** Whether a message published now goes anywhere. Without an audience it need not be made. */
+  readonly hasAudience: boolean;
+
   /** Gossips one message to all nodes of the cluster. Never echoes to this node. */
   publish(message: Uint8Array): void;
 

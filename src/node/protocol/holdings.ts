@@ -1,3 +1,4 @@
+import { heldItem } from "./held-item.js";
 import { encodedLength, type Item } from "./item.js";
 import type { Bound } from "./item-set/bound.js";
 import type { Fingerprint } from "./item-set/fingerprint.js";
@@ -31,20 +32,22 @@ export class Holdings {
     return this.#byDigest.get(digest);
   }
 
-  /** @param item one whose digest is not held */
+  /** @param item verified, and its digest is not held */
   add(item: Item): ViewChange {
-    this.#byDigest.set(item.digest, item);
-    this.set.insert(item);
+    const held = heldItem(item);
+    this.#byDigest.set(held.digest, held);
+    this.set.insert(held);
     this.#bytes += encodedLength(item);
-    return this.view.add(item);
+    return this.view.add(held);
   }
 
-  /** @param item one that is held */
+  /** @param item one that is held, or a copy of it */
   remove(item: Item): ViewChange {
-    this.#byDigest.delete(item.digest);
-    this.set.delete(item);
+    const held = this.#byDigest.get(item.digest)!;
+    this.#byDigest.delete(held.digest);
+    this.set.delete(held);
     this.#bytes -= encodedLength(item);
-    return this.view.remove(item);
+    return this.view.remove(held);
   }
 
   /** Count and fingerprint of the held items stamped from `sinceMs` on and, with `untilMs`, before it. */

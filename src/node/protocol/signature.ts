@@ -9,6 +9,9 @@ import type { Item } from "./item.js";
  */
 export type SignatureScheme = "md5" | "sha256" | "ed25519";
 
+/** Those that anyone can compute of raw alone. */
+export type IntegrityScheme = Exclude<SignatureScheme, "ed25519">;
+
 export const SCHEMES: readonly SignatureScheme[] = ["md5", "sha256", "ed25519"];
 
 /** What an author signs. */
@@ -35,9 +38,9 @@ export function normaliseSignature(signature: string): string {
   return schemeOf(signature) ? signature.toLowerCase() : signature;
 }
 
-/** The signature that a node makes for a draft without one. */
-export function integritySignature(raw: string): string {
-  return `sha256:${hash("sha256", raw)}`;
+/** A signature that proves integrity only; by `sha256` is the one that a node makes for a draft without one. */
+export function integritySignature(raw: string, scheme: IntegrityScheme = "sha256"): string {
+  return scheme === "md5" ? hash("md5", raw) : `sha256:${hash("sha256", raw)}`;
 }
 
 /** Whether its check takes long enough (0.2 ms) to be made on another thread. */
@@ -54,7 +57,7 @@ export function signerOf(signature: string): string | undefined {
 export function verifySignature(item: Signed & { readonly signature: string }): boolean {
   switch (schemeOf(item.signature)) {
     case "md5":
-      return hash("md5", item.raw) === item.signature;
+      return integritySignature(item.raw, "md5") === item.signature;
     case "sha256":
       return integritySignature(item.raw) === item.signature;
     case "ed25519": {

@@ -264,6 +264,11 @@ export function describeCluster(name: string, engine: EngineUnderTest): void {
       settles[0]!();
     });
 
+    test("has an audience once a peer is up", async () => {
+      const [left, right] = await openPair();
+      expect([left.cluster.hasAudience, right.cluster.hasAudience]).toEqual([true, true]);
+    });
+
     test("with no peer is no error", async () => {
       const node = await open();
       node.cluster.publish(Buffer.from("anyone?"));

@@ -118,6 +118,11 @@ export class Gossip {
     clearTimeout(this.#router.status.heartbeatTimeout);
   }
 
+  /** Whether any peer hears what is published. */
+  get hasAudience(): boolean {
+    return this.#subscribed.size > 0;
+  }
+
   publish(message: Uint8Array): void {
     if (!this.#router.isStarted()) return;
     // It throws when closing, and for what is not ours to handle here: a peer's stream that just ended.

@@ -137,6 +137,10 @@ class Engine implements Libp2pCluster {
     return this.#gossip.messagesSkipped;
   }
 
+  get hasAudience(): boolean {
+    return this.#gossip.hasAudience;
+  }
+
   publish(message: Uint8Array): void {
     if (message.length > LIMITS.gossipBytesMax) {
       throw new RangeError(`a message of ${message.length} bytes exceeds gossipBytesMax`);
