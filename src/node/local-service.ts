@@ -17,6 +17,7 @@ import { completeDraft, notSigned } from "./drafts.js";
 import { Lanes } from "./lanes.js";
 import type { Node } from "./node.js";
 import { lineOf, resultOf } from "./outcome.js";
+import { PostGathering } from "./post-gathering.js";
 import { behind, fingerprintSince, startOf } from "./protocol/holdings.js";
 import type { Item, ItemDraft } from "./protocol/item.js";
 import { isAuthored } from "./protocol/signature.js";
@@ -28,16 +29,18 @@ const NONE: ReadonlySet<Item> = new Set();
 /** What users of one node can ask of it, on the replica that runs in this process. */
 export class LocalService implements NodeService {
   readonly #lanes = new Lanes();
+  readonly #gathering: PostGathering;
 
-  constructor(private readonly node: Node) {}
+  constructor(private readonly node: Node) {
+    this.#gathering = new PostGathering((items) => node.submit(items));
+  }
 
   async post(draft: ItemDraft, options: PostOptions = {}): Promise<PostResult> {
     this.#refuseWhenStopping();
     options.signal?.throwIfAborted();
     const item = completeDraft(draft, Date.now());
     if (isAuthored(item.signature) && (await this.#unproven([item])).size > 0) throw notSigned();
-    const [outcome] = await this.node.submit([item]);
-    const result = resultOf(outcome!);
+    const result = resultOf(await this.#gathering.add(item));
     if (options.wait === undefined) return result;
     return { ...result, receipt: await this.#receipt(result.digest, options.wait, options) };
   }

@@ -17,11 +17,12 @@ export const SCHEMES: readonly SignatureScheme[] = ["md5", "sha256", "ed25519"];
 /** What an author signs. */
 export type Signed = Pick<Item, "id" | "raw" | "timestampMs">;
 
-const FORMS: readonly (readonly [SignatureScheme, RegExp])[] = [
-  ["md5", /^[0-9a-f]{32}$/i],
-  ["sha256", /^sha256:[0-9a-f]{64}$/i],
-  ["ed25519", /^ed25519:[0-9a-f]{64}:[0-9a-f]{128}$/i],
-];
+/** Each is as long as no other is: one look tells which may fit. */
+const FORMS: ReadonlyMap<number, readonly [SignatureScheme, RegExp]> = new Map([
+  [32, ["md5", /^[0-9a-f]{32}$/i]],
+  [71, ["sha256", /^sha256:[0-9a-f]{64}$/i]],
+  [201, ["ed25519", /^ed25519:[0-9a-f]{64}:[0-9a-f]{128}$/i]],
+]);
 
 /** The first bytes of what is signed: a signature made for another purpose never fits an item. */
 const DOMAIN = Buffer.from("hubcast/1/item\0");
@@ -30,7 +31,8 @@ const KEY_END = KEY_START + 64;
 
 /** The scheme a signature names by its form; `undefined` when it is none of ours. */
 export function schemeOf(signature: string): SignatureScheme | undefined {
-  return FORMS.find(([, form]) => form.test(signature))?.[0];
+  const form = FORMS.get(signature.length);
+  return form?.[1].test(signature) ? form[0] : undefined;
 }
 
 /** The one spelling of a signature: hex in lower case. Digests are taken over it. */
