@@ -94,7 +94,12 @@ async function measure(scenario: Scenario, name: ServerName): Promise<Figures> {
 async function run(scenario: Scenario, server: Server): Promise<LoadResult> {
   const { clients, messages, size: bytes, intervalMs } = scenario;
   const load: Load = {
-    ...{ host: "127.0.0.1", port: server.port, workers: WORKERS, timeoutMs: 15_000, run: "load" },
+    ...{
+      addresses: [{ host: "127.0.0.1", port: server.port }],
+      workers: WORKERS,
+      timeoutMs: 15_000,
+      run: "load",
+    },
     ...{ clients, messages, size: bytes, intervalUs: intervalMs * 1_000, tag: 1 },
     ...{ roles: new Array(clients).fill("healthy"), chaosOn: false, lists: scenario.lists ?? "same" },
     ...(server.wireUrl && { wireUrl: server.wireUrl }),

@@ -9,7 +9,7 @@ export const wire: Wire = {
   headBytesMax: 4_096,
   hello: () => Buffer.from('CONNECT {"verbose":false,"pedantic":false,"echo":false}\r\nSUB a 1\r\nPING\r\n'),
   fence: Buffer.from("PING\r\n"),
-  pong: Buffer.from("PONG\r\n"),
+  pong: () => Buffer.from("PONG\r\n"),
   messageHeads: (_receivers, payloadBytes) => [Buffer.from(`PUB a ${payloadBytes}\r\n`)],
   messageTail: Buffer.from("\r\n"),
   readHead(bytes, at, end, into) {

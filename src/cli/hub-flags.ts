@@ -1,6 +1,7 @@
 import * as Flags from "@oclif/core/flags";
 import { connectToHub, type HubClient, type HubClientOptions } from "../hub/client.js";
 import { readFlagFile } from "./flag-file.js";
+import { HUB_TOKEN_FLAG, hubToken } from "./hub-token.js";
 
 const DEFAULT_ADDRESS = "127.0.0.1:9999";
 
@@ -12,11 +13,7 @@ export const HUB_ADDRESS_FLAGS = {
     default: DEFAULT_ADDRESS,
     helpValue: "HOST[:PORT]",
   }),
-  "token-file": Flags.file({
-    description: "File that holds the token of the hub; HUBCAST_TOKEN may hold the token itself.",
-    env: "HUBCAST_TOKEN_FILE",
-    helpValue: "PATH",
-  }),
+  "token-file": HUB_TOKEN_FLAG,
   "tls-ca": Flags.file({
     description: "Talk TLS, and trust this certificate (PEM): the hub's own, or its authority's.",
     env: "HUBCAST_TLS_CA",
@@ -34,11 +31,7 @@ export interface HubAddressFlags {
 
 /** Connects as the flags say. @throws unreachable, notHubcast, unauthorized, tooManyClients, usage */
 export async function connectAs(flags: HubAddressFlags, options: HubClientOptions): Promise<HubClient> {
-  const tokenFile = flags["token-file"];
-  const token =
-    tokenFile === undefined
-      ? process.env.HUBCAST_TOKEN?.trim() || undefined
-      : (await readFlagFile(tokenFile, "--token-file")).split(/\s/)[0];
+  const token = await hubToken(flags["token-file"]);
   const ca = flags["tls-ca"];
   return await connectToHub(flags.addr, {
     ...options,

@@ -2,6 +2,7 @@ import * as Flags from "@oclif/core/flags";
 import { HubcastError } from "../core/errors.js";
 import { parseDuration } from "../core/units.js";
 import { countFlag, durationFlag, portFlag, sizeFlag } from "./flags.js";
+import { HUB_TOKEN_FLAG } from "./hub-token.js";
 
 /** A duration; a lone number counts milliseconds. */
 const intervalFlag = Flags.custom<number>({
@@ -25,10 +26,14 @@ const shareFlag = Flags.custom<number>({
 /** Flags of `hub simulate`. */
 export const HUB_SIMULATE_FLAGS = {
   addr: Flags.string({
-    description: "Hub to load; without it (and --port), one is started for the run.",
+    description:
+      "Hub to load; without it (and --port), one is started for the run. Given several times: hubs that are connected to each other; clients are on them in turn.",
     helpValue: "HOST[:PORT]",
+    multiple: true,
+    multipleNonGreedy: true,
   }),
   port: portFlag({ description: "Port of the hub to load, when --addr has none." }),
+  "token-file": HUB_TOKEN_FLAG,
   size: sizeFlag({ description: "Bytes of a payload, 24 to 1024000.", default: 10_240 }),
   clients: countFlag({
     description: "Clients; each sends to all others.",
@@ -80,14 +85,16 @@ export const HUB_SIMULATE_FLAGS = {
 };
 
 export interface HubPlace {
-  readonly addr?: string | undefined;
+  readonly addr?: readonly string[] | undefined;
   readonly port?: number | undefined;
 }
 
-/** Where the hub is, as --addr and --port say together; undefined: there is none yet. @throws usage */
-export function hubPlace({ addr, port }: HubPlace): string | undefined {
+/** Where the hubs are, as --addr and --port say together; undefined: there is none yet. @throws usage */
+export function hubPlaces({ addr, port }: HubPlace): readonly string[] | undefined {
   if (port === 0) throw new HubcastError("usage", "0 is no port to connect to");
-  if (addr === undefined) return port === undefined ? undefined : `127.0.0.1:${port}`;
-  const namesPort = /^\[[^\]]*\]:\d+$|^[^:]*:\d+$/.test(addr);
-  return namesPort || port === undefined ? addr : `${addr}:${port}`;
+  if (addr === undefined) return port === undefined ? undefined : [`127.0.0.1:${port}`];
+  return addr.map((place) => {
+    const namesPort = /^\[[^\]]*\]:\d+$|^[^:]*:\d+$/.test(place);
+    return namesPort || port === undefined ? place : `${place}:${port}`;
+  });
 }

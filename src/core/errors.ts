@@ -31,6 +31,7 @@ export const ERRORS = {
   },
   unreachable: { exitCode: 3, meaning: "Nothing answers at that address." },
   notHubcast: { exitCode: 3, meaning: "Something answers at that address, but it is not a hubcast server." },
+  hubsApart: { exitCode: 3, meaning: "The hubs at these addresses do not know of each other's clients." },
   connectionLost: {
     exitCode: 3,
     meaning: "The server closed the connection before the answer was complete.",

@@ -1,12 +1,13 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startHub } from "../../src/hub/index.js";
 import { eventually } from "../fixtures/eventually.js";
 import { Cli, hubcast } from "./cli.js";
+import { Door } from "./door.js";
 import { type Fault, FaultyHub } from "./faulty-hub.js";
 
 const small = (clients: number): string[] => [
@@ -118,6 +119,88 @@ describe("hub simulate", () => {
     const embedded = /<script type="application\/json" id="report">(.*)<\/script>/.exec(page)![1]!;
     expect(JSON.parse(embedded).proof.delivered).toBe(true);
   });
+});
+
+describe("hub simulate against several hubs", () => {
+  it("spreads its clients over the addresses in turn, and proves all pairs", async () => {
+    const hub = await startHub({ port: 0 });
+    const doors = [new Door(hub.port), new Door(hub.port), new Door(hub.port)];
+    closers.push(...doors.map((door) => () => door.close()), () => hub.close());
+    const addresses = await Promise.all(doors.map((door) => door.open()));
+    const { code, stdout } = await hubcast([
+      ...SMALL,
+      ...addresses.flatMap((address) => ["--addr", address]),
+      "--json",
+    ]);
+    expect(JSON.parse(stdout)).toMatchObject({
+      hubs: addresses,
+      proof: { delivered: true, expected: 1_900 },
+    });
+    expect(code).toBe(0);
+    expect(doors.map(({ connections }) => connections)).toEqual([7, 7, 6]);
+  });
+
+  it("says when they are not connected to each other", async () => {
+    const hubs = await Promise.all([startHub({ port: 0 }), startHub({ port: 0 })]);
+    closers.push(...hubs.map((hub) => () => hub.close()));
+    const { code, stdout } = await hubcast([
+      ...SMALL,
+      ...hubs.flatMap(({ address }) => ["--addr", address]),
+      "--json",
+    ]);
+    expect(JSON.parse(stdout).error).toMatchObject({ code: "hubsApart", exitCode: 3 });
+    expect(code).toBe(3);
+  });
+});
+
+describe("hub simulate against a hub that asks for a token", () => {
+  let address = "";
+  let closed = (): object => ({});
+  beforeEach(async () => {
+    const hub = await startHub({ port: 0, token: "sesame" });
+    closers.push(() => hub.close());
+    address = hub.address;
+    closed = () => hub.stats().closed;
+  });
+
+  it("shows the token, also from clients that misbehave", async () => {
+    const args = ["-c", "12", "-n", "10", "--size", "1000", "-i", "20", "--chaos", "33%", "--json"];
+    const env = { HUBCAST_TOKEN: "sesame" };
+    const { code, stdout } = await hubcast(["hub", "simulate", "--addr", address, ...args], { env });
+    expect(JSON.parse(stdout).proof).toMatchObject({ delivered: true, pairs: 56, expected: 560 });
+    expect(code).toBe(0);
+    expect(closed()).toHaveProperty("connectionLost");
+    expect(closed()).not.toHaveProperty("unauthorized");
+  });
+
+  it("takes the token from a file, and sends large payloads as version 2 does", async () => {
+    const large = ["-c", "5", "-n", "4", "--size", "70000", "--addr", address, "--json"];
+    const { code, stdout } = await hubcast([
+      "hub",
+      "simulate",
+      ...large,
+      "--token-file",
+      tokenFile("sesame"),
+    ]);
+    expect(JSON.parse(stdout).proof).toMatchObject({ delivered: true, expected: 80 });
+    expect(code).toBe(0);
+  });
+
+  it("says that the token is wrong, or that there is none", async () => {
+    const wrong = await hubcast([...SMALL, "--addr", address, "--json", "--token-file", tokenFile("no")]);
+    expect(JSON.parse(wrong.stdout).error).toMatchObject({ code: "unauthorized" });
+    expect(wrong.code).toBe(4);
+    const none = await hubcast([...SMALL, "--addr", address]);
+    expect(none.stderr).toContain("--token-file");
+    expect(none.code).toBe(3);
+  });
+
+  function tokenFile(token: string): string {
+    const directory = mkdtempSync(join(tmpdir(), "simulate-"));
+    closers.push(() => rmSync(directory, { recursive: true }));
+    writeFileSync(join(directory, "token"), token);
+    return join(directory, "token");
+  }
 });
 
 describe("hub simulate exits with 5 when a hub", () => {

@@ -1,8 +1,9 @@
 import { BaseCommand } from "../../cli/base-command.js";
 import { defined } from "../../cli/defined.js";
-import { HUB_SIMULATE_FLAGS, hubPlace } from "../../cli/hub-simulate-flags.js";
+import { HUB_SIMULATE_FLAGS, hubPlaces } from "../../cli/hub-simulate-flags.js";
 import { showProgress } from "../../cli/hub-simulate-progress.js";
 import { faultLine, reportLines } from "../../cli/hub-simulate-report.js";
+import { hubToken } from "../../cli/hub-token.js";
 import { ReportFile } from "../../cli/report-file.js";
 import { onInterrupt } from "../../cli/signals.js";
 import { HubcastError } from "../../core/errors.js";
@@ -23,6 +24,11 @@ export default class Simulate extends BaseCommand<typeof Simulate> {
       command: "<%= config.bin %> <%= command.id %> --addr 127.0.0.1:9999 --report load.html",
     },
     {
+      description: "Two hubs that route to each other, and ask for a token:",
+      command:
+        "<%= config.bin %> <%= command.id %> --addr 10.0.0.1 --addr 10.0.0.2 --token-file hub.token -i 10ms",
+    },
+    {
       description: "What the others notice when every tenth client misbehaves:",
       command: "<%= config.bin %> <%= command.id %> --chaos 10% -i 100ms",
     },
@@ -33,11 +39,13 @@ export default class Simulate extends BaseCommand<typeof Simulate> {
     this.output.survivesBrokenPipes(() => process.exit());
     const { signal } = onInterrupt();
     const { addr, port, stat, report: file, interval, timeout, ...load } = this.flags;
+    const address = hubPlaces({ addr, port });
+    const token = await hubToken(this.flags["token-file"]);
     const page = file === undefined ? undefined : await ReportFile.create(file);
     const { simulateHub } = await import("../../hub/simulate/index.js");
     const progress = await showProgress(this.output, stat);
     const report = await simulateHub({
-      ...defined({ address: hubPlace({ addr, port }), workers: load.workers }),
+      ...defined({ address, token, workers: load.workers }),
       ...{ size: load.size, clients: load.clients, messages: load.messages, chaos: load.chaos },
       ...{ intervalMs: interval, timeoutMs: timeout, signal, onProgress: progress.show },
     }).finally(() => progress.end());

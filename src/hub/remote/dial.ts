@@ -1,4 +1,4 @@
-import { type ErrorCode, HubcastError } from "../../core/errors.js";
+import { HubcastError } from "../../core/errors.js";
 import type { CloseReason } from "../protocol/close-reason.js";
 import type { HubFrame } from "../protocol/decode.js";
 import { newFrame } from "../protocol/encode.js";
@@ -8,6 +8,7 @@ import type { HubAddress } from "./address.js";
 import { Calls } from "./calls.js";
 import { Link } from "./link.js";
 import type { HubClientOptions } from "./options.js";
+import { refusalOf } from "./refusal.js";
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
@@ -98,15 +99,8 @@ function closedError(
   wasOpen: boolean,
 ): HubcastError {
   const where = `${host}:${port}`;
-  const told: Partial<Record<CloseReason, [ErrorCode, string, string]>> = {
-    unauthorized: ["unauthorized", "asks for a token and got none, or a wrong one", "Pass the hub's token."],
-    clientsMax: ["tooManyClients", "is full", "Start it with a larger --clients-max, or try again later."],
-    stopping: ["stopping", "is shutting down", "Try again when it is back."],
-  };
-  const known = told[reason];
-  if (known !== undefined) {
-    return new HubcastError(known[0], `the hub at ${where} ${known[1]}`, { suggestions: [known[2]] });
-  }
+  const refusal = refusalOf(reason, where);
+  if (refusal !== undefined) return refusal;
   const cause = error === undefined ? {} : { cause: error };
   if (wasOpen)
     return new HubcastError("connectionLost", `the hub at ${where} closed the connection: ${reason}`, cause);

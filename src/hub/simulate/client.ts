@@ -1,5 +1,8 @@
 import { connect, type Socket } from "node:net";
 import { HubcastError } from "../../core/errors.js";
+import type { CloseReason } from "../protocol/close-reason.js";
+import type { HubAddress } from "../remote/address.js";
+import { refusalOf } from "../remote/refusal.js";
 import { addressText } from "./options.js";
 import { FrameReader, type FrameSink } from "./protocol/frame-reader.js";
 import { KIND, type Wire } from "./protocol/wire.js";
@@ -7,9 +10,9 @@ import { KIND, type Wire } from "./protocol/wire.js";
 const ANSWER_TIMEOUT_MS = 10_000;
 
 interface ClientOptions {
-  readonly host: string;
-  readonly port: number;
+  readonly address: HubAddress;
   readonly wire: Wire;
+  readonly token?: string | undefined;
   /** All reads of a process go there, one after the other: it stays in the cache, and 10,000 idle clients need no more. */
   readonly readBuffer: Buffer;
 }
@@ -30,12 +33,14 @@ export class Client {
   readonly socket: Socket;
   readonly #waiting: ((body: Buffer | undefined) => void)[] = [];
   #error: Error | undefined;
+  /** Why the hub closes the connection, where it says so. */
+  #reason: CloseReason | undefined;
 
   constructor(
     private readonly options: ClientOptions,
     sink: DeliverySink,
   ) {
-    const { host, port, wire, readBuffer } = options;
+    const { address, wire, readBuffer } = options;
     const reader = new FrameReader(wire, {
       payload: (bytes, from, to) => sink.payload(bytes, from, to),
       payloadBegins: () => sink.payloadBegins(),
@@ -44,8 +49,7 @@ export class Client {
       answer: (kind, body) => this.#answered(kind, body),
     });
     this.socket = connect({
-      host,
-      port,
+      ...address,
       noDelay: true,
       onread: {
         buffer: readBuffer,
@@ -74,11 +78,21 @@ export class Client {
   /** Set by those that misbehave: nothing more is read until `socket.resume()`. */
   stopsReading = false;
 
+  get address(): HubAddress {
+    return this.options.address;
+  }
+
   /** Says who it is, and learns its own id. @throws unreachable, notHubcast */
   async open(index: number): Promise<void> {
-    const { wire } = this.options;
-    const body = await this.#ask(wire.hello(index));
+    const { wire, token } = this.options;
+    const body = await this.#ask(wire.hello(index, token));
     this.id = wire.readId?.(body) ?? index + 1;
+  }
+
+  /** The same, without waiting. */
+  greet(index: number): void {
+    const { wire, token } = this.options;
+    this.socket.write(wire.hello(index, token));
   }
 
   /** Ids of all others. @throws unreachable, notHubcast, connectionLost */
@@ -105,12 +119,15 @@ export class Client {
 
   #answered(kind: number, body: Buffer): void {
     if (kind === KIND.identity || kind === KIND.list) this.#waiting.shift()?.(body);
-    else if (kind === KIND.ping && this.options.wire.pong) this.socket.write(this.options.wire.pong);
+    else if (kind === KIND.goodbye) this.#reason = this.options.wire.readReason?.(body);
+    else if (kind === KIND.ping && this.options.wire.pong) this.socket.write(this.options.wire.pong(body));
   }
 
   #failure(): HubcastError {
-    const where = addressText(this.options);
+    const where = addressText(this.options.address);
     const error = this.#error;
+    const refusal = this.#reason && refusalOf(this.#reason, where);
+    if (refusal) return refusal;
     if (this.id > 0) return new HubcastError("connectionLost", `the hub at ${where} closed the connection`);
     if (error && "syscall" in error && error.syscall !== "read") {
       return new HubcastError("unreachable", `no hub answers at ${where}: ${error.message}`, {
@@ -123,7 +140,7 @@ export class Client {
     return new HubcastError("notHubcast", `what listens at ${where} gave a client no id: ${what}`, {
       suggestions: [
         "Check the address and port.",
-        "A hub with a token takes no clients of version 1; a full one takes none at all (--clients-max).",
+        "A hub with a token needs --token-file; a full one takes no clients at all (--clients-max).",
       ],
     });
   }

@@ -19,12 +19,14 @@ export async function simulateHub(options: SimulateOptions = {}): Promise<Simula
 }
 
 async function runOnce(options: CompleteSimulateOptions, run: Load["run"]): Promise<LoadResult> {
-  const { address, clients, messages, size, workers, timeoutMs, signal, onProgress } = options;
+  const { addresses, token, clients, messages, size, workers, timeoutMs, signal, onProgress } = options;
   signal.throwIfAborted();
-  const hub = address ? undefined : await OwnHub.start({ clientsMax: Math.max(10_000, clients) });
+  const hub =
+    addresses.length > 0 ? undefined : await OwnHub.start({ clientsMax: Math.max(10_000, clients) });
   try {
     const load: Load = {
-      ...(address ?? { host: "127.0.0.1", port: hub!.port }),
+      addresses: hub ? [{ host: "127.0.0.1", port: hub.port }] : addresses,
+      ...(token !== undefined && { token }),
       ...{ clients, messages, size, workers, timeoutMs, run },
       intervalUs: options.intervalMs * 1_000,
       tag: randomInt(2 ** 32),

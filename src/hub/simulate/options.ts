@@ -7,8 +7,13 @@ import type { Snapshot } from "./snapshot.js";
 
 /** Options of `simulateHub`; each is also a flag of `hub simulate`. */
 export interface SimulateOptions {
-  /** `HOST[:PORT]` of the hub to load; without, one is started for the run. */
-  readonly address?: string;
+  /**
+   * `HOST[:PORT]` of the hub to load, or of several that are connected to each other: clients are on them in turn.
+   * Without, a hub is started for the run.
+   */
+  readonly address?: string | readonly string[];
+  /** Clients say hello in version 2 and show it; without, they speak version 1. */
+  readonly token?: string;
   /** Bytes of a payload, 24 to 1,024,000. Default 10,240. */
   readonly size?: number;
   /** Default 100. */
@@ -30,8 +35,10 @@ export interface SimulateOptions {
 }
 
 export interface CompleteSimulateOptions
-  extends Required<Omit<SimulateOptions, "address" | "onProgress" | "signal">> {
-  readonly address?: HubAddress;
+  extends Required<Omit<SimulateOptions, "address" | "token" | "onProgress" | "signal">> {
+  /** Empty: a hub is started for the run. */
+  readonly addresses: readonly HubAddress[];
+  readonly token?: string;
   readonly onProgress: (snapshot: Snapshot) => void;
   readonly signal: AbortSignal;
 }
@@ -56,12 +63,18 @@ export function completeSimulateOptions(options: SimulateOptions): CompleteSimul
     onProgress: () => {},
     signal: new AbortController().signal,
     ...rest,
-    ...(address !== undefined && { address: parseHubAddress(address) }),
+    addresses: [address ?? []].flat().map(parseHubAddress),
   };
-  const { clients, messages, chaos } = complete;
+  const { clients, messages, chaos, addresses, token } = complete;
   check("size", complete.size, STAMP_BYTES, HUB_LIMITS.payloadBytesMax);
   check("clients", clients, 2, CLIENTS_MAX);
   check("messages", messages, 0, MESSAGES_MAX);
+  if (token !== undefined) check("bytes of the token", Buffer.byteLength(token), 1, HUB_LIMITS.tokenBytesMax);
+  if (addresses.length > clients) {
+    throw new HubcastError("invalidOption", `${addresses.length} hubs for ${clients} clients`, {
+      suggestions: ["Pass at least as many clients as addresses."],
+    });
+  }
   check("workers", complete.workers, 1, WORKERS_MAX);
   if (messages > 0 && clients ** 2 > PAIRS_MAX) {
     throw new HubcastError("invalidOption", `${clients} clients make ${clients * (clients - 1)} pairs`, {

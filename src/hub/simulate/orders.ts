@@ -1,3 +1,4 @@
+import type { HubAddress } from "../remote/address.js";
 import type { Role } from "./protocol/role.js";
 
 /** What the command tells a worker, in this order. */
@@ -12,8 +13,10 @@ export type Order =
 
 /** What one worker does. */
 export interface Share {
-  readonly host: string;
-  readonly port: number;
+  /** Of the hubs: client i is on the one at `i % addresses.length`. */
+  readonly addresses: readonly HubAddress[];
+  /** Clients show it in a hello of version 2; without, they speak version 1. */
+  readonly token?: string;
   /** Indexes of its clients: from `first` to before `end`, of `clients`. */
   readonly first: number;
   readonly end: number;
@@ -28,7 +31,7 @@ export interface Share {
   readonly chaosOn: boolean;
   /** `different`: each frame of a sender lists its receivers in another order. */
   readonly lists: "same" | "different";
-  /** Module that exports `wire`; without, version 1 of the hub's protocol. */
+  /** Module that exports `wire`; without, the hub's protocol. */
   readonly wireUrl?: string;
 }
 

@@ -17,8 +17,8 @@ export interface Quantiles {
 /** What `hub simulate --json` prints. */
 export interface SimulationReport {
   readonly type: "simulation";
-  /** Address of the hub; absent when it was started for the run. */
-  readonly hub?: string;
+  /** Addresses of the hubs; absent when one was started for the run. */
+  readonly hubs?: readonly string[];
   readonly clients: number;
   readonly messages: number;
   readonly size: number;
@@ -82,14 +82,14 @@ export function reportOf(
   load: LoadResult,
   baseline: LoadResult | undefined,
 ): SimulationReport {
-  const { address, clients, messages, size, intervalMs, workers, chaos } = options;
+  const { addresses, clients, messages, size, intervalMs, workers, chaos } = options;
   const { seconds, deliveries, healthy } = load;
   const rate = seconds > 0 ? deliveries / seconds : 0;
   const hubBusy = load.hub && busyBetween(load.hub);
   const paced = intervalMs > 0;
   return {
     type: "simulation",
-    ...(address && { hub: addressText(address) }),
+    ...(addresses.length > 0 && { hubs: addresses.map(addressText) }),
     ...{ clients, messages, size, intervalMs, workers, seconds },
     sent: traffic(load.sent, load.sentBytes, healthy),
     received: traffic(deliveries, load.deliveredBytes, healthy),

@@ -3,7 +3,7 @@ import { Histogram } from "../../core/histogram.js";
 import { misbehave } from "./chaos.js";
 import { Client, type DeliverySink } from "./client.js";
 import { nowUs } from "./clock.js";
-import { addressText } from "./options.js";
+import { blindError, fullError, strangersError } from "./obstacles.js";
 import type { Beat, Share, WorkerResult } from "./orders.js";
 import { Ledger } from "./protocol/ledger.js";
 import { Tape } from "./protocol/payload.js";
@@ -64,7 +64,9 @@ export class Team {
       const client = this.#newClient(first + place);
       this.#clients[place] = client;
       await client.open(first + place).catch((error: unknown) => {
-        throw this.#isHub() ? fullError(this.share, error) : error;
+        const code = error instanceof HubcastError ? error.code : undefined;
+        const closed = code === "notHubcast" || code === "tooManyClients";
+        throw closed && this.#isHub(client) ? fullError(this.share, client.address, error) : error;
       });
     });
     return this.#clients.map(({ id }) => id);
@@ -74,6 +76,7 @@ export class Team {
   async meet(ids: readonly number[]): Promise<void> {
     this.#ids = ids;
     if (this.wire.list === undefined) return;
+    if (new Set(ids).size < ids.length) throw strangersError(this.share.addresses);
     const deadlineMs = performance.now() + SEES_ALL_TIMEOUT_MS;
     const asking = ids.length > ASKING_MAX ? Math.min(this.#clients.length, 16) : this.#clients.length;
     await inTurns(asking, async (place) => {
@@ -81,7 +84,8 @@ export class Team {
       for (;;) {
         const seen = new Set(await client.list());
         if (ids.every((id) => id === client.id || seen.has(id))) return;
-        if (performance.now() > deadlineMs) throw blindError(client.id, ids.length, seen.size);
+        if (performance.now() > deadlineMs)
+          throw blindError(this.share, client, seen.size, SEES_ALL_TIMEOUT_MS);
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
     });
@@ -97,7 +101,7 @@ export class Team {
       if (role === "healthy") {
         const options = { client, index, tag, tape: this.#tape, schedule, messages, startUs, lag: this.#lag };
         this.#senders.push(new Sender({ ...options, tail: this.wire.messageTail }, this.#heads(index)));
-      } else if (chaosOn) misbehave(client, role, () => this.#newClient(index), this.#over.signal);
+      } else if (chaosOn) misbehave(client, role, () => this.#reopened(index), this.#over.signal);
     }
     if (messages === 0) this.#senders = [];
     this.#pumpDue(0, schedule, startUs);
@@ -134,18 +138,25 @@ export class Team {
     return { ...this.#delivered(), closed };
   }
 
-  /** It gave one of our clients an id. */
-  #isHub(): boolean {
-    return this.#clients.some((client) => client !== undefined && client.id > 0);
+  /** What listens there gave one of our clients an id. */
+  #isHub({ address }: Client): boolean {
+    return this.#clients.some((client) => client?.address === address && client.id > 0);
+  }
+
+  #reopened(index: number): Client {
+    const client = this.#newClient(index);
+    client.greet(index);
+    return client;
   }
 
   #newClient(index: number): Client {
-    const { host, port, roles, clients, messages, tag } = this.share;
+    const { addresses, token, roles, clients, messages, tag } = this.share;
     const healthy = roles[index] === "healthy";
     const ledger = new Ledger(clients, messages, this.wire.echoes ? -1 : index);
     if (healthy) this.#ledgers[index - this.share.first] = ledger;
     const sink = healthy ? new Receiver(ledger, this.#tally, this.#tape, tag) : IGNORES;
-    return new Client({ host, port, wire: this.wire, readBuffer: this.#readBuffer }, sink);
+    const address = addresses[index % addresses.length]!;
+    return new Client({ address, token, wire: this.wire, readBuffer: this.#readBuffer }, sink);
   }
 
   /** Messages are due in the order of the clients, round after round: one place in that order is all there is to keep. */
@@ -207,20 +218,6 @@ export class Team {
       lastDeliveryUs,
     };
   }
-}
-
-function blindError(id: number, clients: number, seen: number): HubcastError {
-  const message = `client ${id} sees ${seen} others after ${SEES_ALL_TIMEOUT_MS / 1_000} s, not all ${clients - 1}`;
-  return new HubcastError("deadline", message, { suggestions: ["Look whether the hub is overloaded."] });
-}
-
-/** Version 1 has no word for it: the hub closes the connections that are too many. */
-function fullError(share: Share, cause: unknown): HubcastError {
-  const message = `the hub at ${addressText(share)} takes fewer than ${share.clients} clients`;
-  return new HubcastError("tooManyClients", message, {
-    cause,
-    suggestions: ["Start it with a larger --clients-max, or pass fewer --clients."],
-  });
 }
 
 /** Calls `work` with 0 to before `count`, some at the same time. */

@@ -21,8 +21,10 @@ process.on("message", (order: Order) => {
 async function carryOut(order: Order): Promise<void> {
   switch (order.type) {
     case "open": {
-      const { wire } = (await import(order.share.wireUrl ?? "./protocol/hub-wire.js")) as { wire: Wire };
-      team = new Team(order.share, wire);
+      const { share } = order;
+      const ofHub = share.token === undefined ? "./protocol/hub-wire.js" : "./protocol/hub-wire-2.js";
+      const { wire } = (await import(share.wireUrl ?? ofHub)) as { wire: Wire };
+      team = new Team(share, wire);
       say({ type: "opened", ids: await team.open() });
       break;
     }

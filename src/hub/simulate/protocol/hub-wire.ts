@@ -20,22 +20,15 @@ export const wire: Wire = {
   hello: () => WHO_AM_I,
   fence: WHO_AM_I,
   list: Buffer.of(0, 0, 0, 1, FRAME.list),
-  messageHeads(receivers, payloadBytes) {
-    const relays = Math.ceil(receivers.length / receiversMax);
-    return Array.from({ length: relays }, (_, index) =>
-      plainRelayHead(receivers.slice(index * receiversMax, (index + 1) * receiversMax), payloadBytes),
-    );
-  },
+  messageHeads: (receivers, payloadBytes) =>
+    listsOf(receivers).map((list) => plainRelayHead(list, payloadBytes)),
   messageTail: NOTHING,
   readHead(bytes, at, end, into: Head) {
     if (end - at < 5) return false;
     const type = bytes[at + 4]!;
-    const length =
-      ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+    const length = frameLength(bytes, at);
     const kind = type === FRAME.relay ? KIND.payload : KIND_OF[type];
-    if (kind === undefined || length < 1 || length > answerBytesMax) {
-      throw new Error(`a frame of type ${type} and ${length} bytes`);
-    }
+    if (kind === undefined || length < 1) throw new Error(`a frame of type ${type} and ${length} bytes`);
     into.kind = kind;
     into.headBytes = 5;
     into.bodyBytes = length - 1;
@@ -43,5 +36,24 @@ export const wire: Wire = {
     return true;
   },
   readId: (body) => readId(body, 0),
-  readList: (body) => Array.from({ length: body.length / 8 }, (_, index) => readId(body, 8 * index)),
+  readList,
 };
+
+/** What a relay can name at once: parts of that list. */
+export function listsOf(receivers: readonly number[]): number[][] {
+  const relays = Math.ceil(receivers.length / receiversMax);
+  return Array.from({ length: relays }, (_, index) =>
+    receivers.slice(index * receiversMax, (index + 1) * receiversMax),
+  );
+}
+
+/** The length that a frame begins with. @throws when no hub sends frames of that length */
+export function frameLength(bytes: Buffer, at: number): number {
+  const length = ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+  if (length <= answerBytesMax) return length;
+  throw new Error(`a frame of type ${bytes[at + 4]} and ${length} bytes`);
+}
+
+export function readList(body: Buffer): number[] {
+  return Array.from({ length: body.length / 8 }, (_, index) => readId(body, 8 * index));
+}
