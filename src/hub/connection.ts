@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { HubMachine } from "./protocol/hub-machine.js";
 import type { Session } from "./protocol/session.js";
+import type { WriteTurn } from "./write-turn.js";
 
 /** How long a connection that is ended politely may take to take its last bytes. */
 const LINGER_MS = 2_000;
@@ -13,6 +14,7 @@ export class Connection {
   #writes = 0;
   #written = 0;
   #waitsForKernel = false;
+  #waitsForTurn = false;
   #ending = false;
   #linger: NodeJS.Timeout | undefined;
 
@@ -20,6 +22,7 @@ export class Connection {
     readonly socket: Socket,
     readonly session: Session,
     private readonly machine: HubMachine,
+    private readonly turn: WriteTurn,
     private readonly nowMs: () => number,
     /** To be called after the machine was told something. */
     private readonly carryOut: () => void,
@@ -34,14 +37,18 @@ export class Connection {
     socket.on("error", () => {});
   }
 
-  /** Hands the oldest of what is queued to the kernel, in one write. */
+  /** Hands what is queued to the kernel, oldest first, while it takes everything at once and the turn lasts. */
   flush(): void {
-    if (this.#waitsForKernel || this.socket.destroyed || this.socket.writableEnded) return;
+    if (this.#waitsForKernel || this.#waitsForTurn) return;
     const { session, socket } = this;
-    for (let rounds = 0; rounds < 64; rounds += 1) {
-      const vectors = session.outbox.take();
-      if (vectors.length === 0) break;
-      this.#write(vectors);
+    if (socket.destroyed || socket.writableEnded) return;
+    while (session.outbox.bytes > 0) {
+      if (!this.turn.admits(this)) {
+        this.#waitsForTurn = true;
+        return;
+      }
+      this.#write(session.outbox.take(this.nowMs()));
+      this.turn.wrote(session.outbox.flightBytes);
       if (socket.writableLength > 0) {
         this.#waitsForKernel = true;
         return;
@@ -49,6 +56,12 @@ export class Connection {
       this.machine.sent(session, this.nowMs(), true);
     }
     if (this.#ending) this.#finish();
+  }
+
+  /** A turn has come in which it may write. */
+  goOn(): void {
+    this.#waitsForTurn = false;
+    this.flush();
   }
 
   setReading(reading: boolean): void {

@@ -8,6 +8,7 @@ import type { CloseReason } from "./protocol/close-reason.js";
 import { HubMachine } from "./protocol/hub-machine.js";
 import type { Session } from "./protocol/session.js";
 import { clientStatus, History, type HubClientStatus, type HubStatus } from "./stats.js";
+import { WriteTurn } from "./write-turn.js";
 
 /** The machine over real sockets: tells it what happens, carries out what it orders. */
 export class HubServer {
@@ -16,6 +17,7 @@ export class HubServer {
   readonly #connections = new Map<Session, Connection>();
   readonly #rawSockets = new Set<Socket>();
   readonly #history = new History();
+  readonly #writeTurn = new WriteTurn();
   readonly #startedAtMs: number;
   #address = "";
   #turnEndPlanned = false;
@@ -112,7 +114,7 @@ export class HubServer {
       return;
     }
     const session = this.machine.connected(nowMs());
-    const connection = new Connection(socket, session, this.machine, nowMs, this.#carryOut);
+    const connection = new Connection(socket, session, this.machine, this.#writeTurn, nowMs, this.#carryOut);
     this.#connections.set(session, connection);
     this.#history.connections += 1;
     socket.once("close", (hadError: boolean) => this.#onClosed(connection, hadError));
@@ -160,7 +162,8 @@ export class HubServer {
       }
     }
     this.#carryingOut = false;
-    if ((dirty.length > 0 || this.machine.worked) && !this.#turnEndPlanned) {
+    const owed = dirty.length > 0 || this.machine.worked || this.#writeTurn.hasWaiting;
+    if (owed && !this.#turnEndPlanned) {
       this.#turnEndPlanned = true;
       setImmediate(this.#endTurn);
     }
@@ -170,6 +173,7 @@ export class HubServer {
   /** Once per turn of the event loop: writes what its reads have queued, and begins what was too much for it. */
   readonly #endTurn = (): void => {
     this.#turnEndPlanned = false;
+    this.#writeTurn.begin();
     const { dirty } = this.machine.effects;
     for (const session of dirty.splice(0)) {
       session.dirty = false;

@@ -68,9 +68,13 @@ export const HUB_LIMITS = {
   /** An outbox that collected so much in one turn is flushed before the turn ends: caches and memory. */
   flushBytes: 262_144,
   /**
-   * Work of one turn of the event loop: bytes received, and for each delivery its bytes and `pieceBytes`. What is
+   * Work of one turn of the event loop: bytes received, and for each delivery its bytes and `turnPieceBytes`. What is
    * beyond waits for the next turn, so that timers, signals and writes that wait get theirs in between. 64 MiB take
    * some 20 ms; for less, each of a thousand receivers would be flushed for less than a write is worth.
    */
   turnBytesMax: 67_108_864,
+  /** What one queued piece counts for there besides its bytes: some 0.2 us, in which 512 bytes can be copied. */
+  turnPieceBytes: 512,
+  /** Bytes handed to the kernel in one turn, in all: some 20 ms. Whoever has more goes on in the next one. */
+  turnWriteBytesMax: 67_108_864,
 } as const;

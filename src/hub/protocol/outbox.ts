@@ -19,7 +19,7 @@ export class Outbox {
   pieces = 0;
   bytesOut = 0;
   framesOut = 0;
-  /** When bytes last left, or when the first came into the empty queue; epoch ms. */
+  /** When bytes last left, or were handed over, or when the first came into the empty queue; epoch ms. */
   progressAtMs = 0;
 
   #queue: Piece[] = [];
@@ -40,8 +40,18 @@ export class Outbox {
     private readonly joins: JoinBuffers,
   ) {}
 
+  /** Of the batch that was handed over and is not settled. */
+  get flightBytes(): number {
+    return this.#flightBytes;
+  }
+
   get inFlight(): boolean {
     return this.#flightBytes > 0;
+  }
+
+  /** For how long the receiver took nothing. What the hub has not handed over yet is no fault of the receiver. */
+  stillMs(nowMs: number): number {
+    return this.#flightBytes > 0 ? nowMs - this.progressAtMs : 0;
   }
 
   /** The caller has counted the piece's backing and `pieceBytes`, for all its receivers in one go. */
@@ -55,9 +65,10 @@ export class Outbox {
   }
 
   /** The next batch, as vectors for one write; empty when there is nothing, or one is in flight. */
-  take(): Buffer[] {
+  take(nowMs: number): Buffer[] {
     const vectors: Buffer[] = [];
     if (this.#flightBytes > 0) return vectors;
+    this.progressAtMs = nowMs;
     const queue = this.#queue;
     const room = this.#batchBytes;
     let bytes = 0;

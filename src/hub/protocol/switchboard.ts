@@ -11,7 +11,7 @@ import { Roster } from "./roster.js";
 import type { Session } from "./session.js";
 import { Waiting } from "./waiting.js";
 
-const { pieceBytes, flushBytes, outboxPiecesMax, turnBytesMax } = HUB_LIMITS;
+const { pieceBytes, flushBytes, outboxPiecesMax, turnBytesMax, turnPieceBytes } = HUB_LIMITS;
 
 /** Reasons that are told to a client of version 2, behind what is queued for it. The others cut it off. */
 const TOLD: ReadonlySet<CloseReason> = new Set<CloseReason>([
@@ -57,7 +57,7 @@ export class Switchboard {
     const { nowMs, memory } = this;
     for (const piece of pieces) {
       memory.add(receivers.length * pieceBytes);
-      this.turnBytes += receivers.length * (piece.size + pieceBytes);
+      this.turnBytes += receivers.length * (piece.size + turnPieceBytes);
       piece.backing.hold(receivers.length);
       piece.receipt?.expect(receivers.length);
       for (const receiver of receivers) receiver.outbox.push(piece, nowMs);
@@ -133,7 +133,7 @@ export class Switchboard {
   /** Over its limit: it was given up, or does not read answers and events, which wait for nobody; or one message was that large. */
   #overLimit(session: Session): void {
     this.waiting.congested(session);
-    const still = this.nowMs - session.outbox.progressAtMs >= HUB_LIMITS.patienceMs;
+    const still = session.outbox.stillMs(this.nowMs) >= HUB_LIMITS.patienceMs;
     if (session.frozen || still) this.close(session, "slowConsumer");
   }
 }

@@ -146,8 +146,8 @@ export class Waiting {
     const patience = this.#patienceMs();
     for (const session of [...this.#congested]) {
       if (session.waiters.length === 0) continue;
-      const dueAtMs = session.outbox.progressAtMs + patience;
-      if (nowMs < dueAtMs) this.wakeAtMs = Math.min(this.wakeAtMs, dueAtMs);
+      const leftMs = patience - session.outbox.stillMs(nowMs);
+      if (leftMs > 0) this.wakeAtMs = Math.min(this.wakeAtMs, nowMs + leftMs);
       else if (options.slowConsumer === "wait") this.board.close(session, "slowConsumer");
       else {
         session.frozen = true;

@@ -21,6 +21,8 @@ export class Ground {
   nowMs = 1_000_000;
   readonly machine: HubMachine;
   readonly wires: Wire[] = [];
+  /** False: the hub is too busy to hand anything to the kernel. */
+  writes = true;
   /** Called whenever a turn of the event loop ends. */
   onTurn: () => void = () => {};
 
@@ -97,7 +99,7 @@ export class Ground {
           moved = true;
         }
       }
-      for (const session of [...now.splice(0), ...dirty.splice(0)]) {
+      for (const session of this.writes ? [...now.splice(0), ...dirty.splice(0)] : []) {
         session.urgent = false;
         session.dirty = false;
         this.#flush(session);
@@ -120,9 +122,9 @@ export class Ground {
 
   #flush(session: Session): void {
     const wire = this.wires.find((one) => one.session === session)!;
-    if (wire.gone || wire.stuck > 0) return;
+    if (wire.gone || wire.stuck > 0 || !this.writes) return;
     for (;;) {
-      const vectors = session.outbox.take();
+      const vectors = session.outbox.take(this.nowMs);
       if (vectors.length === 0) return;
       // Copied at once: a joined buffer is used again when it was taken.
       const bytes = Buffer.concat(vectors);

@@ -44,6 +44,34 @@ describe("a receiver that takes nothing", () => {
     expect(world.payloads(quick).length).toBe(16);
   });
 
+  it("is not blamed for what the hub has no time to write", () => {
+    const { world, sender, slow, quick, send } = ground("evict");
+    world.writes = false;
+    send(20);
+    expect(sender.session.hold).toBe("receiver");
+    world.pass(2_000);
+    expect(slow.session).toMatchObject({ frozen: false, open: true });
+    expect(sender.session.hold).toBe("receiver");
+    world.writes = true;
+    slow.room = Number.POSITIVE_INFINITY;
+    world.settle();
+    world.pass(10);
+    expect([world.payloads(slow).length, world.payloads(quick).length]).toEqual([20, 20]);
+  });
+
+  it("has its 250 ms from when the hub has written, however late that was", () => {
+    const { world, sender, slow, send } = ground("evict");
+    world.writes = false;
+    send(20);
+    world.pass(2_000);
+    world.writes = true;
+    world.settle();
+    world.pass(249);
+    expect([slow.session.frozen, sender.session.hold]).toEqual([false, "receiver"]);
+    world.pass(251);
+    expect(slow.session).toMatchObject({ open: false, closeReason: "slowConsumer" });
+  });
+
   it("is closed after the stall timeout under wait", () => {
     const { world, slow, quick, send } = ground("wait");
     send(8);
