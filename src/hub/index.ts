@@ -71,6 +71,7 @@ async function closeAll(server: HubServer, extras: readonly Closeable[]): Promis
   await Promise.all(goodbyes);
 }
 
+export { calmHeap } from "./calm-heap.js";
 export type { HubLogger, HubOptions } from "./options.js";
 export type { CloseReason } from "./protocol/close-reason.js";
 export type { SlowConsumer } from "./protocol/options.js";

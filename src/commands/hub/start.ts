@@ -35,7 +35,8 @@ export default class Start extends BaseCommand<typeof Start> {
     const options = await hubOptions(this.flags);
     const level = this.flags.verbose ? "debug" : this.flags["log-level"];
     const logger = await openLogger(level, this.flags["log-format"]);
-    const { startHub } = await import("../../hub/index.js");
+    const { startHub, calmHeap } = await import("../../hub/index.js");
+    calmHeap();
     const hub = await startHub({ ...options, logger });
     const { address, monitorUrl } = hub;
     this.output.document({
