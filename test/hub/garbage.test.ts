@@ -122,6 +122,47 @@ describe("silence", () => {
   });
 });
 
+describe("frames that are nearly right", () => {
+  const lengths = fc.oneof(fc.constantFrom(0, 1, 4, 2 ** 31, 2 ** 32 - 1), fc.nat(300));
+  const ids = fc.array(fc.constantFrom(0, 1, 2, 3, 999, 2 ** 40), { maxLength: 6 });
+  const listing = fc
+    .record({ count: fc.nat(255), ids, payload: fc.string({ maxLength: 40 }) })
+    .map(({ count, ids: listed, payload }) => frame(3, Buffer.of(count), u64(...listed), payload));
+  const proper = fc
+    .record({ ids, payload: fc.string({ maxLength: 40 }) })
+    .map(({ ids: listed, payload }) => relay(listed, payload));
+  const odd = fc
+    .record({ type: fc.nat(255), body: fc.uint8Array({ maxLength: 60 }) })
+    .map(({ type, body }) => frame(type, Buffer.from(body)));
+  const lying = fc.record({ length: lengths, type: fc.nat(40) }).map(({ length, type }) => {
+    const bytes = Buffer.alloc(5, type);
+    bytes.writeUInt32BE(length);
+    return bytes;
+  });
+
+  it("close at most the client that sends them, keep nothing in memory, and leave all others in order", async () => {
+    const [good, other] = [await connect(), await connect()];
+    const [id, otherId] = [await good.identity(), await other.identity()];
+    const frames = fc.array(fc.oneof(proper, listing, odd, lying), { minLength: 1, maxLength: 8 });
+    await fc.assert(
+      fc.asyncProperty(frames, fc.boolean(), async (sent, asSecondVersion) => {
+        const bad = await RawClient.connect(hub.port);
+        if (asSecondVersion) bad.send(hello("fuzz"));
+        bad.send(...sent);
+        bad.socket.end();
+        good.send(relay([otherId, id], "between others"));
+        await bad.untilClosed();
+      }),
+      { numRuns: 150 },
+    );
+    const between = (client: RawClient): number =>
+      client.frames.filter(({ body }) => body.toString() === "between others").length;
+    for (const client of [good, other]) await client.until(() => between(client) >= 150, "all messages");
+    expect([between(good), between(other)]).toEqual([between(good), between(good)]);
+    await good.until(() => hub.stats().clients === 2 && hub.stats().memoryBytes === 0, "an empty hub");
+  });
+});
+
 describe("random bytes", () => {
   it("never harm anybody else", async () => {
     const good = await connect();

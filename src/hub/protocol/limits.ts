@@ -36,7 +36,10 @@ export const HUB_LIMITS = {
    * machine may leave a healthy client without the processor for some hundred ms.
    */
   memoryPatienceMs: 1_000,
-  /** Under `wait`: a receiver that holds up senders and took nothing for so long is closed. */
+  /**
+   * Under `wait`: a receiver that holds up senders and took nothing for so long is closed. The kernel takes the next
+   * bytes only when a third of its buffers is free again, 1 to 3 MB: a reader of 1 MB/s moves every 1 to 3 s.
+   */
   stallTimeoutMs: 10_000,
   /** From the connection to a valid hello, where a token is needed, and for a TLS handshake. */
   handshakeTimeoutMs: 10_000,
