@@ -1,11 +1,12 @@
 // Our hub and, where installed, nats-server, redis-server and mosquitto under the same load, one after the other.
-// npm run bench:hub -- [SCENARIO...] [--quick | --full] [--only SERVER] [--repeat N] [--json]; see bench/README.md
+// npm run bench:hub -- [SCENARIO...] [--quick | --full] [--only SERVER] [--repeat N] [--prof DIR] [--json]; see bench/README.md
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { freemem } from "node:os";
 import type { Load, LoadResult } from "../src/hub/simulate/load.js";
 import { type Scenario, scenarios } from "./hub/scenario.ts";
 import { isInstalled, SERVER_NAMES, type Server, type ServerName, startServer } from "./hub/server.ts";
+import { compareStops } from "./hub/stops.ts";
 
 const { runLoad } = (await import(
   new URL("../dist/hub/simulate/load.js", import.meta.url).href
@@ -13,7 +14,6 @@ const { runLoad } = (await import(
 
 /** One run, with its warm-up; longer ones are given up. */
 const RUN_MS_MAX = 180_000;
-const WORKERS = 1;
 
 interface Figures {
   readonly server: string;
@@ -39,11 +39,13 @@ const option = (name: string): string | undefined =>
 const size = flag("--quick") ? "quick" : flag("--full") ? "full" : "usual";
 const repeat = Number(option("--repeat") ?? (size === "quick" ? 1 : 3));
 const only = option("--only");
+const profile = option("--prof");
 const json = flag("--json");
 
 for (const scenario of scenarios(size)) {
   if (args.length > 0 && !args.includes(scenario.name)) continue;
-  await compare(scenario);
+  if (scenario.stops) await compareStops(scenario, repeat, json, stopped.signal);
+  else await compare(scenario);
 }
 
 async function compare(scenario: Scenario): Promise<void> {
@@ -79,7 +81,7 @@ function tooLarge({ clients, messages, size: bytes }: Scenario, name: ServerName
 }
 
 async function measure(scenario: Scenario, name: ServerName): Promise<Figures> {
-  const server = await startServer(name);
+  const server = await startServer(name, name === "hubcast" ? profile : undefined);
   try {
     if (scenario.idle) return await measureIdle(scenario, name, server);
     // Compilers of servers that have one have done their work before the clock starts.
@@ -96,7 +98,7 @@ async function run(scenario: Scenario, server: Server): Promise<LoadResult> {
   const load: Load = {
     ...{
       addresses: [{ host: "127.0.0.1", port: server.port }],
-      workers: WORKERS,
+      workers: scenario.workers ?? 1,
       timeoutMs: 15_000,
       run: "load",
     },
@@ -151,10 +153,10 @@ function best(runs: readonly Figures[]): Figures {
   };
 }
 
-async function copyLoop({ clients, messages, size: bytes }: Scenario): Promise<number> {
+async function copyLoop({ clients, messages, size: bytes, workers = 1 }: Scenario): Promise<number> {
   const path = new URL("./hub/copy-loop.ts", import.meta.url).pathname;
   const writes = messages * (clients - 1);
-  const copy = JSON.stringify({ sockets: clients, bytes, writes });
+  const copy = JSON.stringify({ sockets: clients, bytes, writes, readers: workers });
   const child = spawn(process.execPath, [path, copy], {
     stdio: ["ignore", "pipe", "inherit"],
     timeout: RUN_MS_MAX,

@@ -1,5 +1,5 @@
-// A bare `net` loop: one process writes the same buffer through many loopback sockets, another reads it away. What the
-// kernel and Node can move at all; the hub cannot be faster. Started by hub.ts with one JSON argument.
+// A bare `net` loop: one process writes the same buffer through many loopback sockets; others read it, and compare it as
+// the load generator does. What the kernel and Node can move at all. Started by hub.ts with one JSON argument.
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
@@ -8,6 +8,8 @@ interface Copy {
   readonly sockets: number;
   readonly bytes: number;
   readonly writes: number;
+  /** Processes that share the sockets. */
+  readonly readers: number;
   readonly port?: number;
 }
 
@@ -23,12 +25,15 @@ async function writeAll(): Promise<void> {
   const complete = new Promise<void>((resolve) => {
     server.on("connection", (socket) => sockets.push(socket) === copy.sockets && resolve());
   });
-  const reader = fork(new URL(import.meta.url), [JSON.stringify({ ...copy, port })]);
+  const readers = Array.from({ length: copy.readers }, (_, index) => {
+    const own = Math.floor((copy.sockets + index) / copy.readers);
+    return fork(new URL(import.meta.url), [JSON.stringify({ ...copy, port, sockets: own })]);
+  });
   await complete;
   const buffer = Buffer.alloc(copy.bytes, "x");
   const startedAt = performance.now();
   const cpu = process.cpuUsage();
-  const finished = once(reader, "message");
+  const finished = Promise.all(readers.map((reader) => once(reader, "message")));
   await Promise.all(sockets.map((socket) => write(socket, buffer)));
   await finished;
   const { user, system } = process.cpuUsage(cpu);
@@ -46,8 +51,10 @@ function readAll(port: number): void {
   process.on("disconnect", () => process.exit());
   let left = copy.sockets * copy.writes * copy.bytes;
   const buffer = Buffer.allocUnsafeSlow(131_072);
+  const expected = Buffer.alloc(buffer.length, "x");
   const callback = (bytes: number): boolean => {
     left -= bytes;
+    if (buffer.compare(expected, 0, bytes, 0, bytes) !== 0) throw new Error("other bytes than were written");
     if (left === 0) process.send!("done");
     return true;
   };

@@ -7,8 +7,12 @@ export interface Scenario {
   readonly size: number;
   readonly intervalMs: number;
   readonly lists?: "different";
+  /** Processes of the generator; 1 without. Two where one could not load the server fully. */
+  readonly workers?: number;
   /** A bare `net` loop with as many sockets and bytes runs beside it. */
   readonly besideCopyLoop?: true;
+  /** The last client stops reading: what the others notice, against runs in which it reads. */
+  readonly stops?: true;
   /** Only memory for each client counts. */
   readonly idle?: true;
   /** Servers of which a run would take minutes, or that have nothing comparable. */
@@ -26,6 +30,7 @@ export function scenarios(size: "quick" | "usual" | "full"): Scenario[] {
       messages: n(100, 400, 400),
       size: 128,
       intervalMs: 0,
+      workers: 2,
     },
     {
       name: "10KiB",
@@ -51,6 +56,7 @@ export function scenarios(size: "quick" | "usual" | "full"): Scenario[] {
       size: 128,
       intervalMs: 0,
       lists: "different",
+      workers: 2,
     },
     {
       name: "large",
@@ -59,8 +65,27 @@ export function scenarios(size: "quick" | "usual" | "full"): Scenario[] {
       messages: n(2, 1, 4),
       size: 1_024_000,
       intervalMs: 0,
+      workers: 2,
       besideCopyLoop: true,
       without: ["nats-server", "redis-server", "mosquitto"],
+    },
+    {
+      name: "stops-paced",
+      title: "100 clients, 10 KiB, 10 a second each; one stops reading",
+      clients: 100,
+      messages: n(50, 150, 300),
+      size: 10_240,
+      intervalMs: 100,
+      stops: true,
+    },
+    {
+      name: "stops-fast",
+      title: "100 clients, 10 KiB, as fast as it goes; one stops reading",
+      clients: 100,
+      messages: n(50, 400, 800),
+      size: 10_240,
+      intervalMs: 0,
+      stops: true,
     },
     {
       name: "idle",

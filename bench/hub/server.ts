@@ -65,7 +65,8 @@ export function isInstalled(name: ServerName): boolean {
   return places.some((place) => spawnable(join(place, name)));
 }
 
-export async function startServer(name: ServerName): Promise<Server> {
+/** @param profile directory for a CPU profile of the hub */
+export async function startServer(name: ServerName, profile?: string): Promise<Server> {
   const directory = mkdtempSync(join(tmpdir(), "bench-hub-"));
   const recipe = name === "hubcast" ? undefined : RECIPES[name];
   const port = await freePort();
@@ -76,7 +77,11 @@ export async function startServer(name: ServerName): Promise<Server> {
       })
     : spawn(
         process.execPath,
-        [new URL("../hub-server.ts", import.meta.url).pathname, JSON.stringify({ port, clientsMax: 12_000 })],
+        [
+          ...(profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`]),
+          new URL("./hub-server.ts", import.meta.url).pathname,
+          JSON.stringify({ port, clientsMax: 12_000 }),
+        ],
         { stdio: ["ignore", "ignore", "inherit"] },
       );
   const lost = once(child, "exit").then(([code, signal]) => {
@@ -90,7 +95,7 @@ export async function startServer(name: ServerName): Promise<Server> {
     ...(recipe && { wireUrl: new URL(recipe.wire, import.meta.url).href }),
     echoes: recipe?.echoes ?? false,
     stop: async () => {
-      await end(child);
+      await end(child, profile === undefined ? "SIGKILL" : "SIGTERM");
       rmSync(directory, { recursive: true, force: true });
     },
   };
@@ -156,10 +161,10 @@ async function untilListening(port: number): Promise<void> {
   throw new Error(`nothing listens on port ${port}`);
 }
 
-async function end(child: ChildProcess): Promise<void> {
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, "exit");
-  child.kill("SIGKILL");
+  child.kill(signal);
   await exited;
 }
 

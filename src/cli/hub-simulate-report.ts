@@ -47,6 +47,7 @@ function statisticLines(report: SimulationReport): readonly string[] {
       `${number(report.deliveriesPerSecond)} deliveries/s, ${megabytes(report.payloadBytesPerSecond)} MB/s`,
     ],
   ];
+  rows.push(["longest pause", `${milliseconds(report.pauseMaxMs)} ms in which a client could not write`]);
   if (hubProcess) {
     const { cpuSeconds, cpuUsPerDelivery, memoryPeakBytes } = hubProcess;
     const cost = `${cpuSeconds.toFixed(2)} s of processor, ${cpuUsPerDelivery.toFixed(3)} us a delivery`;

@@ -10,7 +10,7 @@ const { pieceBytes, joinBelowBytes, joinPieces, joinBytes, vectorsMax, batchByte
  * What waits for one receiver. `push` queues; `take` hands the oldest bytes over as one batch for one write;
  * `settle` says that the kernel has taken that batch. One batch at a time.
  *
- * bench/hub-fanout.ts: a push is some 10 ns, so that a delivery of 128 bytes costs its share of the batch's write.
+ * bench/hub.ts: a push is some 10 ns, so that a delivery of 128 bytes costs its share of the batch's write.
  */
 export class Outbox {
   /** Bytes queued or in flight. */

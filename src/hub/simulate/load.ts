@@ -36,6 +36,8 @@ export interface LoadResult {
   readonly intended: Histogram;
   readonly actual: Histogram;
   readonly lag: Histogram;
+  /** The longest that a client could not write what it had to send. */
+  readonly pauseMaxMs: number;
   readonly moments: readonly Moment[];
   readonly workers: readonly Busy[];
   /** Seconds of processor of all workers. */
@@ -138,6 +140,7 @@ function resultOf(
     intended: joined(results.map(({ intended }) => intended)),
     actual: joined(results.map(({ actual }) => actual)),
     lag: joined(results.map(({ lag }) => lag)),
+    pauseMaxMs: Math.max(...results.map(({ pauseMaxUs }) => pauseMaxUs)) / 1_000,
     moments: progress.moments(),
     workers,
     workerCpuS: progress.beats.reduce((sum, { cpuUs }) => sum + cpuUs, 0) / 1e6,

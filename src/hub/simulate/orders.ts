@@ -86,6 +86,8 @@ export interface WorkerResult {
   readonly actual: { readonly counts: Float64Array; readonly max: number };
   /** How late messages went, against the schedule. */
   readonly lag: { readonly counts: Float64Array; readonly max: number };
+  /** The longest that one of its clients could not write. */
+  readonly pauseMaxUs: number;
   /** When the first message went and the last delivery came, on the shared clock. */
   readonly firstSentUs: number;
   readonly lastDeliveryUs: number;

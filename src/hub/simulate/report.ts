@@ -35,6 +35,8 @@ export interface SimulationReport {
   readonly latency: { readonly intended: Quantiles; readonly actual: Quantiles };
   /** How late messages were written, against the schedule. */
   readonly lateness?: Quantiles;
+  /** The longest that a client could not write, because the hub did not read from it. */
+  readonly pauseMaxMs: number;
   readonly proof: Proof;
   readonly bottleneck: Verdict;
   /** Of a hub that was started for the run. */
@@ -97,6 +99,7 @@ export function reportOf(
     payloadBytesPerSecond: seconds > 0 ? load.deliveredBytes / seconds : 0,
     latency: { intended: quantiles(load.intended), actual: quantiles(load.actual) },
     ...(paced && { lateness: quantiles(load.lag) }),
+    pauseMaxMs: load.pauseMaxMs,
     proof: load.proof,
     bottleneck: verdict(load.workers, hubBusy, paced ? load.lag.quantile(0.99) / 1_000 : undefined),
     ...(load.hub && hubBusy && { hubProcess: hubUse(load.hub, hubBusy.loop, deliveries) }),

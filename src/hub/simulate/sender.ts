@@ -26,7 +26,10 @@ export class Sender {
   sent = 0;
   sentBytes = 0;
   firstSentUs = Number.POSITIVE_INFINITY;
+  /** The longest that a chunk waited for the kernel, which has no room while the hub does not read. */
+  pauseMaxUs = 0;
   #writing = false;
+  #chunkAtUs = 0;
   /** Of the message that is next, the frame that is next. */
   #frame = 0;
   readonly #chunk: Buffer;
@@ -53,6 +56,7 @@ export class Sender {
       const due = schedule.dueCount(index, atUs - startUs);
       if (this.sent >= due) return;
       this.firstSentUs = Math.min(this.firstSentUs, atUs);
+      this.#chunkAtUs = atUs;
       if (this.#chunk.length === 0) this.#writeParts(atUs);
       else this.#writeChunk(due, atUs);
     }
@@ -116,6 +120,7 @@ export class Sender {
   /** The next chunk goes in the next turn of the event loop, so that reading has its turn too. */
   readonly #written = (): void => {
     this.#writing = false;
+    this.pauseMaxUs = Math.max(this.pauseMaxUs, nowUs() - this.#chunkAtUs);
     if (!this.done) setImmediate(() => this.pump());
   };
 

@@ -215,6 +215,7 @@ export class Team {
       actual: { counts: actual.counts, max: actual.max },
       lag: { counts: this.#lag.counts, max: this.#lag.max },
       firstSentUs: Math.min(...this.#senders.map(({ firstSentUs }) => firstSentUs)),
+      pauseMaxUs: Math.max(0, ...this.#senders.map(({ pauseMaxUs }) => pauseMaxUs)),
       lastDeliveryUs,
     };
   }

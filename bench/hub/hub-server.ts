@@ -1,0 +1,13 @@
+// A hub in a process of its own, for hub.ts, as `hub start` runs it. Options as one JSON argument.
+const { startHub, calmHeap } = (await import(
+  new URL("../../dist/hub/index.js", import.meta.url).href
+)) as typeof import("../../src/hub/index.js");
+
+calmHeap();
+const logger = {
+  info: () => {},
+  warn: (fields: object, message: string) => console.error(message, JSON.stringify(fields)),
+};
+await startHub({ logger, ...JSON.parse(process.argv[2]!) });
+// A profile is written at the exit only.
+process.on("SIGTERM", () => process.exit(0));
