@@ -1,5 +1,6 @@
 import type { HubcastError } from "../core/errors.js";
 import { type DiscoveredService, type DnsSd, openDnsSd } from "../net/dnssd/index.js";
+import { isLoopbackHost } from "../net/loopback.js";
 
 /** A node or hub as DNS-SD shows it; nothing of it is proven. */
 export type Seen = SeenNode | SeenHub;
@@ -112,7 +113,7 @@ function placesOf(
 }
 
 function isLoopback({ address }: Place): boolean {
-  return address.startsWith("127.") || address === "::1";
+  return isLoopbackHost(address);
 }
 
 function hostAndPort({ address, port }: Place): string {

@@ -1,6 +1,7 @@
 import { HubcastError } from "../core/errors.js";
+import { isLoopbackHost } from "../net/loopback.js";
 import { HUB_LIMITS } from "./protocol/limits.js";
-import type { SlowConsumer } from "./protocol/options.js";
+import { MACHINE_DEFAULTS, type SlowConsumer } from "./protocol/options.js";
 
 /** What a hub says while it runs, if it is given a logger; pino's shape. */
 export interface HubLogger {
@@ -51,19 +52,10 @@ export type CompleteHubOptions = Required<Omit<HubOptions, Optional>> & Pick<Hub
 /** Fills in defaults and checks ranges, once. @throws invalidOption */
 export function completeHubOptions(options: HubOptions): CompleteHubOptions {
   const complete = {
+    ...MACHINE_DEFAULTS,
     port: 9999,
     host: "127.0.0.1",
-    name: "hubcast",
     allowAnonymous: false,
-    slowConsumer: "evict" as const,
-    outboxMax: HUB_LIMITS.outboxMax,
-    stallTimeoutMs: HUB_LIMITS.stallTimeoutMs,
-    memoryMax: HUB_LIMITS.memoryMax,
-    clientsMax: HUB_LIMITS.clientsMax,
-    handshakeTimeoutMs: HUB_LIMITS.handshakeTimeoutMs,
-    frameTimeoutMs: HUB_LIMITS.frameTimeoutMs,
-    pingIntervalMs: HUB_LIMITS.pingIntervalMs,
-    pingTimeoutMs: HUB_LIMITS.pingTimeoutMs,
     drainTimeoutMs: HUB_LIMITS.drainTimeoutMs,
     mdns: false,
     ...options,
@@ -85,7 +77,7 @@ export function completeHubOptions(options: HubOptions): CompleteHubOptions {
       suggestions: ['Pass "evict" or "wait".'],
     });
   }
-  if (!isLoopback(complete.host) && complete.token === undefined && !complete.allowAnonymous) {
+  if (!isLoopbackHost(complete.host) && complete.token === undefined && !complete.allowAnonymous) {
     throw new HubcastError(
       "invalidOption",
       `host ${complete.host} is open to the network and no token is set`,
@@ -95,10 +87,6 @@ export function completeHubOptions(options: HubOptions): CompleteHubOptions {
     );
   }
   return complete;
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 function checkNumber(name: string, value: number, min: number, max: number): void {

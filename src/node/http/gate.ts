@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { HubcastError } from "../../core/errors.js";
+import { canonicalHost, isLoopbackHost } from "../../net/loopback.js";
 
 /**
  * Keeps web pages away from a node that listens on somebody's machine. It looks at headers that a page cannot
@@ -14,7 +15,7 @@ export class Gate {
 
   /** @param names what a Host header may name besides loopback and the address the connection came in by */
   constructor(names: readonly string[], scheme: "http" | "https") {
-    this.#names = new Set(names.map((name) => canonicalName(name)));
+    this.#names = new Set(names.map((name) => canonicalHost(name)));
     this.#scheme = scheme;
   }
 
@@ -38,8 +39,8 @@ export class Gate {
   #knows(host: string, localAddress: string | undefined): boolean {
     // Nearly all requests carry the same Host: looking at it anew costs as much as finding the route.
     if (host === this.#lastKnown) return true;
-    const name = canonicalName(hostName(host));
-    if (!isLoopbackName(name) && !this.#names.has(name)) return name === canonicalName(localAddress ?? "");
+    const name = canonicalHost(hostName(host));
+    if (!isLoopbackHost(name) && !this.#names.has(name)) return name === canonicalHost(localAddress ?? "");
     this.#lastKnown = host;
     return true;
   }
@@ -51,29 +52,9 @@ function foreignOrigin(who: string): HubcastError {
   });
 }
 
-/** Whether only this machine can reach a listener of that name or address. */
-export function isLoopbackName(name: string): boolean {
-  const canonical = canonicalName(name);
-  return (
-    canonical === "localhost" ||
-    canonical.endsWith(".localhost") ||
-    canonical === "::1" ||
-    /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(canonical)
-  );
-}
-
 /** A Host header without its port; brackets stay. */
 function hostName(host: string): string {
   return host.replace(/:\d*$/, "");
-}
-
-/** Lower case, no brackets, no dot at the end, no IPv6 wrapping of an IPv4 address. */
-function canonicalName(name: string): string {
-  return name
-    .toLowerCase()
-    .replace(/^\[(.*)\]$/, "$1")
-    .replace(/\.$/, "")
-    .replace(/^::ffff:(?=\d+\.)/, "");
 }
 
 /** A header value as it may stand in an answer: short, without anything that is not printable. */

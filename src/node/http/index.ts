@@ -1,8 +1,9 @@
 import { hostname } from "node:os";
 import { fastify } from "fastify";
 import { HubcastError } from "../../core/errors.js";
+import { isLoopbackHost } from "../../net/loopback.js";
 import { Deadlines } from "./deadlines.js";
-import { Gate, isLoopbackName } from "./gate.js";
+import { Gate } from "./gate.js";
 import { type CompleteOptions, completeOptions, type HttpApiOptions } from "./options.js";
 import { PostRate } from "./post-rate.js";
 import { RefusalBook } from "./refusal-book.js";
@@ -41,7 +42,7 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
     postRate: new PostRate(complete.postRate, complete.limits),
   };
   const scheme = complete.tls ? "https" : "http";
-  const ownNames = isLoopbackName(complete.host) ? [] : [hostname(), `${hostname()}.local`];
+  const ownNames = isLoopbackHost(complete.host) ? [] : [hostname(), `${hostname()}.local`];
   const gate = new Gate([complete.host, ...ownNames, ...complete.boundNames], scheme);
   const server = await HttpServer.create(complete, (request) => gate.refusal(request), refusals);
   const app = await routerOf(routesOf(context), complete, refusals, server);

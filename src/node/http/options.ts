@@ -1,7 +1,7 @@
 import { HubcastError } from "../../core/errors.js";
 import { LIMITS } from "../../core/limits.js";
+import { isLoopbackHost } from "../../net/loopback.js";
 import type { NodeService } from "../service.js";
-import { isLoopbackName } from "./gate.js";
 
 /** What a token allows: `read` every GET and the seed's list, `post` that and posting. */
 export type Role = "read" | "post";
@@ -83,7 +83,7 @@ export function completeOptions(options: HttpApiOptions): CompleteOptions {
       );
     }
   }
-  if (!isLoopbackName(host) && tokens.length === 0 && !allowAnonymous) {
+  if (!isLoopbackHost(host) && tokens.length === 0 && !allowAnonymous) {
     throw new HubcastError(
       "invalidOption",
       `host ${host} lets other machines call the node without a token`,

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
-import { BlockList, isIPv6 } from "node:net";
+import { isIPv6 } from "node:net";
 import { HubcastError } from "../../core/errors.js";
+import { canonicalHost, isLoopbackHost } from "../../net/loopback.js";
 import type { HttpLimits } from "./options.js";
 
 /** What one caller may still post, and when that was reckoned. */
@@ -8,10 +9,6 @@ interface Bucket {
   items: number;
   atMs: number;
 }
-
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet("127.0.0.0", 8);
-LOOPBACK.addAddress("::1", "ipv6");
 
 /**
  * How many items each caller may post: so many a second, and a burst of ten seconds' worth. Callers are told apart by
@@ -59,7 +56,7 @@ export class PostRate {
   /** Such callers post the most, and nearly all from one address: telling costs more than finding the route. */
   #isLoopback(address: string): boolean {
     if (address === this.#lastLoopback) return true;
-    if (!isLoopback(address)) return false;
+    if (!isLoopbackHost(address)) return false;
     this.#lastLoopback = address;
     return true;
   }
@@ -78,23 +75,13 @@ export class PostRate {
   }
 }
 
-function isLoopback(address: string): boolean {
-  const bare = unwrapped(address);
-  return LOOPBACK.check(bare, isIPv6(bare) ? "ipv6" : "ipv4");
-}
-
 /** One machine has as many IPv6 addresses as it likes within its /64, which is what counts. */
 function network(address: string): string {
-  const bare = unwrapped(address);
+  const bare = canonicalHost(address);
   if (!isIPv6(bare)) return bare;
   const [head = "", tail] = bare.split("%")[0]!.split("::");
   const first = head === "" ? [] : head.split(":");
   const last = tail ? tail.split(":") : [];
   const zeros = tail === undefined ? [] : new Array<string>(8 - first.length - last.length).fill("0");
   return [...first, ...zeros, ...last].slice(0, 4).join(":");
-}
-
-/** An IPv4 address that a socket for both families shows as IPv6. */
-function unwrapped(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/i, "");
 }
