@@ -2,6 +2,7 @@ import { LIMITS } from "../../core/limits.js";
 import { encodeBatch } from "./batch.js";
 import type { ReplicaContext } from "./context.js";
 import { packDigests, unpackDigests } from "./frames.js";
+import { wholeItem } from "./held-item.js";
 import { encodedLength, type Item } from "./item.js";
 import type { PeerRecord } from "./peer-table.js";
 
@@ -37,8 +38,9 @@ export class Exchange {
     let served = 0;
     for (const digest of unpackDigests(packed)) {
       // Expired since the round found it: covered, and absent.
-      const item = holdings.byDigest(digest);
-      if (item) {
+      const held = holdings.byDigest(digest);
+      if (held) {
+        const item = wholeItem(held);
         bytes += encodedLength(item);
         if (items.length > 0 && bytes > LIMITS.itemsPerAnswerBytes) break;
         items.push(item);
@@ -60,11 +62,7 @@ export class Exchange {
     );
     if (!wanted) return false;
     context.figures.itemsReceivedBySync += items.length;
-    context.take(
-      items.filter((item) => !context.knows(item.digest)),
-      "sync",
-      nowMs,
-    );
+    context.take(items, "sync", nowMs);
     // What was asked for before is still under way, and must find its want.
     if (context.isFull()) context.wants.dropQueue(peer);
     this.#ask(peer, nowMs);

@@ -16,6 +16,11 @@ export function heldItem(item: Item): Item {
   return Object.defineProperty({ id, raw, timestampMs, digest } as Item, "signature", DERIVED[scheme]);
 }
 
+/** A copy for who reads `signature` more than once. */
+export function wholeItem({ id, raw, signature, timestampMs, digest }: Item): Item {
+  return { id, raw, signature, timestampMs, digest };
+}
+
 /** One accessor for all items of a scheme: it is part of the shape that they share, and takes no room in any of them. */
 function derived(scheme: IntegrityScheme): PropertyDescriptor {
   return {
