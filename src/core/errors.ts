@@ -36,6 +36,13 @@ export const ERRORS = {
     exitCode: 3,
     meaning: "The server closed the connection before the answer was complete.",
   },
+  natsUnreachable: { exitCode: 3, meaning: "No NATS server answers at the addresses of the engine." },
+  natsRefused: {
+    exitCode: 4,
+    meaning: "The NATS server lets nobody in with these credentials, or with this kind of TLS.",
+  },
+  natsNoJetStream: { exitCode: 4, meaning: "The NATS server runs without JetStream." },
+  natsUnusable: { exitCode: 4, meaning: "The NATS server does not grant what the engine needs of it." },
 
   badRequest: {
     exitCode: 4,
