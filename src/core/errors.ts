@@ -42,6 +42,10 @@ export const ERRORS = {
     meaning: "The NATS server lets nobody in with these credentials, or with this kind of TLS.",
   },
   natsNoJetStream: { exitCode: 4, meaning: "The NATS server runs without JetStream." },
+  natsStreamDiffers: {
+    exitCode: 4,
+    meaning: "The cluster's stream exists in NATS with other settings than this node asks for.",
+  },
   natsUnusable: { exitCode: 4, meaning: "The NATS server does not grant what the engine needs of it." },
 
   badRequest: {
@@ -122,6 +126,12 @@ export const ERRORS = {
     exitCode: 4,
     meaning: "More services are announced on the network than discovery remembers.",
   },
+  natsAway: {
+    exitCode: 4,
+    httpStatus: 503,
+    meaning: "The node has lost its NATS server, and keeps nothing on disk that it could publish later.",
+  },
+  natsFull: { exitCode: 4, httpStatus: 507, meaning: "The cluster's stream in NATS takes nothing more: it is full." },
   nodeFull: { exitCode: 4, httpStatus: 507, meaning: "The node's limit of items or bytes is reached." },
   storageFailed: {
     exitCode: 4,

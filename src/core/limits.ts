@@ -31,8 +31,8 @@ export const LIMITS = {
   batchBytesMax: 65_536,
   /** ... or this long after its first item, when the node is not idle. */
   batchDelayMs: 2,
-  /** The largest gossip message: one item of maximal size and its framing. */
-  gossipBytesMax: 1_100_000,
+  /** The largest gossip message: one item of maximal size and its framing; a NATS server as installed takes 1 MiB. */
+  gossipBytesMax: 1_040_000,
   /** The largest frame between two peers: a batch that holds one item of maximal size. */
   peerFrameBytesMax: 1_100_000,
 
@@ -90,6 +90,11 @@ export const LIMITS = {
   peerQueueBytesMax: 67_108_864,
   /** Gossip bytes that wait for one peer; past it messages skip that peer (counted): reconciliation brings them. */
   gossipQueueBytesMax: 33_554_432,
+  /** How long a message may be without its acknowledgement by JetStream: servers elect a new leader in that time. */
+  natsAckMsMax: 8_000,
+  /** Frame bytes on their way to one peer over NATS without a word of it; 64 peers stay below what a server holds back. */
+  natsWindowBytes: 262_144,
+
   /** How long a new connection may take for each of its steps: encryption, then greeting and gossip. */
   peerHandshakeMsMax: 5_000,
 

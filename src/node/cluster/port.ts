@@ -11,6 +11,8 @@ export interface Cluster {
   readonly engine: string;
   /** TCP port where peers connect; absent when the engine has none of its own. */
   readonly port?: number;
+  /** Absent where messages only pass by (libp2p): who was not there when one was published never hears of it. */
+  readonly log?: MessageLog;
 
   /** Whether a message published now goes anywhere. Without an audience it need not be made. */
   readonly hasAudience: boolean;
@@ -37,6 +39,27 @@ export interface Cluster {
   close(): Promise<void>;
 }
 
+/**
+ * Messages that an engine keeps for all nodes, also for those that come later. Every one is handed to the listener's
+ * `gossip`, from a position on: that of the start first, then live.
+ */
+export interface MessageLog {
+  /** It can be appended to now. */
+  readonly isUp: boolean;
+  /** All that the log had when the node was started has been handed over and settled. */
+  readonly caughtUp: boolean;
+  /**
+   * All messages up to here were taken (`GossipMessage.taken`). Opaque text, which a later start may begin behind;
+   * absent before the first.
+   */
+  readonly position: string | undefined;
+  /**
+   * Adds one message; resolves when the log has acknowledged that it keeps it.
+   * @throws natsFull; natsAway when there was no acknowledgement in time: then it may be kept, or not
+   */
+  append(message: Uint8Array): Promise<void>;
+}
+
 export interface PeerCandidate {
   /** Known when it was discovered; absent for `--peer` without an id. */
   readonly id?: string;
@@ -52,6 +75,11 @@ export interface GossipMessage {
   readonly bytes: Uint8Array;
   /** Must be called once: only an accepted message travels on; a rejected one counts against the peer. */
   settle(verdict: GossipVerdict): void;
+  /**
+   * Only of a message from the engine's log, which is read but once: called right before its items are handed on, so
+   * that what is stored with them is the position behind it. Such a message must not be left to reconciliation.
+   */
+  taken?(): void;
 }
 
 /** What an engine tells its node. Calls come one at a time, never from inside a call into the engine. */
@@ -63,6 +91,8 @@ export interface ClusterListener {
   /** One whole frame, in the order it was sent. */
   frame(peerId: string, frame: Uint8Array): void;
   gossip(message: GossipMessage): void;
+  /** The engine's log is there, for the first time or again. @param isNew this node made it, and nothing is in it */
+  logUp?(isNew: boolean): void;
 }
 
 /** What every engine is opened with. */

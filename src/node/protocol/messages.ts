@@ -15,8 +15,8 @@ export type ReplicaInput =
     }
   /** All commits up to and with this number are durable. */
   | { readonly type: "committed"; readonly commit: number }
-  /** The storage refused this commit: nothing of it was kept. */
-  | { readonly type: "commitFailed"; readonly commit: number }
+  /** This commit was refused: nothing of it was kept. */
+  | { readonly type: "commitFailed"; readonly commit: number; readonly code?: CommitRefusal }
   | { readonly type: "peerUp"; readonly peer: string; readonly address: string }
   | { readonly type: "peerDown"; readonly peer: string; readonly reason: string }
   | { readonly type: "frameReceived"; readonly peer: string; readonly frame: Exclude<Frame, ItemsFrame> }
@@ -48,6 +48,8 @@ export type ReplicaEffect =
       readonly commit: number;
       readonly add: readonly Item[];
       readonly remove: readonly Item[];
+      /** Somebody waits for the answer; without it, they come from peers, or go. */
+      readonly posted: boolean;
     }
   | { readonly type: "answer"; readonly request: number; readonly outcomes: readonly PostOutcome[] }
   | { readonly type: "judge"; readonly message: number; readonly verdict: "accept" | "ignore" }
@@ -67,8 +69,11 @@ export type PostOutcome =
 /** Why an item is not taken, though its signature is good. */
 export type RefusalCode = Extract<
   ErrorCode,
-  "timestampOff" | "itemExpired" | "refusedByPolicy" | "nodeFull" | "storageFailed" | "clockSkew"
+  "timestampOff" | "itemExpired" | "refusedByPolicy" | "nodeFull" | "clockSkew" | CommitRefusal
 >;
+
+/** Why an item that was taken could not be kept. */
+export type CommitRefusal = "storageFailed" | "natsAway" | "natsFull";
 
 /** What subscribers are told. */
 export type ReplicaChange =

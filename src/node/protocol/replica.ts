@@ -4,7 +4,7 @@ import { Commits, type Origin } from "./commits.js";
 import type { ReplicaContext, ReplicaFigures, ReplicaOptions } from "./context.js";
 import { Holdings, startOf } from "./holdings.js";
 import type { Item } from "./item.js";
-import type { PostOutcome, ReplicaChange, ReplicaEffect, ReplicaInput } from "./messages.js";
+import type { CommitRefusal, PostOutcome, ReplicaChange, ReplicaEffect, ReplicaInput } from "./messages.js";
 import { PeerTable } from "./peer-table.js";
 import { Receipts } from "./receipts.js";
 import { Refusals } from "./refusals.js";
@@ -67,7 +67,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
         this.#committed(input.commit);
         break;
       case "commitFailed":
-        this.#commitFailed(input.commit);
+        this.#commitFailed(input.commit, input.code ?? "storageFailed");
         break;
       case "receiptAsked":
         this.#receipts.ask(input.digest);
@@ -144,7 +144,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
       this.commits.add(item, "post");
       return { status: "accepted", item };
     });
-    const commit = Math.max(this.#commit(), restsOn);
+    const commit = Math.max(this.#commit([], true), restsOn);
     if (commit === 0) this.emit({ type: "answer", request, outcomes });
     else this.commits.answerAfter(commit, { request, outcomes });
   }
@@ -156,11 +156,11 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
   }
 
   /** Commits what was added since the last commit. @returns its number; 0 when that was nothing */
-  #commit(remove: readonly Item[] = []): number {
+  #commit(remove: readonly Item[] = [], posted = false): number {
     const add = this.commits.added;
     if (add.length === 0 && remove.length === 0) return 0;
     const commit = this.commits.begin();
-    this.emit({ type: "commit", commit, add, remove });
+    this.emit({ type: "commit", commit, add, remove, posted });
     return commit;
   }
 
@@ -182,11 +182,11 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     if (this.options.policy.text !== "") this.#drop(items.map(({ item }) => item));
   }
 
-  #commitFailed(commit: number): void {
+  #commitFailed(commit: number, code: CommitRefusal): void {
     const { items, answers, messages } = this.commits.settle(commit);
     const lost = new Set(items.map(({ item }) => item));
     const revised = (outcome: PostOutcome): PostOutcome =>
-      lost.has(outcome.item) ? { status: "refused", code: "storageFailed", item: outcome.item } : outcome;
+      lost.has(outcome.item) ? { status: "refused", code, item: outcome.item } : outcome;
     for (const { request, outcomes } of answers)
       this.emit({ type: "answer", request, outcomes: outcomes.map(revised) });
     // What waits for a later commit may rest on this one, too.

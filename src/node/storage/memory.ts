@@ -5,6 +5,9 @@ const DONE = Promise.resolve();
 /** Keeps nothing beyond the process: the replica's own memory is the store. */
 export function memoryStorage(): Storage {
   return {
+    isDurable: false,
+    position: undefined,
+    unlogged: new Set(),
     async *load() {},
     commit: () => DONE,
     close: () => DONE,

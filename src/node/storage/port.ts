@@ -2,6 +2,13 @@ import type { Item } from "../protocol/item.js";
 
 /** Where accepted items rest. Engines: memory (default) and lmdb; one contract suite runs on both. */
 export interface Storage {
+  /** What was committed outlives the process. */
+  readonly isDurable: boolean;
+  /** The position that was committed last, by this process or one before it. */
+  readonly position: string | undefined;
+  /** Digests of the stored items that are marked as unlogged; known once everything is loaded. */
+  readonly unlogged: ReadonlySet<string>;
+
   /** Everything stored, in any order, in batches. Called once, before the first commit. */
   load(): AsyncIterable<readonly Item[]>;
 
@@ -19,4 +26,10 @@ export interface Storage {
 export interface StorageChange {
   readonly add: readonly Item[];
   readonly remove: readonly Item[];
+  /** Place in the cluster's log (cluster/port.ts) that is reached with this change. */
+  readonly position?: string;
+  /** Stored items, or items of `add`, that the cluster's log still lacks. */
+  readonly unlogged?: readonly Item[];
+  /** Of those, the ones that it has by now. */
+  readonly logged?: readonly Item[];
 }

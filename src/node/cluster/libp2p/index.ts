@@ -7,7 +7,7 @@ import { Gossip } from "./gossip.js";
 import { type Host, startHost } from "./host.js";
 import { Links, SYNC_PROTOCOL } from "./links.js";
 import { type ListenOptions, listenAddresses } from "./listen.js";
-import { Mailbox } from "./mailbox.js";
+import { Mailbox } from "../mailbox.js";
 import { reach } from "./reach.js";
 
 export interface Libp2pClusterOptions extends ClusterOptions {

@@ -62,6 +62,9 @@ export class GroupCommit {
 /** One change that does what all of them do, one after the other. */
 function joined(group: readonly Waiting[]): StorageChange {
   if (group.length === 1) return group[0]!.change;
+  const unlogged = new Map<string, Item>();
+  const logged = new Map<string, Item>();
+  let position: string | undefined;
   const add = new Map<string, Item>();
   const remove = new Map<string, Item>();
   for (const { change } of group) {
@@ -73,6 +76,21 @@ function joined(group: readonly Waiting[]): StorageChange {
       remove.set(item.digest, item);
       add.delete(item.digest);
     }
+    for (const item of change.unlogged ?? []) {
+      unlogged.set(item.digest, item);
+      logged.delete(item.digest);
+    }
+    for (const item of change.logged ?? []) {
+      logged.set(item.digest, item);
+      unlogged.delete(item.digest);
+    }
+    position = change.position ?? position;
   }
-  return { add: [...add.values()], remove: [...remove.values()] };
+  return {
+    add: [...add.values()],
+    remove: [...remove.values()],
+    unlogged: [...unlogged.values()],
+    logged: [...logged.values()],
+    ...(position !== undefined && { position }),
+  };
 }

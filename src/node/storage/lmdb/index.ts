@@ -7,7 +7,7 @@ import { commitError, damaged, databaseError, foreign, lockError, unusable } fro
 import { GroupCommit } from "./group-commit.js";
 import type { StorageReply } from "./messages.js";
 import { databaseFault } from "./pages.js";
-import { decodeRecords, encodeKeys, encodeRecords } from "./records.js";
+import { decodeRecords, digestsIn, encodeKeys, encodeRecords } from "./records.js";
 import { StorageThread, type ThreadError } from "./storage-thread.js";
 
 export interface LmdbStorageOptions {
@@ -50,7 +50,8 @@ export async function openLmdbStorage(dir: string, options: LmdbStorageOptions):
     const privateKey = await directory.privateKey();
     if (!isComplete) await directory.complete();
     await directory.signPid();
-    return new OpenStorage(dir, thread, privateKey, options.logger);
+    const { position, marked } = opened as Extract<StorageReply, { type: "opened" }>;
+    return new OpenStorage(dir, thread, privateKey, options.logger, position, new Set(digestsIn(marked)));
   } catch (error) {
     await thread.close();
     throw error;
@@ -72,6 +73,7 @@ async function checkDatabase({ path, database }: DataDirectory, isComplete: bool
 }
 
 class OpenStorage implements LmdbStorage {
+  readonly isDurable = true;
   skipped = 0;
   readonly #group = new GroupCommit((change) => this.#write(change));
   /** Removals that failed, on a full disk for example: what expired must go some time. */
@@ -83,6 +85,8 @@ class OpenStorage implements LmdbStorage {
     private readonly thread: StorageThread,
     readonly privateKey: Uint8Array,
     private readonly logger: NodeLogger,
+    public position: string | undefined,
+    readonly unlogged: Set<string>,
   ) {}
 
   async *load(): AsyncGenerator<readonly Item[]> {
@@ -129,13 +133,18 @@ class OpenStorage implements LmdbStorage {
     return items;
   }
 
-  async #write({ add, remove }: StorageChange): Promise<void> {
+  async #write({ add, remove, position, unlogged = [], logged = [] }: StorageChange): Promise<void> {
     const removed = this.#unremoved.length > 0 ? this.#alsoUnremoved(add, remove) : remove;
+    const unmarked = [...logged, ...removed].filter(({ digest }) => this.unlogged.has(digest));
+    const keys = [removed, unlogged, unmarked].map(encodeKeys) as [Uint8Array, Uint8Array, Uint8Array];
+    const [remove_, mark, unmark] = keys;
     const put = encodeRecords(add);
-    const keys = encodeKeys(removed);
     try {
-      await this.thread.ask({ type: "commit", put, remove: keys }, [put, keys]);
+      await this.thread.ask({ type: "commit", put, remove: remove_, mark, unmark, position }, [put, ...keys]);
       this.#unremoved = [];
+      this.position = position ?? this.position;
+      for (const { digest } of unlogged) this.unlogged.add(digest);
+      for (const { digest } of unmarked) this.unlogged.delete(digest);
     } catch (error) {
       this.#unremoved = removed;
       throw commitError((error as ThreadError).fault);

@@ -31,6 +31,14 @@ export function encodeKeys(items: readonly Item[]): Uint8Array {
   return keys;
 }
 
+/** Digests of the items that have these keys. */
+export function digestsIn(keys: Uint8Array): string[] {
+  const bytes = Buffer.from(keys.buffer, keys.byteOffset, keys.byteLength);
+  const digests: string[] = [];
+  for (let at = 0; at < bytes.length; at += KEY_BYTES) digests.push(bytes.toString("hex", at + 8, at + KEY_BYTES));
+  return digests;
+}
+
 /** Bytes that an item takes among records. */
 export function recordBytes(item: Item): number {
   return LENGTH_BYTES + KEY_BYTES + 1 + encodedLength(item);

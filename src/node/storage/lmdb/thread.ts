@@ -10,7 +10,7 @@ import { constants } from "node:os";
 import { DatabaseSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
 import { asBinary, open, type RootDatabase } from "lmdb";
-import type { StorageFault, StorageReply, StorageRequest, ThreadFiles } from "./messages.js";
+import type { StorageFault, StorageReply, StorageRequest, StorageWrite, ThreadFiles } from "./messages.js";
 
 /** Address space, not memory or disk: more than any node holds, and little enough for any 64-bit machine. */
 const MAP_BYTES = 2 ** 36;
@@ -19,6 +19,10 @@ const LENGTH_BYTES = 4;
 const PAGE_BYTES = 4_096;
 /** What a commit writes besides its records: the list of free pages, the root, the meta page. */
 const SPARE_BYTES = 262_144;
+/** Keys of items begin with 0, being milliseconds; what else is kept sorts behind all of them. */
+const MARK_PREFIX = 0xfe;
+const POSITION_KEY = Buffer.of(0xff);
+const NOTHING = Buffer.alloc(0);
 /** One reply of `read` carries so much, give or take a record. */
 const READ_BYTES = 1_048_576;
 /** After so much it is unmapped: a start must not take memory for all items twice. */
@@ -58,7 +62,12 @@ async function carryOut(request: Exclude<StorageRequest, { type: "close" }>): Pr
     switch (request.type) {
       case "open":
         openDatabase();
-        return { type: "opened", entries: (database.getStats() as { entryCount: number }).entryCount };
+        return {
+          type: "opened",
+          entries: (database.getStats() as { entryCount: number }).entryCount,
+          position: database.get(POSITION_KEY)?.toString(),
+          marked: markedKeys(),
+        };
       case "read":
         if (mappedBytes >= MAPPED_BYTES_MAX) await reopenDatabase();
         return readRecords(request.after);
@@ -66,7 +75,7 @@ async function carryOut(request: Exclude<StorageRequest, { type: "close" }>): Pr
         await reopenDatabase();
         return { type: "done" };
       case "commit":
-        return await commit(request.put, request.remove);
+        return await commit(request);
     }
   } catch (error) {
     return { type: "failed", fault: faultOf(error) };
@@ -104,14 +113,16 @@ async function reopenDatabase(): Promise<void> {
   mappedBytes = 0;
 }
 
-async function commit(put: Uint8Array, remove: Uint8Array): Promise<StorageReply> {
+async function commit({ put, remove, mark, unmark, position }: StorageWrite): Promise<StorageReply> {
   try {
     requireSpace(put, remove);
     database.transactionSync(() => {
       for (const { key, value } of recordsIn(put)) database.putSync(key, asBinary(value) as never);
-      for (let at = 0; at < remove.length; at += KEY_BYTES) {
-        database.removeSync(buffer(remove, at, at + KEY_BYTES));
-      }
+      for (const key of keysIn(remove)) database.removeSync(key);
+      for (const key of keysIn(mark)) database.putSync(markOf(key), asBinary(NOTHING) as never);
+      for (const key of keysIn(unmark)) database.removeSync(markOf(key));
+      if (position !== undefined)
+        database.putSync(POSITION_KEY, asBinary(Buffer.from(position)) as never);
     });
     return { type: "done" };
   } catch (error) {
@@ -140,7 +151,8 @@ function readRecords(after: Uint8Array | undefined): StorageReply {
   let bytes = 0;
   let lastKey: Buffer | undefined = after && Buffer.from(after);
   while (bytes < READ_BYTES) {
-    const range = lastKey ? { start: lastKey, exclusiveStart: true } : {};
+    const end = Buffer.of(MARK_PREFIX);
+    const range = lastKey ? { start: lastKey, exclusiveStart: true, end } : { end };
     let count = 0;
     for (const { key, value } of database.getRange({ ...range, limit: READ_RECORDS, snapshot: false })) {
       const length = Buffer.alloc(LENGTH_BYTES);
@@ -166,6 +178,19 @@ function* recordsIn(bytes: Uint8Array): Generator<{ key: Buffer; value: Buffer<A
     yield { key: view.subarray(keyAt, valueAt), value: view.subarray(valueAt, end) };
     at = end;
   }
+}
+
+function* keysIn(bytes: Uint8Array): Generator<Buffer> {
+  for (let at = 0; at < bytes.length; at += KEY_BYTES) yield buffer(bytes, at, at + KEY_BYTES);
+}
+
+function markOf(key: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(MARK_PREFIX), key]);
+}
+
+function markedKeys(): Uint8Array {
+  const range = { start: Buffer.of(MARK_PREFIX), end: POSITION_KEY, snapshot: false };
+  return Buffer.concat([...database.getKeys(range)].map((key) => Buffer.from(key).subarray(1)));
 }
 
 function buffer(bytes: Uint8Array, start: number, end: number): Buffer<ArrayBuffer> {

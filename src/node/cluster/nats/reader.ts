@@ -1,0 +1,192 @@
+import type { JetStreamManager } from "@nats-io/jetstream";
+import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
+import { Progress } from "./progress.js";
+import type { StreamState } from "./stream.js";
+
+/** One message of the stream. */
+export interface LogMessage {
+  readonly subject: string;
+  readonly bytes: Uint8Array;
+  /** As its author marked it. */
+  readonly mark: string;
+  taken(): void;
+  settle(): void;
+}
+
+interface ReaderOptions {
+  readonly connection: NatsConnection;
+  readonly jsm: JetStreamManager;
+  readonly stream: string;
+  deliver(message: LogMessage): void;
+  /** Messages were lost on their way, or the server fell silent: `read` is to be called again. */
+  broken(): void;
+  /** What was there when reading began is settled. */
+  caughtUp(): void;
+}
+
+/** The server sends a sign of life when there is nothing else. */
+const HEARTBEAT_MS = 1_000;
+const SILENCE_MS_MAX = 3_500;
+/** Messages that were handed over and are not settled; past it the server is kept waiting. */
+const OPEN_MAX = 256;
+
+/**
+ * Reads the stream in its order, each message once, by a push consumer without acknowledgements: the server sends,
+ * numbers what it sends, and waits when it is told to (flow control). A number that is left out means that something
+ * was lost on its way: a new consumer begins there.
+ */
+export class Reader {
+  readonly #options: ReaderOptions;
+  #progress: Progress | undefined;
+  #subscription: Subscription | undefined;
+  #consumer: { readonly name: string } | undefined;
+  /** Of the last message received. */
+  #sequence = 0;
+  #delivery = 0;
+  #heardAtMs = 0;
+  /** The server waits for an answer here before it sends on. */
+  #waiting: Msg | undefined;
+  #target = 0;
+  #caughtUp = false;
+  readonly #watch: NodeJS.Timeout;
+
+  constructor(options: ReaderOptions) {
+    this.#options = options;
+    this.#watch = setInterval(() => this.#checkPulse(), HEARTBEAT_MS / 2);
+  }
+
+  get position(): string | undefined {
+    return this.#progress && this.#progress.sequence > 0 ? this.#progress.position : undefined;
+  }
+
+  get caughtUp(): boolean {
+    return this.#caughtUp;
+  }
+
+  /** Begins where the last reading ended. @param position where to begin when there was none */
+  async read(state: StreamState, position: string | undefined): Promise<void> {
+    this.stop();
+    const { connection, jsm, stream } = this.#options;
+    if (!this.#progress?.isOf(state.created)) {
+      this.#progress = Progress.of(state.created, this.#progress ? undefined : position);
+      this.#sequence = this.#progress.sequence;
+    }
+    this.#target = state.messages === 0 ? 0 : state.lastSequence;
+    this.#delivery = 0;
+    this.#heardAtMs = performance.now();
+    const { createInbox } = await import("@nats-io/transport-node");
+    const inbox = createInbox();
+    const subscription = connection.subscribe(inbox, {
+      callback: (error, message) => {
+        if (!error && this.#subscription === subscription) this.#received(message);
+      },
+    });
+    this.#subscription = subscription;
+    const { name } = await jsm.consumers.add(stream, {
+      deliver_subject: inbox,
+      deliver_policy: "by_start_sequence",
+      opt_start_seq: this.#sequence + 1,
+      ack_policy: "none",
+      replay_policy: "instant",
+      flow_control: true,
+      idle_heartbeat: HEARTBEAT_MS * 1_000_000,
+      inactive_threshold: 10 * HEARTBEAT_MS * 1_000_000,
+      mem_storage: true,
+      num_replicas: 1,
+    });
+    this.#consumer = { name };
+    this.#look();
+  }
+
+  /** Until the next `read`. */
+  stop(): void {
+    this.#subscription?.unsubscribe();
+    this.#subscription = undefined;
+    this.#consumer = undefined;
+    this.#waiting = undefined;
+  }
+
+  /** For good; the server is told. */
+  async close(): Promise<void> {
+    clearInterval(this.#watch);
+    const { connection, jsm, stream } = this.#options;
+    const consumer = this.#consumer;
+    if (!connection.isClosed()) this.stop();
+    if (consumer) await jsm.consumers.delete(stream, consumer.name).catch(() => {});
+  }
+
+  #received(message: Msg): void {
+    this.#heardAtMs = performance.now();
+    if (message.headers?.code === 100) {
+      this.#control(message);
+      return;
+    }
+    const { stream, delivery } = numbersOf(message.reply ?? "");
+    if (delivery !== this.#delivery + 1) {
+      this.#break();
+      return;
+    }
+    this.#delivery = delivery;
+    const last = this.#sequence;
+    this.#sequence = stream;
+    const progress = this.#progress!;
+    if (!progress.received(stream, last)) return;
+    this.#options.deliver({
+      subject: message.subject,
+      bytes: message.data,
+      mark: message.headers?.get("Nats-Msg-Id") ?? "",
+      taken: () => progress.taken(stream),
+      settle: () => {
+        progress.settled(stream);
+        this.#answerFlowControl();
+        this.#look();
+      },
+    });
+  }
+
+  #control(message: Msg): void {
+    const stalled = message.headers?.get("Nats-Consumer-Stalled");
+    if (message.reply) this.#waiting = message;
+    else if (stalled) this.#options.connection.publish(stalled);
+    else if (Number(message.headers?.get("Nats-Last-Consumer") || this.#delivery) !== this.#delivery) {
+      this.#break();
+      return;
+    } else if (this.#progress!.open === 0) this.#catchUp();
+    this.#answerFlowControl();
+  }
+
+  #answerFlowControl(): void {
+    if (!this.#waiting || this.#progress!.open > OPEN_MAX) return;
+    this.#waiting.respond();
+    this.#waiting = undefined;
+  }
+
+  #look(): void {
+    if (this.#progress!.open === 0 && this.#progress!.sequence >= this.#target) this.#catchUp();
+  }
+
+  #catchUp(): void {
+    if (this.#caughtUp) return;
+    this.#caughtUp = true;
+    this.#options.caughtUp();
+  }
+
+  #checkPulse(): void {
+    if (this.#subscription && performance.now() - this.#heardAtMs > SILENCE_MS_MAX) this.#break();
+  }
+
+  #break(): void {
+    this.stop();
+    this.#options.broken();
+  }
+}
+
+/**
+ * What the server wrote into the reply subject: `$JS.ACK.STREAM.CONSUMER.TRIES.SEQUENCE.DELIVERY.TIME.PENDING`, from
+ * 2.10 on with a domain and an account behind `ACK`.
+ */
+function numbersOf(reply: string): { readonly stream: number; readonly delivery: number } {
+  const tokens = reply.split(".");
+  const at = tokens.length >= 11 ? 7 : 5;
+  return { stream: Number(tokens[at]), delivery: Number(tokens[at + 1]) };
+}

@@ -1,0 +1,107 @@
+import type { JetStreamManager, StreamConfig, StreamInfo } from "@nats-io/jetstream";
+import { HubcastError } from "../../../core/errors.js";
+import { LIMITS } from "../../../core/limits.js";
+import { apiCode } from "./faults.js";
+import type { Names } from "./names.js";
+
+export interface StreamSettings {
+  /** Items are kept for so long, ms, as on the nodes. */
+  readonly retentionMs: number;
+  /** Servers that keep a copy; absent: as many as the stream has, or one. */
+  readonly replicas?: number;
+}
+
+export interface StreamState {
+  /** When it was made: tells it from another one of the same name. */
+  readonly created: string;
+  readonly lastSequence: number;
+  readonly messages: number;
+  /** This call made it. */
+  readonly isNew: boolean;
+}
+
+const NOT_FOUND = 10_059;
+const NAME_IN_USE = 10_058;
+const NS_PER_MS = 1_000_000;
+/** A message that is sent again because its acknowledgement got lost is stored once, within this time. */
+const DUPLICATES_MS = 10_000;
+
+/** Finds the cluster's stream, or makes it. @throws natsStreamDiffers, natsUnusable; what the client throws */
+export async function ensureStream(
+  jsm: JetStreamManager,
+  names: Names,
+  settings: StreamSettings,
+): Promise<StreamState> {
+  const existing = await find(jsm, names.stream);
+  if (existing) return checked(existing, names, settings);
+  try {
+    // `did_create` is in the answer of the server, though not in the types of the client.
+    const made: StreamInfo & { did_create?: boolean } = await jsm.streams.add(configOf(names, settings));
+    return stateOf(made, made.did_create !== false);
+  } catch (error) {
+    if (apiCode(error) !== NAME_IN_USE) throw error;
+    // Another node made it meanwhile, with other settings.
+    return checked(await jsm.streams.info(names.stream), names, settings);
+  }
+}
+
+async function find(jsm: JetStreamManager, stream: string): Promise<StreamInfo | undefined> {
+  try {
+    return await jsm.streams.info(stream);
+  } catch (error) {
+    if (apiCode(error) === NOT_FOUND) return undefined;
+    throw error;
+  }
+}
+
+function configOf(names: Names, { retentionMs, replicas = 1 }: StreamSettings) {
+  return {
+    name: names.stream,
+    description: "Items of a hubcast cluster, in batches",
+    subjects: [names.items],
+    storage: "file",
+    retention: "limits",
+    // A full stream refuses what is new, rather than forget what was acknowledged.
+    discard: "new",
+    max_age: retentionMs * NS_PER_MS,
+    duplicate_window: Math.min(retentionMs, DUPLICATES_MS) * NS_PER_MS,
+    num_replicas: replicas,
+  } as const satisfies Partial<StreamConfig>;
+}
+
+/** What the operator may set as he likes (room, placement) is not looked at. @throws natsStreamDiffers */
+function checked(info: StreamInfo, names: Names, settings: StreamSettings): StreamState {
+  const { config } = info;
+  const wanted = configOf(names, settings);
+  const differences = [
+    differs("subjects", config.subjects.join(" "), names.items),
+    differs("storage", config.storage, wanted.storage),
+    differs("retention", config.retention, wanted.retention),
+    differs("discard", config.discard, wanted.discard),
+    differs("max_age", `${config.max_age / NS_PER_MS} ms`, `${settings.retentionMs} ms`),
+    settings.replicas !== undefined && differs("num_replicas", config.num_replicas, settings.replicas),
+    config.max_msg_size !== -1 &&
+      config.max_msg_size < LIMITS.gossipBytesMax &&
+      differs("max_msg_size", config.max_msg_size, `${LIMITS.gossipBytesMax} or none`),
+    config.max_msgs_per_subject > 0 && differs("max_msgs_per_subject", config.max_msgs_per_subject, "none"),
+  ].filter((difference) => typeof difference === "string");
+  if (differences.length === 0) return stateOf(info, false);
+  throw new HubcastError(
+    "natsStreamDiffers",
+    `the stream ${names.stream} exists with other settings: ${differences.join("; ")}`,
+    {
+      suggestions: [
+        "Start this node with the same --retention and --nats-replicas as the others, or choose another --cluster.",
+        `Or remove the stream, with all that is in it: nats stream rm ${names.stream}.`,
+      ],
+    },
+  );
+}
+
+function differs(setting: string, is: unknown, wanted: unknown): string | false {
+  return is !== wanted && `${setting} is ${is}, this node asks for ${wanted}`;
+}
+
+function stateOf({ created, state }: StreamInfo, isNew: boolean): StreamState {
+  return { created: String(created), lastSequence: state.last_seq, messages: state.messages, isNew };
+}
