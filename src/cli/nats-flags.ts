@@ -2,7 +2,8 @@ import * as Flags from "@oclif/core/flags";
 import { defined } from "./defined.js";
 import { readFlagFile } from "./flag-file.js";
 
-const NATS = { helpGroup: "NATS" };
+/** Where help shows them. */
+export const NATS = { helpGroup: "NATS" };
 
 /** What `--engine nats://...` takes besides, of a node as of a hub. */
 export const NATS_FLAGS = {

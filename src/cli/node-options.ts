@@ -4,6 +4,7 @@ import type { NodeOptions } from "../node/index.js";
 import { defined } from "./defined.js";
 import { readFlagFile, readFlagLines } from "./flag-file.js";
 import { flagList } from "./flag-list.js";
+import { natsAccess } from "./nats-flags.js";
 import type { START_FLAGS } from "./start-flags.js";
 import { readTrustFile } from "./trust-file.js";
 
@@ -23,6 +24,7 @@ export async function nodeOptions(flags: StartFlags): Promise<NodeOptions> {
     dataDir: flags["data-dir"],
     retentionMs: flags.retention,
     engine: flags.engine,
+    nats: defined({ ...(await natsAccess(flags)), replicas: flags["nats-replicas"] }),
     http: defined({
       host: flags.host,
       port: flags.port,

@@ -1,6 +1,7 @@
 import * as Flags from "@oclif/core/flags";
 import { LIMITS } from "../core/limits.js";
 import { countFlag, durationFlag, portFlag } from "./flags.js";
+import { NATS, NATS_FLAGS } from "./nats-flags.js";
 import { LOG_FLAGS, withEnvironment } from "./server-flags.js";
 
 const NETWORK = { helpGroup: "PEER" };
@@ -29,7 +30,8 @@ export const START_FLAGS = withEnvironment({
     defaultHelp: async () => "24h",
   }),
   engine: Flags.string({
-    description: "How peers are reached; only libp2p so far.",
+    description:
+      "How peers are reached: libp2p, or nats://HOST:4222[,HOST...] for nodes of many networks that meet at NATS servers with JetStream (tls:// insists on TLS).",
     default: "libp2p",
     helpValue: "ENGINE",
   }),
@@ -137,6 +139,14 @@ export const START_FLAGS = withEnvironment({
     helpValue: "FILE",
     ...TRUST,
   }),
+
+  "nats-replicas": countFlag({
+    description: "Servers that keep a copy of the cluster's stream; what the stream has, or 1, without it.",
+    min: 1,
+    max: 5,
+    ...NATS,
+  }),
+  ...NATS_FLAGS,
 
   ...LOG_FLAGS,
 });

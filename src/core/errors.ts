@@ -131,7 +131,11 @@ export const ERRORS = {
     httpStatus: 503,
     meaning: "The node has lost its NATS server, and keeps nothing on disk that it could publish later.",
   },
-  natsFull: { exitCode: 4, httpStatus: 507, meaning: "The cluster's stream in NATS takes nothing more: it is full." },
+  natsFull: {
+    exitCode: 4,
+    httpStatus: 507,
+    meaning: "The cluster's stream in NATS takes nothing more: it is full.",
+  },
   nodeFull: { exitCode: 4, httpStatus: 507, meaning: "The node's limit of items or bytes is reached." },
   storageFailed: {
     exitCode: 4,

@@ -11,7 +11,8 @@ export interface Broadcast extends AsyncDisposable {
   /**
    * Hands an item to the node. Resolves when the node has accepted it (on disk, with a data directory) or
    * already held it, and, with `wait`, when the receipt is complete or its deadline has passed.
-   * @throws conflict, invalidItem, timestampOff, itemExpired, refusedByPolicy, clockSkew, nodeFull, storageFailed
+   * @throws conflict, invalidItem, timestampOff, itemExpired, refusedByPolicy, clockSkew, nodeFull, storageFailed, natsAway,
+   *   natsFull
    */
   post(item: ItemDraft, options?: PostOptions): Promise<PostResult>;
   /** The visible item of that id. */

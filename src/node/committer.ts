@@ -1,10 +1,15 @@
+import type { LogOutlet } from "./log-outlet.js";
 import type { NodeLogger } from "./options.js";
-import type { ReplicaEffect, ReplicaInput } from "./protocol/messages.js";
+import type { CommitRefusal, ReplicaEffect, ReplicaInput } from "./protocol/messages.js";
 import type { Storage } from "./storage/port.js";
 
-/** Takes the replica's commits to the storage, and its answers back. */
+/** Takes the replica's commits to the storage, and to the cluster's log where there is one, and its answers back. */
 export class Committer {
   #isFailing = false;
+  /** Where the engine has a log; set before the first commit. */
+  outlet: LogOutlet | undefined;
+  /** The commit asked for last. With a log, a later one may be done earlier, but is not told before its time. */
+  #last: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly storage: Storage,
@@ -17,24 +22,38 @@ export class Committer {
     return this.#isFailing;
   }
 
-  commit({ commit, add, remove }: Extract<ReplicaEffect, { type: "commit" }>): void {
-    this.storage.commit({ add, remove }).then(
-      () => {
-        if (this.#isFailing) this.logger.warn({}, "the storage takes commits again");
-        this.#isFailing = false;
-        this.tell({ type: "committed", commit });
-      },
-      (error: Error) => {
-        // Once, not for every post that is refused until then.
-        if (!this.#isFailing) this.logger.error({ error: error.message }, "the storage refused a commit");
-        this.#isFailing = true;
-        this.tell({ type: "commitFailed", commit });
-      },
-    );
+  commit({ commit, add, remove, posted }: Extract<ReplicaEffect, { type: "commit" }>): void {
+    const told = [() => this.#committed(commit), (error: Error) => this.#failed(commit, error)] as const;
+    if (!this.outlet) {
+      this.storage.commit({ add, remove }).then(...told);
+      return;
+    }
+    const done = posted ? this.outlet.commitPosted(add) : this.outlet.commit({ add, remove });
+    done.catch(() => {});
+    this.#last = this.#last.then(() => done).then(...told);
   }
 
   /** Resolves when every commit is done and answered, and the storage closed. */
-  close(): Promise<void> {
-    return this.storage.close();
+  async close(): Promise<void> {
+    await this.#last;
+    await this.outlet?.close();
+    await this.storage.close();
+  }
+
+  #committed(commit: number): void {
+    if (this.#isFailing) this.logger.warn({}, "the storage takes commits again");
+    this.#isFailing = false;
+    this.tell({ type: "committed", commit });
+  }
+
+  #failed(commit: number, error: Error & { readonly code?: string }): void {
+    const code: CommitRefusal =
+      error.code === "natsAway" || error.code === "natsFull" ? error.code : "storageFailed";
+    if (code === "storageFailed") {
+      // Once, not for every post that is refused until then.
+      if (!this.#isFailing) this.logger.error({ error: error.message }, "the storage refused a commit");
+      this.#isFailing = true;
+    }
+    this.tell({ type: "commitFailed", commit, code });
   }
 }

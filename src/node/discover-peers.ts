@@ -12,7 +12,7 @@ export function discoverPeers(node: Node, renamed: () => void): Promise<Discover
     cluster,
     version: VERSION,
     ...(clusterKey && { clusterKey }),
-    peerPort: node.cluster.port!,
+    ...(node.cluster.port !== undefined && { peerPort: node.cluster.port }),
     ...(node.http && { http: node.http.address }),
     logger,
     found: (candidate) => node.cluster.dial(candidate),

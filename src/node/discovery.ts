@@ -13,8 +13,8 @@ export interface DiscoveryOptions {
   readonly version: string;
   /** 32 bytes; nodes with another key, or none, are not dialled. */
   readonly clusterKey?: Uint8Array;
-  /** TCP port where peers connect. */
-  readonly peerPort: number;
+  /** TCP port where peers connect; absent where they do not, and only the API is made known. */
+  readonly peerPort?: number;
   /** Where the HTTP API listens; absent without one. */
   readonly http?: { readonly host: string; readonly port: number };
   readonly logger: NodeLogger;
@@ -30,14 +30,15 @@ export interface Discovery {
 
 /** Makes the node known by DNS-SD, and finds the others of its cluster. @see docs/protocol.md#discovery */
 export async function openDiscovery(options: DiscoveryOptions): Promise<Discovery> {
+  if (options.peerPort === undefined && !options.http) return { close: async () => {} };
   const { interfaces, cluster, id, logger } = options;
   const dnsSd = await openDnsSd({
     ...(interfaces && { interfaces }),
     onWarning: (warning) => logger.warn({ code: warning.code }, `discovery: ${warning.message}`),
   });
   const k = options.clusterKey && keyMark(options.clusterKey);
-  const isPeer = (service: DiscoveredService) =>
-    service.id !== undefined && service.id !== id && service.txt.cluster === cluster;
+  const isPeer = ({ id: otherId, txt }: DiscoveredService) =>
+    otherId !== undefined && otherId !== id && txt.cluster === cluster && txt.p2p !== undefined;
   const look = (service: DiscoveredService) => {
     if (!isPeer(service)) return;
     if (service.txt.k === k) options.found(candidateOf(service));
@@ -47,20 +48,23 @@ export async function openDiscovery(options: DiscoveryOptions): Promise<Discover
         "a node of this cluster has another cluster key, or none",
       );
   };
-  dnsSd.browse("_hubcast._tcp", {
-    up: look,
-    changed: look,
-    down: (service) => {
-      if (isPeer(service)) options.gone(service.id!);
-    },
-  });
+  const { peerPort } = options;
+  if (peerPort !== undefined) {
+    dnsSd.browse("_hubcast._tcp", {
+      up: look,
+      changed: look,
+      down: (service) => {
+        if (isPeer(service)) options.gone(service.id!);
+      },
+    });
+  }
   dnsSd
     .advertise({
       type: "_hubcast._tcp",
       name: options.name,
       id,
-      port: options.peerPort,
-      txt: { cluster, p2p: String(options.peerPort), v: options.version, ...(k && { k }) },
+      port: peerPort ?? options.http!.port,
+      txt: { cluster, ...(peerPort && { p2p: String(peerPort) }), v: options.version, ...(k && { k }) },
       txtFor: (address) =>
         answersOn(options.http?.host, address) ? { http: String(options.http!.port) } : {},
       onRenamed: options.renamed,

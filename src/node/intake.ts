@@ -32,7 +32,12 @@ export class Intake {
       this.#reject(message);
       return;
     }
-    if (this.verifier.isOverloaded && unknown.some(({ signature }) => isAuthored(signature))) {
+    // What is read from a log comes but once; it waits.
+    if (
+      !message.taken &&
+      this.verifier.isOverloaded &&
+      unknown.some(({ signature }) => isAuthored(signature))
+    ) {
       this.figures.skipped++;
       message.settle("ignore");
       return;
@@ -53,6 +58,7 @@ export class Intake {
     this.figures.duplicates += duplicates;
     const number = ++this.#lastMessage;
     this.#unsettled.set(number, message);
+    message.taken?.();
     this.handle({ type: "gossiped", message: number, from: message.from, items });
   }
 

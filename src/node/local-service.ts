@@ -178,7 +178,7 @@ export class LocalService implements NodeService {
   }
 
   get ready(): boolean {
-    return !this.node.stopping && !this.node.replica.starting;
+    return !this.node.stopping && !this.#isStarting;
   }
 
   #refuseWhenStopping(): void {
@@ -193,19 +193,25 @@ export class LocalService implements NodeService {
   }
 
   #reasons(): NodeStatus["reasons"] {
-    const { replica, committer } = this.node;
+    const { replica, committer, outlet } = this.node;
     const isSkewed = Math.abs(replica.peers.clockOffsetMs()) > LIMITS.clockSkewMsMax;
     return [
       ...(isSkewed ? (["clockSkew"] as const) : []),
       ...(replica.isFull() ? (["nodeFull"] as const) : []),
       ...(committer?.isFailing ? (["storageFailed"] as const) : []),
+      ...(outlet?.reasons() ?? []),
     ];
   }
 
   #state(reasons: NodeStatus["reasons"]): NodeState {
     if (this.node.stopping) return "stopping";
     if (reasons.length > 0) return "degraded";
-    return this.node.replica.starting ? "starting" : "ready";
+    return this.#isStarting ? "starting" : "ready";
+  }
+
+  get #isStarting(): boolean {
+    const { replica, cluster } = this.node;
+    return replica.starting || cluster.log?.caughtUp === false;
   }
 }
 

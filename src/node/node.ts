@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { VERSION } from "../net/version.js";
+import { openCluster } from "./cluster/open.js";
 import type { Cluster } from "./cluster/port.js";
 import { Committer } from "./committer.js";
 import { discoverPeers } from "./discover-peers.js";
@@ -9,8 +10,10 @@ import { GossipOutbox } from "./gossip-outbox.js";
 import { type HttpApi, openHttpApi } from "./http/index.js";
 import { Intake } from "./intake.js";
 import { LocalBroadcast } from "./local-broadcast.js";
+import { LogOutlet } from "./log-outlet.js";
 import type { CompleteNodeOptions } from "./options.js";
 import { encodeFrame, type Frame } from "./protocol/frames.js";
+import { startOf } from "./protocol/holdings.js";
 import type { Item } from "./protocol/item.js";
 import {
   BREACHES,
@@ -25,6 +28,8 @@ import { ReceiptDesk } from "./receipt-desk.js";
 import { peerOf } from "./report.js";
 import { Runner } from "./runner.js";
 import { openStorage } from "./storage/index.js";
+import { loadInto } from "./storage/load.js";
+import type { Storage } from "./storage/port.js";
 import { Verifier } from "./verification/verifier.js";
 import { Vitals } from "./vitals.js";
 
@@ -43,6 +48,8 @@ export class Node {
   cluster!: Cluster;
   replica!: Replica;
   committer: Committer | undefined;
+  /** Where the engine has a log of its own. */
+  outlet: LogOutlet | undefined;
   http: HttpApi | undefined;
   name = "";
   stopping = false;
@@ -70,20 +77,11 @@ export class Node {
     const { storage, privateKey } = await openStorage(options);
     this.committer = new Committer(storage, (input) => this.#tell(input), options.logger);
     this.replica = this.#makeReplica();
-    // Before anybody can connect: a million items take some seconds.
-    for await (const items of storage.load()) {
-      options.signal?.throwIfAborted();
-      this.replica.load(items);
-    }
-    const { openLibp2pCluster } = await import("./cluster/libp2p/index.js");
-    this.cluster = await openLibp2pCluster({
-      cluster: options.cluster,
-      listen: options.p2p,
-      listener: this.#listener(),
-      ...(privateKey && { privateKey }),
-      ...(options.clusterKey && { clusterKey: options.clusterKey }),
-      ...(options.allowPeers && { allowPeers: new Set(options.allowPeers) }),
-    });
+    // Before anybody can connect.
+    const unlogged = await loadInto(this.replica, storage, options.signal);
+    const listener = this.#listener();
+    this.cluster = await openCluster({ options, listener, storage, ...(privateKey && { privateKey }) });
+    this.#openOutlet(storage, unlogged);
     this.name = options.name ?? `node-${this.cluster.id.slice(-6).toLowerCase()}`;
     this.#runner = new Runner({
       machine: this.replica,
@@ -99,6 +97,15 @@ export class Node {
     for (const address of options.peers) this.cluster.dial({ addresses: [address] });
     if (options.mdns !== false)
       this.#discovery = await discoverPeers(this, () => this.#tell({ type: "renamed" }));
+  }
+
+  #openOutlet(storage: Storage, unlogged: readonly Item[]): void {
+    const { log } = this.cluster;
+    if (!log) return;
+    const { figures } = this.outbox;
+    this.outlet = new LogOutlet({ log, storage, logger: this.options.logger, figures });
+    this.committer!.outlet = this.outlet;
+    this.outlet.owe(unlogged);
   }
 
   /** Hands items to the replica; resolves with one outcome per item, once what it rests on is durable. */
@@ -154,6 +161,7 @@ export class Node {
         this.intake.frame(peer, frame);
       },
       gossip: (message: Parameters<Intake["gossip"]>[0]) => this.intake.gossip(message),
+      logUp: (isNew: boolean) => this.outlet?.up(isNew ? this.replica.holdings.set.range(startOf(0)) : []),
     };
   }
 
@@ -174,7 +182,8 @@ export class Node {
         this.intake.judge(effect.message, effect.verdict);
         break;
       case "publish":
-        this.outbox.add(effect.items);
+        // In the log, if there is one, they are already.
+        if (!this.outlet) this.outbox.add(effect.items);
         break;
       case "send":
         this.#send(effect.peer, effect.frame);

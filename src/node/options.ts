@@ -1,6 +1,7 @@
 import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { parsePeerAddress } from "./cluster/libp2p/address.js";
+import { completeEngine, type EngineChoice, type NatsOptions } from "./engine-options.js";
 import type { HttpApiOptions } from "./http/index.js";
 import { SCHEMES, type SignatureScheme } from "./protocol/signature.js";
 
@@ -32,8 +33,10 @@ export interface NodeOptions {
   readonly peers?: readonly string[];
   /** Find and be found by multicast DNS; default true: on all interfaces that are up. */
   readonly mdns?: boolean | { readonly interfaces: readonly string[] };
-  /** How peers are reached; only `libp2p` so far. */
+  /** How peers are reached: `libp2p`, the default, or `nats://HOST:4222[,HOST...]` (`tls://` to insist on TLS). */
   readonly engine?: string;
+  /** What goes with the engine NATS. */
+  readonly nats?: NatsOptions;
   /** Mean time between reconciliations with a random peer, ms; 1 s at least. Default 20 s. */
   readonly syncIntervalMs?: number;
   /** 32 bytes that all nodes of the cluster share: nobody without them can connect. Default: anybody can join. */
@@ -54,8 +57,8 @@ export interface NodeOptions {
 }
 
 /** Every option with its value, and in its range. */
-export type CompleteNodeOptions = Required<Omit<NodeOptions, OptionalName | "engine">> &
-  Pick<NodeOptions, OptionalName>;
+export type CompleteNodeOptions = Required<Omit<NodeOptions, OptionalName | "engine" | "nats">> &
+  Pick<NodeOptions, OptionalName> & { readonly engine: EngineChoice };
 
 /** Those whose absence says something. */
 type OptionalName =
@@ -74,6 +77,7 @@ const SILENT: NodeLogger = { debug() {}, info() {}, warn() {}, error() {} };
 export function completeOptions(options: NodeOptions): CompleteNodeOptions {
   const complete = {
     ...options,
+    engine: completeEngine(options),
     cluster: options.cluster ?? "default",
     retentionMs: options.retentionMs ?? LIMITS.retentionMs,
     p2p: options.p2p ?? {},
@@ -86,7 +90,6 @@ export function completeOptions(options: NodeOptions): CompleteNodeOptions {
   };
   checkCluster(complete.cluster);
   checkName(complete.name);
-  checkEngine(options.engine ?? "libp2p");
   for (const address of complete.peers) parsePeerAddress(address);
   checkDataDir(complete.dataDir);
   checkClusterKey(complete.clusterKey);
@@ -116,13 +119,6 @@ function checkName(name: string | undefined): void {
   });
 }
 
-function checkEngine(engine: string): void {
-  if (engine === "libp2p") return;
-  throw new HubcastError("invalidOption", `there is no engine ${JSON.stringify(engine)}`, {
-    suggestions: ["Use --engine libp2p, which is the default."],
-  });
-}
-
 function checkDataDir(dataDir: string | undefined): void {
   if (dataDir === undefined || (dataDir.length > 0 && !dataDir.includes("\0"))) return;
   throw new HubcastError("invalidOption", `dataDir ${JSON.stringify(dataDir)} is no path`);
@@ -141,7 +137,7 @@ function checkAllowPeers(ids: readonly string[] | undefined): void {
   });
 }
 
-function checkPolicy({ require, trust }: NodeOptions): void {
+function checkPolicy({ require, trust }: Pick<NodeOptions, "require" | "trust">): void {
   const unknown = require?.find((scheme) => !SCHEMES.includes(scheme));
   if (unknown !== undefined || require?.length === 0) {
     throw new HubcastError("invalidOption", `require names no scheme: ${JSON.stringify(unknown ?? [])}`, {

@@ -41,6 +41,10 @@ export default class Start extends BaseCommand<typeof Start> {
       description: "Where multicast does not reach:",
       command: "<%= config.bin %> <%= command.id %> --p2p-port 4001 --peer 192.168.7.2:4001",
     },
+    {
+      description: "Past one network, with nats-server -js on a machine that all reach:",
+      command: "<%= config.bin %> <%= command.id %> --engine nats://10.0.0.7:4222 --data-dir items",
+    },
   ];
   static override flags = START_FLAGS;
 
@@ -106,17 +110,22 @@ export default class Start extends BaseCommand<typeof Start> {
     const at = url === "http://127.0.0.1:8080" ? "" : ` --url ${url}`;
     this.output.text(`node ${name} is up, in cluster ${this.flags.cluster}`);
     this.output.text(`  http api      ${url}`);
-    this.output.text(`  peer address  ${peerAddresses.slice(0, ADDRESSES_SHOWN).join("\n                ")}`);
+    if (peerAddresses.length === 0) this.output.text(`  meets others  ${this.flags.engine}`);
+    else
+      this.output.text(
+        `  peer address  ${peerAddresses.slice(0, ADDRESSES_SHOWN).join("\n                ")}`,
+      );
     if (more > 0) this.output.text(`                and ${more} more: hubcast broadcast status${at}`);
     this.output.text("from another terminal:");
     this.output.text(`  hubcast broadcast post${at} "hello"`);
     this.output.text(`  hubcast broadcast watch${at}`);
-    this.output.text(`${this.whoCanJoin()}; Ctrl-C stops`);
+    this.output.text(`${this.whoCanJoin(peerAddresses)}; Ctrl-C stops`);
   }
 
-  private whoCanJoin(): string {
+  private whoCanJoin(peerAddresses: readonly string[]): string {
     const { "cluster-key-file": key, "allow-peers": allowed, trust } = this.flags;
     const who = [...(key ? ["with the cluster key"] : []), ...(allowed ? [`listed in ${allowed}`] : [])];
+    if (peerAddresses.length === 0) return "whoever NATS lets in can join";
     if (who.length > 0) return `only nodes ${who.join(" and ")} can join`;
     return trust
       ? "no cluster key: anyone on this network can join and read; what trusted keys signed is accepted"

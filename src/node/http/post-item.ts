@@ -140,6 +140,8 @@ const SCHEMA: Route["schema"] = {
       "clockSkew",
       "nodeFull",
       "storageFailed",
+      "natsAway",
+      "natsFull",
     ),
   },
 };

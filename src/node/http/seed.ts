@@ -30,6 +30,8 @@ export function postNewData(context: ApiContext): Route {
           "clockSkew",
           "nodeFull",
           "storageFailed",
+          "natsAway",
+          "natsFull",
         ),
       },
     },

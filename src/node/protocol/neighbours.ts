@@ -44,7 +44,9 @@ export class Neighbours {
     peer.hello = hello;
     peer.clockOffsetMs = hello.nowMs - nowMs;
     this.#send(peer.id, { t: "ping", atMs: nowMs });
-    const others = this.context.peers.greeted().filter(({ id }) => id !== peer.id);
+    const others = this.context.peers
+      .greeted()
+      .filter(({ id, hello }) => id !== peer.id && hello!.addresses.length > 0);
     if (others.length > 0)
       this.#send(peer.id, { t: "peers", peers: others.slice(0, LIMITS.peersMax).map(addressesOf) });
     return undefined;

@@ -1,13 +1,13 @@
 import type { Libp2p } from "@libp2p/interface";
 import { HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
+import { Mailbox } from "../mailbox.js";
 import type { Cluster, ClusterListener, ClusterOptions, PeerCandidate } from "../port.js";
 import { Dialer } from "./dialer.js";
 import { Gossip } from "./gossip.js";
 import { type Host, startHost } from "./host.js";
 import { Links, SYNC_PROTOCOL } from "./links.js";
 import { type ListenOptions, listenAddresses } from "./listen.js";
-import { Mailbox } from "../mailbox.js";
 import { reach } from "./reach.js";
 
 export interface Libp2pClusterOptions extends ClusterOptions {

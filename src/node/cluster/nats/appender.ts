@@ -30,6 +30,7 @@ export class Appender {
   /** Given up without an answer: if they are stored after all, they count as somebody else's. */
   readonly #abandoned = new Set<string>();
   #last = 0;
+  #closed = false;
 
   constructor(options: AppenderOptions) {
     this.#options = options;
@@ -38,7 +39,7 @@ export class Appender {
   /** @throws natsAway, natsFull */
   async append(message: Uint8Array): Promise<void> {
     const mark = `${this.#options.instance}-${++this.#last}`;
-    if (!this.#options.isUp()) throw away();
+    if (!this.#options.isUp() || this.#closed) throw away();
     const stored = Promise.withResolvers<void>();
     this.#open.set(mark, stored.resolve);
     const endMs = performance.now() + LIMITS.natsAckMsMax;
@@ -59,6 +60,15 @@ export class Appender {
     return !this.#abandoned.delete(mark);
   }
 
+  /** Gives those under way a moment, and up what is left. */
+  async close(waitMsMax: number): Promise<void> {
+    const endMs = performance.now() + waitMsMax;
+    while (this.#open.size > 0 && performance.now() < endMs) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    this.#closed = true;
+  }
+
   async #attempts(mark: string, message: Uint8Array, endMs: number): Promise<void> {
     for (;;) {
       const error = await this.#attempt(mark, message, endMs);
@@ -66,7 +76,8 @@ export class Appender {
       if (!error || !this.#open.has(mark)) return;
       if (isFull(error)) throw full(error);
       // A connection that is lost meanwhile may be back in time.
-      const isPast = performance.now() >= endMs || (this.#options.isUp() && !isPassing(error));
+      const isPast =
+        this.#closed || performance.now() >= endMs || (this.#options.isUp() && !isPassing(error));
       if (isPast) throw away(error);
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }

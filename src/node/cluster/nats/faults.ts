@@ -45,5 +45,7 @@ export function unusable(server: string, error: Error): HubcastError {
 
 function isPermission(error: unknown): boolean {
   const { name, cause } = error as Error;
-  return name === "PermissionViolationError" || (cause as Error | undefined)?.name === "PermissionViolationError";
+  return (
+    name === "PermissionViolationError" || (cause as Error | undefined)?.name === "PermissionViolationError"
+  );
 }

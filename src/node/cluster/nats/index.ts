@@ -7,10 +7,10 @@ import { connectNats, type NatsAccess, type NatsServers } from "../../../net/nat
 import { Mailbox } from "../mailbox.js";
 import type { Cluster, ClusterListener, ClusterOptions, MessageLog, PeerCandidate } from "../port.js";
 import { nodeId } from "./identity.js";
+import { openJetStream } from "./jetstream.js";
 import { Links } from "./links.js";
 import { Log } from "./log.js";
 import { Names } from "./names.js";
-import { openJetStream } from "./jetstream.js";
 
 export interface NatsClusterOptions extends ClusterOptions, NatsServers, NatsAccess {
   /** Items are kept for so long, ms; the same on all nodes of the cluster. */
@@ -152,6 +152,10 @@ function requirePayload(connection: NatsConnection): void {
   throw new HubcastError(
     "natsUnusable",
     `the NATS server at ${connection.getServer()} takes messages of ${bytes} bytes at most`,
-    { suggestions: [`Set max_payload to ${LIMITS.gossipBytesMax} or more in its configuration; 1MB is its default.`] },
+    {
+      suggestions: [
+        `Set max_payload to ${LIMITS.gossipBytesMax} or more in its configuration; 1MB is its default.`,
+      ],
+    },
   );
 }

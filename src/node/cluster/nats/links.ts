@@ -93,7 +93,8 @@ export class Links {
     const timer = setTimeout(resolve, waitMsMax);
     await Promise.race([Promise.all([...this.#links.values()].map(({ out }) => out.drained())), late]);
     clearTimeout(timer);
-    for (const link of this.#links.values()) this.#say(link.session, { type: "end", link: link.number, reason });
+    for (const link of this.#links.values())
+      this.#say(link.session, { type: "end", link: link.number, reason });
     this.shut(reason);
   }
 
@@ -135,7 +136,9 @@ export class Links {
     if (message.type === "here") this.#here(message.id, from);
     else if (message.type === "offer") this.#offered(message.id, from, message.link);
     else {
-      const link = [...this.#links.values()].find((one) => one.session === from && one.number === message.link);
+      const link = [...this.#links.values()].find(
+        (one) => one.session === from && one.number === message.link,
+      );
       if (link) this.#linked(link, message);
     }
   }
@@ -244,7 +247,8 @@ export class Links {
 
   #publish(subject: string, message: LinkMessage): void {
     const { connection } = this.#options;
-    if (!connection.isClosed() && !connection.isDraining()) connection.publish(subject, encodeMessage(message));
+    if (!connection.isClosed() && !connection.isDraining())
+      connection.publish(subject, encodeMessage(message));
   }
 
   #forget(session: string): void {

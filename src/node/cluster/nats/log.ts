@@ -21,6 +21,8 @@ interface LogOptions {
   caughtUp(): void;
 }
 
+/** How long `close` waits for acknowledgements. */
+const FLUSH_MS_MAX = 500;
 /** Between attempts to get the stream back. */
 const RETRY_MS = 250;
 
@@ -87,6 +89,7 @@ export class Log implements MessageLog {
   }
 
   async close(): Promise<void> {
+    if (this.#isUp) await this.#appender.close(FLUSH_MS_MAX);
     this.#closed = true;
     this.#isUp = false;
     await this.#reader.close();

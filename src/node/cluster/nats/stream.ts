@@ -21,7 +21,8 @@ export interface StreamState {
 }
 
 const NOT_FOUND = 10_059;
-const NAME_IN_USE = 10_058;
+/** The name is in use; the subjects are. */
+const TAKEN = new Set([10_058, 10_065]);
 const NS_PER_MS = 1_000_000;
 /** A message that is sent again because its acknowledgement got lost is stored once, within this time. */
 const DUPLICATES_MS = 10_000;
@@ -39,9 +40,10 @@ export async function ensureStream(
     const made: StreamInfo & { did_create?: boolean } = await jsm.streams.add(configOf(names, settings));
     return stateOf(made, made.did_create !== false);
   } catch (error) {
-    if (apiCode(error) !== NAME_IN_USE) throw error;
-    // Another node made it meanwhile, with other settings.
-    return checked(await jsm.streams.info(names.stream), names, settings);
+    // Another node may have made it meanwhile; of two that do at once, one hears that its subjects are taken.
+    const other = TAKEN.has(apiCode(error) ?? 0) && (await find(jsm, names.stream));
+    if (other) return checked(other, names, settings);
+    throw error;
   }
 }
 

@@ -35,7 +35,8 @@ export function encodeKeys(items: readonly Item[]): Uint8Array {
 export function digestsIn(keys: Uint8Array): string[] {
   const bytes = Buffer.from(keys.buffer, keys.byteOffset, keys.byteLength);
   const digests: string[] = [];
-  for (let at = 0; at < bytes.length; at += KEY_BYTES) digests.push(bytes.toString("hex", at + 8, at + KEY_BYTES));
+  for (let at = 0; at < bytes.length; at += KEY_BYTES)
+    digests.push(bytes.toString("hex", at + 8, at + KEY_BYTES));
   return digests;
 }
 

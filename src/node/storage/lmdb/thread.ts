@@ -121,8 +121,7 @@ async function commit({ put, remove, mark, unmark, position }: StorageWrite): Pr
       for (const key of keysIn(remove)) database.removeSync(key);
       for (const key of keysIn(mark)) database.putSync(markOf(key), asBinary(NOTHING) as never);
       for (const key of keysIn(unmark)) database.removeSync(markOf(key));
-      if (position !== undefined)
-        database.putSync(POSITION_KEY, asBinary(Buffer.from(position)) as never);
+      if (position !== undefined) database.putSync(POSITION_KEY, asBinary(Buffer.from(position)) as never);
     });
     return { type: "done" };
   } catch (error) {

@@ -29,6 +29,7 @@ async function openEngine(options: Libp2pClusterOptions): Promise<Libp2pCluster>
 }
 
 describeCluster("libp2p", {
+  meets: "dialled",
   open: openEngine,
   openTwin: (of, options) => openEngine({ ...options, privateKey: privateKeys.get(of)! }),
 });

@@ -1,0 +1,54 @@
+import { HubcastError } from "../core/errors.js";
+import { isNatsEngine, type NatsAccess, type NatsServers, parseNatsEngine } from "../net/nats/index.js";
+import type { NodeOptions } from "./options.js";
+
+/** What a node takes besides the address of its NATS servers. */
+export interface NatsOptions extends NatsAccess {
+  /** Servers that keep a copy of the cluster's stream, 1 to 5; absent: as many as the stream has, or 1. */
+  readonly replicas?: number;
+}
+
+/** How peers are reached. */
+export type EngineChoice =
+  | { readonly name: "libp2p" }
+  | ({ readonly name: "nats" } & NatsServers & NatsOptions);
+
+/** @throws invalidOption, also for what would protect or reach nobody with that engine */
+export function completeEngine(options: NodeOptions): EngineChoice {
+  const { engine = "libp2p", nats } = options;
+  if (isNatsEngine(engine)) return natsEngine(engine, options);
+  if (engine !== "libp2p") {
+    throw new HubcastError("invalidOption", `there is no engine ${JSON.stringify(engine)}`, {
+      suggestions: ["Use --engine libp2p, which is the default, or --engine nats://HOST:4222."],
+    });
+  }
+  if (nats && Object.keys(nats).length > 0) {
+    throw new HubcastError("invalidOption", "options of NATS are given, but the engine is libp2p", {
+      suggestions: ["Name the servers: --engine nats://HOST:4222."],
+    });
+  }
+  return { name: "libp2p" };
+}
+
+function natsEngine(engine: string, { nats = {}, clusterKey, allowPeers, peers }: NodeOptions): EngineChoice {
+  const replicas = nats.replicas ?? 1;
+  if (!Number.isSafeInteger(replicas) || replicas < 1 || replicas > 5) {
+    throw new HubcastError(
+      "invalidOption",
+      `nats.replicas is ${replicas}; it must be a whole number, 1 to 5`,
+    );
+  }
+  const unfit = clusterKey
+    ? "a cluster key"
+    : allowPeers
+      ? "a list of allowed peers"
+      : peers && peers.length > 0
+        ? "an address of a peer"
+        : undefined;
+  if (unfit === undefined) return { name: "nats", ...parseNatsEngine(engine), ...nats };
+  throw new HubcastError("invalidOption", `${unfit} has no effect with the engine NATS`, {
+    suggestions: [
+      "Leave it out: nodes meet at the NATS servers, which decide who may connect (--nats-credentials, tls://).",
+    ],
+  });
+}
