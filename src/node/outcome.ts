@@ -1,9 +1,13 @@
 import { ERRORS, HubcastError } from "../core/errors.js";
 import type { PostResult } from "./broadcast.js";
-import type { PostOutcome } from "./protocol/messages.js";
+import type { PostOutcome, RefusalCode } from "./protocol/messages.js";
 import type { BulkLine } from "./service.js";
 
-const SIGN = "Sign it with a key that the node trusts: hubcast broadcast post --sign-key FILE";
+const ADVICE: { readonly [Code in RefusalCode]?: readonly string[] } = {
+  refusedByPolicy: ["Sign it with a key that the node trusts: hubcast broadcast post --sign-key FILE"],
+  natsAway: ["Post it again, under the same id, when NATS is back; a node with --data-dir takes posts meanwhile."],
+  natsFull: ["Wait until items expire, or give the stream more room."],
+};
 
 /** What the poster is told. @throws the error that refuses the item */
 export function resultOf(outcome: PostOutcome): PostResult {
@@ -22,7 +26,7 @@ export function resultOf(outcome: PostOutcome): PostResult {
       );
     case "refused":
       throw new HubcastError(outcome.code, ERRORS[outcome.code].meaning, {
-        suggestions: outcome.code === "refusedByPolicy" ? [SIGN] : [],
+        suggestions: ADVICE[outcome.code] ?? [],
       });
   }
 }

@@ -34,6 +34,8 @@ export class Log implements MessageLog {
   /** What the start found; used by the first opening. */
   #found: StreamState | undefined;
   #isUp = false;
+  /** The listener knows that it is up. */
+  #isTold = false;
   #opening = false;
   #openAgain = false;
   #closed = false;
@@ -74,6 +76,7 @@ export class Log implements MessageLog {
   async find(): Promise<void> {
     const { connection } = this.#options;
     this.#found = await untilElected(connection, () => this.#ensure());
+    this.#isUp = true;
   }
 
   /** Reads on, by a new consumer; again and again until that works. Harmless while it is being done already. */
@@ -84,7 +87,7 @@ export class Log implements MessageLog {
 
   /** The connection is gone. */
   lost(): void {
-    this.#isUp = false;
+    this.#down();
     this.#reader.stop();
   }
 
@@ -105,17 +108,22 @@ export class Log implements MessageLog {
         this.#found = undefined;
         await this.#reader.read(state, this.#options.position);
         if (this.#closed) break;
-        const wasUp = this.#isUp;
         this.#isUp = true;
-        if (!wasUp || state.isNew) this.#options.up(state.isNew);
+        if (!this.#isTold || state.isNew) this.#options.up(state.isNew);
+        this.#isTold = true;
         if (this.#reader.caughtUp) this.#caughtUp();
         if (!this.#openAgain) break;
       } catch {
         // The stream cannot be reached, or not as it is now: posts wait, or are refused, until it can.
-        this.#isUp = false;
+        this.#down();
       }
     }
     this.#opening = false;
+  }
+
+  #down(): void {
+    this.#isUp = false;
+    this.#isTold = false;
   }
 
   #ensure(): Promise<StreamState> {
