@@ -114,6 +114,26 @@ export function storageContract(name: string, engine: EngineUnderTest): void {
       expect(await contentOf(storage)).toEqual(sorted(items));
     });
 
+    test("comes with its position, and with marks of what the cluster's log lacks", async () => {
+      const storage = await open();
+      const [a, b, c, d] = makeItems(4) as [Item, Item, Item, Item];
+      expect([storage.position, storage.unlogged.size]).toEqual([undefined, 0]);
+      await Promise.all([
+        storage.commit({ add: [a], remove: [], position: "1" }),
+        storage.commit({ add: [b, c, d], remove: [], unlogged: [b, c, d] }),
+        storage.commit({ add: [], remove: [], position: "2", logged: [b] }),
+        storage.commit({ add: [], remove: [c] }),
+      ]);
+      expect(storage.position).toBe("2");
+      expect(await contentOf(storage)).toEqual(sorted([a, b, d]));
+      const again = opened.at(-1)!;
+      expect([again.position, [...again.unlogged]]).toEqual(["2", [d.digest]]);
+      await again.commit({ add: [], remove: [], logged: [d] });
+      expect(await contentOf(again)).toEqual(sorted([a, b, d]));
+      const last = opened.at(-1)!;
+      expect([last.position, last.unlogged.size]).toEqual(["2", 0]);
+    });
+
     test("in many groups, more than one batch to load, is all there", async () => {
       const storage = await open();
       const items = makeItems(12_000, 1_000);
