@@ -5,7 +5,9 @@ import type { BulkLine } from "./service.js";
 
 const ADVICE: { readonly [Code in RefusalCode]?: readonly string[] } = {
   refusedByPolicy: ["Sign it with a key that the node trusts: hubcast broadcast post --sign-key FILE"],
-  natsAway: ["Post it again, under the same id, when NATS is back; a node with --data-dir takes posts meanwhile."],
+  natsAway: [
+    "Post it again, under the same id, when NATS is back; a node with --data-dir takes posts meanwhile.",
+  ],
   natsFull: ["Wait until items expire, or give the stream more room."],
 };
 

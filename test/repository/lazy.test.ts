@@ -14,7 +14,7 @@ async function loaded(args: readonly string[]): Promise<string[]> {
 }
 
 const HEAVY =
-  /node_modules\/(ink|react|yoga-layout|libp2p|@libp2p|fastify|multicast-dns|undici|lmdb|prom-client)\//;
+  /node_modules\/(ink|react|yoga-layout|libp2p|@libp2p|fastify|multicast-dns|undici|lmdb|prom-client|@nats-io)\//;
 
 describe("a command loads only what it needs", () => {
   it("broadcast list: no Ink, no libp2p, no fastify, no multicast DNS", async () => {

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { LIMITS } from "../../../core/limits.js";
 import { FrameReceiver, FrameSender } from "./frame-pipe.js";
+import { Herald } from "./herald.js";
 import { lastToken, type Names } from "./names.js";
 import { decodeMessage, encodeMessage, type LinkMessage } from "./wire.js";
 
@@ -31,8 +32,6 @@ interface Link {
   readonly in: FrameReceiver;
 }
 
-/** Everybody says so often that he is there; who missed it before, or lost somebody, meets him then. */
-const HERE_MS = 5_000;
 /** After a link has ended, or a wish to meet somebody: soon, but not for each of many. */
 const HERE_SOON_MS = 100;
 const OFFER_MS_MAX = 2_000;
@@ -52,8 +51,7 @@ export class Links {
   readonly #own = new Set<string>();
   #session: string | undefined;
   #subscriptions: readonly Subscription[] = [];
-  #timer: NodeJS.Timeout | undefined;
-  #timerAtMs = 0;
+  readonly #herald = new Herald(() => this.#sayHere());
   #lastLink = 0;
   /** Another node has this identity now. */
   #hasYielded = false;
@@ -74,13 +72,12 @@ export class Links {
     this.#subscriptions = [names.to(this.#session, "*"), names.here].map((subject) =>
       connection.subscribe(subject, { callback }),
     );
-    this.#sayHere();
+    this.#herald.begin();
   }
 
   /** The connection is gone, or nobody is to be met any more: every link ends. */
   shut(reason: string): void {
-    clearTimeout(this.#timer);
-    this.#timerAtMs = 0;
+    this.#herald.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.#subscriptions = [];
     for (const link of [...this.#links.values()]) this.#end(link, reason);
@@ -126,7 +123,7 @@ export class Links {
   seek(peerId: string | undefined): void {
     if (peerId !== undefined && this.#links.get(peerId)?.isUp) return;
     this.#forgotten.clear();
-    this.#hereWithin(HERE_SOON_MS);
+    if (this.#session !== undefined) this.#herald.within(HERE_SOON_MS);
   }
 
   #received(from: string, bytes: Uint8Array): void {
@@ -220,25 +217,15 @@ export class Links {
     link.in.close();
     if (link.isUp) this.#options.listener.down(link.peerId, reason);
     link.isUp = false;
-    if (this.#session !== undefined) this.#hereWithin(5 * HERE_SOON_MS);
+    if (this.#session !== undefined) this.#herald.within(5 * HERE_SOON_MS);
   }
 
   #sayHere(): void {
-    this.#timerAtMs = 0;
     const endMs = performance.now() - OFFER_MS_MAX;
     for (const link of this.#links.values()) {
       if (!link.isUp && link.offeredAtMs < endMs) this.#links.delete(link.peerId);
     }
     this.#publish(this.#options.names.hereOf(this.#session!), { type: "here", id: this.#options.id });
-    this.#hereWithin(HERE_MS * (0.75 + Math.random() / 2));
-  }
-
-  #hereWithin(ms: number): void {
-    const atMs = performance.now() + ms;
-    if (this.#session === undefined || (this.#timerAtMs > 0 && this.#timerAtMs <= atMs)) return;
-    clearTimeout(this.#timer);
-    this.#timerAtMs = atMs;
-    this.#timer = setTimeout(() => this.#sayHere(), ms);
   }
 
   #say(session: string, message: LinkMessage): void {

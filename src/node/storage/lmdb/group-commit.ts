@@ -75,6 +75,7 @@ function joined(group: readonly Waiting[]): StorageChange {
     for (const item of change.remove) {
       remove.set(item.digest, item);
       add.delete(item.digest);
+      unlogged.delete(item.digest);
     }
     for (const item of change.unlogged ?? []) {
       unlogged.set(item.digest, item);

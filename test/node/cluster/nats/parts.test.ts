@@ -115,7 +115,11 @@ describe("what sessions say to each other", () => {
   ) as fc.Arbitrary<LinkMessage>;
 
   test("comes back as it was", () => {
-    fc.assert(fc.property(message, (said) => expect(decodeMessage(encodeMessage(said))).toEqual(said)));
+    fc.assert(
+      fc.property(message, (said) => {
+        expect(decodeMessage(encodeMessage(said))).toEqual(said);
+      }),
+    );
   });
 
   test("cut or wrong, it is nothing, and never an error", () => {
