@@ -80,8 +80,8 @@ export class Links {
     this.#herald.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.#subscriptions = [];
-    for (const link of [...this.#links.values()]) this.#end(link, reason);
     this.#session = undefined;
+    for (const link of [...this.#links.values()]) this.#end(link, reason);
   }
 
   /** Waits until peers have taken what was sent, at most so long, and says that no more will come. */

@@ -103,6 +103,8 @@ export class Log implements MessageLog {
     for (let isFirst = true; !this.#closed; isFirst = false) {
       if (!isFirst) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       this.#openAgain = false;
+      // What it reads meanwhile would be ahead of what the stream is found to have.
+      this.#reader.stop();
       try {
         const state = this.#found ?? (await this.#ensure());
         this.#found = undefined;

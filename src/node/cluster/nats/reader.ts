@@ -67,10 +67,7 @@ export class Reader {
   async read(state: StreamState, position: string | undefined): Promise<void> {
     this.stop();
     const { connection, jsm, stream } = this.#options;
-    if (!this.#progress?.isOf(state.created)) {
-      this.#progress = Progress.of(state.created, this.#progress ? undefined : position);
-      this.#sequence = this.#progress.sequence;
-    }
+    this.#begin(state, position);
     this.#target = state.messages === 0 ? 0 : state.lastSequence;
     this.#delivery = 0;
     this.#heardAtMs = performance.now();
@@ -112,7 +109,18 @@ export class Reader {
     const { connection, jsm, stream } = this.#options;
     const consumer = this.#consumer;
     if (!connection.isClosed()) this.stop();
-    if (consumer) await jsm.consumers.delete(stream, consumer.name).catch(() => {});
+    if (!consumer) return;
+    // The server finds out by itself, only later.
+    const late = new Promise((resolve) => setTimeout(resolve, HEARTBEAT_MS).unref());
+    await Promise.race([jsm.consumers.delete(stream, consumer.name).catch(() => {}), late]);
+  }
+
+  #begin({ created, lastSequence }: StreamState, position: string | undefined): void {
+    if (this.#progress?.isOf(created) && this.#sequence <= lastSequence) return;
+    const progress = Progress.of(created, this.#progress ? undefined : position);
+    // A server that lost power may have lost its last messages, and gives their numbers to others: all is read anew.
+    this.#progress = progress.sequence <= lastSequence ? progress : Progress.of(created, undefined);
+    this.#sequence = this.#progress.sequence;
   }
 
   #received(message: Msg): void {
