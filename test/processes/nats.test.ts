@@ -1,4 +1,7 @@
 import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hubcast } from "../commands/cli.js";
 import { eventually } from "../fixtures/eventually.js";
@@ -64,7 +67,7 @@ describe.skipIf(natsMissing)("nodes as commands start them, on NATS", { timeout:
     await processesAgree([victim, leaver, a], 20);
     leaver.child.kill("SIGTERM");
     await eventually(async () => (await a.peerState(leaver.id)) === "left", 1_500);
-    expect(await leaver.stop()).toBe(0);
+    await eventually(() => leaver.child.exitCode === 0);
     await victim.stop("SIGKILL");
     await eventually(async () => (await a.peerState(victim.id)) === "lost", 5_000);
     await using newcomer = await NodeProcess.start({ flags });
@@ -82,6 +85,36 @@ describe.skipIf(natsMissing)("nodes as commands start them, on NATS", { timeout:
     b.child.kill("SIGCONT");
     await eventually(async () => (await a.peerState(b.id)) === "connected", 15_000);
     await processesAgree([a, b], 1);
+  });
+
+  test("one that is killed again and again while it reads has everything in the end, with nobody to ask", async () => {
+    const ITEMS = 40_000;
+    const flags = flagsOfOneCluster();
+    const dataDir = mkdtempSync(join(tmpdir(), "hubcast-nats-killed-"));
+    try {
+      await using author = await NodeProcess.start({ flags });
+      const lines = Array.from({ length: ITEMS }, (_, n) =>
+        JSON.stringify({ id: `n${n}`, raw: `news ${n}` }),
+      );
+      const posted = await author.call("/v1/items", { type: "application/x-ndjson", text: lines.join("\n") });
+      expect((await posted.text()).match(/"accepted"/g)).toHaveLength(ITEMS);
+      await author.stop();
+      const withDisk = [...flags, "--data-dir", dataDir];
+      for (const share of [0.1, 0.4, 0.7]) {
+        await using reader = await NodeProcess.start({ flags: withDisk });
+        await eventually(async () => (await reader.status()).items >= share * ITEMS, 20_000);
+        await reader.stop("SIGKILL");
+      }
+      await using reader = await NodeProcess.start({ flags: withDisk });
+      await eventually(async () => (await reader.status()).items === ITEMS, 20_000);
+      await reader.stop();
+      // Then it has nothing to read any more.
+      await using idle = await NodeProcess.start({ flags: withDisk });
+      await eventually(async () => (await idle.status()).state === "ready");
+      expect(await idle.status()).toMatchObject({ items: ITEMS, gossip: { messagesReceived: 0 } });
+    } finally {
+      rmSync(dataDir, { recursive: true, force: true });
+    }
   });
 
   test("without a server: exit code 3, and what to do", async () => {

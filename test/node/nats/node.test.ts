@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { StartedNode } from "../../../src/node/index.js";
+import { encodeBatch } from "../../../src/node/protocol/batch.js";
+import { withDigest } from "../../../src/node/protocol/item.js";
 import { eventually } from "../../fixtures/eventually.js";
 import { NatsServer, natsMissing } from "../../fixtures/nats-server.js";
 import { agreed, listen, meshed } from "../../fixtures/nodes.js";
@@ -128,6 +130,29 @@ describe.skipIf(natsMissing)("nodes on NATS", () => {
     expect((await one.post({ id: "b", raw: "b".repeat(3_000) })).status).toBe("accepted");
     await agreed([one, two], 2);
     expect((await one.status()).reasons).toEqual([]);
+  });
+
+  test("pass by what is no batch, or has a bad item, and do not mind words that are none", async () => {
+    await using nodes = new NatsNodes(server);
+    const [one, two] = (await nodes.startMesh(2)) as [StartedNode, StartedNode];
+    const prefix = `hubcast.nodes.1.${nodes.cluster}`;
+    const forged = encodeBatch([
+      withDigest({ id: "forged", raw: "x", signature: "0".repeat(32), timestampMs: Date.now() }),
+    ]);
+    await nodes.manage(async (jsm) => {
+      const js = jsm.jetstream();
+      for (const bytes of [new Uint8Array(), Buffer.from("garbage"), forged]) {
+        await js.publish(`${prefix}.items.stranger`, bytes);
+        await js.publish(`${prefix}.items.${one.id}`, bytes);
+      }
+    });
+    await nodes.say(`${prefix}.here.stranger`, [Buffer.from("garbage"), Buffer.of(1), new Uint8Array()]);
+    await one.post({ id: "a", raw: "good" });
+    await agreed([one, two], 1);
+    expect((await two.status()).gossip).toMatchObject({ rejected: 6, itemsReceived: 1 });
+    expect((await one.status()).peers).toBe(1);
+    const later = await nodes.start();
+    await agreed([one, two, later], 1);
   });
 
   test("of every size of item", async () => {
