@@ -1,5 +1,6 @@
 // Two nodes that meet at a NATS server with JetStream on this machine: post to visible, and a bulk post that lasts.
-// npm run build && node bench/nats.ts [posts] [seconds of bulk]       (apt-get install nats-server)
+// npm run build && node bench/nats.ts [posts] [seconds of bulk] [disk]       (apt-get install nats-server)
+// With `disk` both nodes have a data directory.
 // Read: post to visible counts from before the HTTP request at one node to the item's event in the other process (one
 // clock, one machine); wanted is a p99 under 20 ms. The bulk post sends NDJSON to one node for so many seconds, as fast
 // as it takes it, and then waits until both nodes hold the same; wanted are 20,000 items/s over all of that time.
@@ -18,16 +19,19 @@ const now = () => performance.timeOrigin + performance.now();
 type Client = Awaited<ReturnType<typeof connectToNode>>;
 
 if (process.argv[2] === "node") await node();
-else await measure(Number(process.argv[2] ?? 1_000), Number(process.argv[3] ?? 10));
+else
+  await measure(Number(process.argv[2] ?? 1_000), Number(process.argv[3] ?? 10), process.argv[4] === "disk");
 
-async function measure(posts: number, seconds: number): Promise<void> {
+async function measure(posts: number, seconds: number, disk: boolean): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "hubcast-bench-nats-"));
   const server = spawn("nats-server", ["-js", "-sd", dir, "-a", "127.0.0.1", "-p", String(PORT)], {
     stdio: "ignore",
   });
   const children: ChildProcess[] = [];
   const start = async () => {
-    const child = fork(import.meta.filename, ["node"], { env: { ...process.env, ENGINE } });
+    const child = fork(import.meta.filename, ["node"], {
+      env: { ...process.env, ENGINE, ...(disk && { DATA: join(dir, `node-${children.length}`) }) },
+    });
     children.push(child);
     const [{ url }] = (await once(child, "message")) as [{ url: string }];
     return await connectToNode(url);
@@ -105,10 +109,8 @@ async function bulk(nodes: readonly Client[], seconds: number): Promise<void> {
 
 async function node(): Promise<void> {
   const self = await startNode({
-    cluster: "bench",
-    engine: process.env.ENGINE!,
-    mdns: false,
-    http: { port: 0 },
+    ...{ cluster: "bench", engine: process.env.ENGINE!, mdns: false, http: { port: 0 } },
+    ...(process.env.DATA && { dataDir: process.env.DATA }),
   });
   let telling: AbortController | undefined;
   process.on("message", async (order) => {

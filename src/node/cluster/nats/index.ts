@@ -52,6 +52,8 @@ class Engine implements Cluster {
   readonly engine = "nats";
   /** Peers are found by themselves. */
   readonly addresses: readonly string[] = [];
+  /** The stream keeps what is published for whoever comes. */
+  readonly hasAudience = true;
   readonly #connection: NatsConnection;
   readonly #log: Log;
   readonly #links: Links;

@@ -1,5 +1,6 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
+import { HubcastError } from "../../../core/errors.js";
 import { noJetStream } from "../../../net/nats/index.js";
 import { isPassing, isWithoutJetStream, unusable } from "./faults.js";
 
@@ -26,10 +27,10 @@ export async function untilElected<Answer>(
     try {
       return await ask();
     } catch (error) {
+      if (error instanceof HubcastError) throw error;
       const server = connection.getServer();
       // A server without it says so when one connects; one of many may have it for the others, and then answers.
       if (isWithoutJetStream(error) || connection.info?.jetstream !== true) throw noJetStream(server, error);
-      if ((error as Error).name === "HubcastError") throw error;
       if (!isPassing(error) || performance.now() > endMs) throw unusable(server, error as Error);
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }

@@ -70,6 +70,10 @@ class SimulatedEngine implements Cluster {
     return this.#closed ? [] : [this.address];
   }
 
+  get hasAudience(): boolean {
+    return this.links.size > 0;
+  }
+
   /** All neighbours: small networks have no mesh apart from that. */
   get chosen(): ReadonlySet<string> {
     return new Set(this.links.keys());
