@@ -46,7 +46,8 @@ export class Appender {
     try {
       await Promise.race([this.#attempts(mark, message, endMs), stored.promise]);
     } catch (error) {
-      if ((error as HubcastError).code === "natsAway") this.#abandon(mark);
+      // Also what is refused may have been stored by an attempt before, whose answer got lost.
+      this.#abandon(mark);
       throw error;
     } finally {
       this.#open.delete(mark);

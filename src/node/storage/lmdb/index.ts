@@ -136,11 +136,14 @@ class OpenStorage implements LmdbStorage {
   async #write({ add, remove, position, unlogged = [], logged = [] }: StorageChange): Promise<void> {
     const removed = this.#unremoved.length > 0 ? this.#alsoUnremoved(add, remove) : remove;
     const unmarked = [...logged, ...removed].filter(({ digest }) => this.unlogged.has(digest));
-    const keys = [removed, unlogged, unmarked].map(encodeKeys) as [Uint8Array, Uint8Array, Uint8Array];
-    const [remove_, mark, unmark] = keys;
-    const put = encodeRecords(add);
+    const write = {
+      put: encodeRecords(add),
+      remove: encodeKeys(removed),
+      mark: encodeKeys(unlogged),
+      unmark: encodeKeys(unmarked),
+    };
     try {
-      await this.thread.ask({ type: "commit", put, remove: remove_, mark, unmark, position }, [put, ...keys]);
+      await this.thread.ask({ type: "commit", ...write, position }, Object.values(write));
       this.#unremoved = [];
       this.position = position ?? this.position;
       for (const { digest } of unlogged) this.unlogged.add(digest);
