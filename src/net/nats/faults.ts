@@ -40,7 +40,9 @@ export function connectError(
 export function noJetStream(server: string, cause?: unknown): HubcastError {
   return new HubcastError("natsNoJetStream", `the NATS server at ${server} runs without JetStream`, {
     cause,
-    suggestions: ["Start it with JetStream: nats-server -js -sd DIRECTORY."],
+    suggestions: [
+      "Start one that has it: nats-server -js -sd DIRECTORY -p 4223. Debian's own service on port 4222 has none.",
+    ],
   });
 }
 
