@@ -5,6 +5,7 @@ import { defined } from "./defined.js";
 import { readFlagFile } from "./flag-file.js";
 import { flagList } from "./flag-list.js";
 import { countFlag, durationFlag, portFlag, sizeFlag } from "./flags.js";
+import { NATS_FLAGS, natsAccess } from "./nats-flags.js";
 import { LOG_FLAGS, withEnvironment } from "./server-flags.js";
 
 const BOUNDS = { helpGroup: "BOUNDS" };
@@ -82,6 +83,20 @@ export const HUB_START_FLAGS = withEnvironment({
     multipleNonGreedy: true,
     exclusive: ["no-mdns"],
   }),
+  engine: Flags.string({
+    description:
+      "nats://HOST:4222[,HOST...]: clients of all hubs on these NATS servers reach each other. local: a hub alone.",
+    default: "local",
+    helpValue: "ENGINE",
+  }),
+  ...NATS_FLAGS,
+  "nats-replicas": countFlag({
+    description: "NATS servers that keep the ids of clients, which only the first hub decides.",
+    default: 1,
+    min: 1,
+    max: 5,
+    helpGroup: "NATS",
+  }),
   stat: Flags.boolean({ description: "A line a second on stderr: clients, messages, bytes, memory." }),
   ...LOG_FLAGS,
 });
@@ -111,6 +126,11 @@ export async function hubOptions(
     memoryMax: flags["memory-max"],
     clientsMax: flags["clients-max"],
     monitorPort: flags["monitor-port"],
+    engine: flags.engine,
+    nats:
+      flags.engine === "local"
+        ? undefined
+        : { ...(await natsAccess(flags)), replicas: flags["nats-replicas"] },
     mdns: interfaces ? { interfaces } : !flags["no-mdns"],
   });
 }

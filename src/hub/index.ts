@@ -1,5 +1,5 @@
 import type { Monitor } from "./monitor.js";
-import { completeHubOptions, type HubOptions } from "./options.js";
+import { type CompleteHubOptions, completeHubOptions, type HubOptions, LOCAL_ENGINE } from "./options.js";
 import { HubServer } from "./server.js";
 import type { HubClientStatus, HubStatus } from "./stats.js";
 
@@ -19,18 +19,26 @@ export interface Hub extends AsyncDisposable {
 
 /**
  * Starts a hub in this process. Resolves when it listens; rejects and leaves nothing open.
- * @throws invalidOption, portInUse, cannotListen
+ * @throws invalidOption, portInUse, cannotListen; with an engine also natsUnreachable, natsRefused, natsNoJetStream,
+ *   natsUnusable
  */
 export async function startHub(options: HubOptions = {}): Promise<Hub> {
   options.signal?.throwIfAborted();
   const complete = completeHubOptions(options);
   const server = new HubServer(complete);
-  await server.listen();
+  const uplink = complete.engine === LOCAL_ENGINE ? undefined : await connectToOthers(complete, server);
+  try {
+    options.signal?.throwIfAborted();
+    await server.listen();
+  } catch (error) {
+    await uplink?.close();
+    throw error;
+  }
   const { port } = server;
   const extras: Closeable[] = [];
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
-    closing ??= closeAll(server, extras);
+    closing ??= closeAll(server, extras, uplink);
     return closing;
   };
   let monitor: Monitor | undefined;
@@ -60,19 +68,32 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
   };
 }
 
+/** Before it listens: the first client finds those of all hubs. */
+async function connectToOthers(options: CompleteHubOptions, server: HubServer): Promise<Closeable> {
+  const { openUplink } = await import("./router/index.js");
+  return await openUplink(options, server);
+}
+
 interface Closeable {
   close(): Promise<void>;
 }
 
 /** Says goodbye to the network at once, so that nobody comes any more while outboxes empty. */
-async function closeAll(server: HubServer, extras: readonly Closeable[]): Promise<void> {
+async function closeAll(
+  server: HubServer,
+  extras: readonly Closeable[],
+  uplink: Closeable | undefined,
+): Promise<void> {
   const goodbyes = extras.map((extra) => extra.close());
   await server.close();
+  await uplink?.close();
   await Promise.all(goodbyes);
 }
 
 export { calmHeap } from "./calm-heap.js";
+export type { NatsAccess } from "../net/nats/index.js";
 export type { HubLogger, HubOptions } from "./options.js";
 export type { CloseReason } from "./protocol/close-reason.js";
 export type { SlowConsumer } from "./protocol/options.js";
+export type { OtherHubStatus, RouterStatus } from "./router/status.js";
 export type { HubClientStatus, HubStatus } from "./stats.js";

@@ -4,6 +4,8 @@ type Metric = readonly [name: string, type: "counter" | "gauge", help: string, v
 
 /** The hub as Prometheus text, version 0.0.4. */
 export function hubMetrics(status: HubStatus): string {
+  const hubs = status.router?.hubs ?? [];
+  const queuedBytes = hubs.reduce((total, hub) => total + hub.queuedBytes, 0);
   const metrics: Metric[] = [
     ["hubcast_hub_clients", "gauge", "Clients that others can see.", status.clients],
     ["hubcast_hub_groups", "gauge", "Groups with a member.", status.groups],
@@ -19,6 +21,21 @@ export function hubMetrics(status: HubStatus): string {
     ],
     ["hubcast_hub_memory_bytes", "gauge", "What frames and queues take.", status.memoryBytes],
     ["hubcast_hub_memory_max_bytes", "gauge", "What they may take.", status.memoryMaxBytes],
+    [
+      "hubcast_hub_engine_connected",
+      "gauge",
+      "1 while what connects it with other hubs is there; 0 also without an engine.",
+      status.router?.connected ? 1 : 0,
+    ],
+    ["hubcast_hub_remote_hubs", "gauge", "Other hubs.", hubs.length],
+    ["hubcast_hub_remote_clients", "gauge", "Clients of other hubs.", status.router?.clients ?? 0],
+    ["hubcast_hub_remote_queued_bytes", "gauge", "Bytes that wait for other hubs.", queuedBytes],
+    [
+      "hubcast_hub_gaps_total",
+      "counter",
+      "Clients told that something may be lost.",
+      status.router?.gaps ?? 0,
+    ],
     ["hubcast_hub_uptime_seconds", "gauge", "Since the start.", status.uptimeMs / 1000],
   ];
   const lines = metrics.flatMap(([name, type, help, value]) => [

@@ -1,5 +1,6 @@
 import { HubcastError } from "../core/errors.js";
 import { isLoopbackHost } from "../net/loopback.js";
+import { isNatsEngine, type NatsAccess, parseNatsEngine } from "../net/nats/index.js";
 import { HUB_LIMITS } from "./protocol/limits.js";
 import { MACHINE_DEFAULTS, type SlowConsumer } from "./protocol/options.js";
 
@@ -41,12 +42,22 @@ export interface HubOptions {
   readonly monitorPort?: number;
   /** Makes the hub known by DNS-SD, on all interfaces where it listens or on some; default false. */
   readonly mdns?: boolean | { readonly interfaces: readonly string[] };
+  /**
+   * `nats://HOST:4222[,HOST...]`: hubs of one NATS cluster are one, their clients reach each other. Default `local`: a
+   * hub of its own.
+   */
+  readonly engine?: string;
+  /** How to get into NATS, and on how many of its servers the ids are kept (1 to 5, default 1). */
+  readonly nats?: NatsAccess & { readonly replicas?: number };
   readonly logger?: HubLogger;
   /** Closes the hub when it aborts. */
   readonly signal?: AbortSignal;
 }
 
-type Optional = "token" | "tls" | "monitorPort" | "logger" | "signal";
+/** Of a hub that is alone. */
+export const LOCAL_ENGINE = "local";
+
+type Optional = "token" | "tls" | "monitorPort" | "nats" | "logger" | "signal";
 export type CompleteHubOptions = Required<Omit<HubOptions, Optional>> & Pick<HubOptions, Optional>;
 
 /** Fills in defaults and checks ranges, once. @throws invalidOption */
@@ -58,6 +69,7 @@ export function completeHubOptions(options: HubOptions): CompleteHubOptions {
     allowAnonymous: false,
     drainTimeoutMs: HUB_LIMITS.drainTimeoutMs,
     mdns: false,
+    engine: LOCAL_ENGINE,
     ...options,
   };
   checkNumber("port", complete.port, 0, 65_535);
@@ -70,6 +82,7 @@ export function completeHubOptions(options: HubOptions): CompleteHubOptions {
   }
   checkNumber("pingTimeoutMs", complete.pingTimeoutMs, 1, 2 ** 31 - 1);
   checkNumber("drainTimeoutMs", complete.drainTimeoutMs, 0, 2 ** 31 - 1);
+  checkEngine(complete);
   checkText("name", complete.name, HUB_LIMITS.nameBytesMax);
   if (complete.token !== undefined) checkText("token", complete.token, HUB_LIMITS.tokenBytesMax);
   if (complete.slowConsumer !== "evict" && complete.slowConsumer !== "wait") {
@@ -87,6 +100,17 @@ export function completeHubOptions(options: HubOptions): CompleteHubOptions {
     );
   }
   return complete;
+}
+
+function checkEngine({ engine, nats }: HubOptions): void {
+  if (nats?.replicas !== undefined) checkNumber("nats.replicas", nats.replicas, 1, 5);
+  if (engine === undefined || engine === LOCAL_ENGINE) return;
+  if (isNatsEngine(engine)) parseNatsEngine(engine);
+  else {
+    throw new HubcastError("invalidOption", `there is no engine ${JSON.stringify(engine)} for a hub`, {
+      suggestions: ["Use --engine nats://HOST:4222, or leave it out: local."],
+    });
+  }
 }
 
 function checkNumber(name: string, value: number, min: number, max: number): void {

@@ -1,18 +1,23 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
-import { HubcastError } from "../core/errors.js";
+import { nowMs } from "./clock.js";
 import { Connection } from "./connection.js";
-import type { CompleteHubOptions } from "./options.js";
+import { listenError } from "./listen-error.js";
+import { type CompleteHubOptions, LOCAL_ENGINE } from "./options.js";
 import type { CloseReason } from "./protocol/close-reason.js";
 import { HubMachine } from "./protocol/hub-machine.js";
+import { IdBlocks } from "./protocol/ids.js";
 import type { Session } from "./protocol/session.js";
+import type { Uplink } from "./router/uplink.js";
 import { clientStatus, History, type HubClientStatus, type HubStatus } from "./stats.js";
+import { tokenMatcher } from "./token-matcher.js";
 import { WriteTurn } from "./write-turn.js";
 
 /** The machine over real sockets: tells it what happens, carries out what it orders. */
 export class HubServer {
   readonly machine: HubMachine;
+  /** Where a hub that is one of several has its ids from. */
+  readonly ids = new IdBlocks();
   readonly #server: Server;
   readonly #connections = new Map<Session, Connection>();
   readonly #rawSockets = new Set<Socket>();
@@ -26,12 +31,15 @@ export class HubServer {
   #timerAtMs = Number.POSITIVE_INFINITY;
   #stopping = false;
   #emptied: (() => void) | undefined;
+  #uplink: Uplink | undefined;
 
   constructor(private readonly options: CompleteHubOptions) {
-    const { token, ...machineOptions } = options;
-    this.machine = new HubMachine(
-      token === undefined ? machineOptions : { ...machineOptions, tokenMatches: tokenMatcher(token) },
-    );
+    const { token, engine, ...machineOptions } = options;
+    this.machine = new HubMachine({
+      ...machineOptions,
+      ...(token !== undefined && { tokenMatches: tokenMatcher(token) }),
+      ...(engine !== LOCAL_ENGINE && { ids: this.ids }),
+    });
     this.#startedAtMs = nowMs();
     const socketOptions = {
       noDelay: true,
@@ -56,6 +64,11 @@ export class HubServer {
   get port(): number {
     const address = this.#server.address();
     return typeof address === "object" && address !== null ? address.port : 0;
+  }
+
+  /** From now on, clients of other hubs are reached by that way. */
+  attach(uplink: Uplink): void {
+    this.#uplink = uplink;
   }
 
   /** @throws portInUse, cannotListen */
@@ -85,6 +98,7 @@ export class HubServer {
       memoryBytes: usedBytes,
       memoryPeakBytes: peakBytes,
       memoryMaxBytes: maxBytes,
+      ...(this.#uplink && { router: this.#uplink.status() }),
     };
   }
 
@@ -100,7 +114,7 @@ export class HubServer {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.machine.stopReading(nowMs());
     for (const { session } of this.#connections.values()) this.machine.close(session, "stopping", nowMs());
-    this.#carryOut();
+    this.carryOut();
     await this.#untilEmpty(this.options.drainTimeoutMs);
     for (const connection of this.#connections.values()) connection.cut();
     for (const socket of this.#rawSockets) socket.destroy();
@@ -109,16 +123,18 @@ export class HubServer {
   }
 
   readonly #onConnection = (socket: Socket): void => {
-    if (this.#stopping) {
+    if (this.#stopping || !this.machine.hasIds) {
+      if (!this.#stopping) this.#outOfIds();
       socket.destroy();
       return;
     }
     const session = this.machine.connected(nowMs());
-    const connection = new Connection(socket, session, this.machine, this.#writeTurn, nowMs, this.#carryOut);
+    const connection = new Connection(socket, session, this.machine, this.#writeTurn, nowMs, this.carryOut);
     this.#connections.set(session, connection);
     this.#history.connections += 1;
     socket.once("close", (hadError: boolean) => this.#onClosed(connection, hadError));
-    this.#carryOut();
+    this.#uplink?.idTaken();
+    this.carryOut();
   };
 
   /** With TLS, what is not a client yet must end with the hub too. */
@@ -140,21 +156,24 @@ export class HubServer {
     const fields = { id: session.id, name: session.name, address, reason };
     if (ours) this.options.logger?.warn(fields, "client closed");
     else this.options.logger?.info(fields, "client closed");
-    this.#carryOut();
+    this.carryOut();
     if (this.#connections.size === 0) this.#emptied?.();
   }
 
   /** Does what the machine has ordered; flushes of ordinary size wait for the end of the turn. */
-  readonly #carryOut = (): void => {
+  readonly carryOut = (): void => {
     if (this.#carryingOut) return;
     this.#carryingOut = true;
     const { now, reading, closing, dirty } = this.machine.effects;
     while (now.length + reading.length + closing.length > 0) {
       for (const session of now.splice(0)) {
         session.urgent = false;
-        this.#connections.get(session)?.flush();
+        this.#flush(session);
       }
-      for (const session of reading.splice(0)) this.#connections.get(session)?.setReading(session.reading);
+      for (const session of reading.splice(0)) {
+        if (session.link !== undefined) this.#uplink?.reading(session);
+        else this.#connections.get(session)?.setReading(session.reading);
+      }
       for (const { session, flush } of closing.splice(0)) {
         const connection = this.#connections.get(session);
         if (flush) connection?.end();
@@ -177,11 +196,21 @@ export class HubServer {
     const { dirty } = this.machine.effects;
     for (const session of dirty.splice(0)) {
       session.dirty = false;
-      this.#connections.get(session)?.flush();
+      this.#flush(session);
     }
     this.machine.turned(nowMs());
-    this.#carryOut();
+    this.carryOut();
   };
+
+  #flush(session: Session): void {
+    if (session.link !== undefined) this.#uplink?.flush(session);
+    else this.#connections.get(session)?.flush();
+  }
+
+  #outOfIds(): void {
+    this.#history.refuse("idsUsedUp");
+    this.options.logger?.warn({ reason: "idsUsedUp" }, "no id left for a client, and NATS gives no more now");
+  }
 
   #planWake(): void {
     clearTimeout(this.#timer);
@@ -193,7 +222,7 @@ export class HubServer {
   readonly #onWake = (): void => {
     this.#timerAtMs = Number.POSITIVE_INFINITY;
     this.machine.woke(nowMs());
-    this.#carryOut();
+    this.carryOut();
   };
 
   async #untilEmpty(timeoutMs: number): Promise<void> {
@@ -206,28 +235,4 @@ export class HubServer {
       };
     });
   }
-}
-
-/** Epoch ms by a clock that is never set back. */
-function nowMs(): number {
-  return performance.timeOrigin + performance.now();
-}
-
-/** Compares digests, so that the time it takes tells nothing. */
-function tokenMatcher(token: string): (shown: Buffer) => boolean {
-  const expected = createHash("sha256").update(token).digest();
-  return (shown) => timingSafeEqual(createHash("sha256").update(shown).digest(), expected);
-}
-
-function listenError(error: NodeJS.ErrnoException, host: string, port: number): HubcastError {
-  if (error.code === "EADDRINUSE") {
-    return new HubcastError("portInUse", `port ${port} on ${host} is already in use`, {
-      cause: error,
-      suggestions: ["Pass --port 0 to take a free one."],
-    });
-  }
-  return new HubcastError("cannotListen", `cannot listen on ${host}:${port}: ${error.message}`, {
-    cause: error,
-    suggestions: ["Pass an address of this machine that you may use."],
-  });
 }

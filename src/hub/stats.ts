@@ -1,6 +1,7 @@
 import type { CloseReason } from "./protocol/close-reason.js";
 import type { HubMachine } from "./protocol/hub-machine.js";
 import type { Session } from "./protocol/session.js";
+import type { RouterStatus } from "./router/status.js";
 
 /** One client, as `clients()` and GET /v1/clients show it. */
 export interface HubClientStatus {
@@ -49,6 +50,8 @@ export interface HubStatus {
   readonly memoryBytes: number;
   readonly memoryPeakBytes: number;
   readonly memoryMaxBytes: number;
+  /** Only with an engine: the other hubs. */
+  readonly router?: RouterStatus;
 }
 
 /** Closed clients that are remembered for `clients()`. */
@@ -72,6 +75,12 @@ export class History {
     this.messagesOut += status.messagesOut;
     this.closed.push(status);
     if (this.closed.length > CLOSED_KEPT) this.closed.shift();
+  }
+
+  /** A connection that did not become a client. */
+  refuse(reason: CloseReason): void {
+    this.connections += 1;
+    this.reasons[reason] = (this.reasons[reason] ?? 0) + 1;
   }
 
   /** The four sums over all clients, those that are there and those that are gone. */

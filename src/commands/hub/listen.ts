@@ -79,6 +79,10 @@ function described(event: HubClientEvent): string {
       const awayMs = event.missedUntilMs - event.missedFromMs;
       return `back as client ${event.id}; what was sent in the ${awayMs} ms between was missed`;
     }
+    case "gap": {
+      const spanMs = event.missedUntilMs - event.missedFromMs;
+      return `what clients of hub ${shown(event.hub, 64)} sent in ${spanMs} ms may be missing`;
+    }
     case "dropped":
       return `${event.messages} messages were dropped`;
   }

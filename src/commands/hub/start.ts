@@ -22,6 +22,10 @@ export default class Start extends BaseCommand<typeof Start> {
       description: "See who is connected, and who was slow:",
       command: "<%= config.bin %> <%= command.id %> --monitor-port 9998",
     },
+    {
+      description: "One of several whose clients reach each other, over NATS:",
+      command: "<%= config.bin %> <%= command.id %> --engine nats://127.0.0.1:4222 --port 9998",
+    },
   ];
   static override flags = HUB_START_FLAGS;
 
@@ -46,6 +50,8 @@ export default class Start extends BaseCommand<typeof Start> {
       name: this.flags.name,
     });
     this.output.text(`hub ${this.flags.name} is up at ${address}`);
+    const others = hub.stats().router;
+    if (others) this.output.text(`  engine      ${others.engine}, with ${others.hubs.length} other hubs`);
     if (monitorUrl) this.output.text(`  monitoring  ${monitorUrl}/v1/clients`);
     this.output.text("from another terminal:");
     const at = address === "127.0.0.1:9999" ? "" : ` --addr ${address}`;

@@ -1,10 +1,21 @@
 import { readId } from "./id.js";
+import type { RemoteHub } from "./links/remote-hub.js";
+import type { RemoteHubs } from "./links/remote-hubs.js";
 import type { Receipt } from "./receipt.js";
 import type { Roster } from "./roster.js";
 import type { Session } from "./session.js";
 
 /** Up to so many receivers a list is compared here, above natively: a call costs about as much as four ids. */
 const COMPARE_HERE_MAX = 4;
+
+/** Receivers on one other hub. */
+export interface RemotePart {
+  readonly hub: RemoteHub;
+  /** In the order of the list; undefined: those that the audience's key means there. */
+  readonly ids: number[] | undefined;
+  /** The ids as they go to that hub, once they did. */
+  wire?: Buffer;
+}
 
 /**
  * The receivers of a sender's current run, resolved once and kept until its list or the roster changes, so that
@@ -14,7 +25,11 @@ export class Audience {
   /** Receivers of plain relays and of relays that name their sender, in the order of the list. */
   readonly plain: Session[] = [];
   readonly named: Session[] = [];
+  /** Receivers on other hubs. */
+  readonly remote: RemotePart[] = [];
   readonly unknown: number[] = [];
+  /** The group that it is made of, if it is one. */
+  group: string | undefined;
   /** Somebody is listed twice, so that messages must not be put together: a a b b, not a b a b. */
   repeats = false;
   #epoch = 0;
@@ -25,7 +40,7 @@ export class Audience {
   #key: string | undefined;
 
   get size(): number {
-    return this.plain.length + this.named.length;
+    return this.plain.length + this.named.length + this.remote.length;
   }
 
   /** Whether it was resolved from the very list at `bytes[start..end)`, and still holds. */
@@ -45,7 +60,7 @@ export class Audience {
   }
 
   /** Reads u64 ids. An id listed twice is a receiver twice; unknown ids are skipped. */
-  resolveList(bytes: Buffer, start: number, end: number, roster: Roster): void {
+  resolveList(bytes: Buffer, start: number, end: number, roster: Roster, remotes: RemoteHubs): void {
     this.#clear(roster.epoch);
     this.#listBytes = end - start;
     if (this.#list.length < this.#listBytes) this.#list = Buffer.allocUnsafeSlow(this.#listBytes);
@@ -53,18 +68,24 @@ export class Audience {
     for (let at = start; at < end; at += 8) {
       const id = readId(bytes, at);
       const session = roster.get(id);
-      if (session === undefined) this.unknown.push(id);
-      else this.#addReceiver(session);
+      if (session !== undefined) this.#addReceiver(session);
+      else if (!this.#addRemote(id, remotes)) this.unknown.push(id);
     }
   }
 
-  /** Takes all of `members` but `sender`. */
-  resolveKey(key: string, members: Iterable<Session>, sender: Session, roster: Roster): void {
+  /** Takes all of `members` but `sender`. Those on other hubs come by `addHub`. */
+  resolveKey(key: string, members: Iterable<Session>, sender: Session, roster: Roster, group?: string): void {
     this.#clear(roster.epoch);
     this.#key = key;
+    this.group = group;
     for (const session of members) {
       if (session !== sender) this.#addReceiver(session);
     }
+  }
+
+  /** Adds those that the key means on another hub. */
+  addHub(hub: RemoteHub): void {
+    this.remote.push({ hub, ids: undefined });
   }
 
   /** Takes out those who left since; tells a receipt. For a run that had to wait. */
@@ -79,6 +100,23 @@ export class Audience {
       receivers.splice(0, receivers.length, ...there);
       this.#epoch = 0;
     }
+    for (const part of this.remote.filter(({ hub }) => !hub.session.open)) {
+      this.remote.splice(this.remote.indexOf(part), 1);
+      receipt?.evicted.push(...(part.ids ?? []));
+      this.#epoch = 0;
+    }
+  }
+
+  #addRemote(id: number, remotes: RemoteHubs): boolean {
+    const client = remotes.get(id);
+    if (client === undefined) return false;
+    if (client.seenBy === this && client.seenAt === this.#resolved) this.repeats = true;
+    client.seenBy = this;
+    client.seenAt = this.#resolved;
+    const part = this.remote.find(({ hub }) => hub === client.hub);
+    if (part === undefined) this.remote.push({ hub: client.hub, ids: [id] });
+    else part.ids!.push(id);
+    return true;
   }
 
   #addReceiver(session: Session): void {
@@ -94,10 +132,12 @@ export class Audience {
     this.#resolved += 1;
     this.plain.length = 0;
     this.named.length = 0;
+    this.remote.length = 0;
     this.unknown.length = 0;
     this.repeats = false;
     this.#epoch = epoch;
     this.#listBytes = -1;
     this.#key = undefined;
+    this.group = undefined;
   }
 }

@@ -16,6 +16,12 @@ export const CLOSE_REASONS = {
   pingTimeout: { code: 11, meaning: "The client answered no ping in time." },
   clientsMax: { code: 12, meaning: "The hub has as many clients as it is allowed to have." },
   stopping: { code: 13, meaning: "The hub shuts down." },
+  hubLost: { code: 14, meaning: "The hub of that client is gone, or out of reach of the other hubs." },
+  messagesLost: {
+    code: 15,
+    meaning: "Messages to the client were lost between two hubs, and its version cannot be told.",
+  },
+  idsUsedUp: { code: 16, meaning: "The hub has no id left to give, and cannot get more now." },
 } as const satisfies Record<string, { readonly code: number; readonly meaning: string }>;
 
 export type CloseReason = keyof typeof CLOSE_REASONS;

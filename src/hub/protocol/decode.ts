@@ -49,6 +49,7 @@ export type HubFrame =
     }
   | { readonly type: "error"; readonly code: number; readonly text: string }
   | { readonly type: "goodbye"; readonly reason: CloseReason; readonly text: string }
+  | { readonly type: "gap"; readonly hub: string; readonly fromMs: number; readonly untilMs: number }
   | { readonly type: "unknown"; readonly frameType: number };
 
 /**
@@ -115,6 +116,13 @@ export function decodeHubFrame(bytes: Buffer): HubFrame {
       const reason = closeReasonOf(bytes.readUInt8(1)) ?? "connectionLost";
       return { type: "goodbye", reason, text: bytes.toString("utf8", 2) };
     }
+    case FRAME.gap:
+      return {
+        type: "gap",
+        fromMs: idAt(bytes, 1),
+        untilMs: idAt(bytes, 9),
+        hub: bytes.toString("utf8", 17),
+      };
     default:
       return { type: "unknown", frameType: bytes[0] ?? 0 };
   }

@@ -90,6 +90,16 @@ export function textFrame(type: number, code: number, text: string): Buffer {
   return frame;
 }
 
+/** u64 since, u64 until (epoch ms), name of the hub from which something may be missing. */
+export function gapFrame(fromMs: number, untilMs: number, hub: string): Buffer {
+  const name = Buffer.from(hub);
+  const frame = newFrame(FRAME.gap, 16 + name.length);
+  writeId(frame, Math.floor(fromMs), 5);
+  writeId(frame, Math.ceil(untilMs), 13);
+  name.copy(frame, 21);
+  return frame;
+}
+
 export function goodbyeFrame(reason: CloseReason): Buffer {
   const { code, meaning } = CLOSE_REASONS[reason];
   return textFrame(FRAME.goodbye, code, meaning);

@@ -35,6 +35,8 @@ export const FRAME = {
   error: 27,
   /** From the hub: u8 close reason, text. The connection is closed behind it. */
   goodbye: 28,
+  /** From the hub: u64 since (epoch ms), u64 until, then the name of another hub. */
+  gap: 29,
 } as const;
 
 /** The version that this hub and client speak at most. */

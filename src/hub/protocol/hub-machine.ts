@@ -1,13 +1,14 @@
 import type { CloseReason } from "./close-reason.js";
 import { Deadlines, TICK_MS } from "./deadlines.js";
 import type { Effects } from "./effects.js";
-import { FRAME } from "./frame-type.js";
+import { Frames } from "./frames.js";
 import { Inbox } from "./inbox.js";
 import { HUB_LIMITS } from "./limits.js";
+import type { RemoteHub } from "./links/remote-hub.js";
+import type { RemoteHubs } from "./links/remote-hubs.js";
+import type { MemoryBudget } from "./memory.js";
 import { MACHINE_DEFAULTS, type MachineOptions } from "./options.js";
 import { Outbox } from "./outbox.js";
-import { type Outcome, Relay } from "./relay.js";
-import { Requests } from "./requests.js";
 import { Session } from "./session.js";
 import { Switchboard } from "./switchboard.js";
 
@@ -19,15 +20,13 @@ export class HubMachine {
   /** Every connection, oldest first, also those that are not listed. */
   readonly sessions = new Set<Session>();
   readonly #board: Switchboard;
-  readonly #relay: Relay;
-  readonly #requests: Requests;
+  readonly #frames: Frames;
   readonly #deadlines: Deadlines;
   #tickAtMs = Number.POSITIVE_INFINITY;
 
   constructor(options: Partial<MachineOptions> = {}) {
     this.#board = new Switchboard({ ...MACHINE_DEFAULTS, ...options });
-    this.#relay = new Relay(this.#board);
-    this.#requests = new Requests(this.#board);
+    this.#frames = new Frames(this.#board);
     this.#deadlines = new Deadlines(this.#board);
   }
 
@@ -35,7 +34,7 @@ export class HubMachine {
     return this.#board.effects;
   }
 
-  get memory(): { readonly usedBytes: number; readonly peakBytes: number; readonly maxBytes: number } {
+  get memory(): MemoryBudget {
     return this.#board.memory;
   }
 
@@ -46,6 +45,16 @@ export class HubMachine {
 
   get groups(): number {
     return this.#board.groups.size;
+  }
+
+  /** Other hubs and their clients. */
+  get remotes(): RemoteHubs {
+    return this.#board.remotes;
+  }
+
+  /** Whether one more may connect. */
+  get hasIds(): boolean {
+    return this.#board.roster.hasIds;
   }
 
   /** The instant (epoch ms) at which the machine wants `woke`; `Infinity` when it waits for nothing. */
@@ -61,7 +70,7 @@ export class HubMachine {
     this.sessions.add(session);
     if (roster.size >= options.clientsMax) session.refusal = "clientsMax";
     else if (options.tokenMatches !== undefined) session.refusal = "unauthorized";
-    if (session.refusal === undefined) roster.add(session);
+    if (session.refusal === undefined) this.#board.list(session);
     else session.inbox.frameBytesMax = 4 + HUB_LIMITS.nameBytesMax + HUB_LIMITS.tokenBytesMax;
     if (this.#tickAtMs === Number.POSITIVE_INFINITY) this.#tickAtMs = nowMs + TICK_MS;
     return session;
@@ -75,7 +84,7 @@ export class HubMachine {
     this.#board.turnBytes += chunk.length;
     session.heardAtMs = nowMs;
     session.inbox.push(chunk);
-    this.#pump(session);
+    this.#frames.pump(session);
     this.#goOn();
   }
 
@@ -141,6 +150,30 @@ export class HubMachine {
     this.#goOn();
   }
 
+  /** Another hub is there: what is queued for its session is to be brought there as a stream of bytes. */
+  hubCame(key: string, name: string, nowMs: number): RemoteHub {
+    const hub = this.#begin(nowMs).links.begin(key, name);
+    this.#goOn();
+    return hub;
+  }
+
+  hubWent(hub: RemoteHub, reason: "hubLost" | "stopping", nowMs: number): void {
+    this.#begin(nowMs).links.end(hub, reason);
+    this.#goOn();
+  }
+
+  /** The stream to another hub cannot go on where it was, and begins anew. */
+  hubMissed(hub: RemoteHub, nowMs: number): void {
+    this.#begin(nowMs).links.restart(hub);
+    this.#goOn();
+  }
+
+  /** The stream from another hub begins, and perhaps not for the first time. */
+  hubBegan(hub: RemoteHub, nowMs: number): void {
+    this.#begin(nowMs).links.streamBegan(hub);
+    this.#goOn();
+  }
+
   #begin(nowMs: number): Switchboard {
     this.#board.nowMs = nowMs;
     return this.#board;
@@ -152,94 +185,12 @@ export class HubMachine {
     waiting.memoryFreed();
     while (waiting.ready.length > 0) {
       for (const session of waiting.ready.splice(0)) {
-        this.#pump(session);
+        this.#frames.pump(session);
         if (session.hold !== undefined) continue;
         if (session.open) waiting.setReading(session, true);
         else this.#board.stopSending(session);
       }
       waiting.memoryFreed();
-    }
-  }
-
-  /** Takes the frames that have come from it, until there are no more or it is held. */
-  #pump(session: Session): void {
-    const { inbox } = session;
-    const { waiting, memory } = this.#board;
-    while (session.sending && session.hold === undefined) {
-      const found = inbox.peek();
-      if (found === "frame") {
-        if (this.#board.turnSpent) {
-          waiting.forNextTurn(session);
-          return;
-        }
-        const outcome = this.#frame(session);
-        if (outcome === "held") return;
-        if (outcome !== "done") {
-          this.#refuse(session, outcome);
-          return;
-        }
-        session.framesIn += 1;
-        session.frameBeganAtMs = 0;
-        if (session.sending) inbox.advance();
-        continue;
-      }
-      // Before a frame is begun: a sender that waits holds one frame in memory, not two.
-      if (!this.#relay.endRun(session) || !session.sending) return;
-      if (found === "begins") {
-        if (inbox.begin()) continue;
-        waiting.forRoom(session);
-      } else if (found !== "more") this.#refuse(session, found);
-      else if (memory.full && !inbox.midFrame) waiting.forRoom(session);
-      else session.frameBeganAtMs = inbox.midFrame ? session.frameBeganAtMs || this.#board.nowMs : 0;
-      return;
-    }
-  }
-
-  /** What it sent before the fault is still delivered, if it must wait for that. */
-  #refuse(session: Session, reason: CloseReason): void {
-    if (this.#relay.endRun(session)) this.#board.close(session, reason);
-  }
-
-  #frame(session: Session): Outcome {
-    const { inbox } = session;
-    const type = inbox.buffer[inbox.start + 4]!;
-    if (session.refusal !== undefined && type !== FRAME.hello) return session.refusal;
-    // Messages first: they are what the hub is for.
-    if (type === FRAME.relay) return this.#relay.plain(session);
-    if (session.version > 1) {
-      if (type === FRAME.namedRelay) return this.#relay.named(session);
-      if (type === FRAME.toAll) return this.#relay.toAll(session);
-      if (type === FRAME.toGroup) return this.#relay.toGroup(session);
-    }
-    if (!this.#relay.endRun(session)) return "held";
-    if (this.#board.waiting.holdsUp(session)) {
-      // Its own answers would only make its full outbox fuller.
-      this.#board.waiting.forReceiver(session, session);
-      return "held";
-    }
-    const outcome = this.#request(session, type);
-    if (!session.announced && outcome === "done") this.#board.announce(session);
-    return outcome;
-  }
-
-  #request(session: Session, type: number): Outcome {
-    if (type === FRAME.identity) return this.#requests.identity(session);
-    if (type === FRAME.list) return this.#requests.list(session);
-    if (type === FRAME.hello) return this.#requests.hello(session);
-    if (session.version < 2) return "unknownType";
-    switch (type) {
-      case FRAME.join:
-        return this.#requests.join(session);
-      case FRAME.leave:
-        return this.#requests.leave(session);
-      case FRAME.roster:
-        return this.#requests.roster(session);
-      case FRAME.ping:
-        return this.#requests.ping(session);
-      case FRAME.pong:
-        return this.#requests.pong(session);
-      default:
-        return "unknownType";
     }
   }
 }

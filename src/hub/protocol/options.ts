@@ -1,3 +1,4 @@
+import type { IdSource } from "./ids.js";
 import { HUB_LIMITS } from "./limits.js";
 
 export type SlowConsumer = "evict" | "wait";
@@ -16,6 +17,8 @@ export interface MachineOptions {
   readonly pingTimeoutMs: number;
   /** Whether that is the token; absent when none is needed. */
   readonly tokenMatches?: (token: Buffer) => boolean;
+  /** Where ids come from; absent: 1, 2, 3 ... */
+  readonly ids?: IdSource;
 }
 
 export const MACHINE_DEFAULTS: MachineOptions = {

@@ -8,7 +8,7 @@ export class Receipt {
   constructor(
     /** The sender's own number of the message. */
     readonly number: number,
-    readonly unknown: readonly number[],
+    readonly unknown: number[],
     private readonly complete: (receipt: Receipt) => void,
   ) {}
 
@@ -32,6 +32,15 @@ export class Receipt {
   /** The connection to that receiver ended before that. */
   lost(id: number): void {
     this.evicted.push(id);
+    this.#pending -= 1;
+    this.#check();
+  }
+
+  /** Another hub says what became of it there, or is not heard of any more. Stands for one that was expected. */
+  answered(reached: number, unknown: readonly number[], evicted: readonly number[]): void {
+    this.reached += reached;
+    this.unknown.push(...unknown);
+    this.evicted.push(...evicted);
     this.#pending -= 1;
     this.#check();
   }

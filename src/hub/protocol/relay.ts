@@ -4,6 +4,7 @@ import { receiptFrame } from "./encode.js";
 import { FLAG, FRAME } from "./frame-type.js";
 import { readId } from "./id.js";
 import { HUB_LIMITS } from "./limits.js";
+import { heldIn, relayToHubs } from "./links/link-relay.js";
 import { Receipt } from "./receipt.js";
 import { Run } from "./run.js";
 import type { Session } from "./session.js";
@@ -66,10 +67,19 @@ export class Relay {
       this.board.waiting.forReceiver(sender, blocker);
       return false;
     }
-    const { plain, named } = audience;
+    const { plain, named, remote } = audience;
+    if (remote.length > 0) {
+      const held = heldIn(this.board, audience);
+      if (held !== undefined) {
+        this.board.waiting.forRemote(sender, held);
+        return false;
+      }
+    }
     const { receipt } = run;
-    if (plain.length > 0) this.board.deliver(run.plain(plain.length, named.length > 0), plain);
-    if (named.length > 0) this.board.deliver(run.named(named.length), named);
+    if (plain.length > 0)
+      this.board.deliver(run.plain(plain.length, named.length + remote.length > 0), plain);
+    if (remote.length > 0) relayToHubs(this.board, run, audience);
+    else if (named.length > 0) this.board.deliver(run.named(named.length), named);
     run.end();
     receipt?.seal();
     return true;
@@ -87,7 +97,7 @@ export class Relay {
     const same = audience.isList(buffer, listStart, bodyStart, this.board.roster.epoch);
     if (!this.#continues(sender, same && !receipt, FRAME.namedRelay)) {
       if (!this.endRun(sender)) return "held";
-      if (!same) audience.resolveList(buffer, listStart, bodyStart, this.board.roster);
+      if (!same) audience.resolveList(buffer, listStart, bodyStart, this.board.roster, this.board.remotes);
       this.#begin(sender, audience, FRAME.namedRelay, receipt);
     }
     if (audience.size > 0) sender.run!.add(bodyStart, end);
@@ -104,7 +114,12 @@ export class Relay {
     if (!this.#continues(sender, same && !receipt, type)) {
       if (!this.endRun(sender)) return "held";
       const members = group === undefined ? roster.all() : groups.members(group);
-      if (!same) audience.resolveKey(key, members, sender, roster);
+      if (!same) {
+        audience.resolveKey(key, members, sender, roster, group);
+        for (const hub of this.board.remotes.hubs) {
+          if (group === undefined ? hub.clients.size > 0 : hub.groups.has(group)) audience.addHub(hub);
+        }
+      }
       this.#begin(sender, audience, type, receipt);
     }
     if (audience.size > 0) sender.run!.add(bodyStart, end);

@@ -1,3 +1,4 @@
+import type { HubPeer } from "./decode.js";
 import { groupFrame, identityFrame, newFrame, pingFrame, textFrame, welcomeFrame } from "./encode.js";
 import { FEATURE, FRAME, VERSION, WIRE_ERROR } from "./frame-type.js";
 import { writeId } from "./id.js";
@@ -18,7 +19,10 @@ export class Requests {
 
   list(session: Session): Outcome {
     if (body(session).length > 0) return "malformedFrame";
-    const frame = this.board.roster.idsWithout(session, 5);
+    const { roster, remotes } = this.board;
+    const remoteBytes = 8 * remotes.size;
+    const frame = roster.idsWithout(session, 5, remoteBytes);
+    if (remoteBytes > 0) remotes.writeIds(frame, frame.length - remoteBytes);
     frame.writeUInt32BE(frame.length - 4, 0);
     frame[4] = FRAME.list;
     this.board.answer(session, frame);
@@ -41,9 +45,12 @@ export class Requests {
     session.wantsPresence = (bytes[1]! & FEATURE.presence) !== 0 && session.version > 1;
     session.refusal = undefined;
     session.inbox.frameBytesMax = HUB_LIMITS.frameBytesMax;
-    if (!session.listed) roster.add(session);
-    // What others have resolved still holds it as a client of version 1.
-    else roster.epoch += 1;
+    if (!session.listed) this.board.list(session);
+    else {
+      // What others have resolved still holds it as a client of version 1.
+      roster.epoch += 1;
+      this.board.links.tellClient(session);
+    }
     if (session.wantsPresence) this.board.watchers.add(session);
     this.board.answer(
       session,
@@ -62,8 +69,11 @@ export class Requests {
   join(session: Session): Outcome {
     const group = this.#group(session);
     if (group === undefined) return "done";
-    if (this.board.groups.join(session, group)) this.#answerGroup(session, FRAME.join, group);
-    else
+    const before = session.groups.size;
+    if (this.board.groups.join(session, group)) {
+      if (session.groups.size > before) this.board.links.tellMember("join", session, group);
+      this.#answerGroup(session, FRAME.join, group);
+    } else
       this.#error(session, WIRE_ERROR.tooManyGroups, `no more than ${HUB_LIMITS.groupsPerClientMax} groups`);
     return "done";
   }
@@ -71,6 +81,7 @@ export class Requests {
   leave(session: Session): Outcome {
     const group = this.#group(session);
     if (group === undefined) return "done";
+    if (session.groups.has(group)) this.board.links.tellMember("leave", session, group);
     this.board.groups.leave(session, group);
     this.#answerGroup(session, FRAME.leave, group);
     return "done";
@@ -81,8 +92,7 @@ export class Requests {
     if (body(session).length > 0) return "malformedFrame";
     let parts: Buffer[] = [];
     let bytes = 0;
-    for (const other of this.board.roster.all()) {
-      if (other === session) continue;
+    for (const other of this.#others(session)) {
       const name = Buffer.from(other.name);
       const part = Buffer.alloc(10 + name.length);
       writeId(part, other.id, 0);
@@ -123,8 +133,14 @@ export class Requests {
     this.board.answer(session, frame);
   }
 
+  *#others(session: Session): Iterable<HubPeer> {
+    for (const other of this.board.roster.all()) if (other !== session) yield other;
+    yield* this.board.remotes.all();
+  }
+
   #answerGroup(session: Session, type: number, group: string): void {
-    this.board.answer(session, groupFrame(type, this.board.groups.members(group).size, group));
+    const members = this.board.groups.members(group).size + this.board.remotes.membersOf(group);
+    this.board.answer(session, groupFrame(type, members, group));
   }
 
   #group(session: Session): string | undefined {

@@ -1,4 +1,5 @@
 import { writeId } from "./id.js";
+import { IdCounter, type IdSource } from "./ids.js";
 import type { Session } from "./session.js";
 
 const SLOT_MASK = 1023;
@@ -10,15 +11,20 @@ export class Roster {
   readonly #sessions = new Map<number, Session>();
   /** The latest session for each value of the low bits of an id. */
   readonly #slots: (Session | undefined)[] = new Array(SLOT_MASK + 1).fill(undefined);
-  #lastId = 0;
+
+  constructor(private readonly ids: IdSource = new IdCounter()) {}
 
   get size(): number {
     return this.#sessions.size;
   }
 
+  /** Whether there is an id for one more. */
+  get hasIds(): boolean {
+    return this.ids.left > 0;
+  }
+
   nextId(): number {
-    this.#lastId += 1;
-    return this.#lastId;
+    return this.ids.next();
   }
 
   add(session: Session): void {
@@ -47,11 +53,11 @@ export class Roster {
     return this.#sessions.values();
   }
 
-  /** The ids of all but `asker`, u64 each, `offset` bytes left free in front. */
-  idsWithout(asker: Session, offset: number): Buffer {
+  /** The ids of all but `asker`, u64 each, `before` bytes left free in front and `behind` after them. */
+  idsWithout(asker: Session, before: number, behind = 0): Buffer {
     const count = this.size - (asker.listed ? 1 : 0);
-    const bytes = Buffer.allocUnsafeSlow(offset + 8 * count);
-    let at = offset;
+    const bytes = Buffer.allocUnsafeSlow(before + 8 * count + behind);
+    let at = before;
     for (const session of this.#sessions.values()) {
       if (session === asker) continue;
       writeId(bytes, session.id, at);

@@ -1,6 +1,7 @@
 import type { Audience } from "./audience.js";
 import type { CloseReason } from "./close-reason.js";
 import type { Inbox } from "./inbox.js";
+import type { RemoteHub } from "./links/remote-hub.js";
 import type { Outbox } from "./outbox.js";
 import type { Run } from "./run.js";
 
@@ -38,6 +39,10 @@ export class Session {
   frozen = false;
   /** Those who wait for its outbox. */
   waiters: Session[] = [];
+  /** Other hubs whose clients wait for its outbox. */
+  heldLinks: Set<Session> | undefined;
+  /** Set when this is no client, but another hub. */
+  link: RemoteHub | undefined;
 
   audience: Audience | undefined;
   run: Run | undefined;
@@ -68,5 +73,12 @@ export class Session {
     readonly connectedAtMs: number,
   ) {
     this.heardAtMs = connectedAtMs;
+  }
+
+  /** For how long it took nothing. Another hub has no socket to show that: what waits for it does. */
+  stillMs(nowMs: number): number {
+    const { outbox } = this;
+    if (this.link === undefined) return outbox.stillMs(nowMs);
+    return outbox.bytes > 0 ? nowMs - outbox.progressAtMs : 0;
   }
 }

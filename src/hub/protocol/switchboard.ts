@@ -4,6 +4,8 @@ import { goodbyeFrame, presenceFrame } from "./encode.js";
 import { Groups } from "./groups.js";
 import { JoinBuffers } from "./join.js";
 import { HUB_LIMITS } from "./limits.js";
+import { Links } from "./links/links.js";
+import { RemoteHubs } from "./links/remote-hubs.js";
 import { Backing, MemoryBudget } from "./memory.js";
 import type { MachineOptions } from "./options.js";
 import { Piece } from "./piece.js";
@@ -28,12 +30,15 @@ export class Switchboard {
   nowMs = 0;
   /** Work since the turn began; `turnBytesMax` says what counts. */
   turnBytes = 0;
-  readonly roster = new Roster();
-  readonly groups = new Groups(this.roster);
+  readonly roster: Roster;
+  readonly groups: Groups;
   readonly effects = new Effects();
   readonly memory: MemoryBudget;
   readonly joins: JoinBuffers;
   readonly waiting: Waiting;
+  /** Who is connected to other hubs, and the ways there. */
+  readonly remotes = new RemoteHubs();
+  readonly links: Links;
   /** Sessions that are told who comes and goes. */
   readonly watchers = new Set<Session>();
 
@@ -42,9 +47,12 @@ export class Switchboard {
 
   constructor(readonly options: MachineOptions) {
     this.#lookBytes = Math.min(flushBytes, options.outboxMax / 2);
+    this.roster = new Roster(options.ids);
+    this.groups = new Groups(this.roster);
     this.memory = new MemoryBudget(options.memoryMax);
     this.joins = new JoinBuffers(this.memory);
     this.waiting = new Waiting(this);
+    this.links = new Links(this);
   }
 
   /** Whether no more frames are to be taken in this turn. */
@@ -77,24 +85,36 @@ export class Switchboard {
   /** Ends a session; the shell ends its connection. What it sent before still counts when it left by itself. */
   close(session: Session, reason: CloseReason, flush = TOLD.has(reason)): void {
     if (!session.open) return;
+    if (session.link !== undefined) {
+      this.links.fault(session.link, reason);
+      return;
+    }
     const left = reason === "clientClosed" || reason === "connectionLost";
     if (!left || session.hold === undefined) this.stopSending(session);
     if (TOLD.has(reason) && session.version > 1) this.answer(session, goodbyeFrame(reason));
     session.open = false;
     session.closeReason = reason;
+    if (session.listed) this.links.tellGone(session, reason);
     this.roster.remove(session);
     this.groups.leaveAll(session);
     this.watchers.delete(session);
     this.waiting.noLongerReceives(session);
     if (!flush) session.outbox.drop();
     this.effects.closing.push({ session, reason, flush });
-    if (session.announced) this.#tellWatchers(presenceFrame(session.id, session.name, reason), session);
+    if (session.announced) this.tellWatchers(presenceFrame(session.id, session.name, reason), session);
   }
 
   /** Others learn that it is there: at its first frame, when it has said its name. */
   announce(session: Session): void {
     session.announced = true;
-    if (this.watchers.size > 0) this.#tellWatchers(presenceFrame(session.id, session.name), session);
+    this.links.tellClient(session);
+    if (this.watchers.size > 0) this.tellWatchers(presenceFrame(session.id, session.name), session);
+  }
+
+  /** Others can see it and send to it. */
+  list(session: Session): void {
+    this.roster.add(session);
+    this.links.tellClient(session);
   }
 
   /** Takes nothing more from it, not even what it has sent. */
@@ -105,7 +125,9 @@ export class Switchboard {
     this.waiting.noLongerSends(session);
   }
 
-  #tellWatchers(frame: Buffer, about: Session): void {
+  /** @param about the client that this is about, which is not told */
+  tellWatchers(frame: Buffer, about?: Session): void {
+    if (this.watchers.size === 0) return;
     const watchers = [...this.watchers].filter((session) => session !== about);
     if (watchers.length > 0) {
       this.deliver([new Piece(frame, 1, new Backing(frame.length, this.memory))], watchers);
@@ -133,7 +155,7 @@ export class Switchboard {
   /** Over its limit: it was given up, or does not read answers and events, which wait for nobody; or one message was that large. */
   #overLimit(session: Session): void {
     this.waiting.congested(session);
-    const still = session.outbox.stillMs(this.nowMs) >= HUB_LIMITS.patienceMs;
+    const still = session.stillMs(this.nowMs) >= HUB_LIMITS.patienceMs;
     if (session.frozen || still) this.close(session, "slowConsumer");
   }
 }

@@ -1,5 +1,6 @@
 import type { Audience } from "./audience.js";
 import { HUB_LIMITS } from "./limits.js";
+import type { RemoteClient } from "./links/remote-hub.js";
 import type { Hold, Session } from "./session.js";
 import type { Switchboard } from "./switchboard.js";
 
@@ -54,7 +55,8 @@ export class Waiting {
   /** The first receiver that holds up this audience; undefined when all can take more, or are given up. */
   blockerOf(audience: Audience): Session | undefined {
     if (this.#congested.size === 0) return undefined;
-    return audience.plain.find(holdsUp) ?? audience.named.find(holdsUp);
+    const local = audience.plain.find(holdsUp) ?? audience.named.find(holdsUp);
+    return local ?? audience.remote.find(({ hub }) => holdsUp(hub.session))?.hub.session;
   }
 
   /** Whether an answer to that client would only make its full outbox fuller. */
@@ -67,6 +69,17 @@ export class Waiting {
     this.hold(sender, "receiver");
     const patience = this.#patienceMs();
     this.wakeAtMs = Math.min(this.wakeAtMs, receiver.outbox.progressAtMs + patience);
+  }
+
+  /** Its own hub tells when it can go on. */
+  forRemote(sender: Session, client: RemoteClient): void {
+    client.waiters.push(sender);
+    this.hold(sender, "receiver");
+  }
+
+  /** Senders on another hub wait for that outbox. */
+  heldElsewhere(session: Session): void {
+    this.wakeAtMs = Math.min(this.wakeAtMs, session.outbox.progressAtMs + this.#patienceMs());
   }
 
   forRoom(sender: Session): void {
@@ -110,7 +123,7 @@ export class Waiting {
     if (this.forMemory.length === 0 || !this.board.memory.hasRoomAgain) return;
     const waiters = this.forMemory;
     this.forMemory = [];
-    this.#release(waiters);
+    this.goOn(waiters);
   }
 
   /** A new turn: those for whom the last one was too short go on, before anybody who is read only now. */
@@ -118,7 +131,7 @@ export class Waiting {
     if (this.forTurn.length === 0) return;
     const waiters = this.forTurn;
     this.forTurn = [];
-    this.#release(waiters);
+    this.goOn(waiters);
   }
 
   /** It is gone: nobody waits for it. */
@@ -145,8 +158,8 @@ export class Waiting {
     this.wakeAtMs = Number.POSITIVE_INFINITY;
     const patience = this.#patienceMs();
     for (const session of [...this.#congested]) {
-      if (session.waiters.length === 0) continue;
-      const leftMs = patience - session.outbox.stillMs(nowMs);
+      if (session.waiters.length === 0 && !session.heldLinks?.size) continue;
+      const leftMs = patience - session.stillMs(nowMs);
       if (leftMs > 0) this.wakeAtMs = Math.min(this.wakeAtMs, nowMs + leftMs);
       else if (options.slowConsumer === "wait") this.board.close(session, "slowConsumer");
       else {
@@ -167,17 +180,18 @@ export class Waiting {
     if (this.forMemory.length === 0) return;
     let slowest: Session | undefined;
     let slowestAtMs = nowMs;
-    for (const session of this.board.roster.all()) {
+    const look = (session: Session): void => {
       const progressAtMs = progressAt(session);
-      if (progressAtMs < slowestAtMs) {
-        slowest = session;
-        slowestAtMs = progressAtMs;
-      }
-    }
+      if (progressAtMs >= slowestAtMs) return;
+      slowest = session;
+      slowestAtMs = progressAtMs;
+    };
+    for (const session of this.board.roster.all()) look(session);
+    for (const { session } of this.board.remotes.hubs) look(session);
     if (slowest === undefined) {
       // Nothing is queued and no frame unfinished: all is held by those who wait. One goes over the budget.
       memory.overdraft = 1;
-      this.#release(this.forMemory.splice(0, 1));
+      this.goOn(this.forMemory.splice(0, 1));
     } else if (nowMs - slowestAtMs >= Math.max(this.#patienceMs(), memoryPatienceMs))
       this.board.close(slowest, "memoryBudget");
   }
@@ -188,13 +202,15 @@ export class Waiting {
   }
 
   #letGo(receiver: Session): void {
+    if (receiver.heldLinks !== undefined) this.board.links.release(receiver);
     if (receiver.waiters.length === 0) return;
     const waiters = receiver.waiters;
     receiver.waiters = [];
-    this.#release(waiters);
+    this.goOn(waiters);
   }
 
-  #release(senders: readonly Session[]): void {
+  /** Those who still wait go on. */
+  goOn(senders: readonly Session[]): void {
     for (const sender of senders) {
       if (sender.hold === undefined || !sender.sending) continue;
       sender.hold = undefined;
@@ -215,6 +231,7 @@ function holdsUp(session: Session): boolean {
 /** Since when its queue, or the frame it is sending, has stood still; Infinity when neither is there. */
 function progressAt(session: Session): number {
   const queueAtMs = session.outbox.bytes > 0 ? session.outbox.progressAtMs : Number.POSITIVE_INFINITY;
-  const frameAtMs = session.reading && session.inbox.midFrame ? session.heardAtMs : Number.POSITIVE_INFINITY;
+  const sends = session.link === undefined && session.reading && session.inbox.midFrame;
+  const frameAtMs = sends ? session.heardAtMs : Number.POSITIVE_INFINITY;
   return Math.min(queueAtMs, frameAtMs);
 }

@@ -15,20 +15,14 @@ import { checkGroup, checkReceivers, payloadBytes } from "./check.js";
 import { dial, type Line } from "./dial.js";
 import type { HubClient, SendOptions } from "./hub-client.js";
 import { Mailbox } from "./mailbox.js";
-import { messageOf, messageSize } from "./message.js";
+import { eventOf, messageOf, messageSize } from "./message.js";
 import type { HubClientEvent, HubClientOptions, HubMessage, HubReceipt } from "./options.js";
-import { Redial } from "./redial.js";
+import { isFinal, Redial } from "./redial.js";
 
 const BACKLOG_BYTES = 8 * 1024 * 1024;
 const EVENTS_MAX = 10_000;
-/** After these the hub does not want the client back. */
-const FINAL: ReadonlySet<CloseReason> = new Set([
-  "unauthorized",
-  "malformedFrame",
-  "unknownType",
-  "frameTooLarge",
-]);
 const PING_TOKEN = Buffer.from("roundtrp");
+
 /** A client that dials again when its connection is lost. */
 export class ReconnectingClient implements HubClient {
   #line: Line | undefined;
@@ -193,8 +187,9 @@ export class ReconnectingClient implements HubClient {
 
   #onFrame(frame: HubFrame): boolean {
     const message = messageOf(frame);
+    const event = message === undefined ? eventOf(frame) : undefined;
     if (message !== undefined) this.#messages.put(message);
-    else if (frame.type === "arrived" || frame.type === "departed") this.#events.put(frame);
+    else if (event !== undefined) this.#events.put(event);
     else this.#line?.calls.take(frame);
     return !this.#messages.full || this.#line?.calls.pending === true;
   }
@@ -202,7 +197,7 @@ export class ReconnectingClient implements HubClient {
   #onLost(reason: CloseReason): void {
     this.#line = undefined;
     this.#lostAtMs = Date.now();
-    const final = this.#closed || this.options.reconnect === false || FINAL.has(reason);
+    const final = this.#closed || this.options.reconnect === false || isFinal(reason);
     if (!this.#closed) this.#events.put({ type: "disconnected", reason, final });
     if (final) this.#end();
     else this.#redial.start();

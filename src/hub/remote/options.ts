@@ -57,5 +57,16 @@ export type HubClientEvent =
       readonly missedFromMs: number;
       readonly missedUntilMs: number;
     }
+  /**
+   * The hub could not keep up its link with another hub: whatever clients of that one sent in between (epoch ms) may
+   * be missing. The connection goes on.
+   */
+  | {
+      readonly type: "gap";
+      /** Name of the other hub. */
+      readonly hub: string;
+      readonly missedFromMs: number;
+      readonly missedUntilMs: number;
+    }
   /** Messages that were let go because nobody read them. */
   | { readonly type: "dropped"; readonly messages: number };

@@ -1,5 +1,18 @@
 import type { Random } from "../../core/machine.js";
+import type { CloseReason } from "../protocol/close-reason.js";
 import { backoffMs } from "./backoff.js";
+
+/** After these the hub does not want the client back. */
+const FINAL: ReadonlySet<CloseReason> = new Set([
+  "unauthorized",
+  "malformedFrame",
+  "unknownType",
+  "frameTooLarge",
+]);
+
+export function isFinal(reason: CloseReason): boolean {
+  return FINAL.has(reason);
+}
 
 /** Tries again and again, ever more slowly, until it works, is given up, or is stopped. */
 export class Redial {

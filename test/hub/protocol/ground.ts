@@ -1,6 +1,7 @@
 import { HubMachine } from "../../../src/hub/protocol/hub-machine.js";
 import type { MachineOptions } from "../../../src/hub/protocol/options.js";
 import type { Session } from "../../../src/hub/protocol/session.js";
+import type { Interlink } from "../../../src/hub/router/protocol/interlink.js";
 import { type Received, splitFrames } from "../raw-client.js";
 
 /** A connection without a socket: what the hub wrote, and how much more its kernel takes. */
@@ -21,6 +22,8 @@ export class Ground {
   nowMs = 1_000_000;
   readonly machine: HubMachine;
   readonly wires: Wire[] = [];
+  /** The way to other hubs, where there are some. */
+  interlink: Interlink | undefined;
   /** False: the hub is too busy to hand anything to the kernel. */
   writes = true;
   /** Called whenever a turn of the event loop ends. */
@@ -72,12 +75,23 @@ export class Ground {
   /** Time passes, with every wake-up on the way. */
   pass(ms: number): void {
     const untilMs = this.nowMs + ms;
-    while (this.machine.wakeAtMs <= untilMs) {
-      this.nowMs = Math.max(this.nowMs, this.machine.wakeAtMs);
-      this.machine.woke(this.nowMs);
-      this.settle();
+    while (this.wakeAtMs <= untilMs) {
+      this.nowMs = Math.max(this.nowMs, this.wakeAtMs);
+      this.wake();
     }
     this.nowMs = untilMs;
+  }
+
+  get wakeAtMs(): number {
+    return Math.min(this.machine.wakeAtMs, this.interlink?.wakeAtMs ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** At `nowMs`. */
+  wake(): void {
+    if (this.machine.wakeAtMs <= this.nowMs) this.machine.woke(this.nowMs);
+    if (this.interlink !== undefined && this.interlink.wakeAtMs <= this.nowMs)
+      this.interlink.woke(this.nowMs, 0);
+    this.settle();
   }
 
   frames(wire: Wire): Received[] {
@@ -105,7 +119,11 @@ export class Ground {
         this.#flush(session);
         moved = true;
       }
-      reading.length = 0;
+      for (const session of reading.splice(0)) {
+        if (session.link === undefined) continue;
+        this.interlink?.reading(session, this.nowMs);
+        moved = true;
+      }
       if (this.machine.worked) {
         this.onTurn();
         this.machine.turned(this.nowMs);
@@ -121,6 +139,10 @@ export class Ground {
   }
 
   #flush(session: Session): void {
+    if (session.link !== undefined) {
+      this.interlink?.flush(session, this.nowMs);
+      return;
+    }
     const wire = this.wires.find((one) => one.session === session)!;
     if (wire.gone || wire.stuck > 0 || !this.writes) return;
     for (;;) {

@@ -1,0 +1,71 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { connectToHub, type HubClientEvent } from "../../src/hub/client.js";
+import { Cli, hubcast } from "../commands/cli.js";
+import { eventually } from "../fixtures/eventually.js";
+import { NatsServer, natsMissing } from "../fixtures/nats-server.js";
+
+const running: Cli[] = [];
+
+afterEach(async () => {
+  for (const hub of running.splice(0)) {
+    hub.kill("SIGKILL");
+    await hub.ended();
+  }
+});
+
+/** Hubs, each a process. @returns their addresses */
+async function startHubs(count: number, engine: string): Promise<string[]> {
+  const addresses: string[] = [];
+  for (let number = 1; number <= count; number += 1) {
+    const flags = ["--port", "0", "--no-mdns", "--engine", engine, "--name", `hub-${number}`, "--json"];
+    const hub = new Cli(["hub", "start", ...flags], { deadlineMs: 60_000 });
+    running.push(hub);
+    await hub.says(/"ready"/);
+    addresses.push(JSON.parse(hub.stdout.split("\n")[0]!).address);
+  }
+  return addresses;
+}
+
+describe.skipIf(natsMissing)("three hubs on a nats-server", () => {
+  test("deliver every payload of 90 clients to all others once, in order per pair", {
+    timeout: 60_000,
+  }, async () => {
+    await using server = await NatsServer.start();
+    const addresses = await startHubs(3, server.url);
+    const flags = [...addresses.flatMap((address) => ["--addr", address]), "-c", "90", "-n", "20"];
+    const run = await hubcast(["hub", "simulate", ...flags, "--size", "4000", "--json"], {
+      deadlineMs: 50_000,
+    });
+    expect(run.code, run.stderr).toBe(0);
+    expect(JSON.parse(run.stdout).proof).toMatchObject({
+      ...{ delivered: true, pairs: 8_010, expected: 160_200 },
+      ...{ lost: 0, duplicated: 0, outOfOrder: 0, corrupt: 0, unsent: 0 },
+    });
+  });
+
+  test("miss the clients of one that is killed within 5 s, and only those", { timeout: 60_000 }, async () => {
+    await using server = await NatsServer.start();
+    const [a, b, c] = (await startHubs(3, server.url)) as [string, string, string];
+    await using anna = await connectToHub(a, { presence: true });
+    await using carl = await connectToHub(c, { name: "carl" });
+    await using bert = await connectToHub(b, { name: "bert", reconnect: false });
+    const events: HubClientEvent[] = [];
+    void (async () => {
+      for await (const event of anna.events()) events.push(event);
+    })();
+    await eventually(async () => (await anna.list()).length === 2);
+    running[1]!.kill("SIGKILL");
+    await eventually(() => events.some(({ type }) => type === "departed"), 5_000);
+    expect(events.filter(({ type }) => type === "departed")).toEqual([
+      { type: "departed", id: bert.id, name: "bert", reason: "hubLost" },
+    ]);
+    expect(await anna.list()).toEqual([carl.id]);
+    expect(await anna.relay([carl.id], "still here", { receipt: true })).toMatchObject({ reached: 1 });
+  });
+
+  test("say so when there is no NATS", async () => {
+    const { code, stderr } = await hubcast(["hub", "start", "--port", "0", "--engine", "nats://127.0.0.1:1"]);
+    expect(code).toBe(3);
+    expect(stderr).toContain("nats-server -js");
+  });
+});
