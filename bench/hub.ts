@@ -81,7 +81,7 @@ function tooLarge({ clients, messages, size: bytes }: Scenario, name: ServerName
 }
 
 async function measure(scenario: Scenario, name: ServerName): Promise<Figures> {
-  const server = await startServer(name, name === "hubcast" ? profile : undefined);
+  const server = await startServer(name, { profile: name === "hubcast" ? profile : undefined });
   try {
     if (scenario.idle) return await measureIdle(scenario, name, server);
     // Compilers of servers that have one have done their work before the clock starts.

@@ -20,21 +20,17 @@ export interface Server {
 }
 
 interface Recipe {
-  readonly args: (port: number, directory: string) => string[];
+  readonly args: (port: number, directory: string, lines: string) => string[];
   readonly wire: string;
   readonly echoes: boolean;
 }
 
+const NATS_LINES = 'max_payload: 2MB\nmax_pending: 1GB\nwrite_deadline: "60s"';
+
 /** As the ecosystem runs them, with limits so high that nobody is dropped: a drop costs nothing and would win. */
 const RECIPES: Readonly<Record<Exclude<ServerName, "hubcast">, Recipe>> = {
   "nats-server": {
-    args: (port, directory) => [
-      "-c",
-      file(
-        directory,
-        `listen: "127.0.0.1:${port}"\nmax_payload: 2MB\nmax_pending: 1GB\nwrite_deadline: "60s"\n`,
-      ),
-    ],
+    args: (port, directory, lines) => ["-c", file(directory, `listen: "127.0.0.1:${port}"\n${lines}\n`)],
     wire: "./nats-wire.ts",
     echoes: false,
   },
@@ -65,22 +61,29 @@ export function isInstalled(name: ServerName): boolean {
   return places.some((place) => spawnable(join(place, name)));
 }
 
-/** @param profile directory for a CPU profile of the hub */
-export async function startServer(name: ServerName, profile?: string): Promise<Server> {
+/** @param settings lines of configuration for nats-server; for ours options of `startHub`, and where a CPU profile goes */
+export async function startServer(
+  name: ServerName,
+  settings: {
+    readonly config?: (directory: string) => string;
+    readonly hub?: object;
+    readonly profile?: string | undefined;
+  } = {},
+): Promise<Server> {
   const directory = mkdtempSync(join(tmpdir(), "bench-hub-"));
   const recipe = name === "hubcast" ? undefined : RECIPES[name];
   const port = await freePort();
   const child = recipe
-    ? spawn(name, recipe.args(port, directory), {
+    ? spawn(name, recipe.args(port, directory, settings.config?.(directory) ?? NATS_LINES), {
         stdio: "ignore",
         env: { ...process.env, PATH: `${process.env.PATH}${delimiter}/usr/sbin` },
       })
     : spawn(
         process.execPath,
         [
-          ...(profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`]),
+          ...(settings.profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${settings.profile}`]),
           new URL("./hub-server.ts", import.meta.url).pathname,
-          JSON.stringify({ port, clientsMax: 12_000 }),
+          JSON.stringify({ port, clientsMax: 12_000, ...settings.hub }),
         ],
         { stdio: ["ignore", "ignore", "inherit"] },
       );
@@ -95,7 +98,7 @@ export async function startServer(name: ServerName, profile?: string): Promise<S
     ...(recipe && { wireUrl: new URL(recipe.wire, import.meta.url).href }),
     echoes: recipe?.echoes ?? false,
     stop: async () => {
-      await end(child, profile === undefined ? "SIGKILL" : "SIGTERM");
+      await end(child, settings.profile === undefined ? "SIGKILL" : "SIGTERM");
       rmSync(directory, { recursive: true, force: true });
     },
   };
