@@ -90,8 +90,8 @@ async function closeAll(
   await Promise.all(goodbyes);
 }
 
-export { calmHeap } from "./calm-heap.js";
 export type { NatsAccess } from "../net/nats/index.js";
+export { calmHeap } from "./calm-heap.js";
 export type { HubLogger, HubOptions } from "./options.js";
 export type { CloseReason } from "./protocol/close-reason.js";
 export type { SlowConsumer } from "./protocol/options.js";
