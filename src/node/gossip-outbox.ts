@@ -4,13 +4,15 @@ import { encodeBatch } from "./protocol/batch.js";
 import { encodedLength, type Item } from "./protocol/item.js";
 
 /**
- * Gathers accepted items into gossip messages. Idle, an item leaves at once; under load items share a message, which
- * closes at 64 KiB or 2 ms, so that hashing, encryption and framing are paid per batch (bench/gossip.ts).
+ * Gathers accepted items into gossip messages. Idle, an item leaves at once, with all that were accepted in the same
+ * turn of the event loop; under load items share a message, which closes at 64 KiB or 2 ms, so that hashing, encryption
+ * and framing are paid per batch (bench/gossip.ts).
  */
 export class GossipOutbox {
   #items: Item[] = [];
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
+  #turnEnd: NodeJS.Immediate | undefined;
   #flushedAtMs = 0;
   readonly figures = { messagesSent: 0, itemsSent: 0 };
 
@@ -25,13 +27,17 @@ export class GossipOutbox {
       this.#items.push(item);
       this.#bytes += bytes;
     }
-    if (performance.now() - this.#flushedAtMs >= LIMITS.batchDelayMs) this.flush();
-    else this.#timer ??= setTimeout(() => this.flush(), LIMITS.batchDelayMs);
+    if (this.#timer || this.#turnEnd) return;
+    if (performance.now() - this.#flushedAtMs >= LIMITS.batchDelayMs)
+      this.#turnEnd = setImmediate(() => this.flush());
+    else this.#timer = setTimeout(() => this.flush(), LIMITS.batchDelayMs);
   }
 
   flush(): void {
     clearTimeout(this.#timer);
+    clearImmediate(this.#turnEnd);
     this.#timer = undefined;
+    this.#turnEnd = undefined;
     if (this.#items.length === 0) return;
     this.#flushedAtMs = performance.now();
     this.figures.messagesSent++;

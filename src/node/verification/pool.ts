@@ -38,8 +38,8 @@ export class VerificationPool {
       this.#queuedBytes += proof.message.length;
       if (this.#dispatching) return;
       this.#dispatching = true;
-      // What is asked in one go is handed over in one go.
-      queueMicrotask(() => {
+      // What is asked in one turn of the event loop is handed over in one go: each batch wakes a thread and is woken by it.
+      setImmediate(() => {
         this.#dispatching = false;
         this.#dispatch();
       });

@@ -8,7 +8,9 @@ import { VerificationPool } from "./pool.js";
  * is known by others, and what was checked lately (on its way to the disk, refused for its age) is remembered here.
  */
 export class Verifier {
-  readonly #verdicts = new Map<string, boolean | Promise<boolean>>();
+  #verdicts = new Map<string, boolean | Promise<boolean>>();
+  /** The generation before: forgotten as a whole, since a map gets slow when its first entry is deleted again and again. */
+  #older = new Map<string, boolean | Promise<boolean>>();
   readonly #pool = new VerificationPool();
 
   /** So much waits to be checked that what can come another way should. */
@@ -32,17 +34,26 @@ export class Verifier {
   }
 
   #author(item: Item): boolean | Promise<boolean> {
-    const known = this.#verdicts.get(item.digest);
+    const known = this.#verdicts.get(item.digest) ?? this.#older.get(item.digest);
     if (known !== undefined) return known;
     const proof = proofOf(item);
     if (!proof) return false;
+    const verdicts = this.#generation();
     const verdict = this.#pool.check(proof);
     verdict.then(
-      (valid) => this.#verdicts.set(item.digest, valid),
-      () => this.#verdicts.delete(item.digest),
+      (valid) => verdicts.set(item.digest, valid),
+      () => verdicts.delete(item.digest),
     );
-    this.#verdicts.set(item.digest, verdict);
-    if (this.#verdicts.size > LIMITS.verdictsMax) this.#verdicts.delete(this.#verdicts.keys().next().value!);
+    verdicts.set(item.digest, verdict);
     return verdict;
+  }
+
+  /** Where a verdict is kept that is asked for now. */
+  #generation(): Map<string, boolean | Promise<boolean>> {
+    if (this.#verdicts.size >= LIMITS.verdictsMax / 2) {
+      this.#older = this.#verdicts;
+      this.#verdicts = new Map();
+    }
+    return this.#verdicts;
   }
 }

@@ -10,6 +10,7 @@ import { LIMITS } from "../../../core/limits.js";
 import type { GossipMessage, GossipVerdict } from "../port.js";
 import { gossipSettings } from "./gossip-settings.js";
 import { Punishments } from "./punishments.js";
+import { updateWindowLazily } from "./window.js";
 
 /** The only version spoken: one version needs no negotiation, and this one has IDONTWANT. */
 const PROTOCOL = "/meshsub/1.2.0";
@@ -182,6 +183,7 @@ export class Gossip {
   }
 
   #watch(connection: Connection, stream: Stream): void {
+    updateWindowLazily(stream);
     // When the whole connection is gone, that is the reason to give, and it comes by another way.
     const broken = () =>
       setImmediate(() => {
