@@ -31,6 +31,7 @@ export async function nodeOptions(flags: StartFlags): Promise<NodeOptions> {
       tokens: await tokens(flags["token-file"]),
       allowAnonymous: flags["allow-anonymous"],
       postRate: flags["post-rate"],
+      keyRate: flags["key-rate"],
       tls: await tls(flags["tls-cert"], flags["tls-key"]),
     }),
     p2p: defined({ hosts: flagList(flags["p2p-host"]), port: flags["p2p-port"] }),

@@ -62,6 +62,13 @@ export const START_FLAGS = withEnvironment({
     max: 1_000_000,
     ...API,
   }),
+  "key-rate": countFlag({
+    description:
+      "Items a second that one signing key may post here, whoever brings them, and ten times as many at once; beside --post-rate. Without it: 2000 from other machines, no limit on this one.",
+    min: 1,
+    max: 1_000_000,
+    ...API,
+  }),
   "tls-cert": Flags.string({
     description: "Certificate chain (PEM) for https.",
     helpValue: "PATH",

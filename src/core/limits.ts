@@ -111,9 +111,12 @@ export const LIMITS = {
   bulkLineBytesMax: 6_200_000,
   /** Result bytes that wait for a bulk client that does not read yet; past it the node stops reading too. */
   bulkResultBytesMax: 67_108_864,
-  /** Items a second that one caller on another machine may post; --post-rate sets another limit, for all callers. */
+  /**
+   * Items a second that one caller on another machine may post, and that may be signed by one key; --post-rate and
+   * --key-rate set other limits, for all callers.
+   */
   postItemsPerSecond: 2_000,
-  /** Callers whose rate is remembered; past it the one that posted longest ago is forgotten. */
+  /** Callers, and keys, whose rate is remembered; past it the one that posted longest ago is forgotten. */
   postCallersMax: 10_000,
   /** Items on one page of GET /v1/items. */
   pageItemsMax: 10_000,

@@ -70,13 +70,21 @@ export class BulkRequest {
 
   /** A node that cannot take a batch, or not all of it from this caller, refuses each such line; the stream goes on. */
   async #decide({ drafts }: BulkBatch): Promise<readonly BulkLine[]> {
-    const granted = this.#context.postRate.grant(this.#request, drafts.length);
-    if (granted === drafts.length) return await this.#post(drafts);
-    const refused = drafts.slice(granted).map(({ id = "" }): BulkLine => {
-      this.#context.refusals.count("rateLimited");
-      return { id, status: "refused", code: "rateLimited" };
+    const { postRate, keyRate, refusals } = this.#context;
+    const excess = keyRate.excess(this.#request, drafts);
+    const wanted = excess.size === 0 ? drafts : drafts.filter((draft) => !excess.has(draft));
+    const granted = postRate.grant(this.#request, wanted.length);
+    const taken = granted === wanted.length ? wanted : wanted.slice(0, granted);
+    const outcomes = taken.length === 0 ? [] : await this.#post(taken);
+    for (const [index, { status }] of outcomes.entries())
+      keyRate.charge(this.#request, taken[index]!, status);
+    if (taken.length === drafts.length) return outcomes;
+    let next = 0;
+    return drafts.map((draft): BulkLine => {
+      if (draft === taken[next]) return outcomes[next++]!;
+      refusals.count("rateLimited");
+      return { id: draft.id ?? "", status: "refused", code: "rateLimited" };
     });
-    return granted === 0 ? refused : [...(await this.#post(drafts.slice(0, granted))), ...refused];
   }
 
   async #post(drafts: readonly ItemDraft[]): Promise<readonly BulkLine[]> {

@@ -4,6 +4,7 @@ import { HubcastError } from "../../core/errors.js";
 import { isLoopbackHost } from "../../net/loopback.js";
 import { Deadlines } from "./deadlines.js";
 import { Gate } from "./gate.js";
+import { KeyRate } from "./key-rate.js";
 import { type CompleteOptions, completeOptions, type HttpApiOptions } from "./options.js";
 import { PostRate } from "./post-rate.js";
 import { RefusalBook } from "./refusal-book.js";
@@ -40,6 +41,7 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
     closing: closing.signal,
     refusals,
     postRate: new PostRate(complete.postRate, complete.limits),
+    keyRate: new KeyRate(complete.keyRate, complete.limits),
   };
   const scheme = complete.tls ? "https" : "http";
   const ownNames = isLoopbackHost(complete.host) ? [] : [hostname(), `${hostname()}.local`];

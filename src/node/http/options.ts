@@ -39,6 +39,11 @@ export interface HttpApiOptions {
    * callers on other machines, no limit for those on this one.
    */
   readonly postRate?: number;
+  /**
+   * Items a second that one signing key may post, whoever brings them, and ten times as many at once. Default as for
+   * `postRate`.
+   */
+  readonly keyRate?: number;
   /** Further names that a Host header may carry, such as the DNS name of this machine. */
   readonly boundNames?: readonly string[];
   readonly logger?: HttpLogger;
@@ -54,6 +59,7 @@ export interface CompleteOptions {
   readonly tokens: readonly Token[];
   readonly tls: HttpApiOptions["tls"] | undefined;
   readonly postRate: number | undefined;
+  readonly keyRate: number | undefined;
   readonly boundNames: readonly string[];
   readonly logger: HttpLogger;
   readonly limits: HttpLimits;
@@ -65,13 +71,8 @@ export function completeOptions(options: HttpApiOptions): CompleteOptions {
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new HubcastError("invalidOption", `port ${port} is not a whole number from 0 to 65535`);
   }
-  const { postRate } = options;
-  if (postRate !== undefined && !(Number.isSafeInteger(postRate) && postRate >= 1)) {
-    throw new HubcastError(
-      "invalidOption",
-      `postRate ${postRate} is not a whole number of items, 1 at least`,
-    );
-  }
+  checkRate("postRate", options.postRate);
+  checkRate("keyRate", options.keyRate);
   for (const { token, role } of tokens) {
     if (!/^[\x21-\x7e]+$/.test(token) || (role !== "read" && role !== "post")) {
       throw new HubcastError(
@@ -102,10 +103,16 @@ export function completeOptions(options: HttpApiOptions): CompleteOptions {
     tokens: allowAnonymous ? [] : tokens,
     tls: options.tls,
     postRate: options.postRate,
+    keyRate: options.keyRate,
     boundNames: options.boundNames ?? [],
     logger: options.logger ?? SILENT,
     limits: { ...LIMITS, ...options.limits },
   };
+}
+
+function checkRate(option: string, rate: number | undefined): void {
+  if (rate === undefined || (Number.isSafeInteger(rate) && rate >= 1)) return;
+  throw new HubcastError("invalidOption", `${option} ${rate} is not a whole number of items, 1 at least`);
 }
 
 const SILENT: HttpLogger = { debug() {}, warn() {}, error() {} };

@@ -29,7 +29,9 @@ export function postItem(context: ApiContext): Route {
       const wait = waitOf(request, reply, context);
       context.postRate.takeOne(request.raw);
       const draft = draftOf(await readJson(request.raw, context));
+      context.keyRate.check(request.raw, draft);
       const result = await service.post(draft, wait);
+      context.keyRate.charge(request.raw, draft, result.status);
       reply.hijack();
       sendResult(reply.raw, result);
     },

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { NodeService } from "../service.js";
 import type { Deadlines } from "./deadlines.js";
+import type { KeyRate } from "./key-rate.js";
 import type { HttpLimits, HttpLogger, Role } from "./options.js";
 import type { PostRate } from "./post-rate.js";
 import type { RefusalBook } from "./refusal-book.js";
@@ -16,6 +17,7 @@ export interface ApiContext {
   readonly closing: AbortSignal;
   readonly refusals: RefusalBook;
   readonly postRate: PostRate;
+  readonly keyRate: KeyRate;
 }
 
 /** One row of the API: what is served and what OpenAPI says about it, in one place. */
