@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import type { NodeLogger } from "../../options.js";
 import type { Item } from "../../protocol/item.js";
+import { verifySignature } from "../../protocol/signature.js";
 import type { Storage, StorageChange } from "../port.js";
 import { DataDirectory } from "./directory.js";
 import { commitError, damaged, databaseError, foreign, lockError, unusable } from "./faults.js";
@@ -8,6 +9,7 @@ import { GroupCommit } from "./group-commit.js";
 import type { StorageReply } from "./messages.js";
 import { databaseFault } from "./pages.js";
 import { decodeRecords, digestsIn, encodeKeys, encodeRecords } from "./records.js";
+import { Seal } from "./seal.js";
 import { StorageThread, type ThreadError } from "./storage-thread.js";
 
 export interface LmdbStorageOptions {
@@ -79,6 +81,7 @@ class OpenStorage implements LmdbStorage {
   /** Removals that failed, on a full disk for example: what expired must go some time. */
   #unremoved: readonly Item[] = [];
   #closing: Promise<void> | undefined;
+  readonly #seal: Seal;
 
   constructor(
     private readonly dir: string,
@@ -87,7 +90,9 @@ class OpenStorage implements LmdbStorage {
     private readonly logger: NodeLogger,
     public position: string | undefined,
     readonly unlogged: Set<string>,
-  ) {}
+  ) {
+    this.#seal = new Seal(privateKey);
+  }
 
   async *load(): AsyncGenerator<readonly Item[]> {
     let next = this.#ask({ type: "read", after: undefined });
@@ -122,22 +127,26 @@ class OpenStorage implements LmdbStorage {
 
   #itemsOf(records: Uint8Array): Item[] {
     const items: Item[] = [];
-    for (const stored of decodeRecords(records)) {
-      if ("item" in stored) items.push(stored.item);
-      else {
-        // One bad record is no reason to stay down: peers that hold the item bring it back under the same key.
-        this.skipped++;
-        this.logger.debug({ key: stored.key, fault: stored.fault }, "a stored item is damaged");
-      }
+    for (const stored of decodeRecords(records, this.#seal)) {
+      if ("fault" in stored) this.#skip(stored.key, stored.fault);
+      // Not sealed by this node: written by others, or under a key that was lost.
+      else if (stored.proven || verifySignature(stored.item)) items.push(stored.item);
+      else this.#skip(stored.key, "its signature fails");
     }
     return items;
+  }
+
+  /** One bad record is no reason to stay down: peers that hold the item bring it back under the same key. */
+  #skip(key: string, fault: string): void {
+    this.skipped++;
+    this.logger.debug({ key, fault }, "a stored item is damaged");
   }
 
   async #write({ add, remove, position, unlogged = [], logged = [] }: StorageChange): Promise<void> {
     const removed = this.#unremoved.length > 0 ? this.#alsoUnremoved(add, remove) : remove;
     const unmarked = [...logged, ...removed].filter(({ digest }) => this.unlogged.has(digest));
     const write = {
-      put: encodeRecords(add),
+      put: encodeRecords(add, this.#seal),
       remove: encodeKeys(removed),
       mark: encodeKeys(unlogged),
       unmark: encodeKeys(unmarked),

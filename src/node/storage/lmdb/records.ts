@@ -1,25 +1,30 @@
 import { decodeItem, encodedLength, encodeItem, type Item, ItemDecodeError } from "../../protocol/item.js";
+import { Seal } from "./seal.js";
 
 /** Key of a record: u64 timestampMs (big-endian), then the 32 bytes of the digest, so that keys sort like items. */
 const KEY_BYTES = 40;
 const LENGTH_BYTES = 4;
 
-/** First byte of a record's value: the signature was verified, and the canonical encoding follows. */
-const VERIFIED = 1;
+/** First byte of a record's value: a seal and the canonical encoding follow; before there were seals, the encoding. */
+const SEALED = 2;
+const UNSEALED = 1;
 
-/** One stored item, or why what was stored is none. */
-export type StoredItem = { readonly item: Item } | { readonly key: string; readonly fault: string };
+/** One stored item, or why what was stored is none. `proven`: this node verified its signature when it was stored. */
+export type StoredItem =
+  | { readonly item: Item; readonly key: string; readonly proven: boolean }
+  | { readonly key: string; readonly fault: string };
 
 /** Records one behind the other: u32 length of the value, key, value; integers big-endian. */
-export function encodeRecords(items: readonly Item[]): Uint8Array {
+export function encodeRecords(items: readonly Item[], seal: Seal): Uint8Array {
   const bytes = items.reduce((sum, item) => sum + recordBytes(item), 0);
   const records = Buffer.allocUnsafeSlow(bytes);
   let offset = 0;
   for (const item of items) {
-    records.writeUInt32BE(1 + encodedLength(item), offset);
+    records.writeUInt32BE(1 + Seal.BYTES + encodedLength(item), offset);
     offset = encodeKey(item, records, offset + LENGTH_BYTES);
-    records[offset] = VERIFIED;
-    offset = encodeItem(item, records, offset + 1);
+    records[offset] = SEALED;
+    records.write(seal.of(item.digest), offset + 1, "hex");
+    offset = encodeItem(item, records, offset + 1 + Seal.BYTES);
   }
   return records;
 }
@@ -42,27 +47,33 @@ export function digestsIn(keys: Uint8Array): string[] {
 
 /** Bytes that an item takes among records. */
 export function recordBytes(item: Item): number {
-  return LENGTH_BYTES + KEY_BYTES + 1 + encodedLength(item);
+  return LENGTH_BYTES + KEY_BYTES + 1 + Seal.BYTES + encodedLength(item);
 }
 
-/** Reads records back. Their signatures were verified before they were stored; digests are computed and compared. */
-export function* decodeRecords(bytes: Uint8Array): Generator<StoredItem> {
+/** Reads records back: digests are computed and compared with keys, and seals with digests. */
+export function* decodeRecords(bytes: Uint8Array, seal: Seal): Generator<StoredItem> {
   const records = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 0; at < records.length; ) {
     const valueAt = at + LENGTH_BYTES + KEY_BYTES;
     const end = valueAt + records.readUInt32BE(at);
-    yield decodeRecord(records, at + LENGTH_BYTES, valueAt, end);
+    yield decodeRecord(
+      records.subarray(valueAt, end),
+      records.toString("hex", at + LENGTH_BYTES, valueAt),
+      seal,
+    );
     at = end;
   }
 }
 
-function decodeRecord(records: Buffer, keyAt: number, valueAt: number, end: number): StoredItem {
-  const key = records.toString("hex", keyAt, valueAt);
-  const mark = records[valueAt];
-  if (valueAt === end || mark !== VERIFIED) return { key, fault: `its mark is ${mark}, not ${VERIFIED}` };
+function decodeRecord(value: Buffer, key: string, seal: Seal): StoredItem {
+  const mark = value[0];
+  if (mark !== SEALED && mark !== UNSEALED) return { key, fault: `its mark is ${mark}, not ${SEALED}` };
+  const start = mark === SEALED ? 1 + Seal.BYTES : 1;
   try {
-    const { item } = decodeItem(records.subarray(valueAt + 1, end), 0);
-    return key.endsWith(item.digest) ? { item } : { key, fault: `its digest is ${item.digest}` };
+    const { item } = decodeItem(value.subarray(start), 0);
+    const own = item.timestampMs.toString(16).padStart(16, "0") + item.digest;
+    if (key !== own) return { key, fault: `its key should be ${own}` };
+    return { item, key, proven: value.toString("hex", 1, start) === seal.of(item.digest) };
   } catch (error) {
     if (error instanceof ItemDecodeError) return { key, fault: error.message };
     throw error;

@@ -1,0 +1,160 @@
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { asBinary, open } from "lmdb";
+import { afterAll, describe, expect, test } from "vitest";
+import { connectToNode } from "../../src/node/client.js";
+import type { NodeOptions, StartedNode } from "../../src/node/index.js";
+import { signItem } from "../../src/node/keys.js";
+import { encodeBatch } from "../../src/node/protocol/batch.js";
+import { encodedLength, encodeItem, type Item, withDigest } from "../../src/node/protocol/item.js";
+import { integritySignature, publicKeyHex } from "../../src/node/protocol/signature.js";
+import { BadMember } from "../fixtures/bad-member.js";
+import { eventually } from "../fixtures/eventually.js";
+import { Nodes } from "../fixtures/nodes.js";
+
+// Every way in refuses an item that is not what its author signed. Digests are made anew over what was altered, as an
+// attacker would: they give nothing away.
+
+const alice = generateKeyPairSync("ed25519").privateKey;
+const mallory = generateKeyPairSync("ed25519").privateKey;
+const directories = await mkdtemp(join(tmpdir(), "hubcast-altered-"));
+afterAll(() => rm(directories, { recursive: true, force: true }));
+
+const signed = (): Item => withDigest(signItem({ id: "notice", raw: "doors open at nine" }, alice));
+const altered = (change: Partial<Item>): Item => {
+  const { id, raw, timestampMs, signature } = { ...signed(), ...change };
+  return withDigest({ id, raw, timestampMs, signature });
+};
+const flipped = (signature: string) =>
+  signature.slice(0, -1) + (Number.parseInt(signature.slice(-1), 16) ^ 1).toString(16);
+
+const ALTERATIONS: readonly [string, () => Item][] = [
+  ["raw", () => altered({ raw: "doors open at ten" })],
+  ["id (a replay)", () => altered({ id: "notice-2" })],
+  ["time", () => altered({ timestampMs: signed().timestampMs + 1_000 })],
+  [
+    "key",
+    () => altered({ signature: signed().signature.replace(publicKeyHex(alice), publicKeyHex(mallory)) }),
+  ],
+  ["signature", () => altered({ signature: flipped(signed().signature) })],
+  [
+    "raw, though unsigned",
+    () => altered({ raw: "at ten", signature: integritySignature("doors open at nine") }),
+  ],
+];
+
+describe.each(ALTERATIONS)("an item with another %s is refused", (_what, make) => {
+  test("by HTTP", async () => {
+    await using nodes = new Nodes();
+    const node = await nodes.start({ mdns: false, http: { port: 0 } });
+    await using client = await connectToNode(node.url!);
+    await expect(client.post(make())).rejects.toMatchObject({ code: "invalidItem" });
+    expect((await node.status()).items).toBe(0);
+  });
+
+  test("by gossip", async () => {
+    await using nodes = new Nodes();
+    const node = await nodes.start({ mdns: false });
+    await using member = await BadMember.join(node, nodes.cluster);
+    member.gossip(encodeBatch([make()]));
+    await eventually(async () => (await node.status()).gossip.rejected === 1);
+    expect((await node.status()).items).toBe(0);
+  });
+
+  test("by reconciliation, and whoever gives it is cut off", async () => {
+    await using nodes = new Nodes();
+    const node = await nodes.start({ mdns: false });
+    await using member = await BadMember.join(node, nodes.cluster);
+    await member.give([make()]);
+    await eventually(async () => (await node.peers())[0]?.reason === "invalidItem");
+    expect((await node.status()).items).toBe(0);
+  });
+
+  test.each(["sealed by another node", "as an older one was stored"] as const)(
+    "from disk, %s",
+    async (how) => {
+      await using nodes = new Nodes();
+      const log: string[] = [];
+      const options = stored(log);
+      const before = await nodes.start(options);
+      await before.post({ id: "untouched", raw: "untouched" });
+      await before.close();
+      await putRecord(options.dataDir, make(), how);
+      const node = await nodes.start(options);
+      expect(await idsOf(node)).toEqual(["untouched"]);
+      expect(log).toEqual(["stored items are damaged, and left out"]);
+    },
+  );
+});
+
+test("what was stored and then altered in its place is left out", async () => {
+  await using nodes = new Nodes();
+  const log: string[] = [];
+  const options = stored(log);
+  const before = await nodes.start(options);
+  for (const id of ["a", "b"]) await before.post(signItem({ id, raw: `text of ${id}` }, alice));
+  const item = (await before.get("b"))!;
+  await before.close();
+  await putRecord(options.dataDir, { ...item, raw: "text of c" }, "sealed by another node");
+  expect(await idsOf(await nodes.start(options))).toEqual(["a"]);
+  expect(log).toEqual(["stored items are damaged, and left out"]);
+});
+
+test("what an author did sign is taken on each of these ways", async () => {
+  await using nodes = new Nodes();
+  const options = stored([]);
+  await (await nodes.start(options)).close();
+  await putRecord(options.dataDir, altered({}), "sealed by another node");
+  const node = await nodes.start(options);
+  expect(await idsOf(node)).toEqual(["notice"]);
+  await using member = await BadMember.join(node, nodes.cluster);
+  member.gossip(encodeBatch([altered(signItem({ id: "gossiped", raw: "x" }, alice))]));
+  await eventually(() => node.get("gossiped"));
+  await member.give([altered(signItem({ id: "given", raw: "x" }, alice))]);
+  await eventually(() => node.get("given"));
+});
+
+let lastDirectory = 0;
+
+function stored(log: string[]): NodeOptions & { readonly dataDir: string } {
+  const logger = {
+    debug() {},
+    info() {},
+    warn() {},
+    error: (_: object, message: string) => void log.push(message),
+  };
+  return { mdns: false, dataDir: join(directories, `${++lastDirectory}`), logger };
+}
+
+/** Writes a record as docs/durability.md has it, with the node's own format but not its secret. */
+async function putRecord(
+  dataDir: string,
+  item: Item,
+  how: "sealed by another node" | "as an older one was stored",
+): Promise<void> {
+  const key = Buffer.alloc(40);
+  key.writeBigUInt64BE(BigInt(item.timestampMs));
+  key.write(item.digest, 8, "hex");
+  const head =
+    how === "as an older one was stored"
+      ? Buffer.of(1)
+      : Buffer.concat([Buffer.of(2), Buffer.alloc(16, 0xaa)]);
+  const encoding = Buffer.alloc(encodedLength(item));
+  encodeItem(item, encoding, 0);
+  const database = open({
+    path: join(dataDir, "items.mdb"),
+    noSubdir: true,
+    encoding: "binary",
+    keyEncoding: "binary",
+  });
+  await database.put(key, asBinary(Buffer.concat([head, encoding])) as never);
+  await database.close();
+}
+
+async function idsOf(node: StartedNode): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const { id } of node.list()) ids.push(id);
+  return ids.sort();
+}
