@@ -2,7 +2,7 @@ import { HubcastError } from "../../core/errors.js";
 import { LIMITS } from "../../core/limits.js";
 import type { EventsOptions, NodeEvent } from "../broadcast.js";
 import type { Caller } from "./caller.js";
-import { errorOfAnswer, errorOfTransport } from "./faults.js";
+import { errorOfAnswer, errorOfTransport, notHubcast } from "./faults.js";
 
 /** A node that is silent for so long, heartbeats included, is gone. */
 const SILENCE_MS = 3 * LIMITS.eventHeartbeatMs;
@@ -11,7 +11,7 @@ const SILENCE_MS = 3 * LIMITS.eventHeartbeatMs;
 export async function* eventsOf(caller: Caller, options: EventsOptions): AsyncGenerator<NodeEvent> {
   const { after, sinceMs, signal } = options;
   if (signal?.aborted) return;
-  const { createParser } = await import("eventsource-parser");
+  const { EventDecodeError, EventReader } = await import("./event-reader.js");
   const query = sinceMs === undefined ? "" : `?since=${sinceTextOf(sinceMs)}`;
   try {
     const { request, answer } = caller.stream({
@@ -24,22 +24,16 @@ export async function* eventsOf(caller: Caller, options: EventsOptions): AsyncGe
     try {
       request.end();
       const response = await answer;
-      let events: NodeEvent[] = [];
-      let refusal: HubcastError | undefined;
-      const parser = createParser({
-        onEvent({ event, data }) {
-          if (event === "problem") refusal = errorOfAnswer(response, data, caller.url);
-          else events.push(JSON.parse(data) as NodeEvent);
-        },
-      });
+      const reader = new EventReader();
       response.setEncoding("utf8");
-      for await (const chunk of response as AsyncIterable<string>) {
-        silence.refresh();
-        parser.feed(chunk);
-        const arrived = events;
-        events = [];
-        yield* arrived;
-        if (refusal) throw refusal;
+      try {
+        for await (const chunk of response as AsyncIterable<string>) {
+          silence.refresh();
+          yield* reader.push(chunk);
+          if (reader.problem !== undefined) throw errorOfAnswer(response, reader.problem, caller.url);
+        }
+      } catch (error) {
+        throw error instanceof EventDecodeError ? notHubcast(caller.url, response) : error;
       }
       throw new HubcastError("connectionLost", `${caller.url.origin} ended the stream of events`, {
         suggestions: ["Follow again behind the last event id: the node keeps a history."],

@@ -1,0 +1,149 @@
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { readTrustFile } from "../../src/cli/trust-file.js";
+import { HubcastError } from "../../src/core/errors.js";
+import { decodeHubFrame } from "../../src/hub/protocol/decode.js";
+import { fromWire, type WirePacket } from "../../src/net/dnssd/protocol/packet.js";
+import { decodeTxt } from "../../src/net/dnssd/protocol/txt.js";
+import { FrameReader, FrameTooLarge } from "../../src/node/cluster/libp2p/frames.js";
+import { decodeGreeting } from "../../src/node/cluster/libp2p/greeting.js";
+import { decodeCursor } from "../../src/node/cursor.js";
+import { BulkBatch } from "../../src/node/http/bulk-batch.js";
+import { LineBlocks } from "../../src/node/http/lines.js";
+import { decodeBatch, encodeBatch } from "../../src/node/protocol/batch.js";
+import { decodeFrame, FrameDecodeError } from "../../src/node/protocol/frames.js";
+import { ItemDecodeError } from "../../src/node/protocol/item.js";
+import { ItemSet } from "../../src/node/protocol/item-set/item-set.js";
+import { ReconcileError } from "../../src/node/protocol/reconcile/reconcile-error.js";
+import { respond } from "../../src/node/protocol/reconcile/respond.js";
+import { EventDecodeError, EventReader } from "../../src/node/remote/event-reader.js";
+import { Lan } from "../net/dnssd/protocol/lan.js";
+import { makeItem } from "../node/protocol/item-set/make-item.js";
+
+/**
+ * Everything that reads bytes from others. Each takes any bytes: it returns, or refuses them in its own words. What it
+ * took must be what was sent. Anything else thrown is a fault.
+ */
+export const DECODERS: Readonly<Record<string, (bytes: Buffer) => void | Promise<void>>> = {
+  batch(bytes) {
+    const items = unless(ItemDecodeError, () => decodeBatch(bytes));
+    // One encoding for each item: otherwise two nodes would have two digests for one.
+    if (items) expect(encodeBatch(items).equals(bytes)).toBe(true);
+  },
+
+  frame(bytes) {
+    const frame = unless(FrameDecodeError, () => decodeFrame(bytes));
+    if (frame) expect(frame.t).toBeTypeOf("string");
+  },
+
+  greeting(bytes) {
+    decodeGreeting(bytes);
+  },
+
+  peerStream(bytes) {
+    unless(FrameTooLarge, () => new FrameReader(1_000).push(bytes, (frame) => decodeGreeting(frame)));
+  },
+
+  reconcile(bytes) {
+    const answer = unless(ReconcileError, () => respond(SET, bytes));
+    if (answer) expect(answer.length).toBeLessThan(100_000);
+  },
+
+  hubFrame(bytes) {
+    unless(RangeError, () => decodeHubFrame(bytes));
+  },
+
+  mdns(bytes) {
+    let packet: WirePacket;
+    try {
+      packet = dnsPacket.decode(bytes);
+    } catch {
+      // multicast-dns leaves out what its decoder throws at.
+      return;
+    }
+    const read = fromWire(packet);
+    if (!read) return;
+    const lan = new Lan();
+    lan.browse();
+    lan.inject(read);
+    lan.run(1_000);
+    expect(lan.sent.length).toBeLessThan(50);
+  },
+
+  txt(bytes) {
+    const strings = [bytes, bytes.subarray(bytes.length >> 1)];
+    for (const value of Object.values(decodeTxt(strings))) expect(value).toBeTypeOf("string");
+  },
+
+  bulkBody(bytes) {
+    const lines = new LineBlocks(500);
+    const middle = bytes.length >> 1;
+    const chunks = [lines.push(bytes.subarray(0, middle)), lines.push(bytes.subarray(middle)), lines.end()];
+    for (const chunk of chunks) {
+      const batch = new BulkBatch(chunk);
+      const outcomes = batch.drafts.map(({ id = "" }) => ({ id, status: "accepted" }) as const);
+      const answers = batch.answer(outcomes).split("\n").filter(Boolean);
+      expect(answers.length).toBe(batch.lineCount);
+      for (const answer of answers) JSON.parse(answer);
+    }
+  },
+
+  cursor(bytes) {
+    unless(HubcastError, () => decodeCursor(bytes.toString()));
+  },
+
+  async trustFile(bytes) {
+    writeFileSync(TRUST_FILE, bytes);
+    try {
+      const keys = await readTrustFile(TRUST_FILE);
+      expect(keys.length).toBeGreaterThan(0);
+      for (const key of keys) expect(key).toMatch(/^[0-9a-f]{64}$/);
+    } catch (error) {
+      if (!(error instanceof HubcastError)) throw error;
+      expect(error.code).toBe("usage");
+      // It goes to a terminal, and into logs.
+      expect(error.message.length).toBeLessThan(300);
+    }
+  },
+
+  eventStream(bytes) {
+    const text = bytes.toString();
+    const whole = eventsIn([text]);
+    const middle = text.length >> 1;
+    expect(eventsIn([text.slice(0, middle), text.slice(middle)])).toEqual(whole);
+  },
+};
+
+const SET = new ItemSet(Array.from({ length: 50 }, (_, serial) => makeItem(serial, serial)));
+const TRUST_FILE = join(mkdtempSync(join(tmpdir(), "hubcast-fuzz-")), "trusted");
+// Of multicast-dns, which is what decodes packets before we see them.
+const dnsPacket = createRequire(createRequire(import.meta.url).resolve("multicast-dns"))("dns-packet") as {
+  decode(bytes: Buffer): WirePacket;
+};
+
+function eventsIn(chunks: readonly string[]): unknown {
+  const reader = new EventReader();
+  const events: unknown[] = [];
+  for (const chunk of chunks) {
+    const read = unless(EventDecodeError, () => reader.push(chunk));
+    if (!read) return "refused";
+    events.push(...read);
+  }
+  return [events, reader.problem];
+}
+
+/** What it returns; `undefined` when it refuses in these words. */
+function unless<Result>(
+  refusal: abstract new (...args: never[]) => Error,
+  decode: () => Result,
+): Result | undefined {
+  try {
+    return decode();
+  } catch (error) {
+    if (error instanceof refusal) return undefined;
+    throw error;
+  }
+}
