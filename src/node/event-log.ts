@@ -9,6 +9,13 @@ export type UnnumberedEvent = NodeEvent extends infer Event
     : never
   : never;
 
+/** Subscribers that are all told at once, each time something happens. */
+const SUBSCRIBERS_UNPACED = 20;
+/** With more, the next telling comes so much later for each of them... */
+const PAUSE_MS_PER_SUBSCRIBER = 0.1;
+/** ... but not later than this. */
+const PAUSE_MS_MAX = 100;
+
 interface Waiter {
   wake(): void;
 }
@@ -16,6 +23,9 @@ interface Waiter {
 /**
  * The last arrivals of a node, numbered. A subscriber is only a place in it: a slow one costs nothing, and one that
  * falls out of it is told so. Event id = epoch of the node's run + `-` + arrival number.
+ *
+ * Each telling wakes and writes to every subscriber, whatever it tells: 20 us each. So the more there are, the more
+ * events share one, and a thousand of them leave the node most of its time (bench/abuse.ts).
  */
 export class EventLog {
   readonly #events: (UnnumberedEvent | undefined)[] = [];
@@ -23,6 +33,8 @@ export class EventLog {
   #next = 0;
   #subscribers = 0;
   #closed = false;
+  #toldAtMs = 0;
+  #timer: NodeJS.Timeout | undefined;
 
   /** @param epoch differs in every run, so that ids of an earlier one are not taken for ours */
   constructor(
@@ -37,8 +49,14 @@ export class EventLog {
 
   push(events: readonly UnnumberedEvent[]): void {
     for (const event of events) this.#events[this.#next++ % this.historyMax] = event;
-    for (const waiter of this.#waiters) waiter.wake();
-    this.#waiters.clear();
+    if (this.#waiters.size === 0 || this.#timer) return;
+    const pauseMs =
+      this.#subscribers <= SUBSCRIBERS_UNPACED
+        ? 0
+        : Math.min(this.#subscribers * PAUSE_MS_PER_SUBSCRIBER, PAUSE_MS_MAX);
+    const leftMs = this.#toldAtMs + pauseMs - performance.now();
+    if (leftMs <= 0) this.#tell();
+    else this.#timer = setTimeout(() => this.#tell(), leftMs);
   }
 
   /**
@@ -63,6 +81,13 @@ export class EventLog {
 
   close(): void {
     this.#closed = true;
+    this.#tell();
+  }
+
+  #tell(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#toldAtMs = performance.now();
     for (const waiter of this.#waiters) waiter.wake();
     this.#waiters.clear();
   }

@@ -11,7 +11,7 @@ export class AnswerStream {
   readonly #response: ServerResponse;
   readonly #stallMs: number;
   readonly #head: OutgoingHttpHeaders;
-  #queued: string[] = [];
+  #queued: (string | Buffer)[] = [];
   #queuedBytes = 0;
   #blocked = false;
   #gone = false;
@@ -43,15 +43,17 @@ export class AnswerStream {
     if (!this.#response.headersSent && !this.#gone) this.#response.writeHead(200, this.#head).flushHeaders();
   }
 
-  push(text: string): void {
+  /** @param text as it is, or in UTF-8: then it is kept and not copied, and may be pushed to others too */
+  push(text: string | Buffer): void {
     if (this.#gone || text.length === 0) return;
     if (!this.#blocked) {
       this.#write(text);
       return;
     }
     this.#queuedBytes += Buffer.byteLength(text);
-    const last = this.#queued.length - 1;
-    if (last >= 0 && this.#queued[last]!.length < BLOCK_LENGTH) this.#queued[last] += text;
+    const last = this.#queued.at(-1);
+    if (typeof text === "string" && typeof last === "string" && last.length < BLOCK_LENGTH)
+      this.#queued[this.#queued.length - 1] = last + text;
     else this.#queued.push(text);
   }
 
@@ -70,7 +72,7 @@ export class AnswerStream {
     this.#response.end();
   }
 
-  #write(text: string): void {
+  #write(text: string | Buffer): void {
     if (!this.#response.headersSent) this.#response.writeHead(200, this.#head);
     if (this.#response.write(text)) return;
     this.#blocked = true;

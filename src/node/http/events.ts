@@ -1,6 +1,7 @@
 import { asHubcastError } from "../../core/errors.js";
 import type { NodeEvent } from "../broadcast.js";
 import type { AnswerStream } from "./answer-stream.js";
+import { EventText } from "./event-text.js";
 import { ref, refusals, text } from "./json-schema.js";
 import { problemOf } from "./problem.js";
 import { Query } from "./query.js";
@@ -9,9 +10,12 @@ import type { ApiContext, Route } from "./route.js";
 
 /** A subscriber is asked to take what it got before so much more is made for it. */
 const WAITING_BYTES_MAX = 65_536;
+/** Events in one write: large ones count by their bytes, small ones by their number. */
+const EVENTS_AT_ONCE = 256;
 
 /** GET /v1/events: server-sent events. */
 export function events({ service, limits, logger, closing }: ApiContext): Route {
+  const text = new EventText();
   return {
     method: "GET",
     url: "/v1/events",
@@ -35,7 +39,7 @@ export function events({ service, limits, logger, closing }: ApiContext): Route 
       answer.open();
       const heartbeat = setInterval(() => answer.push(":\n\n"), limits.eventHeartbeatMs).unref();
       try {
-        await send(subscription, answer);
+        await send(subscription, answer, text);
       } catch (thrown) {
         // The head is gone, so the refusal travels as the last event: a reader too slow for its backlog.
         const error = asHubcastError(thrown);
@@ -50,16 +54,24 @@ export function events({ service, limits, logger, closing }: ApiContext): Route 
 }
 
 /** Events that are there at once leave as one write. */
-async function send(subscription: AsyncIterable<NodeEvent>, answer: AnswerStream): Promise<void> {
-  let pending = "";
+async function send(
+  subscription: AsyncIterable<NodeEvent>,
+  answer: AnswerStream,
+  text: EventText,
+): Promise<void> {
+  let pending: NodeEvent[] = [];
+  let pendingBytes = 0;
   const flush = () => {
-    answer.push(pending);
-    pending = "";
+    if (pending.length > 0) answer.push(text.of(pending));
+    pending = [];
+    pendingBytes = 0;
   };
   for await (const event of subscription) {
-    if (pending === "") setImmediate(flush);
-    pending += `event: ${event.type}\nid: ${event.eventId}\ndata: ${JSON.stringify(event)}\n\n`;
-    if (pending.length < WAITING_BYTES_MAX) continue;
+    if (pending.length === 0) setImmediate(flush);
+    pending.push(event);
+    pendingBytes += "item" in event ? event.item.raw.length : 0;
+    const isMuch = pendingBytes >= WAITING_BYTES_MAX || pending.length >= EVENTS_AT_ONCE;
+    if (!isMuch && answer.waitingBytes < WAITING_BYTES_MAX) continue;
     flush();
     await answer.whenBelow(WAITING_BYTES_MAX);
     if (answer.gone) return;

@@ -39,7 +39,8 @@ export class HttpServer {
       // Covers connections that send nothing, too. Bodies have their own deadlines: a bulk body may take for ever.
       headersTimeout: limits.requestTimeoutMs,
       requestTimeout: 0,
-      connectionsCheckingInterval: Math.min(1_000, limits.requestTimeoutMs),
+      // Often, so that thousands of connections that came together are not all closed in one go.
+      connectionsCheckingInterval: Math.min(100, limits.requestTimeoutMs),
       keepAliveTimeout: KEEP_ALIVE_MS,
     };
     if (!tls) return new HttpServer(createServer(settings), options, refusal, refusals);

@@ -10,6 +10,7 @@ import { LIMITS } from "../../../core/limits.js";
 import type { GossipMessage, GossipVerdict } from "../port.js";
 import { gossipSettings } from "./gossip-settings.js";
 import { Punishments } from "./punishments.js";
+import { SCORE_THRESHOLDS } from "./score.js";
 import { updateWindowLazily } from "./window.js";
 
 /** The only version spoken: one version needs no negotiation, and this one has IDONTWANT. */
@@ -46,6 +47,8 @@ interface GossipListener {
 export class Gossip {
   readonly #topic: string;
   readonly #punishments = new Punishments();
+  /** Of gossip that was rejected. The router counts them too, but looks at its count once a second. */
+  readonly #rejections = new Punishments();
   readonly #outbound = new Map<string, Stream>();
   readonly #subscribed = new Set<string>();
   #listener!: GossipListener;
@@ -134,6 +137,15 @@ export class Gossip {
     this.#punishments.add(peerId, Date.now());
   }
 
+  /** Whether it did so much wrong that nothing of it is wanted, not even a connection. */
+  shuns(peerId: string): boolean {
+    const limit = SCORE_THRESHOLDS.graylistThreshold;
+    return (
+      this.#router.isStarted() &&
+      (this.score(peerId) < limit || -this.#rejections.points(peerId, Date.now()) < limit)
+    );
+  }
+
   score(peerId: string): number {
     return this.#router.getScore(peerId);
   }
@@ -218,6 +230,10 @@ export class Gossip {
       if (settled || !this.#router.isStarted()) return;
       settled = true;
       this.#router.reportMessageValidationResult(msgId, from, VERDICTS[verdict]);
+      // Left connected it would cost decryption and decoding of all that it goes on to send.
+      if (verdict !== "reject") return;
+      this.#rejections.add(from, Date.now());
+      if (this.shuns(from)) this.#listener.broken(from, "its gossip was rejected again and again");
     };
     if (msg.data.length > LIMITS.gossipBytesMax) settle("reject");
     else this.#listener.message({ from, bytes: msg.data, settle });

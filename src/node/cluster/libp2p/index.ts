@@ -61,6 +61,7 @@ export async function openLibp2pCluster(options: Libp2pClusterOptions): Promise<
     admits: (peerId) =>
       links !== undefined &&
       (allowPeers?.has(peerId) ?? true) &&
+      !gossip.shuns(peerId) &&
       (links.size < peersMax || links.has(peerId)),
   });
   const engine = new Engine(host, gossip, options, peersMax);

@@ -6,7 +6,8 @@ import {
 
 /**
  * How GossipSub rates a peer. Below 0 it is not in the mesh (messages are not forwarded to it, though their
- * author still sends them), below -10 and -50 it is told less, below -80 it is not listened to.
+ * author still sends them), below -10 and -50 it is told less, below -80 it is not listened to: it is cut off, and
+ * not let in until it has risen again.
  *
  * Only what cannot happen to an honest peer counts:
  * - Rejected messages (undecodable, or an item that fails its own signature). The count is squared: one costs 4
@@ -42,8 +43,8 @@ export function scoreParams(topic: string, punishment: (peerId: string) => numbe
   };
 }
 
-export const SCORE_THRESHOLDS: Partial<PeerScoreThresholds> = {
+export const SCORE_THRESHOLDS = {
   gossipThreshold: -10,
   publishThreshold: -50,
   graylistThreshold: -80,
-};
+} as const satisfies Partial<PeerScoreThresholds>;
