@@ -11,7 +11,9 @@ export type UnnumberedEvent = NodeEvent extends infer Event
 
 /** Subscribers that are all told at once, each time something happens. */
 const SUBSCRIBERS_UNPACED = 20;
-/** With more, the next telling comes so much later for each of them... */
+/** Subscribers told in one turn of the event loop: between two turns others are served. */
+const SUBSCRIBERS_PER_TURN = 50;
+/** With more than are told at once, the next telling comes so much later for each of them... */
 const PAUSE_MS_PER_SUBSCRIBER = 0.1;
 /** ... but not later than this. */
 const PAUSE_MS_MAX = 100;
@@ -88,8 +90,9 @@ export class EventLog {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#toldAtMs = performance.now();
-    for (const waiter of this.#waiters) waiter.wake();
+    const waiters = [...this.#waiters];
     this.#waiters.clear();
+    wakeAll(waiters);
   }
 
   async *#read(start: number, signal?: AbortSignal): AsyncGenerator<NodeEvent, void, undefined> {
@@ -137,6 +140,11 @@ export class EventLog {
   #id(number: number): string {
     return `${this.epoch}-${number}`;
   }
+}
+
+function wakeAll(waiters: readonly Waiter[]): void {
+  for (const waiter of waiters.slice(0, SUBSCRIBERS_PER_TURN)) waiter.wake();
+  if (waiters.length > SUBSCRIBERS_PER_TURN) setImmediate(() => wakeAll(waiters.slice(SUBSCRIBERS_PER_TURN)));
 }
 
 function gone(why: string): HubcastError {

@@ -40,7 +40,7 @@ export class HttpServer {
       headersTimeout: limits.requestTimeoutMs,
       requestTimeout: 0,
       // Often, so that thousands of connections that came together are not all closed in one go.
-      connectionsCheckingInterval: Math.min(100, limits.requestTimeoutMs),
+      connectionsCheckingInterval: Math.min(50, limits.requestTimeoutMs),
       keepAliveTimeout: KEEP_ALIVE_MS,
     };
     if (!tls) return new HttpServer(createServer(settings), options, refusal, refusals);
@@ -142,6 +142,12 @@ export class HttpServer {
   /** What came is no HTTP, or its head did not come in time. Answered only where no other answer can be under way. */
   #misunderstood(error: NodeJS.ErrnoException, socket: Socket): void {
     if (!socket.writable || socket.bytesWritten > 0) {
+      socket.destroy();
+      return;
+    }
+    if (error.code === "ERR_HTTP_REQUEST_TIMEOUT" && socket.bytesRead === 0) {
+      // Nobody asked anything. There may be thousands of them at once, and an answer costs more than the connection did.
+      this.#refusals.count("requestTimeout");
       socket.destroy();
       return;
     }
