@@ -84,6 +84,44 @@ test("a subscriber that does not read is cut off, and forgotten by the node", as
   socket.destroy();
 });
 
+test("what waits for a subscriber that does not read is bounded, though events come one by one", async () => {
+  await using api = await TestApi.open();
+  const socket = await api.connect();
+  socket.pause();
+  socket.write("GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  await until("it is subscribed", () => api.service.subscriberCount === 1);
+  const before = process.memoryUsage();
+  const item = { id: "a", raw: "x".repeat(20_000), signature: "s", timestampMs: 2, digest: "d" };
+  for (let told = 0; told < 3_000; told++) {
+    api.service.tell({ type: "item", item: { ...item, timestampMs: told } });
+    await new Promise(setImmediate);
+  }
+  const { arrayBuffers, heapUsed } = process.memoryUsage();
+  expect(arrayBuffers + heapUsed - before.arrayBuffers - before.heapUsed).toBeLessThan(30_000_000);
+  socket.destroy();
+});
+
+test("subscribers that are told the same get the same, those behind their history too", async () => {
+  await using api = await TestApi.open();
+  await api.post("/v1/items", { id: "old", raw: "x" });
+  const streams = [
+    await follow(api, "/v1/events"),
+    await follow(api, "/v1/events?since=1h"),
+    await follow(api, "/v1/events"),
+  ];
+  await api.bulk(Array.from({ length: 50 }, (_, n) => `{"id":"${n}","raw":"x"}`).join("\n"));
+  const ids = Array.from({ length: 50 }, (_, n) => `${n}`);
+  for (const [index, stream] of streams.entries()) {
+    const heard: string[] = [];
+    while (heard.at(-1) !== "49") {
+      const event = JSON.parse((await stream.next()).data);
+      heard.push(event.type === "item" ? event.item.id : event.type);
+    }
+    expect(heard).toEqual(index === 1 ? ["old", "caught-up", ...ids] : ids);
+    stream.close();
+  }
+});
+
 test("a reader too slow for its backlog is told so by a last event", async () => {
   await using api = await TestApi.open();
   api.service.backlogMax = 10;
