@@ -49,10 +49,13 @@ export class Collector {
     void watch?.close();
   }
 
-  /** Asks all once; resolves when all have answered or failed to. */
-  async ask(): Promise<void> {
+  /**
+   * Asks all once; resolves when all have answered or failed to.
+   * @param isAside figures of nodes are not what is looked at: most of them may be a second old
+   */
+  async ask(isAside = false): Promise<void> {
     const first = this.#first();
-    const nodes = [...this.#nodes.values()].map((watch) => watch.ask(watch === first));
+    const nodes = [...this.#nodes.values()].map((watch) => watch.ask(watch === first, isAside));
     await Promise.all([...nodes, ...[...this.#hubs.values()].map((watch) => watch.ask())]);
   }
 

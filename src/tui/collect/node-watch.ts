@@ -10,6 +10,8 @@ const ANSWER_TIMEOUT_MS = 2_000;
 const RETRY_MS = 1_000;
 /** The first node is asked at every look; the others less often, since each question costs (bench/top.ts). */
 const OTHERS_EVERY_MS = 450;
+/** ... and when nobody looks at their figures: */
+const ASIDE_EVERY_MS = 950;
 /** All nodes tell of the same peers. */
 const PEERS_EVERY_MS = 1_000;
 
@@ -49,10 +51,10 @@ export class NodeWatch {
   }
 
   /** Asks, unless the last question is still open. @param isFirst whether others rely on its peers */
-  ask(isFirst: boolean): Promise<void> {
+  ask(isFirst: boolean, isAside = false): Promise<void> {
     const nowMs = performance.now();
     if (!this.#asking && nowMs >= (isFirst ? this.#retryAtMs : Math.max(this.#retryAtMs, this.#askAtMs))) {
-      this.#askAtMs = nowMs + OTHERS_EVERY_MS;
+      this.#askAtMs = nowMs + (isAside ? ASIDE_EVERY_MS : OTHERS_EVERY_MS);
       this.#asking = this.#ask(isFirst).finally(() => {
         this.#asking = undefined;
         this.asked = true;

@@ -83,8 +83,8 @@ class Session {
   #refresh(): void {
     const { view, paused } = this.#screen;
     const isList = view === "items" || view === "events";
-    void this.options.collector.ask();
     if (isList && performance.now() - this.#drawnAtMs < LIST_REFRESH_MS - REFRESH_MS / 2) return;
+    void this.options.collector.ask(isList);
     const next = this.options.collector.snapshot(isList);
     if (!paused) this.#snapshot = next;
     this.#draw();
