@@ -29,6 +29,7 @@ function status(index: number): object {
     ...{ uptimeMs: Date.now() - startMs, reasons: [], items, hidden: 0, bytes: items * 200 },
     ...{ fingerprint: hex(String(items)).slice(0, 32), fingerprintSinceMs: startMs, retentionMs: 86_400_000 },
     ...{ peers: NODES - 1, engine: "libp2p", peerAddresses: [] },
+    posted: index ? 0 : posted,
     sync: { rounds: 3, roundsFailed: 0, itemsReceived: 0, itemsSent: 0, bytesReceived: 0, bytesSent: 0 },
     gossip: {
       ...{ messagesReceived: posted / 10, messagesSent: posted / 10, itemsReceived: index ? posted : 0 },

@@ -138,6 +138,8 @@ export interface NodeStatus {
   readonly hidden: number;
   /** Bytes of all held items, in their canonical encoding. */
   readonly bytes: number;
+  /** Items that were posted here and accepted, since the start. */
+  readonly posted: number;
   /** 32 hex digits over all held items stamped at or after `fingerprintSinceMs`. */
   readonly fingerprint: string;
   readonly fingerprintSinceMs: number;

@@ -150,6 +150,7 @@ export class LocalService implements NodeService {
       items: holdings.view.size,
       hidden: holdings.view.hidden,
       bytes: holdings.bytes,
+      posted: figures.posted,
       fingerprint: holdings.fingerprint(fingerprintSinceMs).fingerprint,
       fingerprintSinceMs,
       retentionMs: options.retentionMs,

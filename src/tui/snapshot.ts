@@ -36,7 +36,7 @@ export interface NodeRow {
   readonly uptimeMs?: number;
   /** To the node that tells of it. */
   readonly roundTripMs?: number;
-  /** Items accepted by this node itself, and published. */
+  /** Items posted to this node, and accepted. */
   readonly posts?: Rate;
   /** Items that came by gossip. */
   readonly gossipIn?: Rate;

@@ -38,6 +38,7 @@ const STATUS_FIGURES: readonly (readonly [string, string, (status: NodeStatus) =
   ["hubcast_uptime_seconds", "Time since the node started.", (s) => s.uptimeMs / 1000],
   ["hubcast_items", "Visible items.", (s) => s.items],
   ["hubcast_items_hidden", "Items hidden behind another of the same id.", (s) => s.hidden],
+  ["hubcast_posted_items_total", "Items posted to this node and accepted.", (s) => s.posted],
   ["hubcast_item_bytes", "Bytes of all held items.", (s) => s.bytes],
   ["hubcast_sync_rounds_total", "Reconciliation rounds.", (s) => s.sync.rounds],
   ["hubcast_sync_rounds_failed_total", "Reconciliation rounds that failed.", (s) => s.sync.roundsFailed],

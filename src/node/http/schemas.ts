@@ -121,6 +121,7 @@ export const SCHEMAS = {
     reasons: list("Error codes; empty unless degraded.", text("Error code.")),
     items: count("Visible items."),
     hidden: count("Items hidden behind another of the same id."),
+    posted: count("Items that were posted here and accepted, since the start."),
     bytes: count("Bytes of all held items in their canonical encoding."),
     fingerprint: text(
       "32 hex digits over all held items from fingerprintSinceMs on; equal pairs mean equal sets.",

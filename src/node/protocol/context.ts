@@ -34,6 +34,8 @@ export interface Policy {
 
 /** Counters since the start. */
 export interface ReplicaFigures {
+  /** Items posted here that are held, or were. */
+  posted: number;
   rounds: number;
   roundsFailed: number;
   itemsReceivedBySync: number;

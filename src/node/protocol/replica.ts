@@ -27,6 +27,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
   readonly peers = new PeerTable();
   readonly wants = new Wants();
   readonly figures: ReplicaFigures = {
+    posted: 0,
     rounds: 0,
     roundsFailed: 0,
     itemsReceivedBySync: 0,
@@ -172,6 +173,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
       noteChange(changes, this.holdings.add(item));
       if (origin === "post") publish.push(item);
     }
+    this.figures.posted += publish.length;
     for (const answer of answers) this.emit({ type: "answer", ...answer });
     if (publish.length > 0) this.emit({ type: "publish", items: publish });
     for (const message of messages) this.emit({ type: "judge", message, verdict: "accept" });

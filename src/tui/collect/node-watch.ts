@@ -98,7 +98,8 @@ export class NodeWatch {
     this.status = status;
     this.peers = peers;
     this.fault = undefined;
-    this.posts.record(status.gossip.itemsSent, nowMs);
+    // A node of an older version says only what it published.
+    this.posts.record((status.posted as number | undefined) ?? status.gossip.itemsSent, nowMs);
     this.gossipIn.record(status.gossip.itemsReceived, nowMs);
     this.gossipOut.record(status.gossip.messagesSent, nowMs);
   }
