@@ -6,7 +6,7 @@ import { readFlagFile } from "./flag-file.js";
 import { flagList } from "./flag-list.js";
 import { countFlag, durationFlag, portFlag, sizeFlag } from "./flags.js";
 import { NATS_FLAGS, natsAccess } from "./nats-flags.js";
-import { LOG_FLAGS, withEnvironment } from "./server-flags.js";
+import { LIVE_FLAG, LOG_FLAGS, withEnvironment } from "./server-flags.js";
 
 const BOUNDS = { helpGroup: "BOUNDS" };
 
@@ -98,6 +98,7 @@ export const HUB_START_FLAGS = withEnvironment({
     helpGroup: "NATS",
   }),
   stat: Flags.boolean({ description: "A line a second on stderr: clients, messages, bytes, memory." }),
+  live: LIVE_FLAG,
   ...LOG_FLAGS,
 });
 

@@ -17,6 +17,12 @@ export const LOG_FLAGS = {
   }),
 };
 
+/** What a server shows while it runs. */
+export const LIVE_FLAG = Flags.boolean({
+  description:
+    "Show figures while it runs: on a terminal one line that stays below, otherwise a line a second on stderr.",
+});
+
 /** Gives every flag its variable: `--data-dir` reads HUBCAST_DATA_DIR. */
 export function withEnvironment<T extends Record<string, object>>(flags: T): T {
   const entries = Object.entries(flags).map(([name, flag]) => {

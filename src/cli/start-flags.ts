@@ -2,7 +2,7 @@ import * as Flags from "@oclif/core/flags";
 import { LIMITS } from "../core/limits.js";
 import { countFlag, durationFlag, portFlag } from "./flags.js";
 import { NATS, NATS_FLAGS } from "./nats-flags.js";
-import { LOG_FLAGS, withEnvironment } from "./server-flags.js";
+import { LIVE_FLAG, LOG_FLAGS, withEnvironment } from "./server-flags.js";
 
 const NETWORK = { helpGroup: "PEER" };
 const API = { helpGroup: "HTTP API" };
@@ -35,6 +35,7 @@ export const START_FLAGS = withEnvironment({
     default: "libp2p",
     helpValue: "ENGINE",
   }),
+  live: LIVE_FLAG,
 
   port: portFlag({
     description: "Port of the HTTP API; 0 takes a free one.",

@@ -1,6 +1,7 @@
 import type { DashboardOptions } from "./ink/run.js";
 
 export { Collector, type HubPlace, type NodePlace } from "./collect/collector.js";
+export { LiveNode } from "./live.js";
 export { plainLines } from "./plain.js";
 export type { Snapshot } from "./snapshot.js";
 

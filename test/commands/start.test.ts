@@ -129,3 +129,19 @@ describe("broadcast start", () => {
     }
   });
 });
+
+describe("--live off a terminal", () => {
+  it("says once a second on stderr what a node does", async () => {
+    const node = new Cli([...ALONE, "--port", "0", "--live"]);
+    await node.says(/node \S+ (starting|ready), 0 items, .*posts 0\/s/, "stderr");
+    node.kill("SIGINT");
+    expect((await node.ended()).code).toBe(0);
+  });
+
+  it("says once a second on stderr what a hub does", async () => {
+    const hub = new Cli(["hub", "start", "--port", "0", "--no-mdns", "--live"]);
+    await hub.says(/0 clients, in 0\/s/, "stderr");
+    hub.kill("SIGINT");
+    expect((await hub.ended()).code).toBe(0);
+  });
+});

@@ -1,5 +1,6 @@
 import { BaseCommand } from "../../cli/base-command.js";
 import { keepHeapLean } from "../../cli/lean-heap.js";
+import { showLive } from "../../cli/live-status.js";
 import { openLogger } from "../../cli/logger.js";
 import { nodeOptions } from "../../cli/node-options.js";
 import { reportPeers } from "../../cli/peer-reports.js";
@@ -36,6 +37,10 @@ export default class Start extends BaseCommand<typeof Start> {
     {
       description: "One that accepts only what trusted authors signed:",
       command: "<%= config.bin %> <%= command.id %> --trust trusted.txt",
+    },
+    {
+      description: "Figures below what it says:",
+      command: "<%= config.bin %> <%= command.id %> --live",
     },
     {
       description: "Where multicast does not reach:",
@@ -77,12 +82,21 @@ export default class Start extends BaseCommand<typeof Start> {
       this.announce(node);
       const stopReports = reportPeers(node, this.output);
       const stopWatching = this.watchTrust(node);
+      const stopLive = this.flags.live ? await this.showLive(node) : () => {};
       await stopped;
+      stopLive();
       stopReports();
       stopWatching();
       await node.close();
     }
     this.output.note("stopped");
+  }
+
+  /** @returns stops it */
+  private async showLive(node: StartedNode): Promise<() => void> {
+    const { LiveNode } = await import("../../tui/index.js");
+    const live = new LiveNode();
+    return showLive(async () => live.line(await node.status(), await node.peers()), this.output);
   }
 
   /** @returns stops watching */

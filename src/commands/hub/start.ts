@@ -1,8 +1,11 @@
 import { BaseCommand } from "../../cli/base-command.js";
-import { reportHub } from "../../cli/hub-reports.js";
+import { HubLine } from "../../cli/hub-reports.js";
 import { HUB_START_FLAGS, hubOptions } from "../../cli/hub-start-flags.js";
+import { showLive } from "../../cli/live-status.js";
 import { openLogger } from "../../cli/logger.js";
 import { onSignals } from "../../cli/signals.js";
+
+const STAT_MS = 1_000;
 
 export default class Start extends BaseCommand<typeof Start> {
   static override summary = "Start a hub: it relays messages between the clients that connect to it.";
@@ -57,10 +60,18 @@ export default class Start extends BaseCommand<typeof Start> {
     const at = address === "127.0.0.1:9999" ? "" : ` --addr ${address}`;
     this.output.text(`  hubcast hub listen${at}`);
     this.output.text(`  hubcast hub send${at} "hello" --all`);
-    const stopReports = this.flags.stat ? reportHub(hub, this.output) : () => {};
+    const stopReports = this.report(new HubLine(hub));
     await stopped;
     await hub.close();
     stopReports();
     this.output.note("stopped");
+  }
+
+  /** @returns stops it */
+  private report(hub: HubLine): () => void {
+    if (this.flags.live) return showLive(() => hub.line(), this.output);
+    if (!this.flags.stat) return () => {};
+    const timer = setInterval(() => this.output.note(hub.line()), STAT_MS);
+    return () => clearInterval(timer);
   }
 }

@@ -1,11 +1,14 @@
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type AvahiNetwork, startAvahiNetwork, whyNoAvahi } from "../../fixtures/avahi.js";
 import { eventually } from "../../fixtures/eventually.js";
 import { LineProcess } from "../../fixtures/line-process.js";
 
 const PEER = fileURLToPath(new URL("../../fixtures/dnssd-peer.js", import.meta.url));
+const RUN = fileURLToPath(new URL("../../../bin/run.js", import.meta.url));
 const isBuilt = existsSync(new URL("../../../dist/net/dnssd/index.js", import.meta.url));
 const reason = whyNoAvahi() ?? (isBuilt ? undefined : "dist is not built (npm run build)");
 const service = { type: "_hubcast._tcp", port: 4321, txt: { cluster: "blue", p2p: "4321" } };
@@ -43,6 +46,47 @@ describe.skipIf(reason)(`the real avahi-browse${reason ? ` (skipped: ${reason})`
       await eventually(async () => (await network.browse("_hubcast._tcp")).length === 0);
     },
   );
+
+  test("discover and avahi-browse agree on names, addresses and what is told beside them", async () => {
+    const start = (where: "here" | "there") => {
+      const fields = {
+        ...service,
+        name: `web ${where}`,
+        id: `ID-${where}`,
+        txt: { ...service.txt, v: "1.2.3" },
+      };
+      return new LineProcess(network[where].command(process.execPath, PEER, JSON.stringify(fields)));
+    };
+    await using here = start("here");
+    await using there = start("there");
+    await Promise.all([here.line({ event: "ready" }), there.line({ event: "ready" })]);
+    const onCable = await eventually(async () => {
+      const services = await network.browse("_hubcast._tcp");
+      const found = services.filter((candidate) => candidate.interface === network.here.interface);
+      return found.length === 2 ? found : undefined;
+    });
+    const [program, ...args] = network.here.command(process.execPath, RUN, "discover", "--json");
+    const { stdout } = await promisify(execFile)(program, args, { timeout: 15_000 });
+    const discovered = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const told = (txt: readonly string[], key: string) =>
+      txt.find((entry) => entry.startsWith(`${key}=`))?.slice(key.length + 1);
+    expect(
+      discovered
+        .map(({ name, id, cluster, version, addresses }) => [name, id, cluster, version, addresses])
+        .sort(),
+    ).toEqual(
+      onCable
+        .map(({ name, txt, address, port }) => [
+          ...[name, told(txt, "id"), told(txt, "cluster"), told(txt, "v")],
+          [`${address}:${port}`],
+        ])
+        .sort(),
+    );
+    await Promise.all([here.stop(), there.stop()]);
+  });
 
   test("two machines with one name get two, each with the address of its own", async () => {
     const start = (where: "here" | "there") =>
