@@ -65,7 +65,9 @@ describe.skipIf(reason)(`the real avahi-browse${reason ? ` (skipped: ${reason})`
       const found = services.filter((candidate) => candidate.interface === network.here.interface);
       return found.length === 2 ? found : undefined;
     });
-    const [program, ...args] = network.here.command(process.execPath, RUN, "discover", "--json");
+    // On its own machine a service is best reached by loopback: so both look at the cable.
+    const flags = ["--json", "--mdns-interface", network.here.interface];
+    const [program, ...args] = network.here.command(process.execPath, RUN, "discover", ...flags);
     const { stdout } = await promisify(execFile)(program, args, { timeout: 15_000 });
     const discovered = stdout
       .trim()
