@@ -3,6 +3,13 @@ import { connectToHub, type HubClient, type HubClientOptions } from "../hub/clie
 import { readFlagFile } from "./flag-file.js";
 import { HUB_TOKEN_FLAG, hubToken } from "./hub-token.js";
 
+/** Of every command that dials a hub. */
+export const TLS_CA_FLAG = Flags.file({
+  description: "Talk TLS, and trust this certificate (PEM): the hub's own, or its authority's.",
+  env: "HUBCAST_TLS_CA",
+  helpValue: "PATH",
+});
+
 const DEFAULT_ADDRESS = "127.0.0.1:9999";
 
 /** Flags of every command that talks to a hub. */
@@ -14,11 +21,7 @@ export const HUB_ADDRESS_FLAGS = {
     helpValue: "HOST[:PORT]",
   }),
   "token-file": HUB_TOKEN_FLAG,
-  "tls-ca": Flags.file({
-    description: "Talk TLS, and trust this certificate (PEM): the hub's own, or its authority's.",
-    env: "HUBCAST_TLS_CA",
-    helpValue: "PATH",
-  }),
+  "tls-ca": TLS_CA_FLAG,
   name: Flags.string({ description: "What other clients see.", helpValue: "NAME" }),
 };
 
@@ -32,11 +35,16 @@ export interface HubAddressFlags {
 /** Connects as the flags say. @throws unreachable, notHubcast, unauthorized, tooManyClients, usage */
 export async function connectAs(flags: HubAddressFlags, options: HubClientOptions): Promise<HubClient> {
   const token = await hubToken(flags["token-file"]);
-  const ca = flags["tls-ca"];
+  const tls = await hubTls(flags["tls-ca"]);
   return await connectToHub(flags.addr, {
     ...options,
     ...(token !== undefined && { token }),
-    ...(ca !== undefined && { tls: { ca: await readFlagFile(ca, "--tls-ca") } }),
+    ...(tls !== undefined && { tls }),
     ...(flags.name !== undefined && { name: flags.name }),
   });
+}
+
+/** @throws usage when the file cannot be read */
+export async function hubTls(path: string | undefined): Promise<{ readonly ca: string } | undefined> {
+  return path === undefined ? undefined : { ca: await readFlagFile(path, "--tls-ca") };
 }

@@ -2,6 +2,7 @@ import * as Flags from "@oclif/core/flags";
 import { HubcastError } from "../core/errors.js";
 import { parseDuration } from "../core/units.js";
 import { countFlag, durationFlag, portFlag, sizeFlag } from "./flags.js";
+import { TLS_CA_FLAG } from "./hub-flags.js";
 import { HUB_TOKEN_FLAG } from "./hub-token.js";
 
 /** A duration; a lone number counts milliseconds. */
@@ -34,6 +35,7 @@ export const HUB_SIMULATE_FLAGS = {
   }),
   port: portFlag({ description: "Port of the hub to load, when --addr has none." }),
   "token-file": HUB_TOKEN_FLAG,
+  "tls-ca": TLS_CA_FLAG,
   size: sizeFlag({ description: "Bytes of a payload, 24 to 1024000.", default: 10_240 }),
   clients: countFlag({
     description: "Clients; each sends to all others.",

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startHub } from "../../src/hub/index.js";
 import { eventually } from "../fixtures/eventually.js";
@@ -203,6 +204,45 @@ describe("hub simulate against a hub that asks for a token", () => {
   }
 });
 
+describe("hub simulate against a hub that talks TLS", () => {
+  const certPath = fileURLToPath(new URL("../fixtures/tls/cert.pem", import.meta.url));
+  const key = readFileSync(new URL("../fixtures/tls/key.pem", import.meta.url));
+  let address = "";
+  beforeEach(async () => {
+    const hub = await startHub({ port: 0, tls: { cert: readFileSync(certPath), key } });
+    closers.push(() => hub.close());
+    address = hub.address;
+  });
+
+  it("proves what it delivers, small and large, also beside clients that misbehave", async () => {
+    const secure = ["--addr", address, "--tls-ca", certPath, "--json"];
+    const large = ["hub", "simulate", "-c", "5", "-n", "3", "--size", "1024000", "--workers", "2"];
+    const plain = await hubcast([...large, ...secure]);
+    expect(JSON.parse(plain.stdout).proof).toMatchObject({ delivered: true, expected: 60 });
+    const args = ["-c", "12", "-n", "10", "--size", "1000", "-i", "20", "--chaos", "33%"];
+    const chaos = await hubcast(["hub", "simulate", ...args, ...secure]);
+    expect(JSON.parse(chaos.stdout).proof).toMatchObject({ delivered: true, pairs: 56, expected: 560 });
+    expect([plain.code, chaos.code]).toEqual([0, 0]);
+  });
+
+  it("names the flag when it is missing, and when it is not wanted", async () => {
+    const missing = await hubcast([...SMALL, "--addr", address]);
+    expect(missing.stderr).toContain("A hub that talks TLS needs --tls-ca");
+    expect(missing.code).toBe(3);
+    const plain = await startHub({ port: 0 });
+    closers.push(() => plain.close());
+    const unwanted = await hubcast([...SMALL, "--addr", plain.address, "--tls-ca", certPath]);
+    expect(unwanted.stderr).toContain("Leave out --tls-ca");
+    expect(unwanted.code).toBe(3);
+  });
+
+  it("does not talk TLS to a hub that it starts itself", async () => {
+    const { code, stdout } = await hubcast([...SMALL, "--json"], { env: { HUBCAST_TLS_CA: certPath } });
+    expect(JSON.parse(stdout).proof).toMatchObject({ delivered: true });
+    expect(code).toBe(0);
+  });
+});
+
 describe("hub simulate exits with 5 when a hub", () => {
   const faults: Readonly<Record<string, Fault>> = {
     lost: (payload, count) => (count === 500 ? [] : [payload]),
@@ -295,6 +335,7 @@ describe("hub simulate says what is wrong when", () => {
     [["-i", "soon"], "not a duration"],
     [["--addr", "a:b:c"], "not the address"],
     [["--port", "0"], "no port to connect to"],
+    [["--tls-ca", "/nowhere/at/all.pem"], "cannot read --tls-ca"],
     [["--report", "/nowhere/at/all.html"], "cannot write"],
   ])("it is called with %j", async (args, said) => {
     const { code, stderr } = await hubcast(["hub", "simulate", ...args]);

@@ -1,5 +1,6 @@
 import { BaseCommand } from "../../cli/base-command.js";
 import { defined } from "../../cli/defined.js";
+import { hubTls } from "../../cli/hub-flags.js";
 import { HUB_SIMULATE_FLAGS, hubPlaces } from "../../cli/hub-simulate-flags.js";
 import { showProgress } from "../../cli/hub-simulate-progress.js";
 import { faultLine, reportLines } from "../../cli/hub-simulate-report.js";
@@ -41,11 +42,12 @@ export default class Simulate extends BaseCommand<typeof Simulate> {
     const { addr, port, stat, report: file, interval, timeout, ...load } = this.flags;
     const address = hubPlaces({ addr, port });
     const token = await hubToken(this.flags["token-file"]);
+    const tls = await hubTls(this.flags["tls-ca"]);
     const page = file === undefined ? undefined : await ReportFile.create(file);
     const { simulateHub } = await import("../../hub/simulate/index.js");
     const progress = await showProgress(this.output, stat);
     const report = await simulateHub({
-      ...defined({ address, token, workers: load.workers }),
+      ...defined({ address, token, tls, workers: load.workers }),
       ...{ size: load.size, clients: load.clients, messages: load.messages, chaos: load.chaos },
       ...{ intervalMs: interval, timeoutMs: timeout, signal, onProgress: progress.show },
     }).finally(() => progress.end());

@@ -68,7 +68,7 @@ export async function dial(
       return handlers.onFrame(frame);
     };
     const onClosed = (reason: CloseReason, error: Error | undefined): void => {
-      const lost = closedError(address, reason, error, line !== undefined);
+      const lost = closedError(address, options.tls !== undefined, reason, error, line !== undefined);
       calls.fail(lost);
       closed.resolve();
       if (line === undefined) fail(lost);
@@ -94,6 +94,7 @@ function firstFrame(options: HubClientOptions): Buffer {
 
 function closedError(
   { host, port }: HubAddress,
+  talksTls: boolean,
   reason: CloseReason,
   error: Error | undefined,
   wasOpen: boolean,
@@ -107,7 +108,10 @@ function closedError(
   if (error !== undefined && "code" in error) {
     return new HubcastError("unreachable", `no hub answers at ${where}: ${error.message}`, {
       ...cause,
-      suggestions: ["Start one with `hubcast hub start`, or pass its address."],
+      suggestions: [
+        ...(talksTls ? ["Leave out tls (--tls-ca) where the hub does not talk TLS."] : []),
+        "Start one with `hubcast hub start`, or pass its address.",
+      ],
     });
   }
   return new HubcastError(
@@ -115,7 +119,11 @@ function closedError(
     `what answers at ${where} closed the connection before it said hello`,
     {
       ...cause,
-      suggestions: ["Check the address and port.", "A hub that only knows version 1 needs version: 1."],
+      suggestions: [
+        "Check the address and port.",
+        ...(talksTls ? [] : ["A hub that talks TLS needs tls (--tls-ca)."]),
+        "A hub that only knows version 1 needs version: 1.",
+      ],
     },
   );
 }

@@ -1,5 +1,4 @@
-import { connect, isIP, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import type { Socket } from "node:net";
 import { CLOSE_REASONS, type CloseReason } from "../protocol/close-reason.js";
 import { decodeHubFrame, type HubFrame } from "../protocol/decode.js";
 import { pingFrame } from "../protocol/encode.js";
@@ -9,6 +8,7 @@ import { HUB_LIMITS } from "../protocol/limits.js";
 import { MemoryBudget } from "../protocol/memory.js";
 import type { HubAddress } from "./address.js";
 import type { HubClientOptions } from "./options.js";
+import { openSocket } from "./socket.js";
 
 const READ_BYTES = 65_536;
 /** Heads and payloads up to this size go out as one buffer. */
@@ -35,22 +35,8 @@ export class Link {
     options: HubClientOptions,
     private readonly handlers: LinkHandlers,
   ) {
-    const { tls } = options;
-    // One buffer for all reads; TLS sockets bring their own.
     const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-    const onread = { buffer, callback: (bytes: number) => this.#received(buffer.subarray(0, bytes)) };
-    if (tls === undefined) this.#socket = connect({ ...address, noDelay: true, onread });
-    else {
-      this.#socket = connectTls({
-        ...(isIP(address.host) === 0 && { servername: address.host }),
-        ...address,
-        ...(tls === true ? {} : tls),
-      });
-      this.#socket.setNoDelay(true);
-      this.#socket.on("data", (chunk: Buffer) => {
-        if (!this.#received(chunk)) this.#socket.pause();
-      });
-    }
+    this.#socket = openSocket(address, options.tls, buffer, (bytes) => this.#received(bytes));
     this.#socket.on("error", (error) => {
       this.#error = error;
     });

@@ -10,8 +10,7 @@ export interface HubClientOptions {
   readonly version?: 1 | 2;
   /** Hear of clients that come and go, in `events()`. */
   readonly presence?: boolean;
-  /** `true`: the certificate must be valid for the host; `ca`: PEM of the authority, or of the certificate itself. */
-  readonly tls?: true | { readonly ca?: string | Buffer; readonly servername?: string };
+  readonly tls?: HubTls;
   /** Dial again when the connection is lost; default true. */
   readonly reconnect?: boolean;
   /** Until the hub has answered; default 5,000. */
@@ -23,6 +22,9 @@ export interface HubClientOptions {
   /** For the jitter; default Math.random. */
   readonly random?: Random;
 }
+
+/** `true`: the certificate must be valid for the host; `ca`: PEM of the authority, or of the certificate itself. */
+export type HubTls = true | { readonly ca?: string | Buffer; readonly servername?: string };
 
 /** A message from another client, or from oneself. */
 export interface HubMessage {

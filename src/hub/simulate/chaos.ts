@@ -38,12 +38,12 @@ export function misbehave(client: Client, role: ChaosRole, reopen: () => Client,
 }
 
 /** The head of a relay of 100,000 bytes, a few of them, and a reset. */
-function cutMidFrame({ socket }: Client): void {
+function cutMidFrame(client: Client): void {
   const frame = Buffer.alloc(1_000, "x");
   frame.writeUInt32BE(100_000, 0);
   frame[4] = 3;
   frame[5] = 0;
-  socket.write(frame, () => socket.resetAndDestroy());
+  client.socket.write(frame, () => client.cut());
 }
 
 function repeat(intervalMs: number, work: () => void, signal: AbortSignal): void {

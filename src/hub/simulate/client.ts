@@ -1,8 +1,10 @@
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { HubcastError } from "../../core/errors.js";
 import type { CloseReason } from "../protocol/close-reason.js";
 import type { HubAddress } from "../remote/address.js";
+import type { HubTls } from "../remote/options.js";
 import { refusalOf } from "../remote/refusal.js";
+import { openSocket } from "../remote/socket.js";
 import { addressText } from "./options.js";
 import { FrameReader, type FrameSink } from "./protocol/frame-reader.js";
 import { KIND, type Wire } from "./protocol/wire.js";
@@ -13,6 +15,7 @@ interface ClientOptions {
   readonly address: HubAddress;
   readonly wire: Wire;
   readonly token?: string | undefined;
+  readonly tls?: HubTls | undefined;
   /** All reads of a process go there, one after the other: it stays in the cache, and 10,000 idle clients need no more. */
   readonly readBuffer: Buffer;
 }
@@ -40,7 +43,7 @@ export class Client {
     private readonly options: ClientOptions,
     sink: DeliverySink,
   ) {
-    const { address, wire, readBuffer } = options;
+    const { address, tls, wire, readBuffer } = options;
     const reader = new FrameReader(wire, {
       payload: (bytes, from, to) => sink.payload(bytes, from, to),
       payloadBegins: () => sink.payloadBegins(),
@@ -48,22 +51,15 @@ export class Client {
       payloadEnds: () => sink.payloadEnds(),
       answer: (kind, body) => this.#answered(kind, body),
     });
-    this.socket = connect({
-      ...address,
-      noDelay: true,
-      onread: {
-        buffer: readBuffer,
-        callback: (bytes) => {
-          try {
-            sink.chunkCame();
-            reader.feed(readBuffer, bytes);
-          } catch (error) {
-            this.#error = new Error(`what came is no such protocol: ${(error as Error).message}`);
-            this.socket.destroy();
-          }
-          return !this.stopsReading;
-        },
-      },
+    this.socket = openSocket(address, tls, readBuffer, (bytes) => {
+      try {
+        sink.chunkCame();
+        reader.feed(bytes, bytes.length);
+      } catch (error) {
+        this.#error = new Error(`what came is no such protocol: ${(error as Error).message}`);
+        this.socket.destroy();
+      }
+      return !this.stopsReading;
     });
     this.socket.on("error", (error) => {
       this.#error = error;
@@ -93,6 +89,12 @@ export class Client {
   greet(index: number): void {
     const { wire, token } = this.options;
     this.socket.write(wire.hello(index, token));
+  }
+
+  /** Resets the connection. A TLS socket can only close it. */
+  cut(): void {
+    if (this.options.tls === undefined) this.socket.resetAndDestroy();
+    else this.socket.destroy();
   }
 
   /** Ids of all others. @throws unreachable, notHubcast, connectionLost */
@@ -140,6 +142,9 @@ export class Client {
     return new HubcastError("notHubcast", `what listens at ${where} gave a client no id: ${what}`, {
       suggestions: [
         "Check the address and port.",
+        this.options.tls === undefined
+          ? "A hub that talks TLS needs --tls-ca."
+          : "Leave out --tls-ca where the hub does not talk TLS.",
         "A hub with a token needs --token-file; a full one takes no clients at all (--clients-max).",
       ],
     });

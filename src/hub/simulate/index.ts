@@ -19,7 +19,7 @@ export async function simulateHub(options: SimulateOptions = {}): Promise<Simula
 }
 
 async function runOnce(options: CompleteSimulateOptions, run: Load["run"]): Promise<LoadResult> {
-  const { addresses, token, clients, messages, size, workers, timeoutMs, signal, onProgress } = options;
+  const { addresses, token, tls, clients, messages, size, workers, timeoutMs, signal, onProgress } = options;
   signal.throwIfAborted();
   const hub =
     addresses.length > 0 ? undefined : await OwnHub.start({ clientsMax: Math.max(10_000, clients) });
@@ -27,6 +27,7 @@ async function runOnce(options: CompleteSimulateOptions, run: Load["run"]): Prom
     const load: Load = {
       addresses: hub ? [{ host: "127.0.0.1", port: hub.port }] : addresses,
       ...(token !== undefined && { token }),
+      ...(tls !== undefined && hub === undefined && { tls }),
       ...{ clients, messages, size, workers, timeoutMs, run },
       intervalUs: options.intervalMs * 1_000,
       tag: randomInt(2 ** 32),

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { HubcastError } from "../../core/errors.js";
 import { HUB_LIMITS } from "../protocol/limits.js";
 import { type HubAddress, parseHubAddress } from "../remote/address.js";
+import type { HubTls } from "../remote/options.js";
 import { STAMP_BYTES } from "./protocol/payload.js";
 import type { Snapshot } from "./snapshot.js";
 
@@ -14,6 +15,8 @@ export interface SimulateOptions {
   readonly address?: string | readonly string[];
   /** Clients say hello in version 2 and show it; without, they speak version 1. */
   readonly token?: string;
+  /** How to talk TLS to the hubs at `address`; without, it is plain TCP. */
+  readonly tls?: HubTls;
   /** Bytes of a payload, 24 to 1,024,000. Default 10,240. */
   readonly size?: number;
   /** Default 100. */
@@ -35,10 +38,11 @@ export interface SimulateOptions {
 }
 
 export interface CompleteSimulateOptions
-  extends Required<Omit<SimulateOptions, "address" | "token" | "onProgress" | "signal">> {
+  extends Required<Omit<SimulateOptions, "address" | "token" | "tls" | "onProgress" | "signal">> {
   /** Empty: a hub is started for the run. */
   readonly addresses: readonly HubAddress[];
   readonly token?: string;
+  readonly tls?: HubTls;
   readonly onProgress: (snapshot: Snapshot) => void;
   readonly signal: AbortSignal;
 }

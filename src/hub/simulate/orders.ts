@@ -1,4 +1,5 @@
 import type { HubAddress } from "../remote/address.js";
+import type { HubTls } from "../remote/options.js";
 import type { Role } from "./protocol/role.js";
 
 /** What the command tells a worker, in this order. */
@@ -17,6 +18,8 @@ export interface Share {
   readonly addresses: readonly HubAddress[];
   /** Clients show it in a hello of version 2; without, they speak version 1. */
   readonly token?: string;
+  /** How to talk TLS; without, it is plain TCP. */
+  readonly tls?: HubTls;
   /** Indexes of its clients: from `first` to before `end`, of `clients`. */
   readonly first: number;
   readonly end: number;

@@ -150,13 +150,13 @@ export class Team {
   }
 
   #newClient(index: number): Client {
-    const { addresses, token, roles, clients, messages, tag } = this.share;
+    const { addresses, token, tls, roles, clients, messages, tag } = this.share;
     const healthy = roles[index] === "healthy";
     const ledger = new Ledger(clients, messages, this.wire.echoes ? -1 : index);
     if (healthy) this.#ledgers[index - this.share.first] = ledger;
     const sink = healthy ? new Receiver(ledger, this.#tally, this.#tape, tag) : IGNORES;
     const address = addresses[index % addresses.length]!;
-    return new Client({ address, token, wire: this.wire, readBuffer: this.#readBuffer }, sink);
+    return new Client({ address, token, tls, wire: this.wire, readBuffer: this.#readBuffer }, sink);
   }
 
   /** Messages are due in the order of the clients, round after round: one place in that order is all there is to keep. */
