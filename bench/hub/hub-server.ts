@@ -1,9 +1,8 @@
 // A hub in a process of its own, for hub.ts, as `hub start` runs it. Options as one JSON argument.
-const { startHub, calmHeap } = (await import(
+const { startHub } = (await import(
   new URL("../../dist/hub/index.js", import.meta.url).href
 )) as typeof import("../../src/hub/index.js");
 
-calmHeap();
 const logger = {
   info: () => {},
   warn: (fields: object, message: string) => console.error(message, JSON.stringify(fields)),

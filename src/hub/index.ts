@@ -91,7 +91,6 @@ async function closeAll(
 }
 
 export type { NatsAccess } from "../net/nats/index.js";
-export { calmHeap } from "./calm-heap.js";
 export type { HubLogger, HubOptions } from "./options.js";
 export type { CloseReason } from "./protocol/close-reason.js";
 export type { SlowConsumer } from "./protocol/options.js";

@@ -1,6 +1,5 @@
 // A hub in a process of its own, for one run; says what it costs ten times a second.
 import { asHubcastError } from "../../core/errors.js";
-import { calmHeap } from "../calm-heap.js";
 import { startHub } from "../index.js";
 import type { HubLoad } from "./own-hub.js";
 
@@ -9,7 +8,6 @@ const REPORT_MS = 100;
 process.on("disconnect", () => process.exit());
 process.on("SIGINT", () => {});
 
-calmHeap();
 try {
   const hub = await startHub({ port: 0, ...JSON.parse(process.argv[2] ?? "{}") });
   process.send!({ type: "ready", port: hub.port });
