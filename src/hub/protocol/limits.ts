@@ -31,6 +31,8 @@ export const HUB_LIMITS = {
 
   /** Under `evict`: a receiver that took nothing for so long holds up nobody. */
   patienceMs: 250,
+  /** Each time that it took bytes after all, while its queue is long, that doubles; at most so often, up to 2 s. */
+  revivalsMax: 3,
   /**
    * Under `evict`, at the memory budget: a client that made no progress for so long may be closed. A guess: a busy
    * machine may leave a healthy client without the processor for some hundred ms.

@@ -37,6 +37,8 @@ export class Session {
   congested = false;
   /** It took nothing for longer than anyone waits for it. */
   frozen = false;
+  /** How often it was taken for frozen and then took bytes, since its outbox went over half. */
+  revivals = 0;
   /** Those who wait for its outbox. */
   waiters: Session[] = [];
   /** Other hubs whose clients wait for its outbox. */

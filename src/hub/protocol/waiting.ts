@@ -7,7 +7,7 @@ import type { Switchboard } from "./switchboard.js";
 /** A wake-up later than this says that the hub was busy. */
 const LATE_MS = 20;
 
-const { patienceMs, memoryPatienceMs, outboxPiecesMax } = HUB_LIMITS;
+const { patienceMs, revivalsMax, memoryPatienceMs, outboxPiecesMax } = HUB_LIMITS;
 
 /**
  * Who waits for whom. A sender whose message is for a receiver that is over half of its limit and still takes bytes
@@ -43,11 +43,13 @@ export class Waiting {
   /** Bytes left its outbox. */
   progressed(session: Session): void {
     if (!session.congested) return;
+    if (session.frozen) session.revivals += 1;
     session.frozen = false;
     const { bytes, pieces } = session.outbox;
     // Half less an eighth: not every write that leaves room for one message wakes all who wait.
     if (bytes > (this.board.options.outboxMax * 3) / 8 || pieces > (outboxPiecesMax * 3) / 8) return;
     session.congested = false;
+    session.revivals = 0;
     this.#congested.delete(session);
     this.#letGo(session);
   }
@@ -67,8 +69,7 @@ export class Waiting {
   forReceiver(sender: Session, receiver: Session): void {
     receiver.waiters.push(sender);
     this.hold(sender, "receiver");
-    const patience = this.#patienceMs();
-    this.wakeAtMs = Math.min(this.wakeAtMs, receiver.outbox.progressAtMs + patience);
+    this.wakeAtMs = Math.min(this.wakeAtMs, receiver.outbox.progressAtMs + this.patienceOf(receiver));
   }
 
   /** Its own hub tells when it can go on. */
@@ -79,7 +80,7 @@ export class Waiting {
 
   /** Senders on another hub wait for that outbox. */
   heldElsewhere(session: Session): void {
-    this.wakeAtMs = Math.min(this.wakeAtMs, session.outbox.progressAtMs + this.#patienceMs());
+    this.wakeAtMs = Math.min(this.wakeAtMs, session.outbox.progressAtMs + this.patienceOf(session));
   }
 
   forRoom(sender: Session): void {
@@ -146,6 +147,15 @@ export class Waiting {
     session.hold = undefined;
   }
 
+  /**
+   * For how long that receiver may take nothing. Under `evict`, one that was taken for frozen and was not gets twice as
+   * long: a reader that takes bytes every 300 ms would otherwise let a burst in with each of its pauses, up to its limit.
+   */
+  patienceOf({ revivals }: Session): number {
+    if (this.board.options.slowConsumer === "wait") return this.#patienceMs();
+    return patienceMs * 2 ** Math.min(revivals, revivalsMax);
+  }
+
   /** Looks for receivers that took nothing for too long. */
   woke(): void {
     const { nowMs, options } = this.board;
@@ -156,10 +166,9 @@ export class Waiting {
       return;
     }
     this.wakeAtMs = Number.POSITIVE_INFINITY;
-    const patience = this.#patienceMs();
     for (const session of [...this.#congested]) {
       if (session.waiters.length === 0 && !session.heldLinks?.size) continue;
-      const leftMs = patience - session.stillMs(nowMs);
+      const leftMs = this.patienceOf(session) - session.stillMs(nowMs);
       if (leftMs > 0) this.wakeAtMs = Math.min(this.wakeAtMs, nowMs + leftMs);
       else if (options.slowConsumer === "wait") this.board.close(session, "slowConsumer");
       else {

@@ -5,8 +5,8 @@ import { Ground } from "./ground.js";
 const MESSAGE = 10_000;
 
 /** A sender, a receiver that takes `room` bytes, and another one that keeps up. */
-function ground(slowConsumer: "evict" | "wait") {
-  const world = new Ground({ outboxMax: 100_000, stallTimeoutMs: 2_000, slowConsumer });
+function ground(slowConsumer: "evict" | "wait", outboxMax = 100_000) {
+  const world = new Ground({ outboxMax, stallTimeoutMs: 2_000, slowConsumer });
   const [sender, slow, quick] = [world.connect(), world.connect(), world.connect()];
   slow.room = 0;
   const send = (count: number): void => {
@@ -70,6 +70,23 @@ describe("a receiver that takes nothing", () => {
     expect([slow.session.frozen, sender.session.hold]).toEqual([false, "receiver"]);
     world.pass(251);
     expect(slow.session).toMatchObject({ open: false, closeReason: "slowConsumer" });
+  });
+
+  it("is not closed while it takes some bytes now and then, if every 300 ms only", () => {
+    const { world, sender, slow, quick, send } = ground("evict", 2_000_000);
+    let sent = 0;
+    for (let round = 0; round < 60; round += 1) {
+      if (sender.session.hold === undefined) {
+        send(12);
+        sent += 12;
+      }
+      world.pass(300);
+      world.read(slow, 70_000);
+    }
+    expect(slow.session).toMatchObject({ open: true, frozen: false });
+    for (let round = 0; round < 200; round += 1) world.read(slow, 70_000);
+    expect([world.payloads(slow).length, world.payloads(quick).length]).toEqual([sent, sent]);
+    expect(slow.session.revivals).toBe(0);
   });
 
   it("is closed after the stall timeout under wait", () => {
