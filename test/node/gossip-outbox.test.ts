@@ -14,12 +14,15 @@ class FakeCluster {
 describe("the gossip outbox", () => {
   const items = [0, 1, 2].map((n) => itemOf(`id ${n}`, `raw ${n}`, NOW + n));
 
-  it("sends at once when idle, then what comes close together in one message, in order", () => {
+  it("sends what one turn brings in one message, in order, and what comes close behind it in the next", async () => {
     const cluster = new FakeCluster();
     const outbox = new GossipOutbox(() => cluster);
-    for (const item of items) outbox.add([item]);
+    for (const item of items.slice(0, 2)) outbox.add([item]);
+    expect(cluster.published).toEqual([]);
+    await new Promise(setImmediate);
+    outbox.add(items.slice(2));
     outbox.flush();
-    expect(cluster.published.map(decodeBatch)).toEqual([[items[0]], items.slice(1)]);
+    expect(cluster.published.map(decodeBatch)).toEqual([items.slice(0, 2), items.slice(2)]);
     expect(outbox.figures).toEqual({ messagesSent: 2, itemsSent: 3 });
   });
 

@@ -7,9 +7,11 @@ export class EventText {
 
   /** @param events one behind the other, 1 at least */
   of(events: readonly NodeEvent[]): Buffer {
-    const first = events[0]!.eventId;
-    // Only what comes live has an id of its own; history differs by subscriber.
-    const key = /-\d+$/.test(first) ? `${first} ${events.length}` : "";
+    const { type, eventId } = events[0]!;
+    // Only what comes live has an id of its own: history differs by subscriber, and `caught-up` bears the id of the
+    // live event before it.
+    const isLive = type !== "caught-up" && /-\d+$/.test(eventId);
+    const key = isLive ? `${eventId} ${events.length}` : "";
     if (key === "" || key !== this.#key) {
       this.#key = key;
       this.#text = Buffer.from(events.map(textOf).join(""));

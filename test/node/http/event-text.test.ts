@@ -1,0 +1,29 @@
+import { describe, expect, it } from "vitest";
+import type { NodeEvent } from "../../../src/node/broadcast.js";
+import { EventText } from "../../../src/node/http/event-text.js";
+import { itemOf, NOW } from "../protocol/replica-kit.js";
+
+describe("the text of events", () => {
+  const arrival = (place: string): NodeEvent => ({
+    type: "item",
+    eventId: `epoch-${place}`,
+    item: itemOf(`id ${place}`, "raw", NOW),
+  });
+
+  it("is made once for all who are told the same", () => {
+    const text = new EventText();
+    const events = [arrival("1"), arrival("2")];
+    expect(text.of(events)).toBe(text.of([...events]));
+    expect(text.of(events.slice(0, 1))).not.toEqual(text.of(events));
+  });
+
+  it("is not that of another event that bears the same id", () => {
+    const text = new EventText();
+    text.of([arrival("7")]);
+    const caughtUp = text.of([{ type: "caught-up", eventId: "epoch-7" }]);
+    expect(caughtUp.toString()).toMatch(/^event: caught-up\nid: epoch-7\n/);
+    expect(text.of([arrival("7")]).toString()).toMatch(/^event: item\n/);
+    const history = [arrival("7h"), arrival("7h")];
+    expect(text.of(history)).not.toBe(text.of(history));
+  });
+});
