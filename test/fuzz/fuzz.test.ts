@@ -5,11 +5,11 @@ import { DECODERS } from "./decoders.js";
 import { SAMPLES } from "./samples.js";
 
 // A failure prints bytes as hex. Correct the decoder, and keep them in corpus.json under its name with a word on what
-// went wrong: they are tried first from then on.
+// they are: they are tried first from then on.
 
 interface Kept {
   readonly hex: string;
-  readonly was: string;
+  readonly input: string;
 }
 const CORPUS: Readonly<Record<string, readonly Kept[]>> = JSON.parse(
   readFileSync(new URL("corpus.json", import.meta.url), "utf8"),
@@ -22,7 +22,7 @@ test("the corpus and the samples name decoders that there are", () => {
 });
 
 describe.each(Object.entries(DECODERS))("%s", (name, decode) => {
-  test.each(CORPUS[name] ?? [])("reads or refuses what once did harm: $was", async ({ hex }) => {
+  test.each(CORPUS[name] ?? [])("reads or refuses: $input", async ({ hex }) => {
     await decode(Buffer.from(hex, "hex"));
   });
 
