@@ -2,10 +2,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import type { HubGauge, HubLoad } from "../../src/hub/simulate/own-hub.js";
+import { freePort } from "../../test/fixtures/free-port.ts";
 
 export const SERVER_NAMES = ["hubcast", "nats-server", "redis-server", "mosquitto"] as const;
 export type ServerName = (typeof SERVER_NAMES)[number];
@@ -169,15 +170,6 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   const exited = once(child, "exit");
   child.kill(signal);
   await exited;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 function file(directory: string, text: string): string {

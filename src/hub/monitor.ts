@@ -1,8 +1,8 @@
-import { timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type ErrorCode, HubcastError } from "../core/errors.js";
 import { hubMetrics } from "./metrics.js";
 import type { HubClientStatus, HubStatus } from "./stats.js";
+import { tokenMatcher } from "./token-matcher.js";
 
 const HOST = "127.0.0.1";
 
@@ -109,9 +109,7 @@ function isLocal(request: IncomingMessage): boolean {
 }
 
 function hasToken(request: IncomingMessage, token: string): boolean {
-  const shown = Buffer.from(request.headers.authorization ?? "");
-  const expected = Buffer.from(`Bearer ${token}`);
-  return shown.length === expected.length && timingSafeEqual(shown, expected);
+  return tokenMatcher(`Bearer ${token}`)(Buffer.from(request.headers.authorization ?? ""));
 }
 
 function json(document: object): Reply {

@@ -2,6 +2,7 @@ import { LIMITS } from "../core/limits.js";
 import type { MessageLog } from "./cluster/port.js";
 import type { NodeLogger } from "./options.js";
 import { encodeBatch } from "./protocol/batch.js";
+import { wholeItem } from "./protocol/held-item.js";
 import { encodedLength, type Item } from "./protocol/item.js";
 import type { CommitRefusal } from "./protocol/messages.js";
 import type { Storage, StorageChange } from "./storage/port.js";
@@ -63,15 +64,10 @@ export class LogOutlet {
     ];
   }
 
-  /** Items that are held here, and not yet in the log. */
+  /** Items that are held here, and not in the log. Called with none, too, when the log is there again. */
   owe(items: Iterable<Item>): void {
     for (const item of items) this.#owed.set(item.digest, item);
     void this.#pay();
-  }
-
-  /** The log is there, or there again. @param lacking held here, and not in it */
-  up(lacking: Iterable<Item>): void {
-    this.owe(lacking);
   }
 
   /** Stores what peers brought, and forgets what goes. */
@@ -139,21 +135,19 @@ export class LogOutlet {
 
   /** Resolves when the log has acknowledged all of them. */
   async #append(items: readonly Item[]): Promise<void> {
-    const messages: Item[][] = [];
-    let bytes = Number.POSITIVE_INFINITY;
+    const messages: { readonly items: Item[]; bytes: number }[] = [];
     for (const item of items) {
-      bytes += encodedLength(item);
-      if (bytes <= LIMITS.batchBytesMax) messages.at(-1)!.push(item);
-      else {
-        messages.push([item]);
-        bytes = encodedLength(item);
-      }
+      const bytes = encodedLength(item);
+      const last = messages.at(-1);
+      if (last && last.bytes + bytes <= LIMITS.batchBytesMax) {
+        last.items.push(item);
+        last.bytes += bytes;
+      } else messages.push({ items: [item], bytes });
     }
     await Promise.all(messages.map((message) => this.#enqueue(message)));
   }
 
-  #enqueue(items: readonly Item[]): Promise<void> {
-    const bytes = items.reduce((sum, item) => sum + encodedLength(item), 0);
+  #enqueue({ items, bytes }: Pick<Waiting, "items" | "bytes">): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ items, bytes, resolve, reject });
       this.#pump();
@@ -202,7 +196,7 @@ export class LogOutlet {
     clearTimeout(this.#timer);
     try {
       while (this.#owed.size > 0 && log.isUp && !this.#closed) {
-        const items = firstOf(this.#owed.values(), STEP);
+        const items = firstOf(this.#owed.values(), STEP).map(wholeItem);
         await this.#append(items);
         this.#isFull = false;
         for (const { digest } of items) this.#owed.delete(digest);

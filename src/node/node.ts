@@ -161,7 +161,7 @@ export class Node {
         this.intake.frame(peer, frame);
       },
       gossip: (message: Parameters<Intake["gossip"]>[0]) => this.intake.gossip(message),
-      logUp: (isNew: boolean) => this.outlet?.up(isNew ? this.replica.holdings.set.range(startOf(0)) : []),
+      logUp: (isNew: boolean) => this.outlet?.owe(isNew ? this.replica.holdings.set.range(startOf(0)) : []),
     };
   }
 

@@ -59,8 +59,7 @@ export class KeyRate {
   }
 
   #counted({ socket }: Pick<IncomingMessage, "socket">, { signature }: ItemDraft): string | undefined {
-    if (signature === undefined) return undefined;
-    const key = signerOf(signature.toLowerCase());
-    return key !== undefined && this.#sparesLoopback && isFromThisMachine(socket) ? undefined : key;
+    if (signature === undefined || (this.#sparesLoopback && isFromThisMachine(socket))) return undefined;
+    return signerOf(signature.toLowerCase());
   }
 }
