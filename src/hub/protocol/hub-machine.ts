@@ -64,9 +64,9 @@ export class HubMachine {
 
   /** A connection stands. */
   connected(nowMs: number): Session {
-    const { options, roster, memory, joins } = this.#begin(nowMs);
+    const { options, roster, memory, frames, joins } = this.#begin(nowMs);
     const id = roster.nextId();
-    const session = new Session(id, new Inbox(memory), new Outbox(id, memory, joins), nowMs);
+    const session = new Session(id, new Inbox(frames), new Outbox(id, memory, joins), nowMs);
     this.sessions.add(session);
     if (roster.size >= options.clientsMax) session.refusal = "clientsMax";
     else if (options.tokenMatches !== undefined) session.refusal = "unauthorized";

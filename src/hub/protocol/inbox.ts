@@ -1,5 +1,6 @@
+import type { FrameBuffers } from "./frame-buffers.js";
 import { HUB_LIMITS } from "./limits.js";
-import { Backing, type MemoryBudget } from "./memory.js";
+import { Backing } from "./memory.js";
 
 /**
  * What `peek` found: a whole frame; nothing whole yet; a frame that goes beyond the chunk and needs memory of its own,
@@ -36,7 +37,7 @@ export class Inbox {
   #cutFilled = 0;
 
   constructor(
-    private readonly memory: MemoryBudget,
+    private readonly frames: FrameBuffers,
     /** Small until a needed token was shown. */
     public frameBytesMax: number = HUB_LIMITS.frameBytesMax,
   ) {}
@@ -48,7 +49,7 @@ export class Inbox {
     this.#chunkBacking?.release();
     this.#chunk = chunk;
     this.#at = 0;
-    this.#chunkBacking = new Backing(chunk.buffer.byteLength, this.memory);
+    this.#chunkBacking = new Backing(chunk.buffer.byteLength, this.frames.memory);
   }
 
   peek(): Peek {
@@ -79,13 +80,13 @@ export class Inbox {
   begin(): boolean {
     const length = this.#lengthFilled > 0 ? this.#length.readUInt32BE(0) : this.#chunk.readUInt32BE(this.#at);
     const bytes = 4 + length;
-    if (!this.memory.takeRoomFor(bytes)) return false;
-    const cut = Buffer.allocUnsafeSlow(bytes);
+    if (!this.frames.memory.takeRoomFor(bytes)) return false;
+    const { buffer: cut, backing } = this.frames.take(bytes);
     cut.writeUInt32BE(length, 0);
     if (this.#lengthFilled === 0) this.#at += 4;
     this.#lengthFilled = 0;
     this.#cut = cut;
-    this.#cutBacking = new Backing(bytes, this.memory);
+    this.#cutBacking = backing;
     this.#cutFilled = 4;
     return true;
   }

@@ -66,6 +66,12 @@ export const HUB_LIMITS = {
   joinBytes: 262_144,
   /** Buffers of `joinBytes` kept for the next join: a turn rarely has more than one write that waits. */
   joinBuffersKept: 4,
+  /** Frames of that size or more that had memory of their own leave it to others ... */
+  keptFrameBytesMin: 65_536,
+  /** ... of the same size, rounded up to this ... */
+  keptFrameStepBytes: 65_536,
+  /** ... and so much of it is kept while nobody needs it, outside of `memoryMax`. */
+  keptFramesBytesMax: 33_554_432,
   /** Bytes handed to the kernel in one write while it takes everything at once ... */
   batchBytesMax: 1_048_576,
   /** ... and after it did not: small, so that progress shows soon. Doubles with each write taken at once. */

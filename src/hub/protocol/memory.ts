@@ -47,10 +47,14 @@ export class MemoryBudget {
 export class Backing {
   #holders = 1;
 
-  /** @param bytes all of the buffer, not the part in use */
+  /**
+   * @param bytes all of the buffer, not the part in use
+   * @param freed nobody holds it any more: it may be used again
+   */
   constructor(
     readonly bytes: number,
     readonly memory: MemoryBudget,
+    private readonly freed?: () => void,
   ) {
     memory.add(bytes);
   }
@@ -61,6 +65,8 @@ export class Backing {
 
   /** One holder lets go; the last one gives the memory back. */
   release(): void {
-    if (--this.#holders === 0) this.memory.remove(this.bytes);
+    if (--this.#holders !== 0) return;
+    this.memory.remove(this.bytes);
+    this.freed?.();
   }
 }

@@ -1,6 +1,7 @@
 import type { CloseReason } from "./close-reason.js";
 import { Effects } from "./effects.js";
 import { goodbyeFrame, presenceFrame } from "./encode.js";
+import { FrameBuffers } from "./frame-buffers.js";
 import { Groups } from "./groups.js";
 import { JoinBuffers } from "./join.js";
 import { HUB_LIMITS } from "./limits.js";
@@ -34,6 +35,7 @@ export class Switchboard {
   readonly groups: Groups;
   readonly effects = new Effects();
   readonly memory: MemoryBudget;
+  readonly frames: FrameBuffers;
   readonly joins: JoinBuffers;
   readonly waiting: Waiting;
   /** Who is connected to other hubs, and the ways there. */
@@ -50,6 +52,7 @@ export class Switchboard {
     this.roster = new Roster(options.ids);
     this.groups = new Groups(this.roster);
     this.memory = new MemoryBudget(options.memoryMax);
+    this.frames = new FrameBuffers(this.memory);
     this.joins = new JoinBuffers(this.memory);
     this.waiting = new Waiting(this);
     this.links = new Links(this);
@@ -155,7 +158,7 @@ export class Switchboard {
   /** Over its limit: it was given up, or does not read answers and events, which wait for nobody; or one message was that large. */
   #overLimit(session: Session): void {
     this.waiting.congested(session);
-    const still = session.stillMs(this.nowMs) >= HUB_LIMITS.patienceMs;
+    const still = session.stillMs(this.nowMs) >= this.waiting.patienceOf(session);
     if (session.frozen || still) this.close(session, "slowConsumer");
   }
 }

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { CLOSE_REASONS, type CloseReason } from "../protocol/close-reason.js";
 import { decodeHubFrame, type HubFrame } from "../protocol/decode.js";
 import { pingFrame } from "../protocol/encode.js";
+import { FrameBuffers } from "../protocol/frame-buffers.js";
 import { FRAME } from "../protocol/frame-type.js";
 import { Inbox } from "../protocol/inbox.js";
 import { HUB_LIMITS } from "../protocol/limits.js";
@@ -24,7 +25,11 @@ interface LinkHandlers {
 /** One connection to a hub: frames in, frames out. */
 export class Link {
   readonly #socket: Socket;
-  readonly #inbox = new Inbox(new MemoryBudget(Number.MAX_SAFE_INTEGER), HUB_LIMITS.answerBytesMax);
+  // A client has no budget, and keeps no memory for frames that may never come.
+  readonly #inbox = new Inbox(
+    new FrameBuffers(new MemoryBudget(Number.MAX_SAFE_INTEGER), 0),
+    HUB_LIMITS.answerBytesMax,
+  );
   #goodbye: CloseReason | undefined;
   #error: Error | undefined;
   #wantsMore = true;

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { CLOSE_REASONS, type CloseReason, closeReasonOf } from "../../../src/hub/protocol/close-reason.js";
 import { decodeHubFrame } from "../../../src/hub/protocol/decode.js";
 import * as encode from "../../../src/hub/protocol/encode.js";
+import { FrameBuffers } from "../../../src/hub/protocol/frame-buffers.js";
 import { FRAME } from "../../../src/hub/protocol/frame-type.js";
 import { readId, writeId } from "../../../src/hub/protocol/id.js";
 import { Inbox } from "../../../src/hub/protocol/inbox.js";
@@ -100,7 +101,7 @@ describe("the inbox", () => {
     fc.assert(
       fc.property(fc.array(chunk, { maxLength: 20 }), (chunks) => {
         const memory = new MemoryBudget();
-        const inbox = new Inbox(memory, 100);
+        const inbox = new Inbox(new FrameBuffers(memory), 100);
         for (const bytes of chunks) {
           inbox.push(Buffer.from(bytes));
           for (;;) {

@@ -33,10 +33,10 @@ export class Links {
 
   /** Another hub is there. @param key 16 hex digits, anew at each of its starts */
   begin(key: string, name: string): RemoteHub {
-    const { memory, joins, nowMs, remotes } = this.board;
+    const { memory, frames, joins, nowMs, remotes } = this.board;
     const session = new Session(
       0,
-      new Inbox(memory, LINK_FRAME_BYTES_MAX),
+      new Inbox(frames, LINK_FRAME_BYTES_MAX),
       new Outbox(0, memory, joins),
       nowMs,
     );
