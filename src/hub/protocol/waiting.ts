@@ -24,6 +24,8 @@ export class Waiting {
   stopping = false;
   readonly #congested = new Set<Session>();
   #postponed = false;
+  /** What was in use, at most, when somebody was told that there is no memory since the last ones went on. */
+  #refusedAtBytes = 0;
   /** When a receiver may have become frozen; epoch ms. */
   wakeAtMs = Number.POSITIVE_INFINITY;
 
@@ -85,6 +87,7 @@ export class Waiting {
 
   forRoom(sender: Session): void {
     this.forMemory.push(sender);
+    this.#refusedAtBytes = Math.max(this.#refusedAtBytes, this.board.memory.usedBytes);
     this.hold(sender, "memory");
     this.wakeAtMs = Math.min(this.wakeAtMs, this.board.nowMs + patienceMs);
   }
@@ -119,9 +122,11 @@ export class Waiting {
     this.board.effects.reading.push(session);
   }
 
-  /** Memory came free: those who wait for it go on, in their order. */
+  /** Memory came free: those who wait for it go on, in their order. A large frame may not fit though there is room. */
   memoryFreed(): void {
-    if (this.forMemory.length === 0 || !this.board.memory.hasRoomAgain) return;
+    const { usedBytes, hasRoomAgain } = this.board.memory;
+    if (this.forMemory.length === 0 || !hasRoomAgain || usedBytes >= this.#refusedAtBytes) return;
+    this.#refusedAtBytes = 0;
     const waiters = this.forMemory;
     this.forMemory = [];
     this.goOn(waiters);

@@ -108,3 +108,23 @@ describe("a receiver that takes nothing", () => {
     expect(world.payloads(quick).at(-1)).toBe("last words");
   });
 });
+
+describe("a frame for which the rest of the memory is too small", () => {
+  it("waits, while smaller ones go on, and is taken when others have ended", () => {
+    // Over 15/16 nobody would be let go on; four frames stay below that, and a fifth one does not fit.
+    const world = new Ground({ memoryMax: 4 * 1_048_576 });
+    const large = relay([1], "x".repeat(900_000));
+    const begun = Array.from({ length: 5 }, () => world.connect());
+    for (const wire of begun) world.send(wire, Buffer.from(large.subarray(0, 1_000)));
+    expect(begun.map(({ session }) => session.hold)).toEqual([...Array(4), "memory"]);
+
+    const small = world.connect();
+    world.send(small, relay([1], "small"));
+    expect(world.payloads(begun[0]!).map(String)).toEqual(["small"]);
+
+    world.send(begun[1]!, Buffer.from(large.subarray(1_000)));
+    expect(begun[4]!.session.hold).toBeUndefined();
+    world.send(begun[4]!, Buffer.from(large.subarray(1_000)));
+    expect(world.payloads(begun[0]!)).toHaveLength(3);
+  });
+});
