@@ -70,9 +70,9 @@ export default class Listen extends HubCommand<typeof Listen> {
 function described(event: HubClientEvent): string {
   switch (event.type) {
     case "arrived":
-      return `client ${event.id} ${shown(event.name, 64)} came`;
+      return `${whoIs(event)} came`;
     case "departed":
-      return `client ${event.id} ${shown(event.name, 64)} went: ${event.reason}`;
+      return `${whoIs(event)} went: ${event.reason}`;
     case "disconnected":
       return `connection lost: ${event.reason}`;
     case "reconnected": {
@@ -86,4 +86,8 @@ function described(event: HubClientEvent): string {
     case "dropped":
       return `${event.messages} messages were dropped`;
   }
+}
+
+function whoIs({ id, name }: { readonly id: number; readonly name: string }): string {
+  return name === "" ? `client ${id}` : `client ${id} ${shown(name, 64)}`;
 }
