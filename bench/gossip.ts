@@ -50,7 +50,7 @@ async function runGossip(): Promise<void> {
     measured,
     (await Promise.all(results)).map(([cpuUs]) => cpuUs as number),
   );
-  console.log(`start ${startMs.toFixed(0)} ms; messages skipped: ${sender.gossipSkipped}`);
+  console.log(`start ${startMs.toFixed(0)} ms; messages skipped: ${sender.gossipFigures.unsent}`);
   await sender.close();
 }
 

@@ -90,6 +90,18 @@ export const LIMITS = {
   peerQueueBytesMax: 67_108_864,
   /** Gossip bytes that wait for one peer; past it messages skip that peer (counted): reconciliation brings them. */
   gossipQueueBytesMax: 33_554_432,
+  /**
+   * Gossip bytes that are read from one peer in a second, in the long run; past it reading pauses, and the peer has to
+   * wait. 27,000 items of 256 B a second, what a node takes at most from everybody, are 10 MB.
+   */
+  gossipBytesPerSecond: 16_777_216,
+  /** ... and at once, after it was quiet: 350,000 items of 256 B, posted in bulk. */
+  gossipBurstBytes: 134_217_728,
+  /**
+   * A peer that presses against its limit is punished this often; the sixth time, after it brought more than a node
+   * holds at all (itemBytesMax), it is cut off.
+   */
+  gossipPatienceMs: 10_000,
   /** How long a message may be without its acknowledgement by JetStream: servers elect a new leader in that time. */
   natsAckMsMax: 8_000,
   /** Frame bytes on their way to one peer over NATS without a word of it; 64 peers stay below what a server holds back. */

@@ -173,6 +173,10 @@ export interface GossipFigures {
   readonly rejected: number;
   /** Messages left to reconciliation, because too many signatures waited to be checked. */
   readonly skipped: number;
+  /** Messages not sent to one peer, because too much waited for it; reconciliation brings them. */
+  readonly unsent: number;
+  /** Times that one peer's gossip was not read for a moment, because it sent more than `gossipBytesPerSecond`. */
+  readonly heldUp: number;
 }
 
 /** The process that the node runs in. */

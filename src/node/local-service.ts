@@ -165,7 +165,7 @@ export class LocalService implements NodeService {
         bytesReceived: node.frameFigures.bytesReceived,
         bytesSent: node.frameFigures.bytesSent,
       },
-      gossip: { ...intake.figures, ...outbox.figures },
+      gossip: { ...intake.figures, ...outbox.figures, unsent: 0, heldUp: 0, ...cluster.gossipFigures },
       process: node.vitals.figures(),
     };
   }

@@ -50,6 +50,8 @@ const STATUS = {
     duplicates: 0,
     rejected: 0,
     skipped: 0,
+    unsent: 0,
+    heldUp: 0,
   },
 };
 

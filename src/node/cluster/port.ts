@@ -14,6 +14,9 @@ export interface Cluster {
   /** Absent where messages only pass by (libp2p): who was not there when one was published never hears of it. */
   readonly log?: MessageLog;
 
+  /** Absent where an engine of its own (a server) holds up who sends too much. */
+  readonly gossipFigures?: ClusterGossipFigures;
+
   /** Whether a message published now goes anywhere. Without an audience it need not be made. */
   readonly hasAudience: boolean;
 
@@ -37,6 +40,13 @@ export interface Cluster {
 
   /** Gives back every socket. Frames already sent are flushed first, for 500 ms at most. */
   close(): Promise<void>;
+}
+
+export interface ClusterGossipFigures {
+  /** Messages not sent to a peer because too much waited for it; reconciliation brings them. */
+  readonly unsent: number;
+  /** Times that a peer was not read for a moment, because it gossiped more than its share. */
+  readonly heldUp: number;
 }
 
 /**

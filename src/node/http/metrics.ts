@@ -61,6 +61,16 @@ const STATUS_FIGURES: readonly (readonly [string, string, (status: NodeStatus) =
     "Gossip messages left to reconciliation: too many signatures waited.",
     (s) => s.gossip.skipped,
   ],
+  [
+    "hubcast_gossip_unsent_total",
+    "Gossip messages not sent to one peer: too much waited for it.",
+    (s) => s.gossip.unsent,
+  ],
+  [
+    "hubcast_gossip_held_up_total",
+    "Times that one peer's gossip was not read for a moment: it sent more than its share.",
+    (s) => s.gossip.heldUp,
+  ],
 ];
 
 /** Gauges whose names end as only counters may; the same figures are there without `_total`, by type. */

@@ -147,6 +147,8 @@ export const SCHEMAS = {
       "duplicates",
       "rejected",
       "skipped",
+      "unsent",
+      "heldUp",
     ]),
     process: object("The process that the node runs in.", {
       rssBytes: count("Memory that is resident."),

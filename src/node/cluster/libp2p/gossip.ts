@@ -7,7 +7,9 @@ import {
 } from "@libp2p/gossipsub";
 import type { Connection, PeerId, Stream, StreamHandler, Topology } from "@libp2p/interface";
 import { LIMITS } from "../../../core/limits.js";
-import type { GossipMessage, GossipVerdict } from "../port.js";
+import type { ClusterGossipFigures, GossipMessage, GossipVerdict } from "../port.js";
+import type { GossipRate } from "./gossip-budget.js";
+import { GossipMeter } from "./gossip-meter.js";
 import { gossipSettings } from "./gossip-settings.js";
 import { Punishments } from "./punishments.js";
 import { SCORE_THRESHOLDS } from "./score.js";
@@ -49,15 +51,21 @@ export class Gossip {
   readonly #punishments = new Punishments();
   /** Of gossip that was rejected. The router counts them too, but looks at its count once a second. */
   readonly #rejections = new Punishments();
+  readonly #meter: GossipMeter;
   readonly #outbound = new Map<string, Stream>();
   readonly #subscribed = new Set<string>();
   #listener!: GossipListener;
   #topology: Topology | undefined;
   #router!: Router;
-  #messagesSkipped = 0;
+  #unsent = 0;
 
-  constructor(cluster: string) {
+  /** @param rate default GOSSIP_RATE */
+  constructor(cluster: string, rate?: GossipRate) {
     this.#topic = `hubcast/1/${cluster}`;
+    this.#meter = new GossipMeter(rate, (peerId) => {
+      this.punish(peerId);
+      if (this.shuns(peerId)) this.#listener.broken(peerId, "it gossips without end");
+    });
   }
 
   /** The libp2p service. */
@@ -155,9 +163,8 @@ export class Gossip {
     return this.#outbound.get(peerId)?.writeBufferLength ?? 0;
   }
 
-  /** Messages that were not sent to a peer because its queue was full. */
-  get messagesSkipped(): number {
-    return this.#messagesSkipped;
+  get figures(): ClusterGossipFigures {
+    return { unsent: this.#unsent, heldUp: this.#meter.breaks };
   }
 
   #accepting(handler: StreamHandler): StreamHandler {
@@ -167,6 +174,7 @@ export class Gossip {
         return;
       }
       this.#watch(connection, stream);
+      this.#meter.watch(connection, stream);
       return handler(stream, this.#facade(connection));
     };
   }
@@ -212,7 +220,7 @@ export class Gossip {
     const send = stream.send.bind(stream);
     stream.send = (bytes) => {
       if (stream.writeBufferLength > LIMITS.gossipQueueBytesMax) {
-        this.#messagesSkipped++;
+        this.#unsent++;
         throw new Error("the gossip queue of this peer is full");
       }
       return send(bytes);

@@ -2,9 +2,16 @@ import type { Libp2p } from "@libp2p/interface";
 import { HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
 import { Mailbox } from "../mailbox.js";
-import type { Cluster, ClusterListener, ClusterOptions, PeerCandidate } from "../port.js";
+import type {
+  Cluster,
+  ClusterGossipFigures,
+  ClusterListener,
+  ClusterOptions,
+  PeerCandidate,
+} from "../port.js";
 import { Dialer } from "./dialer.js";
 import { Gossip } from "./gossip.js";
+import type { GossipRate } from "./gossip-budget.js";
 import { type Host, startHost } from "./host.js";
 import { Links, SYNC_PROTOCOL } from "./links.js";
 import { type ListenOptions, listenAddresses } from "./listen.js";
@@ -20,6 +27,8 @@ export interface Libp2pClusterOptions extends ClusterOptions {
   readonly allowPeers?: ReadonlySet<string>;
   /** Default LIMITS.peersMax. */
   readonly peersMax?: number;
+  /** Default GOSSIP_RATE. */
+  readonly gossipRate?: GossipRate;
 }
 
 /** One connected peer, for figures. */
@@ -34,8 +43,7 @@ export interface PeerConnection {
 
 export interface Libp2pCluster extends Cluster {
   connections(): readonly PeerConnection[];
-  /** Gossip messages not sent to a peer because too much waited for it; reconciliation brings them. */
-  readonly gossipSkipped: number;
+  readonly gossipFigures: ClusterGossipFigures;
 }
 
 /** How long `close` waits for peers to take what was sent. */
@@ -50,7 +58,7 @@ export async function openLibp2pCluster(options: Libp2pClusterOptions): Promise<
   const { cluster, privateKey, clusterKey, allowPeers, peersMax = LIMITS.peersMax } = options;
   checkKey("privateKey", privateKey);
   checkKey("clusterKey", clusterKey);
-  const gossip = new Gossip(cluster);
+  const gossip = new Gossip(cluster, options.gossipRate);
   let links: Links | undefined;
   const host = await startHost({
     listen: await listenAddresses(options.listen ?? {}),
@@ -134,8 +142,8 @@ class Engine implements Libp2pCluster {
     return Number(/\/tcp\/(\d+)/.exec(this.addresses[0] ?? "")?.[1]);
   }
 
-  get gossipSkipped(): number {
-    return this.#gossip.messagesSkipped;
+  get gossipFigures(): ClusterGossipFigures {
+    return this.#gossip.figures;
   }
 
   get hasAudience(): boolean {

@@ -12,7 +12,7 @@ import {
  * Only what cannot happen to an honest peer counts:
  * - Rejected messages (undecodable, or an item that fails its own signature). The count is squared: one costs 4
  *   points, three 36, five 100. It halves in five minutes.
- * - What the node itself punishes (`disconnect` with `punish`), through the application's score.
+ * - What the node itself punishes (`disconnect` with `punish`, and gossip without end), through the application's score.
  *
  * What is switched off, and why:
  * - IP colocation: by default an eleventh peer behind one address starts to be punished for it, and the mesh falls

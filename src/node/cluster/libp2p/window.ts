@@ -10,7 +10,14 @@ interface YamuxStream extends Stream {
   readonly recvWindowCapacity: number;
   /** ... and may send after we told it so. */
   readonly recvWindow: number;
+  /** How far that credit may grow. */
+  maxStreamWindowSize: number;
   sendWindowUpdate(): void;
+}
+
+/** Before anything is read from a stream: at most so much is on its way to us on it. Yamux begins with 256 KiB. */
+export function boundWindow(stream: Stream, bytes: number): void {
+  (stream as YamuxStream).maxStreamWindowSize = bytes;
 }
 
 /**
