@@ -188,13 +188,13 @@ export class Node {
       case "send":
         this.#send(effect.peer, effect.frame);
         break;
-      case "disconnect":
-        this.options.logger.warn(
-          { peer: effect.peer, reason: effect.reason },
-          "peer disconnected by this node",
-        );
-        this.cluster.disconnect(effect.peer, effect.reason, { punish: BREACHES.has(effect.reason) });
+      case "disconnect": {
+        const { peer, reason } = effect;
+        this.options.logger.warn({ peer, reason }, "peer disconnected by this node");
+        const silent = reason === "heartbeatLost";
+        this.cluster.disconnect(peer, reason, { punish: BREACHES.has(reason), silent });
         break;
+      }
       case "dial":
         this.cluster.dial({ id: effect.peer, addresses: effect.addresses });
         break;

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { LIMITS } from "../../src/core/limits.js";
+import { Gossip } from "../../src/node/cluster/libp2p/gossip.js";
 import type { StartedNode } from "../../src/node/index.js";
 import { encodeBatch } from "../../src/node/protocol/batch.js";
 import { packDigests } from "../../src/node/protocol/frames.js";
@@ -19,25 +20,30 @@ test.each<
   [
     what: string,
     reason: string | RegExp,
+    /** Not for what a slow or a dying peer does too. */
+    scoreFalls: boolean,
     misbehave: (rogue: RoguePeer, held: Uint8Array) => void | Promise<void>,
   ]
 >([
-  ["bytes that are no frame", "badFrame", (rogue) => rogue.sendFramed(randomBytes(64))],
-  ["a frame of unknown type", "badFrame", (rogue) => rogue.send({ t: "toString" } as never)],
-  ["a second hello", "badFrame", (rogue) => rogue.send({ ...HELLO, t: "hello" })],
+  ["bytes that are no frame", "badFrame", true, (rogue) => rogue.sendFramed(randomBytes(64))],
+  ["a frame of unknown type", "badFrame", true, (rogue) => rogue.send({ t: "toString" } as never)],
+  ["a second hello", "badFrame", true, (rogue) => rogue.send({ ...HELLO, t: "hello" })],
   [
     "a summary of a million digits",
     "badFrame",
+    true,
     (rogue) => rogue.send({ ...SUMMARY, fingerprint: "0".repeat(1_000_000) }),
   ],
   [
     "a range that is none",
     "badRange",
+    true,
     (rogue) => rogue.send({ t: "reconcile", round: 1, message: Buffer.from("6100000203ff", "hex") }),
   ],
   [
     "a round without end",
     "endlessRound",
+    true,
     (rogue) => {
       const message = new Round(new ItemSet(), { frameBytesMax: LIMITS.reconcileBytesMax }).open();
       for (let n = 0; n <= LIMITS.roundMessagesMax; n++) rogue.send({ t: "reconcile", round: 1, message });
@@ -46,6 +52,7 @@ test.each<
   [
     "one round after the other",
     "tooManyRounds",
+    true,
     (rogue) => {
       const message = new Round(new ItemSet(), { frameBytesMax: LIMITS.reconcileBytesMax }).open();
       for (let round = 0; round <= LIMITS.roundsPerPeerMinuteMax; round++)
@@ -55,11 +62,13 @@ test.each<
   [
     "items that nobody asked for",
     "unwantedItem",
+    true,
     (rogue) => rogue.send({ t: "items", served: 1, batch: encodeBatch([item("unasked")]) }),
   ],
   [
     "another item than the one asked for",
     "unwantedItem",
+    true,
     async (rogue) => {
       await askedFor(rogue, item("asked"));
       rogue.send({ t: "items", served: 1, batch: encodeBatch([item("another")]) });
@@ -68,6 +77,7 @@ test.each<
   [
     "more items than were asked for",
     "unwantedItem",
+    true,
     async (rogue) => {
       await askedFor(rogue, item("asked"));
       rogue.send({ t: "items", served: 2, batch: encodeBatch([item("asked"), item("another")]) });
@@ -76,6 +86,7 @@ test.each<
   [
     "an item that fails its signature",
     "invalidItem",
+    true,
     async (rogue) => {
       const forged = withDigest({ ...item("forged"), raw: "not what was signed" });
       await askedFor(rogue, forged);
@@ -85,20 +96,44 @@ test.each<
   [
     "a batch that breaks off",
     "badFrame",
+    true,
     async (rogue) => {
       await askedFor(rogue, item("asked"));
       rogue.send({ t: "items", served: 1, batch: encodeBatch([item("asked")]).subarray(0, -3) });
     },
   ],
   [
+    "an item past the limit of raw",
+    "badFrame",
+    true,
+    async (rogue) => {
+      const large = item("large", "x".repeat(LIMITS.rawBytesMax + 1));
+      await askedFor(rogue, large);
+      rogue.send({ t: "items", served: 1, batch: encodeBatch([large]) });
+    },
+  ],
+  [
+    "more digests than a frame may have",
+    "badFrame",
+    true,
+    (rogue) => rogue.send({ t: "have", digests: randomBytes(32 * (LIMITS.digestsPerFrameMax + 1)) }),
+  ],
+  [
     "a frame of 2 GiB",
     /2147483647 bytes exceeds peerFrameBytesMax/,
+    true,
     (rogue) => rogue.sendRaw(Buffer.from("7fffffff00", "hex")),
   ],
-  ["half a frame and silence", "heartbeatLost", (rogue) => rogue.sendRaw(Buffer.from("000000ffa1", "hex"))],
+  [
+    "half a frame and silence",
+    "heartbeatLost",
+    true,
+    (rogue) => rogue.sendRaw(Buffer.from("000000ffa1", "hex")),
+  ],
   [
     "offers that it never makes good",
     "answerOverdue",
+    false,
     (rogue) => {
       for (let n = 0; n < 100; n++)
         rogue.send({ t: "have", digests: randomBytes(32 * LIMITS.digestsPerFrameMax) });
@@ -107,6 +142,7 @@ test.each<
   [
     "questions whose answers it does not read",
     /reads too slowly/,
+    false,
     async (rogue, held) => {
       rogue.stopReading();
       for (let n = 0; n < 1_000 && !rogue.isCutOff; n++) {
@@ -118,7 +154,7 @@ test.each<
 ])(
   "%s: the peer is cut off with its reason, the others are served",
   { timeout: 60_000 },
-  async (_, reason, misbehave) => {
+  async (_, reason, scoreFalls, misbehave) => {
     await using nodes = new Nodes();
     const node = await nodes.start();
     const { digest } = await node.post({ id: "big", raw: "x".repeat(LIMITS.rawBytesMax) });
@@ -127,9 +163,11 @@ test.each<
     await using rogue = await RoguePeer.meet(node.peerAddresses[0]!, nodes.cluster);
     await eventually(async () => (await peer(node, rogue))?.state === "connected");
     const before = memory();
+    const punished = vi.spyOn(Gossip.prototype, "punish");
     await misbehave(rogue, packDigests([digest]));
     await eventually(async () => (await peer(node, rogue))?.state === "lost", 20_000);
     expect((await peer(node, rogue))!.reason).toMatch(reason);
+    expect(punished.mock.calls).toEqual(scoreFalls ? [[rogue.id]] : []);
     expect(memory() - before).toBeLessThan(MEMORY_RISE_MAX);
     await eventually(() => rogue.isCutOff);
     expect((await peer(node, friend))!.state).toBe("connected");
@@ -137,6 +175,8 @@ test.each<
     await eventually(() => friend.get(id));
   },
 );
+
+afterEach(() => void vi.restoreAllMocks());
 
 test("summaries without end cost no other peer anything", { timeout: 60_000 }, async () => {
   await using nodes = new Nodes();

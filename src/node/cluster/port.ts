@@ -35,8 +35,15 @@ export interface Cluster {
   /** Stops dialling a node: it said goodbye. It may come back by itself, or by another `dial`. */
   forget(peerId: string): void;
 
-  /** Cuts the connection. `punish` lowers the score that GossipSub gives the peer. */
-  disconnect(peerId: string, reason: string, options?: { readonly punish?: boolean }): void;
+  /**
+   * Cuts the connection. `punish` lowers the score that GossipSub gives the peer; `silent` does so if the peer fell silent
+   * in the middle of a frame.
+   */
+  disconnect(
+    peerId: string,
+    reason: string,
+    options?: { readonly punish?: boolean; readonly silent?: boolean },
+  ): void;
 
   /** Gives back every socket. Frames already sent are flushed first, for 500 ms at most. */
   close(): Promise<void>;

@@ -1,14 +1,14 @@
 import type { Stream } from "@libp2p/interface";
 import { LIMITS } from "../../../core/limits.js";
-import { FRAME_HEADER_BYTES, FrameReader, frameHeader } from "./frames.js";
+import { FRAME_HEADER_BYTES, FrameReader, FrameTooLarge, frameHeader } from "./frames.js";
 
 /** Small pieces are joined up to this size: one encryption and one write for many frames. */
 const JOIN_BYTES_MAX = 65_536;
 
 interface FrameListener {
   frame(frame: Uint8Array): void;
-  /** Called once; `reason` is for people. */
-  ended(reason: string): void;
+  /** Called once; `reason` is for people. @param breach the other side sent what no honest peer sends */
+  ended(reason: string, breach: boolean): void;
 }
 
 /** Frames in both directions on one libp2p stream, in order, within limits. */
@@ -35,6 +35,11 @@ export class FrameStream {
   /** Bytes that wait on this side; what the kernel has taken does not count. */
   get queuedBytes(): number {
     return this.#piecesBytes + this.#stream.writeBufferLength;
+  }
+
+  /** The other side has begun a frame and not finished it. */
+  get isMidFrame(): boolean {
+    return this.#reader.isMidFrame;
   }
 
   /** Frames sent in one turn leave together. Past peerQueueBytesMax the stream ends. @returns bytes that wait */
@@ -83,7 +88,7 @@ export class FrameStream {
         });
       }
     } catch (error) {
-      this.#end(describe(error));
+      this.#end(describe(error), error instanceof FrameTooLarge);
     }
   }
 
@@ -112,11 +117,11 @@ export class FrameStream {
     return joined;
   }
 
-  #end(reason: string): void {
+  #end(reason: string, breach = false): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#drop();
-    this.#listener.ended(reason);
+    this.#listener.ended(reason, breach);
   }
 
   #drop(): void {

@@ -30,6 +30,11 @@ export class FrameReader {
     this.#frameBytesMax = frameBytesMax;
   }
 
+  /** A frame was begun, and the rest of it has not come. */
+  get isMidFrame(): boolean {
+    return this.#frame !== undefined || this.#headerFilled > 0;
+  }
+
   /**
    * Takes the next bytes of the stream, any number of them. A frame that lies whole in the chunk is a view of
    * it; one that was cut is copied once, into a buffer of its size.

@@ -169,9 +169,9 @@ class Engine implements Libp2pCluster {
     this.#dialer.forget(peerId);
   }
 
-  disconnect(peerId: string, reason: string, { punish = false } = {}): void {
+  disconnect(peerId: string, reason: string, { punish = false, silent = false } = {}): void {
     if (punish) this.#gossip.punish(peerId);
-    this.links.cut(peerId, reason);
+    this.links.cut(peerId, reason, silent);
   }
 
   connections(): readonly PeerConnection[] {

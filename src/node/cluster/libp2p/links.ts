@@ -92,9 +92,10 @@ export class Links {
     return link?.state === "up" ? link.frames!.send(frame) : 0;
   }
 
-  cut(peerId: string, reason: string): void {
+  /** @param silent it said nothing any more, which counts against it in the middle of a frame */
+  cut(peerId: string, reason: string, silent = false): void {
     const link = this.#links.get(peerId);
-    if (link) this.#end(link, reason);
+    if (link) this.#end(link, reason, silent && link.frames?.isMidFrame);
   }
 
   /** Tells every peer, behind what was sent, that no more will come; resolves when they have hung up. */
@@ -172,7 +173,7 @@ export class Links {
   #attach(link: Link, stream: Stream): void {
     link.frames = new FrameStream(stream, {
       frame: (frame) => this.#received(link, frame),
-      ended: (reason) => this.#end(link, reason),
+      ended: (reason, breach) => this.#end(link, reason, breach),
     });
   }
 
@@ -230,9 +231,10 @@ export class Links {
     }
   }
 
-  #end(link: Link, reason: string): void {
+  #end(link: Link, reason: string, breach = false): void {
     if (link.state === "down") return;
     const { state, peerId, connection, next } = link;
+    if (breach) this.#gossip.punish(peerId);
     link.state = "down";
     clearTimeout(link.deadline);
     this.#all.delete(link);
