@@ -112,6 +112,11 @@ export const ERRORS = {
     httpStatus: 422,
     meaning: "The node does not accept this scheme or this key.",
   },
+  keyRateLimited: {
+    exitCode: 4,
+    httpStatus: 429,
+    meaning: "Too many items in a short time were signed by one key.",
+  },
   rateLimited: { exitCode: 4, httpStatus: 429, meaning: "Too many requests or items in a short time." },
   clockSkew: { exitCode: 4, httpStatus: 503, meaning: "The node's clock is more than 2 min off its peers'." },
   stopping: { exitCode: 4, httpStatus: 503, meaning: "The server is shutting down." },

@@ -82,8 +82,9 @@ export class BulkRequest {
     let next = 0;
     return drafts.map((draft): BulkLine => {
       if (draft === taken[next]) return outcomes[next++]!;
-      refusals.count("rateLimited");
-      return { id: draft.id ?? "", status: "refused", code: "rateLimited" };
+      const code = excess.has(draft) ? "keyRateLimited" : "rateLimited";
+      refusals.count(code);
+      return { id: draft.id ?? "", status: "refused", code };
     });
   }
 

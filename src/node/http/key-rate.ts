@@ -24,12 +24,12 @@ export class KeyRate {
     this.#sparesLoopback = perSecond === undefined;
   }
 
-  /** For one item, before it is looked at. @throws rateLimited */
+  /** For one item, before it is looked at. @throws keyRateLimited */
   check(request: Pick<IncomingMessage, "socket">, draft: ItemDraft): void {
     const key = this.#counted(request, draft);
     if (key === undefined || this.#shares.left(key) > 0) return;
     const { perSecond } = this.#shares;
-    throw new HubcastError("rateLimited", `more than ${perSecond} items a second signed by one key`, {
+    throw new HubcastError("keyRateLimited", `more than ${perSecond} items a second signed by one key`, {
       suggestions: ["Wait a second, then go on.", "Whoever runs the node can raise the limit: --key-rate."],
     });
   }

@@ -139,6 +139,7 @@ const SCHEMA: Route["schema"] = {
       "itemExpired",
       "refusedByPolicy",
       "rateLimited",
+      "keyRateLimited",
       "clockSkew",
       "nodeFull",
       "storageFailed",

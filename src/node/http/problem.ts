@@ -57,6 +57,7 @@ export function sendProblem(
 const HEADERS_OF: { readonly [Code in ErrorCode]?: OutgoingHttpHeaders } = {
   unauthorized: { "www-authenticate": 'Bearer realm="hubcast"' },
   rateLimited: { "retry-after": "1" },
+  keyRateLimited: { "retry-after": "1" },
   stopping: { "retry-after": "5" },
   clockSkew: { "retry-after": "60" },
   tooManySubscribers: { "retry-after": "10" },

@@ -27,6 +27,7 @@ export function postNewData(context: ApiContext): Route {
           "requestTimeout",
           "tooLarge",
           "rateLimited",
+          "keyRateLimited",
           "clockSkew",
           "nodeFull",
           "storageFailed",

@@ -81,13 +81,13 @@ test("posts past the share of their key are answered 429 or refused line by line
     ...new Array(10).fill("accepted"),
     ...["refused", "refused", "accepted", "refused"],
   ]);
-  expect(results[13]).toEqual({ id: "13", status: "refused", code: "rateLimited" });
+  expect(results[13]).toEqual({ id: "13", status: "refused", code: "keyRateLimited" });
   const single = await api.post("/v1/items", by(alice, "single"));
   expect(single.status).toBe(429);
   expect(single.headers["retry-after"]).toBe("1");
-  expect(single.json).toMatchObject({ code: "rateLimited", detail: expect.stringContaining("one key") });
+  expect(single.json).toMatchObject({ code: "keyRateLimited", detail: expect.stringContaining("one key") });
   expect((await api.post("/v1/items", by(bob, "other"))).status).toBe(201);
-  expect((await api.get("/metrics")).text).toMatch(/refus\w*\{code="rateLimited"\} 4/);
+  expect((await api.get("/metrics")).text).toMatch(/refus\w*\{code="keyRateLimited"\} 4/);
 });
 
 test.each([0, 1.5, -1])("a rate that means nothing is refused: %d", async (keyRate) => {

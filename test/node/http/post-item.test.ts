@@ -122,6 +122,7 @@ test("another raw under a held id is a conflict", async () => {
 
 test.each([
   ["rateLimited", 429],
+  ["keyRateLimited", 429],
   ["clockSkew", 503],
   ["stopping", 503],
   ["nodeFull", 507],
