@@ -13,7 +13,7 @@ export const LIMITS = {
   clockSkewMsMax: 120_000,
   /** How long items are kept, counted from their timestamp. */
   retentionMs: 24 * 3_600_000,
-  /** The shortest retention: below that the closed minutes of fingerprints would swallow the window. */
+  /** The shortest retention. Under 5 s items go before nodes can tell each other what they hold. */
   retentionMsMin: 1_000,
 
   /** Items a node holds at most; 1,000,000 items of 200 B take about 700 MB. */

@@ -39,6 +39,8 @@ export function peerOf(record: PeerRecord, replica: Replica, nowMs: number): Pee
 function agreementWith({ summary, hello, state }: PeerRecord, replica: Replica): Peer["agreement"] {
   if (!summary || state !== "connected") return "unknown";
   const { sinceMs, settledMs, settledFingerprint } = summary;
+  // Nothing of its set was compared, so nothing is known.
+  if (settledMs <= sinceMs) return "unknown";
   if (replica.holdings.fingerprint(sinceMs, settledMs).fingerprint === settledFingerprint) return "agrees";
   return hello?.policy === replica.options.policy.text ? "differs" : "differsByPolicy";
 }

@@ -42,6 +42,19 @@ test("a node takes from peers only what its policy accepts, and both say that th
   await eventually(async () => (await agreement(strict, open)) === "differsByPolicy");
 });
 
+test("a difference is seen with a retention of seconds too", async () => {
+  await using nodes = new Nodes();
+  const retentionMs = 20_000;
+  const [open, strict] = [
+    await nodes.start({ retentionMs }),
+    await nodes.start({ retentionMs, trust: [ALICE] }),
+  ];
+  await meshed([open, strict]);
+  await open.post({ id: "nobody", raw: "unsigned" });
+  await eventually(async () => (await agreement(open, strict)) === "differsByPolicy");
+  expect((await open.peers())[0]!.difference).toMatchObject({ itemsHere: 1 });
+});
+
 test("a change of trust drops what is no longer trusted, and fetches what is trusted now", async () => {
   await using nodes = new Nodes();
   const [open, strict] = [await nodes.start(), await nodes.start({ trust: [ALICE] })];

@@ -5,7 +5,11 @@ import type { Fingerprint } from "./item-set/fingerprint.js";
 import { ItemSet } from "./item-set/item-set.js";
 import { View, type ViewChange } from "./view.js";
 
-const MINUTE_MS = 60_000;
+/** The start of the fingerprint window moves in steps of a minute, or, with a short retention, of a tenth of it. */
+const STEP_MS_MAX = 60_000;
+const STEP_MS_MIN = 1_000;
+/** What is in the window has longer to live than a summary takes: until it is said again, and on its way. */
+const GUARD_MS_MIN = 2_000;
 
 /** Everything a node holds: the replicated set, its index by digest, and the view that users see. */
 export class Holdings {
@@ -74,9 +78,13 @@ export function behind(item: Item): Bound {
 }
 
 /**
- * The start of the fingerprint window: a closed minute, the same instant on all nodes whose clocks show the same
- * minute, and late enough that what expires in this minute is outside.
+ * The start of the fingerprint window. It moves in steps, so that it is the same instant on all nodes for a while, and is
+ * so late that nothing in the window expires while it is compared: half a step at least, one and a half at most, after
+ * what expires now (protocol.md#neighbours). With a retention under 5 s nothing is left that could be compared.
  */
 export function fingerprintSince(nowMs: number, retentionMs: number): number {
-  return Math.max(0, (Math.floor((nowMs - retentionMs) / MINUTE_MS) + 1) * MINUTE_MS);
+  const tenthMs = Math.floor(retentionMs / 10 / STEP_MS_MIN) * STEP_MS_MIN;
+  const stepMs = Math.min(STEP_MS_MAX, Math.max(STEP_MS_MIN, tenthMs));
+  const guardMs = Math.max(stepMs / 2, GUARD_MS_MIN);
+  return Math.max(0, (Math.floor((nowMs - retentionMs + guardMs) / stepMs) + 1) * stepMs);
 }
