@@ -1,3 +1,4 @@
+import { closeSync, openSync } from "node:fs";
 import { HubcastError } from "../core/errors.js";
 
 /**
@@ -33,5 +34,24 @@ export function onSignals(signals: readonly NodeJS.Signals[], first: (signal: No
         first(signal);
       } else if (performance.now() - firstAtMs > SAME_WISH_MS) process.exit(130);
     });
+  }
+}
+
+/**
+ * SIGHUP means two things: that the terminal is gone, and, sent by somebody to a server, that it shall read its files again.
+ * @param gone the first @param again the second
+ */
+export function onHangUp(gone: () => void, again: () => void): void {
+  const hadTerminal = hasTerminal();
+  process.on("SIGHUP", () => (hadTerminal && !hasTerminal() ? gone() : again()));
+}
+
+/** Whether this process has a terminal that can end it; false once that is closed. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync("/dev/tty", "r"));
+    return true;
+  } catch {
+    return false;
   }
 }

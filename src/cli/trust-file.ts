@@ -22,12 +22,19 @@ export async function readTrustFile(path: string): Promise<readonly string[]> {
   throw new HubcastError("usage", `--trust: there is no key in ${path}`);
 }
 
-/** Tells when the keys in a trust file change, or that they cannot be read now. @returns stops watching */
+/** A trust file that is being watched. */
+export interface TrustWatch {
+  /** Reads it now. */
+  look(): void;
+  stop(): void;
+}
+
+/** Tells when the keys in a trust file change, or that they cannot be read now. */
 export function watchTrustFile(
   path: string,
   changed: (keys: readonly string[]) => void,
   failed: (error: Error) => void,
-): () => void {
+): TrustWatch {
   let stopped = false;
   const look = () => {
     readTrustFile(path).then(
@@ -38,8 +45,11 @@ export function watchTrustFile(
   watchFile(path, { interval: LOOK_MS }, look);
   // It may have changed between its first reading and now.
   look();
-  return () => {
-    stopped = true;
-    unwatchFile(path, look);
+  return {
+    look,
+    stop() {
+      stopped = true;
+      unwatchFile(path, look);
+    },
   };
 }

@@ -4,9 +4,9 @@ import { showLive } from "../../cli/live-status.js";
 import { openLogger } from "../../cli/logger.js";
 import { nodeOptions } from "../../cli/node-options.js";
 import { reportPeers } from "../../cli/peer-reports.js";
-import { onSignals } from "../../cli/signals.js";
+import { onHangUp, onSignals } from "../../cli/signals.js";
 import { START_FLAGS } from "../../cli/start-flags.js";
-import { watchTrustFile } from "../../cli/trust-file.js";
+import { type TrustWatch, watchTrustFile } from "../../cli/trust-file.js";
 import type { StartedNode } from "../../node/index.js";
 
 const ADDRESSES_SHOWN = 2;
@@ -22,7 +22,7 @@ interface Started {
 export default class Start extends BaseCommand<typeof Start> {
   static override summary = "Start a node: it finds the others and keeps the shared set of items.";
   static override description =
-    "Runs until Ctrl-C (or SIGTERM, SIGHUP): it says goodbye to its peers, finishes its requests, and exits with 0. A second Ctrl-C ends it at once. Every flag also reads HUBCAST_ and its name: --p2p-port reads HUBCAST_P2P_PORT.";
+    "Runs until Ctrl-C (or SIGTERM, SIGHUP): it says goodbye to its peers, finishes its requests, and exits with 0. A second Ctrl-C ends it at once. With --trust, a SIGHUP that does not come from a closed terminal reads the trust file again. Every flag also reads HUBCAST_ and its name: --p2p-port reads HUBCAST_P2P_PORT.";
   static override examples = [
     { description: "A node on this machine:", command: "<%= config.bin %> <%= command.id %>" },
     { description: "A second one beside it:", command: "<%= config.bin %> <%= command.id %> --port 8081" },
@@ -61,12 +61,19 @@ export default class Start extends BaseCommand<typeof Start> {
 
   async run(): Promise<void> {
     const stopping = new AbortController();
+    let trust: TrustWatch | undefined;
     const stopped = new Promise<void>((resolve) => {
-      onSignals(["SIGINT", "SIGTERM", "SIGHUP"], (signal) => {
+      const stop = (signal: NodeJS.Signals) => {
         this.output.note(`${signal}: stopping; Ctrl-C again ends at once`);
         stopping.abort();
         resolve();
-      });
+      };
+      onSignals(["SIGINT", "SIGTERM", ...(this.flags.trust ? [] : (["SIGHUP"] as const))], stop);
+      if (this.flags.trust)
+        onHangUp(
+          () => stop("SIGHUP"),
+          () => trust?.look(),
+        );
     });
     const options = await nodeOptions(this.flags);
     const level = this.flags.verbose ? "debug" : this.flags["log-level"];
@@ -81,12 +88,12 @@ export default class Start extends BaseCommand<typeof Start> {
       keepHeapLean();
       this.announce(node);
       const stopReports = reportPeers(node, this.output);
-      const stopWatching = this.watchTrust(node);
+      trust = this.watchTrust(node);
       const stopLive = this.flags.live ? await this.showLive(node) : () => {};
       await stopped;
       stopLive();
       stopReports();
-      stopWatching();
+      trust?.stop();
       await node.close();
     }
     this.output.note("stopped");
@@ -99,10 +106,9 @@ export default class Start extends BaseCommand<typeof Start> {
     return showLive(async () => live.line(await node.status(), await node.peers()), this.output);
   }
 
-  /** @returns stops watching */
-  private watchTrust(node: StartedNode): () => void {
+  private watchTrust(node: StartedNode): TrustWatch | undefined {
     const path = this.flags.trust;
-    if (path === undefined) return () => {};
+    if (path === undefined) return undefined;
     return watchTrustFile(
       path,
       (keys) => {
