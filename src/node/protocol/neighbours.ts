@@ -104,6 +104,23 @@ export class Neighbours {
     this.#send(peer.id, this.#summarise(nowMs));
   }
 
+  /** Takes what a peer says of its set. */
+  summarised(peer: PeerRecord, summary: SummaryFrame, nowMs: number): void {
+    peer.summary = summary;
+    peer.summaryAtMs = nowMs;
+    if (this.agreesSettled(summary)) delete peer.differsSinceMs;
+    else if (peer.differsSinceMs === undefined) {
+      peer.differsSinceMs = nowMs;
+      // The peer knows what this node said before that, and between two policies no round will tell it more.
+      if (!this.sharesPolicy(peer)) this.tellSummaryTo(peer, nowMs);
+    }
+  }
+
+  /** Whether a peer accepts the same items as this node. */
+  sharesPolicy(peer: PeerRecord): boolean {
+    return peer.hello!.policy === this.context.options.policy.text;
+  }
+
   /** Whether a peer's summary says that its settled items are the same as ours. */
   agreesSettled(summary: SummaryFrame): boolean {
     const { holdings } = this.context;

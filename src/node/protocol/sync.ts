@@ -153,10 +153,7 @@ export class Sync {
   }
 
   #summary(peer: PeerRecord, summary: SummaryFrame, nowMs: number): void {
-    peer.summary = summary;
-    peer.summaryAtMs = nowMs;
-    if (this.#neighbours.agreesSettled(summary)) delete peer.differsSinceMs;
-    else peer.differsSinceMs ??= nowMs;
+    this.#neighbours.summarised(peer, summary, nowMs);
     if (this.#leads(peer)) {
       this.#uncompared.add(peer.id);
       this.#compare(peer, nowMs);
@@ -181,9 +178,7 @@ export class Sync {
 
   /** One of the two lacks what gossip should have settled, and not by policy. */
   #isBehind(peer: PeerRecord, summary: SummaryFrame): boolean {
-    return (
-      peer.hello!.policy === this.context.options.policy.text && !this.#neighbours.agreesSettled(summary)
-    );
+    return this.#neighbours.sharesPolicy(peer) && !this.#neighbours.agreesSettled(summary);
   }
 
   /** A round with a peer is open or asked for, or what one found is on its way. */

@@ -116,6 +116,18 @@ describe("later on", () => {
     expect(lan.replicas[0]!.holdings.size).toBe(300);
   });
 
+  it("a summary that begins to differ by policy is answered with one's own, so that both see it", () => {
+    const desk = new Desk(makeReplica({ id: "a" }));
+    desk.meet("b", { policy: "signed only" });
+    const told = (replica: Replica) =>
+      desk
+        .hear(summaryOf(replica, desk.nowMs), "b")
+        .filter((effect) => effect.type === "send" && effect.frame.t === "summary").length;
+    const [same, other] = [makeReplica(), makeReplica()];
+    other.load([itemOf("x", undefined, desk.nowMs - 60_000)]);
+    expect([same, other, other, same, other].map(told)).toEqual([0, 1, 0, 0, 1]);
+  });
+
   it("summaries that differ by policy lead to no round", () => {
     const desk = new Desk(makeReplica({ id: "a" }));
     desk.meet("b", { policy: "signed only" });
