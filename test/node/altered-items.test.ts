@@ -46,11 +46,16 @@ const ALTERATIONS: readonly [string, () => Item][] = [
 ];
 
 describe.each(ALTERATIONS)("an item with another %s is refused", (_what, make) => {
-  test("by HTTP", async () => {
+  test("by HTTP, alone and in bulk, and from the program that the node runs in", async () => {
     await using nodes = new Nodes();
     const node = await nodes.start({ mdns: false, http: { port: 0 } });
     await using client = await connectToNode(node.url!);
     await expect(client.post(make())).rejects.toMatchObject({ code: "invalidItem" });
+    await expect(node.post(make())).rejects.toMatchObject({ code: "invalidItem" });
+    const headers = { "content-type": "application/x-ndjson" };
+    const { digest: _, ...line } = make();
+    const bulk = await fetch(`${node.url}/v1/items`, { method: "POST", headers, body: JSON.stringify(line) });
+    expect(await bulk.json()).toMatchObject({ status: "invalid", code: "invalidItem" });
     expect((await node.status()).items).toBe(0);
   });
 
