@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from "node:crypto";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { LIMITS } from "../../src/core/limits.js";
 import { Intake } from "../../src/node/intake.js";
 import { signItem } from "../../src/node/keys.js";
 import { encodeBatch } from "../../src/node/protocol/batch.js";
@@ -19,6 +20,11 @@ const forged = (n: number) => {
   const { digest, ...item } = signed(n);
   return withDigest({ ...item, raw: "forged" });
 };
+
+function large(): Item {
+  const raw = "x".repeat(LIMITS.rawBytesMax + 1);
+  return withDigest({ id: "large", raw, timestampMs: 1, signature: integritySignature(raw) });
+}
 
 let told: ReplicaInput[];
 let verifier: Verifier;
@@ -69,6 +75,17 @@ test("a gossip message with a forged item is rejected whole; the peer's next one
   expect(verdicts).toEqual(["reject"]);
   expect(told.map(named)).toEqual(["a p3"]);
   expect(intake.figures).toMatchObject({ messagesReceived: 2, rejected: 1, itemsReceived: 1 });
+});
+
+test.each([
+  ["is no batch", Buffer.from("no batch")],
+  ["is empty", Buffer.alloc(0)],
+  ["breaks off", encodeBatch([plain(1)]).subarray(0, -1)],
+  ["has an item past the limit of raw", encodeBatch([large()])],
+])("gossip that %s is rejected, and nothing of it is told", (_, bytes) => {
+  const verdicts: string[] = [];
+  intake.gossip({ from: "a", bytes, settle: (verdict) => void verdicts.push(verdict) });
+  expect([verdicts, told, intake.figures.rejected]).toEqual([["reject"], [], 1]);
 });
 
 test("when too many checks wait, gossip of signed items is ignored and counted, other gossip is not", () => {
