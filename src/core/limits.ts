@@ -101,7 +101,7 @@ export const LIMITS = {
    * A peer that presses against its limit is punished this often; the sixth time, after it brought more than a node
    * holds at all (itemBytesMax), it is cut off.
    */
-  gossipPatienceMs: 10_000,
+  gossipPatienceMs: 12_000,
   /** How long a message may be without its acknowledgement by JetStream: servers elect a new leader in that time. */
   natsAckMsMax: 8_000,
   /** Frame bytes on their way to one peer over NATS without a word of it; 64 peers stay below what a server holds back. */

@@ -1,6 +1,9 @@
 import { afterEach, expect, test } from "vitest";
+import { LIMITS } from "../../../../src/core/limits.js";
 import { GOSSIP_RATE, GossipBudget } from "../../../../src/node/cluster/libp2p/gossip-budget.js";
 import { type Libp2pCluster, openLibp2pCluster } from "../../../../src/node/cluster/libp2p/index.js";
+import { Punishments } from "../../../../src/node/cluster/libp2p/punishments.js";
+import { SCORE_THRESHOLDS } from "../../../../src/node/cluster/libp2p/score.js";
 import { Recorder, until } from "../recorder.js";
 
 const MESSAGE_BYTES = 50_000;
@@ -27,9 +30,14 @@ test("whoever presses on is named once in every so long, and whoever rests is no
 
 test("an honest peer is not cut off before it brought more than a node holds", () => {
   const { bytesPerSecond, burstBytes, patienceMs } = GOSSIP_RATE;
-  // Five punishments of 20 points that fade by half in a minute stay just above the score that ends it.
-  const punishments = 5;
-  expect(burstBytes + (bytesPerSecond * punishments * patienceMs) / 1_000).toBeGreaterThan(900_000_000);
+  const punishments = new Punishments();
+  let pressedMs = 0;
+  do {
+    pressedMs += patienceMs;
+    punishments.add("peer", pressedMs);
+  } while (-punishments.points("peer", pressedMs) >= SCORE_THRESHOLDS.graylistThreshold);
+  expect(burstBytes + (bytesPerSecond * pressedMs) / 1_000).toBeGreaterThan(LIMITS.itemBytesMax);
+  expect(pressedMs).toBe(6 * patienceMs);
 });
 
 test("who gossips more than its share is held up, loses nothing, and goes on as soon as it may", async () => {
