@@ -139,11 +139,16 @@ async function join(id: string, address: string) {
         up = false;
         reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
       },
-      // Who does not answer is lost after a while.
+      // Who does not answer is cut off for that: it lives, and finds no difference.
       frame: (peer, bytes) => {
         const frame = decodeFrame(bytes);
         if (frame.t === "ping")
           cluster.send(peer, encodeFrame({ t: "pong", atMs: frame.atMs, nowMs: Date.now() }));
+        if (frame.t === "reconcile")
+          cluster.send(
+            peer,
+            encodeFrame({ t: "reconciled", round: frame.round, message: Uint8Array.of(0x61) }),
+          );
       },
       gossip: (message) => message.settle("ignore"),
     },
