@@ -127,17 +127,12 @@ export class Waiting {
     const { usedBytes, hasRoomAgain } = this.board.memory;
     if (this.forMemory.length === 0 || !hasRoomAgain || usedBytes >= this.#refusedAtBytes) return;
     this.#refusedAtBytes = 0;
-    const waiters = this.forMemory;
-    this.forMemory = [];
-    this.goOn(waiters);
+    this.goOn(this.forMemory.splice(0));
   }
 
   /** A new turn: those for whom the last one was too short go on, before anybody who is read only now. */
   turned(): void {
-    if (this.forTurn.length === 0) return;
-    const waiters = this.forTurn;
-    this.forTurn = [];
-    this.goOn(waiters);
+    this.goOn(this.forTurn.splice(0));
   }
 
   /** It is gone: nobody waits for it. */
