@@ -17,11 +17,13 @@ export type NamedKey =
   | "escape"
   | "tab"
   | "backspace"
+  | "redraw"
   | "interrupt";
 
 export type Order =
   | { readonly type: "quit" }
   | { readonly type: "interrupt" }
+  | { readonly type: "redraw" }
   | { readonly type: "post"; readonly raw: string };
 
 export interface Pressed {
@@ -43,6 +45,7 @@ export const KEY_HELP: readonly (readonly [keys: string, meaning: string])[] = [
   ["r", "reverse the order"],
   ["Space", "pause and go on"],
   ["p", "post an item"],
+  ["Ctrl-L", "draw the screen anew"],
   ["?", "this help"],
   ["q", "quit"],
 ];
@@ -59,6 +62,7 @@ const PAGE_ROWS = 10;
  */
 export function press(screen: Screen, key: Key, keys: readonly string[]): Pressed {
   if (key.type === "named" && key.name === "interrupt") return { screen, order: { type: "interrupt" } };
+  if (key.type === "named" && key.name === "redraw") return { screen, order: { type: "redraw" } };
   if (screen.typing) return typed(screen, screen.typing, key);
   if (screen.help) return { screen: { ...screen, help: false } };
   return key.type === "named" ? { screen: named(screen, key.name, keys) } : lettered(screen, key.text, keys);

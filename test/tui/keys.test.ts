@@ -13,6 +13,7 @@ const NAMED: Readonly<Record<string, NamedKey>> = {
   Esc: "escape",
   Tab: "tab",
   Back: "backspace",
+  "Ctrl-L": "redraw",
 };
 
 /** Presses keys one after the other: names as in the help, `"text"` for what is typed. */

@@ -47,19 +47,7 @@ export function cell(text: string, columns: number, align: "left" | "right" = "l
   return align === "left" ? cut + room : room + cut;
 }
 
-/** The line as a terminal takes it, without spaces at its end. @param colour false for plain text */
-export function lineText(line: Line, colour: boolean): string {
-  let end = line.length;
-  while (end > 0 && isBlank(line[end - 1]!)) end--;
-  return line
-    .slice(0, end)
-    .map(({ text, tone }, index) => {
-      const kept = index === end - 1 ? text.trimEnd() : text;
-      return colour && tone && kept.trim() !== "" ? `\x1b[${CODES[tone]}m${kept}\x1b[0m` : kept;
-    })
-    .join("");
-}
-
-function isBlank({ text }: Span): boolean {
-  return text.trim() === "";
+/** The span as a terminal takes it. @param colour false for plain text */
+export function spanText({ text, tone }: Span, colour: boolean): string {
+  return colour && tone && text.trim() !== "" ? `\x1b[${CODES[tone]}m${text}\x1b[0m` : text;
 }

@@ -2,18 +2,21 @@ import { render } from "ink";
 import { asHubcastError } from "../../core/errors.js";
 import { shown } from "../../core/text.js";
 import type { Collector } from "../collect/collector.js";
+import { frameOf } from "../frame/frame.js";
+import { Painter } from "../frame/painter.js";
 import { type Key, type Order, press } from "../keys.js";
 import { rowKeys } from "../rows.js";
 import { firstScreen, type Screen } from "../screen.js";
 import type { Snapshot } from "../snapshot.js";
-import { Dashboard } from "./dashboard.js";
+import { Keyboard } from "./keyboard.js";
 
 /** Figures change four times a second. */
 const REFRESH_MS = 250;
 /** Lists move too fast to be read at that pace, and all of their lines change. */
 const LIST_REFRESH_MS = 500;
 const AFTER_RESIZE_MS = 50;
-const HOME_AND_ERASE = "\x1b[H\x1b[J";
+/** Of a terminal that does not say its own. */
+const USUAL_SIZE = { columns: 80, rows: 24 };
 
 export interface DashboardOptions {
   readonly collector: Collector;
@@ -40,15 +43,18 @@ class Session {
   #drawnAtMs = 0;
   #redraw: NodeJS.Timeout | undefined;
   readonly #app;
+  readonly #painter: Painter;
   readonly #timer: NodeJS.Timeout;
   readonly ended: Promise<"quit" | "interrupt">;
   #end: (how: "quit" | "interrupt") => void = () => {};
 
   constructor(private readonly options: DashboardOptions) {
     this.#snapshot = options.collector.snapshot(false);
-    this.#app = render(this.#element(), {
+    this.#painter = new Painter(options.colour);
+    // Ink has the terminal: its other screen, its keys, and gives it back whatever happens. It draws nothing itself, since
+    // it splits and measures every character of every frame, which took more than all the rest (decision 9).
+    this.#app = render(<Keyboard onKey={this.#onKey} />, {
       alternateScreen: true,
-      incrementalRendering: true,
       interactive: true,
       exitOnCtrlC: false,
       patchConsole: false,
@@ -59,6 +65,7 @@ class Session {
       this.#app.waitUntilExit().then(() => resolve("quit"), reject);
     });
     process.stdout.on("resize", this.#onResize);
+    this.#draw();
     this.#timer = setInterval(() => this.#refresh(), REFRESH_MS);
     void options.collector.ask().then(() => this.#refresh());
   }
@@ -70,14 +77,10 @@ class Session {
     this.#app.unmount();
   }
 
-  /** Ink has just drawn the frame of the old size, whose lines may be wrapped: it knows no longer where they are. */
+  /** The terminal has moved, cut or wrapped what it showed, and may do so again while a window is being drawn larger. */
   readonly #onResize = (): void => {
     clearTimeout(this.#redraw);
-    this.#redraw = setTimeout(() => {
-      this.#app.clear();
-      process.stdout.write(HOME_AND_ERASE);
-      this.#draw();
-    }, AFTER_RESIZE_MS);
+    this.#redraw = setTimeout(() => this.#drawAnew(), AFTER_RESIZE_MS);
   };
 
   #refresh(): void {
@@ -92,12 +95,15 @@ class Session {
 
   #draw(): void {
     this.#drawnAtMs = performance.now();
-    this.#app.rerender(this.#element());
+    const { columns, rows } = process.stdout;
+    const size = { columns: columns || USUAL_SIZE.columns, rows: rows || USUAL_SIZE.rows };
+    const text = this.#painter.paint(frameOf(this.#snapshot, this.#screen, size));
+    if (text !== "") process.stdout.write(text);
   }
 
-  #element() {
-    const { colour } = this.options;
-    return <Dashboard snapshot={this.#snapshot} screen={this.#screen} colour={colour} onKey={this.#onKey} />;
+  #drawAnew(): void {
+    this.#painter.forget();
+    this.#draw();
   }
 
   readonly #onKey = (key: Key): void => {
@@ -108,6 +114,10 @@ class Session {
   };
 
   #carryOut(order: Order): void {
+    if (order.type === "redraw") {
+      this.#painter.forget();
+      return;
+    }
     if (order.type !== "post") {
       this.#end(order.type);
       return;
