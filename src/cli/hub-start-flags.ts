@@ -97,7 +97,10 @@ export const HUB_START_FLAGS = withEnvironment({
     max: 5,
     helpGroup: "NATS",
   }),
-  stat: Flags.boolean({ description: "A line a second on stderr: clients, messages, bytes, memory." }),
+  stat: Flags.boolean({
+    description:
+      "The figures of --live as a line a second on stderr, on a terminal too; with both, --live is what counts.",
+  }),
   live: LIVE_FLAG,
   ...LOG_FLAGS,
 });

@@ -7,12 +7,17 @@ const LINE_MS = 1_000;
 /**
  * Shows what a server does while it runs: on a terminal one line that stays below what else it says, otherwise a line a
  * second on stderr.
+ * @param asLines a line a second on a terminal too
  * @returns stops it
  */
-export function showLive(line: () => string | Promise<string>, output: Output): () => void {
+export function showLive(
+  line: () => string | Promise<string>,
+  output: Output,
+  asLines = false,
+): () => void {
   const { stderr, stdout } = process;
   const screen =
-    stderr.isTTY && process.env.TERM !== "dumb" && !output.quiet
+    stderr.isTTY && process.env.TERM !== "dumb" && !output.quiet && !asLines
       ? new StatusLine(stderr, [stdout])
       : undefined;
   let stopped = false;

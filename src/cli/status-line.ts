@@ -2,10 +2,7 @@ import { shown } from "../core/text.js";
 
 const ERASE = "\r\x1b[2K";
 
-/**
- * The last line of a terminal, always the newest: what else is written there goes above it. A log that writes past the
- * streams of this process covers it until it is shown again.
- */
+/** The last line of a terminal, always the newest: what else this process writes to its streams goes above it. */
 export class StatusLine {
   #text = "";
   readonly #restore: (() => void)[] = [];

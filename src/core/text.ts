@@ -43,8 +43,10 @@ function cut(text: string, columns: number): string {
 function columnsOf(character: string): number {
   const code = character.codePointAt(0)!;
   if (code < 0x300) return 1;
+  // Makes a sign of one column an emoji of two.
+  if (code === 0xfe0f) return 1;
   if (/\p{M}|\p{Cf}/u.test(character)) return 0;
-  return isWide(code) ? 2 : 1;
+  return isWide(code) || /\p{Emoji_Presentation}/u.test(character) ? 2 : 1;
 }
 
 /** East Asian wide and emoji blocks (UAX 11), coarsely. */

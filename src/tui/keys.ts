@@ -50,9 +50,18 @@ export const KEY_HELP: readonly (readonly [keys: string, meaning: string])[] = [
   ["q", "quit"],
 ];
 
-/** What the line at the bottom shows; a narrow terminal cuts its end. */
-export const KEY_LINE =
-  "? help  q quit  1-4 views  / filter  Enter open  p post  s sort  r reverse  Space pause";
+/** What the line at the bottom shows, as many as fit: what is needed most comes first. */
+export const KEY_HINTS: readonly string[] = [
+  "? help",
+  "q quit",
+  "1-4 views",
+  "/ filter",
+  "Enter open",
+  "p post",
+  "s sort",
+  "r reverse",
+  "Space pause",
+];
 
 const PAGE_ROWS = 10;
 
@@ -65,7 +74,9 @@ export function press(screen: Screen, key: Key, keys: readonly string[]): Presse
   if (key.type === "named" && key.name === "redraw") return { screen, order: { type: "redraw" } };
   if (screen.typing) return typed(screen, screen.typing, key);
   if (screen.help) return { screen: { ...screen, help: false } };
-  return key.type === "named" ? { screen: named(screen, key.name, keys) } : lettered(screen, key.text, keys);
+  // What was said was read by whoever goes on.
+  const read = { ...screen, notice: undefined };
+  return key.type === "named" ? { screen: named(read, key.name, keys) } : lettered(read, key.text, keys);
 }
 
 function typed(screen: Screen, typing: NonNullable<Screen["typing"]>, key: Key): Pressed {
@@ -108,7 +119,7 @@ function named(screen: Screen, name: NamedKey, keys: readonly string[]): Screen 
     case "enter":
       return screen.opened === undefined ? { ...screen, opened: markedKey(screen, keys) } : screen;
     case "escape":
-      return screen.opened === undefined ? { ...screen, filter: "", notice: undefined } : closed(screen);
+      return screen.opened === undefined ? { ...screen, filter: "" } : closed(screen);
     default:
       return screen;
   }
@@ -142,7 +153,7 @@ function lettered(screen: Screen, text: string, keys: readonly string[]): Presse
     case " ":
       return { screen: { ...screen, paused: !screen.paused } };
     case "p":
-      return { screen: { ...screen, typing: { into: "post", text: "" }, notice: undefined } };
+      return { screen: { ...screen, typing: { into: "post", text: "" } } };
     case "?":
       return { screen: { ...screen, help: true } };
     case "q":

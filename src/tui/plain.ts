@@ -9,9 +9,9 @@ export function plainLines({ atMs, nodes, hubs }: Snapshot): readonly string[] {
 
 function nodeLine(row: NodeRow): string {
   const figures = [
-    `${row.items ?? "-"} items`,
+    counted(row.items, "item"),
     `set ${row.agreement}`,
-    ...(row.peers === undefined ? [] : [`${row.peers} peers`]),
+    ...(row.peers === undefined ? [] : [counted(row.peers, "peer")]),
     ...(row.posts ? [`posts ${perSecond(row.posts)}/s`, `in ${perSecond(row.gossipIn)}/s`] : []),
     ...(row.rssBytes === undefined
       ? []
@@ -25,7 +25,7 @@ function nodeLine(row: NodeRow): string {
 function hubLine(row: HubRow): string {
   if (row.clients === undefined) return `hub ${nameOf(row)} ${row.state}`;
   const figures = [
-    `${row.clients} clients`,
+    counted(row.clients, "client"),
     `deliveries ${perSecond(row.deliveries)}/s`,
     `out ${size(row.bytesOut?.perSecond)}/s`,
     `outboxes ${size(row.outboxBytes)}`,
@@ -33,6 +33,10 @@ function hubLine(row: HubRow): string {
     `evicted ${count(row.evicted)}`,
   ];
   return `hub ${nameOf(row)} ${row.state}, ${figures.join(", ")}`;
+}
+
+function counted(count: number | undefined, what: string): string {
+  return `${count ?? "-"} ${what}${count === 1 ? "" : "s"}`;
 }
 
 function nameOf({ name }: { readonly name: string }): string {

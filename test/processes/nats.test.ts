@@ -51,7 +51,7 @@ describe.skipIf(natsMissing)("nodes as commands start them, on NATS", { timeout:
     const status = await hubcast(["broadcast", "status", "--url", a.url, "--json"]);
     expect(JSON.parse(status.stdout)).toMatchObject({ engine: "nats", peers: 1, peerAddresses: [] });
     const top = await hubcast(["top", "--once", "--url", a.url, "--mdns-interface", "127.0.0.1"]);
-    expect(top.stdout).toMatch(/node anna ready, 1 items, set agrees, 1 peers/);
+    expect(top.stdout).toMatch(/node anna ready, 1 item, set agrees, 1 peer/);
     const discovered = await hubcast(["discover", "--json", "--mdns-interface", "127.0.0.1"]);
     expect(discovered.stdout.split("\n").find((line) => line.includes('"anna"'))).toContain(a.url);
   });

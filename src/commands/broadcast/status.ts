@@ -41,7 +41,7 @@ function described(status: NodeStatus): [string, string][] {
     ["peer address", status.peerAddresses.join("\n              ")],
     [
       "sync",
-      `${sync.rounds} rounds (${sync.roundsFailed} failed), ${sync.itemsReceived} items in, ${sync.itemsSent} out`,
+      `${sync.rounds} round${sync.rounds === 1 ? "" : "s"} (${sync.roundsFailed} failed), ${sync.itemsReceived} items in, ${sync.itemsSent} out`,
     ],
     ["gossip", `${gossip.itemsReceived} items in (${gossip.duplicates} known), ${gossip.itemsSent} out`],
   ];

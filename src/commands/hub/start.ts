@@ -5,8 +5,6 @@ import { showLive } from "../../cli/live-status.js";
 import { openLogger } from "../../cli/logger.js";
 import { onSignals } from "../../cli/signals.js";
 
-const STAT_MS = 1_000;
-
 export default class Start extends BaseCommand<typeof Start> {
   static override summary = "Start a hub: it relays messages between the clients that connect to it.";
   static override description =
@@ -68,9 +66,7 @@ export default class Start extends BaseCommand<typeof Start> {
 
   /** @returns stops it */
   private report(hub: HubLine): () => void {
-    if (this.flags.live) return showLive(() => hub.line(), this.output);
-    if (!this.flags.stat) return () => {};
-    const timer = setInterval(() => this.output.note(hub.line()), STAT_MS);
-    return () => clearInterval(timer);
+    const { live, stat } = this.flags;
+    return live || stat ? showLive(() => hub.line(), this.output, !live) : () => {};
   }
 }

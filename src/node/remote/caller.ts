@@ -139,14 +139,19 @@ export class Caller {
     });
   }
 
-  async #textOf(response: IncomingMessage, signal: AbortSignal | undefined): Promise<string> {
-    try {
+  /** By events, not by iterating: half the cost, and the dashboard asks some fifty times a second (bench/top.ts). */
+  #textOf(response: IncomingMessage, signal: AbortSignal | undefined): Promise<string> {
+    return new Promise((resolve, reject) => {
       const chunks: Buffer[] = [];
-      for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
-      return Buffer.concat(chunks).toString();
-    } catch (error) {
-      throw signal?.aborted ? signal.reason : errorOfTransport(error as Error, this.url);
-    }
+      const fail = (error: NodeJS.ErrnoException) =>
+        reject(signal?.aborted ? signal.reason : errorOfTransport(error, this.url));
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.once("end", () => resolve(Buffer.concat(chunks).toString()));
+      response.once("error", fail);
+      response.once("close", () => {
+        if (!response.complete) fail(Object.assign(new Error("cut off"), { code: "ECONNRESET" }));
+      });
+    });
   }
 
   #tooLate(timeoutMs: number): HubcastError {

@@ -8,9 +8,7 @@ import type { Fault } from "../snapshot.js";
 const ANSWER_TIMEOUT_MS = 2_000;
 /** One that is unreachable is tried again this often. */
 const RETRY_MS = 1_000;
-/** The first node is asked at every look; the others less often, since each question costs (bench/top.ts). */
-const OTHERS_EVERY_MS = 450;
-/** ... and when nobody looks at their figures: */
+/** Nodes other than the first are asked so often when nobody looks at their figures: each question costs (bench/top.ts). */
 const ASIDE_EVERY_MS = 950;
 /** All nodes tell of the same peers. */
 const PEERS_EVERY_MS = 1_000;
@@ -53,8 +51,8 @@ export class NodeWatch {
   /** Asks, unless the last question is still open. @param isFirst whether others rely on its peers */
   ask(isFirst: boolean, isAside = false): Promise<void> {
     const nowMs = performance.now();
-    if (!this.#asking && nowMs >= (isFirst ? this.#retryAtMs : Math.max(this.#retryAtMs, this.#askAtMs))) {
-      this.#askAtMs = nowMs + (isAside ? ASIDE_EVERY_MS : OTHERS_EVERY_MS);
+    if (!this.#asking && nowMs >= this.#retryAtMs && (isFirst || nowMs >= this.#askAtMs)) {
+      if (isAside) this.#askAtMs = nowMs + ASIDE_EVERY_MS;
       this.#asking = this.#ask(isFirst).finally(() => {
         this.#asking = undefined;
         this.asked = true;

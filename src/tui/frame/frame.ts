@@ -1,4 +1,4 @@
-import { KEY_HELP, KEY_LINE, markedKey } from "../keys.js";
+import { KEY_HELP, KEY_HINTS, markedKey } from "../keys.js";
 import { eventRows, hubRows, itemKey, itemRows, nodeRows, SORTS } from "../rows.js";
 import { type Screen, type Size, VIEWS } from "../screen.js";
 import type { Snapshot } from "../snapshot.js";
@@ -12,24 +12,26 @@ import { type Column, tableLines } from "./table.js";
 
 /** Lines that are there in every view: title, views, what is typed or was said, keys. */
 const FRAME_LINES = 4;
+/** A title of fewer columns has no room for the time. */
+const CLOCK_COLUMNS = 72;
 
 /** The whole screen: exactly `size.rows` lines, none wider than `size.columns`. */
 export function frameOf(snapshot: Snapshot, screen: Screen, size: Size): readonly Line[] {
   const room = Math.max(1, size.rows - FRAME_LINES);
   const body = bodyOf(snapshot, screen, { columns: size.columns, rows: room }).slice(0, room);
   while (body.length < room) body.push([]);
-  const lines = [titleLine(snapshot, screen), viewLine(screen), ...body, saidLine(screen), keyLine(screen)];
+  const lines = [titleLine(snapshot, screen, size), viewLine(screen), ...body, saidLine(screen), keyLine(screen, size)];
   return lines.slice(0, size.rows).map((line) => fitted(line, size.columns));
 }
 
-function titleLine({ atMs, nodes, hubs }: Snapshot, { paused }: Screen): Line {
+function titleLine({ atMs, nodes, hubs }: Snapshot, { paused }: Screen, { columns }: Size): Line {
   const reachable = nodes.filter(({ state }) => !["left", "lost", "unreachable"].includes(state));
   const odd = reachable.filter(({ agreement }) => agreement === "differs").length;
   const known = reachable.filter(({ agreement }) => agreement !== "unknown").length;
   const items = Math.max(0, ...reachable.map((row) => row.items ?? 0));
   return [
     span("hubcast top", "title"),
-    span(`  ${clock(atMs)}  `, "dim"),
+    span(columns < CLOCK_COLUMNS ? "  " : `  ${clock(atMs)}  `, "dim"),
     span(`${reachable.length} node${reachable.length === 1 ? "" : "s"}  `),
     span(`${count(items)} items  `),
     odd > 0 ? span(`≠ ${odd} differ  `, "bad") : known > 0 ? span("= agree  ", "good") : span(""),
@@ -63,7 +65,7 @@ function bodyOf(snapshot: Snapshot, screen: Screen, size: Size): Line[] {
     case "items": {
       const rows = itemRows(snapshot, screen);
       const opened = snapshot.items.find((item) => itemKey(item) === screen.opened);
-      if (opened) return itemDetail(opened, size.columns);
+      if (opened) return itemDetail(opened, size);
       return list(ITEM_COLUMNS, rows, itemKey, screen, size, "no item yet: p posts one");
     }
     case "hubs":
@@ -126,7 +128,10 @@ function saidLine({ typing, notice }: Screen): Line {
   return notice ? [span(notice.text, notice.tone)] : [];
 }
 
-function keyLine({ typing, help }: Screen): Line {
+function keyLine({ typing, help }: Screen, { columns }: Size): Line {
   if (typing) return [span(`Enter ${typing.into === "filter" ? "keeps" : "posts"}  Esc gives up`, "dim")];
-  return [span(help ? "any key closes the help" : KEY_LINE, "dim")];
+  if (help) return [span("any key closes the help", "dim")];
+  const fitting = (text: string, hint: string) =>
+    text.length + hint.length + 2 <= columns ? `${text}  ${hint}` : text;
+  return [span(KEY_HINTS.reduce(fitting), "dim")];
 }

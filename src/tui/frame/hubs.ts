@@ -60,10 +60,10 @@ const CLIENT_COLUMNS: readonly Column<HubClientStatus>[] = [
 export function hubDetail(row: HubRow, columns: number, lines: number): Line[] {
   const closed = Object.entries(row.closed ?? {}).map(([reason, times]) => `${reason} ${times}`);
   const head: Line[] = [
-    [span(`${row.name}  `, "title"), span(row.address, "dim")],
-    [span("closed  ", "dim"), span(closed.join(", ") || "none")],
+    [span(`  ${row.name}  `, "title"), span(row.address, "dim")],
+    [span("  closed   ", "dim"), span(closed.join(", ") || "none")],
     [
-      span("memory  ", "dim"),
+      span("  memory   ", "dim"),
       span(`${size(row.memoryBytes)} of ${size(row.memoryMaxBytes)}`),
       span("   in  ", "dim"),
       span(`${size(row.bytesIn?.perSecond)}/s`),
@@ -72,7 +72,9 @@ export function hubDetail(row: HubRow, columns: number, lines: number): Line[] {
     ],
   ];
   if (row.state === "unmonitored") {
-    head.push([span("no figures: start it with --monitor-port, on this machine", "warn")]);
+    return [head[0]!, [span("  no figures: start it with --monitor-port, on this machine", "warn")]];
   }
+  if (row.slowest.length === 0) return [...head, [], [span("  no client is connected", "dim")]];
+  head.push([span("  clients  ", "dim"), span("the slowest first")]);
   return [...head, ...tableLines(CLIENT_COLUMNS, row.slowest, -1, columns, Math.max(0, lines - head.length))];
 }

@@ -1,5 +1,6 @@
-import { firstLine } from "../../core/text.js";
+import { columnsOfText, firstLine } from "../../core/text.js";
 import type { Item } from "../../node/broadcast.js";
+import type { Size } from "../screen.js";
 import { clock, size } from "./figures.js";
 import { type Line, span } from "./line.js";
 import type { Column } from "./table.js";
@@ -16,8 +17,8 @@ function shortId(id: string): string {
   return id.length === 36 ? `…${id.slice(-12)}` : id;
 }
 
-/** One item with everything that proves it. Its text is cut into lines. */
-export function itemDetail(item: Item, columns: number): Line[] {
+/** One item with everything that proves it. Its text is cut into lines, and where they end it says how many are left. */
+export function itemDetail(item: Item, { columns, rows }: Size): Line[] {
   const pairs = [
     ["id", item.id],
     ["stamped", new Date(item.timestampMs).toISOString()],
@@ -32,21 +33,32 @@ export function itemDetail(item: Item, columns: number): Line[] {
     ),
   );
   const raw = item.raw.slice(0, 20_000).split(/\r?\n/);
-  return [
+  const lines = [
     ...head,
     [],
-    ...raw.flatMap((text) => pieces(text, columns - 4).map((piece): Line => [span(`  ${piece}`)])),
+    ...raw.flatMap((text) => pieces(text, columns - 4, true).map((piece): Line => [span(`  ${piece}`)])),
   ];
+  if (lines.length <= rows) return lines;
+  const kept = lines.slice(0, rows - 1);
+  return [...kept, [span(`  … ${lines.length - kept.length} lines more: hubcast broadcast list`, "dim")]];
 }
 
-/** At least one piece; wide characters may leave a line half empty, never too long. */
-function pieces(text: string, columns: number): string[] {
+/** Pieces that fit, at least one. @param betweenWords whether to cut behind a space where there is one */
+function pieces(text: string, columns: number, betweenWords = false): string[] {
   const found: string[] = [];
-  const isNarrow = /^[\x20-\x7e]*$/.test(text);
-  const length = isNarrow ? columns : Math.floor(columns / 2);
-  const characters = [...text];
-  for (let start = 0; start === 0 || start < characters.length; start += length) {
-    found.push(characters.slice(start, start + length).join(""));
+  let piece = "";
+  let width = 0;
+  for (const character of text) {
+    // A control character is shown as a picture of one column.
+    const columnsMore = Math.max(1, columnsOfText(character));
+    if (width + columnsMore > columns) {
+      const space = betweenWords ? piece.lastIndexOf(" ") + 1 : 0;
+      found.push(space > 0 ? piece.slice(0, space) : piece);
+      piece = space > 0 ? piece.slice(space) : "";
+      width = columnsOfText(piece);
+    }
+    piece += character;
+    width += columnsMore;
   }
-  return found;
+  return [...found, piece];
 }
