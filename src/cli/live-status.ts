@@ -10,11 +10,7 @@ const LINE_MS = 1_000;
  * @param asLines a line a second on a terminal too
  * @returns stops it
  */
-export function showLive(
-  line: () => string | Promise<string>,
-  output: Output,
-  asLines = false,
-): () => void {
+export function showLive(line: () => string | Promise<string>, output: Output, asLines = false): () => void {
   const { stderr, stdout } = process;
   const screen =
     stderr.isTTY && process.env.TERM !== "dumb" && !output.quiet && !asLines

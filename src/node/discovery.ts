@@ -44,7 +44,7 @@ export async function openDiscovery(options: DiscoveryOptions): Promise<Discover
     if (service.txt.k === k) options.found(candidateOf(service));
     else
       logger.info(
-        { name: service.name, k: service.txt.k },
+        { peerName: service.name, k: service.txt.k },
         "a node of this cluster has another cluster key, or none",
       );
   };

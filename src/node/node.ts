@@ -222,7 +222,7 @@ export class Node {
     if (!record) return [];
     const peer = peerOf(record, this.replica, Date.now());
     this.options.logger.info(
-      { peer: peer.id, name: peer.name, address: peer.address, reason: peer.reason },
+      { peer: peer.id, peerName: peer.name, address: peer.address, reason: peer.reason },
       `peer ${peer.state}`,
     );
     return [{ type: "peer", peer }];

@@ -3,6 +3,7 @@ import type { NodeRow } from "../snapshot.js";
 import { count, milliseconds, perSecond, size, sparkline } from "./figures.js";
 import { type Line, span, type Tone } from "./line.js";
 import type { Column } from "./table.js";
+import { wrapped } from "./wrapped.js";
 
 const SIGNS = { agrees: "=", differs: "≠", differsByPolicy: "~", unknown: "?" } as const;
 const WORDS = {
@@ -12,10 +13,15 @@ const WORDS = {
   unknown: "not known",
 } as const;
 const SPARK_COLUMNS = 8;
+const NAME_COLUMNS = 15;
 
 function stateTone({ state }: Pick<NodeRow, "state">): Tone {
   if (state === "ready" || state === "connected") return "good";
   return state === "starting" || state === "degraded" || state === "stopping" ? "warn" : "bad";
+}
+
+function stateOf({ state }: NodeRow): string {
+  return state === "notHubcast" ? "not hubcast" : state;
 }
 
 function agreementTone({ agreement }: NodeRow): Tone {
@@ -24,8 +30,8 @@ function agreementTone({ agreement }: NodeRow): Tone {
 }
 
 export const NODE_COLUMNS: readonly Column<NodeRow>[] = [
-  { title: "NODE", columns: 10, rank: 0, grows: true, text: (row) => row.name },
-  { title: "STATE", columns: 11, rank: 1, text: (row) => row.state, tone: stateTone },
+  { title: "NODE", columns: 14, rank: 0, grows: true, text: (row) => row.name },
+  { title: "STATE", columns: 11, rank: 1, text: stateOf, tone: stateTone },
   { title: "ITEMS", columns: 6, align: "right", rank: 2, text: (row) => count(row.items) },
   {
     title: "SET",
@@ -58,7 +64,7 @@ export const NODE_COLUMNS: readonly Column<NodeRow>[] = [
 ];
 
 /** Everything about one node. */
-export function nodeDetail(row: NodeRow): Line[] {
+export function nodeDetail(row: NodeRow, columns: number): Line[] {
   const rate = (title: string, value: NodeRow["posts"]): readonly [string, string] => [
     title,
     `${perSecond(value)}/s  ${sparkline(value?.history ?? [], 30).trimStart()}`,
@@ -69,7 +75,7 @@ export function nodeDetail(row: NodeRow): Line[] {
   const pairs: readonly (readonly [string, string, Tone?])[] = [
     ["name", `${row.name}, in cluster ${row.cluster}`],
     ["id", row.key],
-    ["state", row.detail ? `${row.state}: ${row.detail}` : row.state, stateTone(row)],
+    ["state", row.detail ? `${stateOf(row)}: ${row.detail}` : stateOf(row), stateTone(row)],
     ["asked at", row.url ?? "not asked itself: a peer tells of it"],
     ["version", `${row.version ?? "-"}${up}`],
     ["items", `${row.items ?? "-"}${hidden}`],
@@ -82,5 +88,12 @@ export function nodeDetail(row: NodeRow): Line[] {
     ["sync rounds", `${row.syncRounds ?? "-"} (${row.syncRoundsFailed ?? "-"} failed)`],
     ["process", `${size(row.rssBytes)} of memory, loop delay ${milliseconds(row.eventLoopDelayMs)}`],
   ];
-  return pairs.map(([name, text, tone]) => [span(`  ${name.padEnd(13)}`, "dim"), span(text, tone)]);
+  return pairs.flatMap(([name, text, tone]) =>
+    wrapped(text, columns - NAME_COLUMNS).map(
+      (line, index): Line => [
+        span((index === 0 ? `  ${name}` : "").padEnd(NAME_COLUMNS), "dim"),
+        span(line, tone),
+      ],
+    ),
+  );
 }

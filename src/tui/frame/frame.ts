@@ -3,7 +3,7 @@ import { eventRows, hubRows, itemKey, itemRows, nodeRows, SORTS } from "../rows.
 import { type Screen, type Size, VIEWS } from "../screen.js";
 import type { Snapshot } from "../snapshot.js";
 import { NODE_COLUMNS, nodeDetail } from "./cluster.js";
-import { EVENT_COLUMNS } from "./events.js";
+import { EVENT_COLUMNS, eventDetail } from "./events.js";
 import { clock, count } from "./figures.js";
 import { HUB_COLUMNS, hubDetail } from "./hubs.js";
 import { ITEM_COLUMNS, itemDetail } from "./items.js";
@@ -12,6 +12,8 @@ import { type Column, tableLines } from "./table.js";
 
 /** Lines that are there in every view: title, views, what is typed or was said, keys. */
 const FRAME_LINES = 4;
+/** What is in the list and no node, or none any more. */
+const ABSENT: ReadonlySet<string> = new Set(["left", "lost", "unreachable", "notHubcast", "unauthorized"]);
 /** A title of fewer columns has no room for the time. */
 const CLOCK_COLUMNS = 72;
 
@@ -20,12 +22,18 @@ export function frameOf(snapshot: Snapshot, screen: Screen, size: Size): readonl
   const room = Math.max(1, size.rows - FRAME_LINES);
   const body = bodyOf(snapshot, screen, { columns: size.columns, rows: room }).slice(0, room);
   while (body.length < room) body.push([]);
-  const lines = [titleLine(snapshot, screen, size), viewLine(screen), ...body, saidLine(screen), keyLine(screen, size)];
+  const lines = [
+    titleLine(snapshot, screen, size),
+    viewLine(screen),
+    ...body,
+    saidLine(screen),
+    keyLine(screen, size),
+  ];
   return lines.slice(0, size.rows).map((line) => fitted(line, size.columns));
 }
 
 function titleLine({ atMs, nodes, hubs }: Snapshot, { paused }: Screen, { columns }: Size): Line {
-  const reachable = nodes.filter(({ state }) => !["left", "lost", "unreachable"].includes(state));
+  const reachable = nodes.filter(({ state }) => !ABSENT.has(state));
   const odd = reachable.filter(({ agreement }) => agreement === "differs").length;
   const known = reachable.filter(({ agreement }) => agreement !== "unknown").length;
   const items = Math.max(0, ...reachable.map((row) => row.items ?? 0));
@@ -59,7 +67,7 @@ function bodyOf(snapshot: Snapshot, screen: Screen, size: Size): Line[] {
     case "cluster": {
       const rows = nodeRows(snapshot, screen);
       const opened = rows.find(({ key }) => key === screen.opened);
-      if (opened) return nodeDetail(opened);
+      if (opened) return nodeDetail(opened, size.columns);
       return list(NODE_COLUMNS, rows, ({ key }) => key, screen, size, "no node yet: hubcast broadcast start");
     }
     case "items": {
@@ -73,8 +81,7 @@ function bodyOf(snapshot: Snapshot, screen: Screen, size: Size): Line[] {
     case "events": {
       const rows = eventRows(snapshot, screen);
       const opened = rows.find(({ key }) => key === screen.opened);
-      if (opened)
-        return [[span(`  ${new Date(opened.atMs).toISOString()}`, "dim")], [span(`  ${opened.text}`)]];
+      if (opened) return eventDetail(opened, size.columns);
       return list(EVENT_COLUMNS, rows, ({ key }) => key, screen, size, "nothing has happened yet");
     }
   }

@@ -1,9 +1,10 @@
-import { columnsOfText, firstLine } from "../../core/text.js";
+import { firstLine } from "../../core/text.js";
 import type { Item } from "../../node/broadcast.js";
 import type { Size } from "../screen.js";
 import { clock, size } from "./figures.js";
 import { type Line, span } from "./line.js";
 import type { Column } from "./table.js";
+import { chopped, wrapped } from "./wrapped.js";
 
 export const ITEM_COLUMNS: readonly Column<Item>[] = [
   { title: "TIME", columns: 8, rank: 1, text: (item) => clock(item.timestampMs), tone: () => "dim" },
@@ -28,7 +29,7 @@ export function itemDetail(item: Item, { columns, rows }: Size): Line[] {
   ] as const;
   const room = Math.max(10, columns - 15);
   const head = pairs.flatMap(([name, text]) =>
-    pieces(text, room).map(
+    chopped(text, room).map(
       (piece, index): Line => [span(`  ${(index === 0 ? name : "").padEnd(11)}`, "dim"), span(piece)],
     ),
   );
@@ -36,29 +37,9 @@ export function itemDetail(item: Item, { columns, rows }: Size): Line[] {
   const lines = [
     ...head,
     [],
-    ...raw.flatMap((text) => pieces(text, columns - 4, true).map((piece): Line => [span(`  ${piece}`)])),
+    ...raw.flatMap((text) => wrapped(text, columns - 4).map((piece): Line => [span(`  ${piece}`)])),
   ];
   if (lines.length <= rows) return lines;
   const kept = lines.slice(0, rows - 1);
   return [...kept, [span(`  … ${lines.length - kept.length} lines more: hubcast broadcast list`, "dim")]];
-}
-
-/** Pieces that fit, at least one. @param betweenWords whether to cut behind a space where there is one */
-function pieces(text: string, columns: number, betweenWords = false): string[] {
-  const found: string[] = [];
-  let piece = "";
-  let width = 0;
-  for (const character of text) {
-    // A control character is shown as a picture of one column.
-    const columnsMore = Math.max(1, columnsOfText(character));
-    if (width + columnsMore > columns) {
-      const space = betweenWords ? piece.lastIndexOf(" ") + 1 : 0;
-      found.push(space > 0 ? piece.slice(0, space) : piece);
-      piece = space > 0 ? piece.slice(space) : "";
-      width = columnsOfText(piece);
-    }
-    piece += character;
-    width += columnsMore;
-  }
-  return [...found, piece];
 }

@@ -51,8 +51,9 @@ describe.skipIf(reason)(`the real avahi-browse${reason ? ` (skipped: ${reason})`
     const start = (where: "here" | "there") => {
       const fields = {
         ...service,
-        name: `web ${where}`,
-        id: `ID-${where}`,
+        // Not the names of the tests above: Avahi may keep what was told under them for another second.
+        name: `desk ${where}`,
+        id: `DESK-${where}`,
         txt: { ...service.txt, v: "1.2.3" },
       };
       return new LineProcess(network[where].command(process.execPath, PEER, JSON.stringify(fields)));
