@@ -103,6 +103,8 @@ export default class Top extends BaseCommand<typeof Top> {
   private async once(collector: Collector, plainLines: PlainLines): Promise<void> {
     await Promise.all([collector.ask(), passed(DISCOVERY_MS)]);
     await collector.ask();
+    // From the first snapshot on the items are followed.
+    collector.snapshot(this.output.json);
     await passed(BETWEEN_LOOKS_MS);
     await collector.ask();
     this.print(collector, plainLines);

@@ -9,6 +9,8 @@ export interface Snapshot {
   readonly hubs: readonly HubRow[];
   /** Newest first; the last few hundred. */
   readonly items: readonly Item[];
+  /** A node is still being asked which items there are. */
+  readonly isListing?: boolean;
   /** Newest first; the last few hundred. */
   readonly events: readonly EventRow[];
 }

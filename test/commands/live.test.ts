@@ -138,6 +138,21 @@ describe("top off a terminal", () => {
   });
 });
 
+it("top --once --json lists the newest items, with what proves them", async () => {
+  await using node = await NodeProcess.start({ flags: loopbackFlags(`${cluster}-items`) });
+  const { stdout: id } = await hubcast(["broadcast", "post", "hello", "--url", node.url]);
+  const { stdout } = await hubcast(["top", "--once", "--json", "--url", node.url], { env });
+  const [{ items }] = lines(stdout) as [{ items: object[] }];
+  expect(items).toEqual([
+    expect.objectContaining({
+      id: id.trim(),
+      raw: "hello",
+      signature: expect.stringMatching(/^sha256:/),
+      digest: expect.stringMatching(/^[0-9a-f]{64}$/),
+    }),
+  ]);
+});
+
 describe("doctor", () => {
   it("finds that all is well, or says what to do", async () => {
     const { stdout } = await hubcast(["doctor", "--json"], { env });

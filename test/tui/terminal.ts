@@ -61,9 +61,8 @@ export class FakeTerminal {
         this.#rows[this.#row]!.fill(BLANK, this.#column);
         return;
       case "J":
-        if (this.#row + this.#column === 0) this.clears++;
-        this.#rows[this.#row]!.fill(BLANK, this.#column);
-        for (let row = this.#row + 1; row < this.size.rows; row++) this.#rows[row] = this.#blankRow();
+        this.clears++;
+        this.#rows = this.#rows.map(() => this.#blankRow());
         return;
       case "m":
         this.#style = numbers === "0" ? "" : numbers;

@@ -80,7 +80,9 @@ export class Collector {
     }
     if (this.#events.length > EVENTS_MAX) this.#events = this.#events.slice(0, EVENTS_MAX);
     this.#before = { nodes, hubs };
-    return { atMs, nodes, hubs, items: this.#feed.items.toReversed(), events: [...this.#events] };
+    const items = this.#feed.items.toReversed();
+    const isListing = this.hasNode && !this.#feed.isListed;
+    return { atMs, nodes, hubs, items, ...(isListing && { isListing }), events: [...this.#events] };
   }
 
   /** Posts to the first node that answers. @returns its name, and the id of the item */

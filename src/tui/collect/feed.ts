@@ -16,6 +16,8 @@ export class Feed {
   items: Item[] = [];
   /** Items that replaced another of their id, since the last `takeReplaced`. */
   #replaced: Item[] = [];
+  /** Whether `items` are those of the node that is followed. */
+  isListed = false;
   #node: RemoteNode | undefined;
   #following = new AbortController();
   #retryAtMs = 0;
@@ -46,12 +48,14 @@ export class Feed {
   close(): void {
     this.#following.abort();
     this.#isFollowing = false;
+    this.isListed = false;
     this.#node = undefined;
   }
 
   async #run(node: RemoteNode, signal: AbortSignal): Promise<void> {
     const live = node.events({ signal });
     this.items = await newest(node, signal);
+    this.isListed = true;
     const known = new Set(this.items.map(({ digest }) => digest));
     let restedAtMs = performance.now();
     for await (const event of live) {

@@ -74,7 +74,7 @@ function bodyOf(snapshot: Snapshot, screen: Screen, size: Size): Line[] {
       const rows = itemRows(snapshot, screen);
       const opened = snapshot.items.find((item) => itemKey(item) === screen.opened);
       if (opened) return itemDetail(opened, size);
-      return list(ITEM_COLUMNS, rows, itemKey, screen, size, "no item yet: p posts one");
+      return list(ITEM_COLUMNS, rows, itemKey, screen, size, noItem(snapshot));
     }
     case "hubs":
       return hubLines(snapshot, screen, size);
@@ -85,6 +85,11 @@ function bodyOf(snapshot: Snapshot, screen: Screen, size: Size): Line[] {
       return list(EVENT_COLUMNS, rows, ({ key }) => key, screen, size, "nothing has happened yet");
     }
   }
+}
+
+function noItem({ nodes, isListing }: Snapshot): string {
+  if (isListing) return "asking for the items…";
+  return nodes.every(({ state }) => ABSENT.has(state)) ? "no node answers" : "no item yet: p posts one";
 }
 
 /** All hubs above, and the marked one below; opened, it has the whole screen. */

@@ -8,14 +8,12 @@ const END_UPDATE = "\x1b[?2026l";
 const NO_WRAP = "\x1b[?7l";
 const WRAP = "\x1b[?7h";
 const ERASE_LINE_END = "\x1b[K";
-const ERASE_BELOW = "\x1b[J";
-const ERASE_SCREEN = "\x1b[H\x1b[J";
 /** Rewriting so many columns costs no more than stepping over them. */
 const STEP_COLUMNS = 6;
 
 /**
  * Knows what a terminal shows, and says what to write so that it shows other lines: only the spans that differ, each
- * at its own place. Only the first time, and after `forget`, the whole screen is erased.
+ * at its own place. The screen as a whole is never erased.
  */
 export class Painter {
   #painted: readonly Line[] | undefined;
@@ -24,10 +22,13 @@ export class Painter {
 
   /** @param lines that fit the terminal @returns empty when nothing differs */
   paint(lines: readonly Line[]): string {
-    const before = this.#painted ?? [];
-    const changes = lines.map((line, row) => this.#difference(before[row] ?? [], line, row));
-    if (this.#painted === undefined) changes.unshift(ERASE_SCREEN);
-    else if (before.length > lines.length) changes.push(place(lines.length, 0), ERASE_BELOW);
+    const before = this.#painted;
+    const changes = lines.map((line, row) =>
+      before ? this.#difference(before[row] ?? [], line, row) : this.#whole(line, row),
+    );
+    for (let row = lines.length; row < (before?.length ?? 0); row++) {
+      changes.push(place(row, 0), ERASE_LINE_END);
+    }
     this.#painted = lines;
     const text = changes.join("");
     return text === "" ? "" : BEGIN_UPDATE + NO_WRAP + text + WRAP + END_UPDATE;
@@ -36,6 +37,11 @@ export class Painter {
   /** The terminal shows something else by now: the next time all lines are written. */
   forget(): void {
     this.#painted = undefined;
+  }
+
+  /** Erased first: behind a line as wide as the terminal there is no place to erase from. */
+  #whole(line: Line, row: number): string {
+    return place(row, 0) + ERASE_LINE_END + this.#spans(line, row, 0);
   }
 
   #difference(before: Line, line: Line, row: number): string {

@@ -12,7 +12,7 @@ import { Keyboard } from "./keyboard.js";
 
 /** Figures change four times a second. */
 const REFRESH_MS = 250;
-/** Lists move too fast to be read at that pace, and all of their lines change. */
+/** All lines of a list change. */
 const LIST_REFRESH_MS = 500;
 const AFTER_RESIZE_MS = 50;
 /** Of a terminal that does not say its own. */
@@ -42,6 +42,7 @@ class Session {
   #snapshot: Snapshot;
   #drawnAtMs = 0;
   #redraw: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Timeout | undefined;
   readonly #app;
   readonly #painter: Painter;
   readonly #timer: NodeJS.Timeout;
@@ -73,6 +74,7 @@ class Session {
   close(): void {
     clearInterval(this.#timer);
     clearTimeout(this.#redraw);
+    clearTimeout(this.#soon);
     process.stdout.off("resize", this.#onResize);
     this.#app.unmount();
   }
@@ -84,13 +86,21 @@ class Session {
   };
 
   #refresh(): void {
-    const { view, paused } = this.#screen;
-    const isList = view === "items" || view === "events";
-    if (isList && performance.now() - this.#drawnAtMs < LIST_REFRESH_MS - REFRESH_MS / 2) return;
-    void this.options.collector.ask(isList);
-    const next = this.options.collector.snapshot(isList);
-    if (!paused) this.#snapshot = next;
+    const isCalm = isList(this.#screen);
+    if (isCalm && performance.now() - this.#drawnAtMs < LIST_REFRESH_MS - REFRESH_MS / 2) return;
+    void this.options.collector.ask(isCalm);
+    const next = this.options.collector.snapshot(isCalm);
+    if (!this.#screen.paused) this.#snapshot = next;
     this.#draw();
+  }
+
+  /** A view that asks for something of its own need not wait for the next refresh, and the one after that. */
+  #soonRefreshed(): void {
+    clearTimeout(this.#soon);
+    this.#soon = setTimeout(() => {
+      if (isList(this.#screen)) this.options.collector.snapshot(true);
+      this.#drawnAtMs = 0;
+    });
   }
 
   #draw(): void {
@@ -108,6 +118,7 @@ class Session {
 
   readonly #onKey = (key: Key): void => {
     const { screen, order } = press(this.#screen, key, rowKeys(this.#snapshot, this.#screen));
+    if (screen.view !== this.#screen.view) this.#soonRefreshed();
     this.#screen = screen;
     if (order) this.#carryOut(order);
     this.#draw();
@@ -132,4 +143,9 @@ class Session {
     this.#screen = { ...this.#screen, notice: { tone, text } };
     this.#draw();
   }
+}
+
+/** Lists move too fast to be read at the pace of figures. */
+function isList({ view }: Screen): boolean {
+  return view === "items" || view === "events";
 }
