@@ -1,5 +1,5 @@
 // What the dashboard costs with 10 nodes that take 1,000 items a second: CPU of its process and bytes written per
-// refresh, on a terminal of 120 x 40 (util-linux's `script`), in the views cluster and items. The nodes are stand-ins
+// refresh, on a terminal of 120 x 40 (util-linux's `script`), in each view. The nodes are stand-ins
 // that answer at once with figures that change, so that only the dashboard is measured.
 //
 //   npm run build && node bench/top.ts [SECONDS]
@@ -110,6 +110,8 @@ const pid = Number(/pid=(\d+)/.exec(head)![1]);
 for (const [key, view] of [
   ["1", "cluster"],
   ["2", "items"],
+  ["3", "hubs"],
+  ["4", "events"],
 ] as const) {
   top.stdin.write(key);
   await passed(3_000);

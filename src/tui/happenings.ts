@@ -1,5 +1,3 @@
-import { shown } from "../core/text.js";
-import type { Item } from "../node/broadcast.js";
 import type { EventRow, HubRow, NodeRow, Snapshot } from "./snapshot.js";
 
 type Happening = Pick<EventRow, "tone" | "text">;
@@ -8,17 +6,10 @@ type Happening = Pick<EventRow, "tone" | "text">;
 export function happenings(
   before: Pick<Snapshot, "nodes" | "hubs">,
   after: Pick<Snapshot, "nodes" | "hubs">,
-  replaced: readonly Item[],
 ): readonly Happening[] {
   return [
     ...pairs(before.nodes, after.nodes).flatMap(([old, now]) => ofNode(old, now)),
     ...pairs(before.hubs, after.hubs).flatMap(([old, now]) => ofHub(old, now)),
-    ...replaced.map(
-      ({ id }): Happening => ({
-        tone: "plain",
-        text: `item ${shown(id, 40)} replaced another of that id`,
-      }),
-    ),
   ];
 }
 
@@ -33,6 +24,14 @@ function ofNode(old: NodeRow | undefined, now: NodeRow | undefined): Happening[]
   if (old && old.agreement !== now.agreement && !isLoss(now)) {
     if (now.agreement === "differs") happened.push({ tone: "bad", text: `the set of ${now.name} differs` });
     if (now.agreement === "agrees") happened.push({ tone: "good", text: `the set of ${now.name} agrees` });
+  }
+  const more = (now.hidden ?? 0) - (old?.hidden ?? now.hidden ?? 0);
+  if (more > 0) {
+    const items = more === 1 ? "an item is" : `${more} items are`;
+    happened.push({
+      tone: "plain",
+      text: `node ${now.name}: ${items} hidden now, behind one of the same id that was stamped earlier`,
+    });
   }
   return happened;
 }

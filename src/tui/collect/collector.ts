@@ -75,7 +75,7 @@ export class Collector {
     const atMs = Date.now();
     const nodes = nodeRowsOf([...this.#nodes.values()].filter(({ asked }) => asked).map(askedNode));
     const hubs = [...this.#hubs.values()].filter(({ asked }) => asked).map(hubRow);
-    for (const happening of happenings(this.#before, { nodes, hubs }, this.#feed.takeReplaced())) {
+    for (const happening of happenings(this.#before, { nodes, hubs })) {
       this.#events.unshift({ key: String(++this.#eventCount), atMs, ...happening });
     }
     if (this.#events.length > EVENTS_MAX) this.#events = this.#events.slice(0, EVENTS_MAX);

@@ -10,12 +10,10 @@ const RETRY_MS = 1_000;
 const REST_MS = 200;
 const READ_MS = 10;
 
-/** The newest items of one node, and what was replaced: its history first, then its events. */
+/** The newest items of one node: its history first, then its events. */
 export class Feed {
   /** Oldest first. */
   items: Item[] = [];
-  /** Items that replaced another of their id, since the last `takeReplaced`. */
-  #replaced: Item[] = [];
   /** Whether `items` are those of the node that is followed. */
   isListed = false;
   #node: RemoteNode | undefined;
@@ -41,10 +39,6 @@ export class Feed {
       });
   }
 
-  takeReplaced(): Item[] {
-    return this.#replaced.splice(0);
-  }
-
   close(): void {
     this.#following.abort();
     this.#isFollowing = false;
@@ -64,7 +58,6 @@ export class Feed {
         restedAtMs = performance.now();
       }
       if (event.type !== "item" && event.type !== "replaced") continue;
-      if (event.type === "replaced") this.#replaced.push(event.item);
       if (known.delete(event.item.digest)) continue;
       this.items.push(event.item);
       if (this.items.length >= ITEMS_MAX * 2) this.items.splice(0, this.items.length - ITEMS_MAX);

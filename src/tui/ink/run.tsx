@@ -89,7 +89,7 @@ class Session {
     const isCalm = isList(this.#screen);
     if (isCalm && performance.now() - this.#drawnAtMs < LIST_REFRESH_MS - REFRESH_MS / 2) return;
     void this.options.collector.ask(isCalm);
-    const next = this.options.collector.snapshot(isCalm);
+    const next = this.options.collector.snapshot(this.#screen.view === "items");
     if (!this.#screen.paused) this.#snapshot = next;
     this.#draw();
   }
@@ -98,7 +98,7 @@ class Session {
   #soonRefreshed(): void {
     clearTimeout(this.#soon);
     this.#soon = setTimeout(() => {
-      if (isList(this.#screen)) this.options.collector.snapshot(true);
+      if (this.#screen.view === "items") this.options.collector.snapshot(true);
       this.#drawnAtMs = 0;
     });
   }
