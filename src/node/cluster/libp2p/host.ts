@@ -2,7 +2,6 @@ import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
 import type { GossipSubComponents } from "@libp2p/gossipsub";
 import { identify } from "@libp2p/identify";
 import type { Connection, Libp2p, PeerId, Transport, Upgrader } from "@libp2p/interface";
-import { noise } from "@libp2p/noise";
 import { preSharedKey } from "@libp2p/pnet";
 import { tcp } from "@libp2p/tcp";
 import { yamux } from "@libp2p/yamux";
@@ -10,6 +9,7 @@ import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p } from "libp2p";
 import { HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
+import { encryption } from "./encryption.js";
 import type { Gossip } from "./gossip.js";
 
 export interface HostOptions {
@@ -44,7 +44,7 @@ const CONNECTIONS_PER_SECOND_MAX = 150;
 /** libp2p hands these to `net` as they are. By default each record of 64 KiB would wait for a drain event. */
 const SOCKET_OPTIONS = { noDelay: true, highWaterMark: 1_048_576 };
 
-/** Starts libp2p: TCP, noise (its default crypto is Node's own for all but small messages), yamux, GossipSub. */
+/** Starts libp2p: TCP, noise, yamux, GossipSub. */
 export async function startHost(options: HostOptions): Promise<Host> {
   let transport!: Transport;
   let components!: { readonly upgrader: Upgrader };
@@ -67,7 +67,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
         return transport;
       },
     ],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [encryption()],
     // No keep-alive: the replica's heartbeats find a dead peer sooner.
     streamMuxers: [yamux({ enableKeepAlive: false, maxInboundStreams: 16, maxOutboundStreams: 16 })],
     connectionGater: {
