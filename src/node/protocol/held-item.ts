@@ -1,5 +1,5 @@
 import type { Item } from "./item.js";
-import { type IntegrityScheme, integritySignature, schemeOf } from "./signature.js";
+import { type IntegrityScheme, integritySignature, isAuthored, schemeOf } from "./signature.js";
 
 const DERIVED = { md5: derived("md5"), sha256: derived("sha256") };
 
@@ -10,6 +10,7 @@ const DERIVED = { md5: derived("md5"), sha256: derived("sha256") };
  * @param item verified
  */
 export function heldItem(item: Item): Item {
+  if (isAuthored(item.signature)) return item;
   const scheme = schemeOf(item.signature);
   if (scheme === undefined || scheme === "ed25519") return item;
   const { id, raw, timestampMs, digest } = item;

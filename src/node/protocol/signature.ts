@@ -28,6 +28,8 @@ const FORMS: ReadonlyMap<number, readonly [SignatureScheme, RegExp]> = new Map([
 const DOMAIN = Buffer.from("hubcast/1/item\0");
 const KEY_START = "ed25519:".length;
 const KEY_END = KEY_START + 64;
+const KEY_BYTES = 32;
+const SIGNATURE_BYTES = 64;
 
 /** The scheme a signature names by its form; `undefined` when it is none of ours. */
 export function schemeOf(signature: string): SignatureScheme | undefined {
@@ -74,12 +76,19 @@ export function verifySignature(item: Signed & { readonly signature: string }): 
 /** What is to be checked of an authored item; `undefined` when its signature is malformed, or not normalised. */
 export function proofOf(item: Signed & { readonly signature: string }): Proof | undefined {
   const { signature } = item;
-  if (schemeOf(signature) !== "ed25519" || signature !== signature.toLowerCase()) return undefined;
-  return {
-    publicKey: Buffer.from(signature.slice(KEY_START, KEY_END), "hex"),
-    signature: Buffer.from(signature.slice(KEY_END + 1), "hex"),
-    message: signedBytes(item),
-  };
+  if (!isAuthored(signature) || signature[KEY_END] !== ":") return undefined;
+  const publicKey = bytesOf(signature.slice(KEY_START, KEY_END), KEY_BYTES);
+  const proof = bytesOf(signature.slice(KEY_END + 1), SIGNATURE_BYTES);
+  return publicKey && proof && { publicKey, signature: proof, message: signedBytes(item) };
+}
+
+/**
+ * So many bytes, spelled in lower case. Spelling them again costs a tenth of a pattern that looks at each digit; reading
+ * alone takes other letters for digits too.
+ */
+function bytesOf(hex: string, length: number): Buffer | undefined {
+  const bytes = Buffer.from(hex, "hex");
+  return bytes.length === length && bytes.toString("hex") === hex ? bytes : undefined;
 }
 
 /**

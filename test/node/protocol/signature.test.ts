@@ -7,6 +7,7 @@ import {
   authorSignature,
   integritySignature,
   normaliseSignature,
+  proofOf,
   publicKeyHex,
   schemeOf,
   signedBytes,
@@ -89,6 +90,27 @@ test("different items never have the same bytes to sign", () => {
       expect(signedBytes(a).equals(signedBytes(b))).toBe(same);
     }),
   );
+});
+
+test("there is nothing to check of a signature that has letters which only read as digits, or is spelled otherwise", () => {
+  const item = { id: "a", raw: "b", timestampMs: 1 };
+  const signature = authorSignature(item, key);
+  expect(proofOf({ ...item, signature })).toBeDefined();
+  fc.assert(
+    fc.property(fc.nat({ max: signature.length - 1 }), fc.constantFrom(0x100, 0x200, 0xff00), (at, above) => {
+      const letter = String.fromCharCode(signature.charCodeAt(at) + above);
+      const altered = `${signature.slice(0, at)}${letter}${signature.slice(at + 1)}`;
+      expect(proofOf({ ...item, signature: altered })).toBeUndefined();
+    }),
+  );
+  for (const altered of [
+    signature.toUpperCase(),
+    `${signature}0`,
+    `${signature}00`,
+    signature.slice(0, -2),
+    "ed25519:",
+  ])
+    expect(proofOf({ ...item, signature: altered })).toBeUndefined();
 });
 
 test("any text is a signature or none, and never an error", () => {

@@ -10,6 +10,7 @@ import { LIMITS } from "../../../core/limits.js";
 import type { ClusterGossipFigures, GossipMessage, GossipVerdict } from "../port.js";
 import type { GossipRate } from "./gossip-budget.js";
 import { GossipMeter } from "./gossip-meter.js";
+import { GossipQueue } from "./gossip-queue.js";
 import { gossipSettings } from "./gossip-settings.js";
 import { Punishments } from "./punishments.js";
 import { SCORE_THRESHOLDS } from "./score.js";
@@ -52,7 +53,7 @@ export class Gossip {
   /** Of gossip that was rejected. The router counts them too, but looks at its count once a second. */
   readonly #rejections = new Punishments();
   readonly #meter: GossipMeter;
-  readonly #outbound = new Map<string, Stream>();
+  readonly #outbound = new Map<string, GossipQueue>();
   readonly #subscribed = new Set<string>();
   #listener!: GossipListener;
   #topology: Topology | undefined;
@@ -138,7 +139,10 @@ export class Gossip {
   publish(message: Uint8Array): void {
     if (!this.#router.isStarted()) return;
     // It throws when closing, and for what is not ours to handle here: a peer's stream that just ended.
-    this.#router.publish(this.#topic, message).catch(() => {});
+    this.#router.publish(this.#topic, message).then(
+      () => this.#flush(),
+      () => {},
+    );
   }
 
   punish(peerId: string): void {
@@ -160,7 +164,7 @@ export class Gossip {
 
   /** Bytes that wait for that peer. */
   queuedBytes(peerId: string): number {
-    return this.#outbound.get(peerId)?.writeBufferLength ?? 0;
+    return this.#outbound.get(peerId)?.queuedBytes ?? 0;
   }
 
   get figures(): ClusterGossipFigures {
@@ -184,11 +188,14 @@ export class Gossip {
     const { remotePeer, remoteAddr, direction, id } = connection;
     const newStream = async (): Promise<Stream> => {
       const stream = await connection.newStream(PROTOCOL);
-      this.#outbound.set(remotePeer.toString(), stream);
+      const queue = new GossipQueue(stream, () => this.#unsent++);
+      this.#outbound.set(remotePeer.toString(), queue);
       this.#watch(connection, stream);
-      this.#bound(stream);
       // By then the router has taken it and sent our subscription.
-      setImmediate(() => this.#maybeJoined(remotePeer.toString()));
+      setImmediate(() => {
+        queue.flush();
+        this.#maybeJoined(remotePeer.toString());
+      });
       return stream;
     };
     const needed: Partial<Connection> = {
@@ -215,16 +222,9 @@ export class Gossip {
     stream.addEventListener("remoteCloseWrite", broken, { once: true });
   }
 
-  /** The router ignores back-pressure: past the limit it is told that sending failed, and skips that peer. */
-  #bound(stream: Stream): void {
-    const send = stream.send.bind(stream);
-    stream.send = (bytes) => {
-      if (stream.writeBufferLength > LIMITS.gossipQueueBytesMax) {
-        this.#unsent++;
-        throw new Error("the gossip queue of this peer is full");
-      }
-      return send(bytes);
-    };
+  /** What this node publishes waits for no end of a turn. */
+  #flush(): void {
+    for (const queue of this.#outbound.values()) queue.flush();
   }
 
   #maybeJoined(id: string): void {
