@@ -1,6 +1,7 @@
 import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import type { NodeEvent } from "./broadcast.js";
+import { EventReader } from "./event-reader.js";
 
 /** An event before it has its place in the log. */
 export type UnnumberedEvent = NodeEvent extends infer Event
@@ -12,7 +13,7 @@ export type UnnumberedEvent = NodeEvent extends infer Event
 /** Subscribers that are all told at once, each time something happens. */
 const SUBSCRIBERS_UNPACED = 20;
 /** Subscribers told in one turn of the event loop: between two turns others are served. */
-const SUBSCRIBERS_PER_TURN = 50;
+const SUBSCRIBERS_PER_TURN = 10;
 /** With more than are told at once, the next telling comes so much later for each of them... */
 const PAUSE_MS_PER_SUBSCRIBER = 0.1;
 /** ... but not later than this. */
@@ -30,7 +31,8 @@ interface Waiter {
  * events share one, and a thousand of them leave the node most of its time (bench/abuse.ts).
  */
 export class EventLog {
-  readonly #events: (UnnumberedEvent | undefined)[] = [];
+  /** Numbered when the first subscriber reads it, for all of them. */
+  readonly #events: (UnnumberedEvent | NodeEvent | undefined)[] = [];
   readonly #waiters = new Set<Waiter>();
   #next = 0;
   #subscribers = 0;
@@ -78,7 +80,7 @@ export class EventLog {
       );
     }
     const place = after === undefined ? this.#next : this.#placeBehind(after);
-    return this.#read(place, signal);
+    return this.#reader(place, signal);
   }
 
   close(): void {
@@ -95,24 +97,28 @@ export class EventLog {
     wakeAll(waiters);
   }
 
-  async *#read(start: number, signal?: AbortSignal): AsyncGenerator<NodeEvent, void, undefined> {
+  #reader(start: number, signal: AbortSignal | undefined): AsyncGenerator<NodeEvent, void, undefined> {
     let place = start;
-    this.#subscribers++;
-    try {
-      while (!signal?.aborted) {
-        if (place < this.#next) {
-          if (place < this.#next - this.historyMax) throw gone("the reader is too slow");
-          yield { ...this.#events[place % this.historyMax]!, eventId: this.#id(place) } as NodeEvent;
-          place++;
-        } else if (this.#closed) {
-          return;
-        } else {
-          await this.#arrival(signal);
-        }
-      }
-    } finally {
-      this.#subscribers--;
-    }
+    return new EventReader({
+      begun: () => this.#subscribers++,
+      ended: () => this.#subscribers--,
+      take: () => {
+        if (signal?.aborted) return "end";
+        if (place === this.#next) return this.#closed ? "end" : "wait";
+        if (place < this.#next - this.historyMax) throw gone("the reader is too slow");
+        return this.#numbered(place++);
+      },
+      arrival: () => this.#arrival(signal),
+    });
+  }
+
+  #numbered(number: number): NodeEvent {
+    const at = number % this.historyMax;
+    const event = this.#events[at]!;
+    if ("eventId" in event) return event;
+    const numbered = { ...event, eventId: this.#id(number) } as NodeEvent;
+    this.#events[at] = numbered;
+    return numbered;
   }
 
   #arrival(signal: AbortSignal | undefined): Promise<void> {

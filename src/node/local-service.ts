@@ -216,13 +216,25 @@ export class LocalService implements NodeService {
   }
 }
 
-async function* historyThenLive(
+/** What is held already, then `caught-up`, then what `live` brings: by its own steps, not by those of a generator around it. */
+function historyThenLive(
   history: readonly Item[],
   position: string,
   live: AsyncGenerator<NodeEvent, void, undefined>,
-): AsyncGenerator<NodeEvent, void, undefined> {
-  // A place inside the history cannot be resumed at: its id is one that resuming refuses.
-  for (const item of history) yield { type: "item", eventId: `${position}h`, item };
-  yield { type: "caught-up", eventId: position };
-  yield* live;
+): AsyncIterable<NodeEvent> {
+  let next = 0;
+  const iterator: AsyncIterator<NodeEvent, void, undefined> = {
+    next: () => {
+      const at = next++;
+      if (at > history.length) return live.next();
+      // A place inside the history cannot be resumed at: its id is one that resuming refuses.
+      const value: NodeEvent =
+        at < history.length
+          ? { type: "item", eventId: `${position}h`, item: history[at]! }
+          : { type: "caught-up", eventId: position };
+      return Promise.resolve({ value, done: false });
+    },
+    return: () => live.return(),
+  };
+  return { [Symbol.asyncIterator]: () => iterator };
 }
