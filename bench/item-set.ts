@@ -1,7 +1,8 @@
 // How fast items enter and leave the ordered set, and what a replica's items weigh in memory.
 // npm run build && node --expose-gc bench/item-set.ts [count]
-// Read: inserts/s must stay above 200,000; rss is the whole process with two maps beside the set.
+// Read: inserts/s must stay above 200,000; rss is the whole process with the set, its index by digest, and the view.
 import { createHash, randomUUID } from "node:crypto";
+import { Holdings } from "../dist/node/protocol/holdings.js";
 import { type Item, withDigest } from "../dist/node/protocol/item.js";
 import { ItemSet } from "../dist/node/protocol/item-set/item-set.js";
 
@@ -73,13 +74,23 @@ report("insert, ascending", count, () => {
 report("delete the lowest", count / 2, () => {
   for (let left = count / 2; left > 0; left--) set.delete(set.first()!);
 });
-for (const item of items) set.insert(item);
 
-const byDigest = new Map(items.map((item) => [item.digest, item]));
-const byId = new Map(items.map((item) => [item.id, item]));
+set = new ItemSet();
+let holdings = new Holdings([1, 2]);
+report("held, random order", count, () => {
+  for (const item of random) holdings.add(item);
+});
+report("found by digest", count, () => {
+  for (const { digest } of random) if (!holdings.has(digest)) throw new Error("lost");
+});
+report("removed, random order", count, () => {
+  for (const item of random) holdings.remove(item);
+});
+holdings = new Holdings([1, 2]);
+for (const item of items) holdings.add(item);
 items = [];
 random.length = 0;
 probes.length = 0;
 console.log(
-  `with maps by digest and id   ${residentMiB()} MiB rss (${set.size}, ${byDigest.size}, ${byId.size})`,
+  `held                         ${residentMiB()} MiB rss (${holdings.size}, ${holdings.view.size})`,
 );

@@ -16,7 +16,7 @@ export const LIMITS = {
   /** The shortest retention. Under 5 s items go before nodes can tell each other what they hold. */
   retentionMsMin: 1_000,
 
-  /** Items a node holds at most; 1,000,000 items of 200 B take about 700 MB. */
+  /** Items a node holds at most; 1,000,000 items of 200 B take about 600 MB. */
   itemsMax: 2_000_000,
   /** Bytes (canonical encoding) a node holds at most. */
   itemBytesMax: 1_073_741_824,

@@ -11,6 +11,7 @@ import type {
 import { LocalService } from "./local-service.js";
 import type { Node } from "./node.js";
 import { checkPublicKey } from "./options.js";
+import { wholeItem } from "./protocol/held/held-item.js";
 import type { Item, ItemDraft } from "./protocol/item.js";
 import type { NodeService } from "./service.js";
 import type { StartedNode } from "./start.js";
@@ -45,15 +46,17 @@ export class LocalBroadcast implements StartedNode {
   }
 
   async get(id: string): Promise<Item | undefined> {
-    return this.service.get(id);
+    const item = this.service.get(id);
+    return item && wholeItem(item);
   }
 
   async *list(query: ListQuery = {}): AsyncGenerator<Item, void, undefined> {
-    yield* this.service.list(query);
+    for (const item of this.service.list(query)) yield wholeItem(item);
   }
 
   events(options: EventsOptions = {}): AsyncIterable<NodeEvent> {
-    return this.service.events(options);
+    // Subscribed now, not at the first read.
+    return wholeEvents(this.service.events(options));
   }
 
   async status(query?: StatusQuery): Promise<NodeStatus> {
@@ -75,5 +78,14 @@ export class LocalBroadcast implements StartedNode {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+}
+
+/** What leaves the node is plain, and keeps nothing of it alive. */
+async function* wholeEvents(events: AsyncIterable<NodeEvent>): AsyncGenerator<NodeEvent, void, undefined> {
+  for await (const event of events) {
+    if (event.type === "replaced")
+      yield { ...event, item: wholeItem(event.item), previous: wholeItem(event.previous) };
+    else yield "item" in event ? { ...event, item: wholeItem(event.item) } : event;
   }
 }

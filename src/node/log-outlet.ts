@@ -2,7 +2,7 @@ import { LIMITS } from "../core/limits.js";
 import type { MessageLog } from "./cluster/port.js";
 import type { NodeLogger } from "./options.js";
 import { encodeBatch } from "./protocol/batch.js";
-import { wholeItem } from "./protocol/held-item.js";
+import { wholeItem } from "./protocol/held/held-item.js";
 import { encodedLength, type Item } from "./protocol/item.js";
 import type { CommitRefusal } from "./protocol/messages.js";
 import type { Storage, StorageChange } from "./storage/port.js";

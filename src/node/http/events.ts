@@ -1,5 +1,6 @@
 import { asHubcastError } from "../../core/errors.js";
 import type { NodeEvent } from "../broadcast.js";
+import { encodedLength } from "../protocol/item.js";
 import type { AnswerStream } from "./answer-stream.js";
 import { EventText } from "./event-text.js";
 import { ref, refusals, text } from "./json-schema.js";
@@ -69,7 +70,7 @@ async function send(
   for await (const event of subscription) {
     if (pending.length === 0) setImmediate(flush);
     pending.push(event);
-    pendingBytes += "item" in event ? event.item.raw.length : 0;
+    pendingBytes += "item" in event ? encodedLength(event.item) : 0;
     const isMuch = pendingBytes >= WAITING_BYTES_MAX || pending.length >= EVENTS_AT_ONCE;
     if (!isMuch && answer.waitingBytes < WAITING_BYTES_MAX) continue;
     flush();

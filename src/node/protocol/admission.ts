@@ -1,6 +1,6 @@
 import { LIMITS } from "../../core/limits.js";
 import type { ReplicaContext } from "./context.js";
-import { encodedLength, type Item } from "./item.js";
+import { encodedLength, encodedLengthMax, type Item } from "./item.js";
 import type { RefusalCode } from "./messages.js";
 
 /** Why a posted item is not taken, if it is not. What a client stamps must be near the node's clock. */
@@ -23,6 +23,7 @@ export function refuseFromPeer(context: ReplicaContext, item: Item, nowMs: numbe
 function hasRoomFor({ options, holdings, commits }: ReplicaContext, item: Item): boolean {
   return (
     holdings.size + commits.size < options.itemsMax &&
-    holdings.bytes + commits.bytes + encodedLength(item) <= options.itemBytesMax
+    (holdings.bytes + commits.bytes + encodedLengthMax(item) <= options.itemBytesMax ||
+      holdings.bytes + commits.bytes + encodedLength(item) <= options.itemBytesMax)
   );
 }

@@ -6,6 +6,8 @@ export type Origin = "post" | "gossip" | "sync";
 
 interface PendingItem {
   readonly item: Item;
+  /** Of its canonical encoding. */
+  readonly bytes: number;
   readonly origin: Origin;
   readonly commit: number;
 }
@@ -27,7 +29,8 @@ export interface Answer {
  */
 export class Commits {
   readonly #byDigest = new Map<string, PendingItem>();
-  readonly #byId = new Map<string, PendingItem[]>();
+  /** Those of an id, in the order in which they came: nearly always one. */
+  readonly #byId = new Map<string, PendingItem | PendingItem[]>();
   #answers: Waiting<Answer>[] = [];
   readonly #messages: Waiting<number>[] = [];
   #added: Item[] = [];
@@ -44,7 +47,7 @@ export class Commits {
   }
 
   has(digest: string): boolean {
-    return this.#byDigest.has(digest);
+    return this.#byDigest.size > 0 && this.#byDigest.has(digest);
   }
 
   byDigest(digest: string): PendingItem | undefined {
@@ -53,7 +56,8 @@ export class Commits {
 
   /** The first pending item of an id. */
   byId(id: string): PendingItem | undefined {
-    return this.#byId.get(id)?.[0];
+    const found = this.#byId.get(id);
+    return Array.isArray(found) ? found[0] : found;
   }
 
   /** Items added since the last commit began. */
@@ -69,13 +73,14 @@ export class Commits {
 
   /** Makes an item pending, as part of the commit that begins next. @param item one that is not pending */
   add(item: Item, origin: Origin): void {
-    const pending = { item, origin, commit: this.#next };
+    const pending = { item, bytes: encodedLength(item), origin, commit: this.#next };
     this.#added.push(item);
     this.#byDigest.set(item.digest, pending);
-    this.#bytes += encodedLength(item);
+    this.#bytes += pending.bytes;
     const others = this.#byId.get(item.id);
-    if (others) others.push(pending);
-    else this.#byId.set(item.id, [pending]);
+    if (others === undefined) this.#byId.set(item.id, pending);
+    else if (Array.isArray(others)) others.push(pending);
+    else this.#byId.set(item.id, [others, pending]);
   }
 
   /** Holds back an answer until a commit is durable. */
@@ -112,12 +117,12 @@ export class Commits {
     };
   }
 
-  #forget({ item }: PendingItem): void {
+  #forget({ item, bytes }: PendingItem): void {
     this.#byDigest.delete(item.digest);
-    this.#bytes -= encodedLength(item);
-    const others = this.#byId.get(item.id)!;
-    if (others.length === 1) this.#byId.delete(item.id);
-    else others.shift();
+    this.#bytes -= bytes;
+    const those = this.#byId.get(item.id);
+    if (Array.isArray(those) && those.length > 1) those.shift();
+    else this.#byId.delete(item.id);
   }
 }
 

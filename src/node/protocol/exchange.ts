@@ -2,7 +2,6 @@ import { LIMITS } from "../../core/limits.js";
 import { encodeBatch } from "./batch.js";
 import type { ReplicaContext } from "./context.js";
 import { packDigests, unpackDigests } from "./frames.js";
-import { wholeItem } from "./held-item.js";
 import { encodedLength, type Item } from "./item.js";
 import type { PeerRecord } from "./peer-table.js";
 
@@ -38,9 +37,8 @@ export class Exchange {
     let served = 0;
     for (const digest of unpackDigests(packed)) {
       // Expired since the round found it: covered, and absent.
-      const held = holdings.byDigest(digest);
-      if (held) {
-        const item = wholeItem(held);
+      const item = holdings.byDigest(digest);
+      if (item) {
         bytes += encodedLength(item);
         if (items.length > 0 && bytes > LIMITS.itemsPerAnswerBytes) break;
         items.push(item);

@@ -1,4 +1,7 @@
-import { heldItem } from "./held-item.js";
+import { HashTable } from "./held/hash-table.js";
+import type { HeldItem } from "./held/held-item.js";
+import { type HashKey, KeyedHash } from "./held/keyed-hash.js";
+import { Shelves } from "./held/shelves.js";
 import { encodedLength, type Item } from "./item.js";
 import type { Bound } from "./item-set/bound.js";
 import type { Fingerprint } from "./item-set/fingerprint.js";
@@ -11,12 +14,26 @@ const STEP_MS_MIN = 1_000;
 /** What is in the window has longer to live than a summary takes: until it is said again, and on its way. */
 const GUARD_MS_MIN = 2_000;
 
-/** Everything a node holds: the replicated set, its index by digest, and the view that users see. */
+/** So many digits of a digest tell items apart in a table: 48 bits, more than anybody can make agree. */
+const HASHED_DIGITS = 12;
+
+/**
+ * Everything a node holds: the replicated set, its index by digest, and the view that users see. Items are kept as
+ * `HeldItem`, and one digest is always the same object.
+ */
 export class Holdings {
   readonly set = new ItemSet();
-  readonly view = new View();
-  readonly #byDigest = new Map<string, Item>();
+  readonly view: View;
+  readonly #byDigest = new HashTable<HeldItem>((item, digest) => item.hasDigest(digest));
+  readonly #shelves = new Shelves((digest) => this.byDigest(digest));
+  readonly #hash: KeyedHash;
   #bytes = 0;
+
+  /** @param key any numbers, best such as nobody outside knows: then nobody can make look-ups slow */
+  constructor(key: HashKey = [0, 0]) {
+    this.#hash = new KeyedHash(key);
+    this.view = new View(key);
+  }
 
   /** Items held, the hidden ones too. */
   get size(): number {
@@ -29,29 +46,32 @@ export class Holdings {
   }
 
   has(digest: string): boolean {
-    return this.#byDigest.has(digest);
+    return this.byDigest(digest) !== undefined;
   }
 
-  byDigest(digest: string): Item | undefined {
-    return this.#byDigest.get(digest);
+  byDigest(digest: string): HeldItem | undefined {
+    return this.#byDigest.get(this.#hash.of(digest, HASHED_DIGITS), digest);
   }
 
   /** @param item verified, and its digest is not held */
   add(item: Item): ViewChange {
-    const held = heldItem(item);
-    this.#byDigest.set(held.digest, held);
-    this.set.insert(held);
-    this.#bytes += encodedLength(item);
-    return this.view.add(held);
+    const { id, digest } = item;
+    const held = this.#shelves.hold(item);
+    this.#byDigest.set(this.#hash.of(digest, HASHED_DIGITS), digest, held);
+    this.set.insert(held, item);
+    this.#bytes += encodedLength(held);
+    return this.view.add(held, id);
   }
 
   /** @param item one that is held, or a copy of it */
   remove(item: Item): ViewChange {
-    const held = this.#byDigest.get(item.digest)!;
-    this.#byDigest.delete(held.digest);
+    const { digest } = item;
+    const held = this.#byDigest.delete(this.#hash.of(digest, HASHED_DIGITS), digest)!;
     this.set.delete(held);
-    this.#bytes -= encodedLength(item);
-    return this.view.remove(held);
+    this.#bytes -= encodedLength(held);
+    const change = this.view.remove(held);
+    this.#shelves.release(held);
+    return change;
   }
 
   /** Count and fingerprint of the held items stamped from `sinceMs` on and, with `untilMs`, before it. */

@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { hash } from "node:crypto";
 import { LIMITS } from "../../core/limits.js";
+import { HeldItem } from "./held/held-item.js";
 
 /** One broadcast item. Immutable: the same four fields always have the same digest. */
 export interface Item {
@@ -71,12 +72,18 @@ function hasControlCharacter(text: string): boolean {
 
 /** Bytes that the canonical encoding of an item takes. */
 export function encodedLength(item: Omit<Item, "digest">): number {
+  if (item instanceof HeldItem) return FRAMING_BYTES + item.textBytes;
   return (
     FRAMING_BYTES +
     Buffer.byteLength(item.id) +
     Buffer.byteLength(item.signature) +
     Buffer.byteLength(item.raw)
   );
+}
+
+/** A bound on `encodedLength` that costs nothing: a UTF-16 unit takes at most 3 bytes. */
+export function encodedLengthMax({ id, signature, raw }: Omit<Item, "digest">): number {
+  return FRAMING_BYTES + 3 * (id.length + signature.length + raw.length);
 }
 
 /**
@@ -86,15 +93,17 @@ export function encodedLength(item: Omit<Item, "digest">): number {
  * @returns the offset behind the last byte
  */
 export function encodeItem(item: Omit<Item, "digest">, target: Buffer, offset: number): number {
-  const idBytes = target.write(item.id, offset + 2);
+  const held = item instanceof HeldItem ? item : undefined;
+  const idBytes = held?.copyId(target, offset + 2) ?? target.write(item.id, offset + 2);
   target.writeUInt16BE(idBytes, offset);
   let end = offset + 2 + idBytes;
   const signatureBytes = target.write(item.signature, end + 2);
   target.writeUInt16BE(signatureBytes, end);
   end += 2 + signatureBytes;
-  target.writeUInt32BE(Math.floor(item.timestampMs / 0x1_0000_0000), end);
-  target.writeUInt32BE(item.timestampMs >>> 0, end + 4);
-  const rawBytes = target.write(item.raw, end + 12);
+  const { timestampMs } = item;
+  target.writeUInt32BE(Math.floor(timestampMs / 0x1_0000_0000), end);
+  target.writeUInt32BE(timestampMs >>> 0, end + 4);
+  const rawBytes = held?.copyRaw(target, end + 12) ?? target.write(item.raw, end + 12);
   target.writeUInt32BE(rawBytes, end + 8);
   return end + 12 + rawBytes;
 }

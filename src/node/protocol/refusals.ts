@@ -8,7 +8,7 @@ export class Refusals {
   readonly #expiresAtMs = new Map<string, number>();
 
   has(digest: string): boolean {
-    return this.#expiresAtMs.has(digest);
+    return this.#expiresAtMs.size > 0 && this.#expiresAtMs.has(digest);
   }
 
   add(digest: string, expiresAtMs: number): void {

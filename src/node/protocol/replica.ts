@@ -22,7 +22,7 @@ const REMOVE_STEP = 1_000;
  * disk, the simulator over a virtual network.
  */
 export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaContext {
-  readonly holdings = new Holdings();
+  readonly holdings: Holdings;
   readonly commits = new Commits();
   readonly peers = new PeerTable();
   readonly wants = new Wants();
@@ -42,7 +42,10 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
   readonly #sync = new Sync(this);
   #effects: ReplicaEffect[] = [];
 
-  constructor(readonly options: ReplicaOptions) {}
+  constructor(readonly options: ReplicaOptions) {
+    const word = () => Math.floor(options.random() * 0x1_0000_0000);
+    this.holdings = new Holdings([word(), word()]);
+  }
 
   /** Takes over what the storage kept. @param items verified when they were stored */
   load(items: readonly Item[]): void {

@@ -1,3 +1,5 @@
+import { HashTable } from "./held/hash-table.js";
+import { type HashKey, KeyedHash } from "./held/keyed-hash.js";
 import { compareItems, type Item } from "./item.js";
 
 /** What a change of the held set means for those who see one item per id. */
@@ -13,58 +15,67 @@ export type ViewChange =
  * under that id (only a partition or a race can make them) are hidden until it expires.
  */
 export class View {
-  /** One item, or at least two in ascending order: nearly every id has one, and an array each would cost 100 MB a million. */
-  readonly #byId = new Map<string, Item | readonly Item[]>();
-  #hidden = 0;
+  readonly #visible = new HashTable<Item>((item, id) => item.id === id);
+  /** All items of the few ids that have more than one, in ascending order. */
+  readonly #rivals = new Map<string, readonly Item[]>();
+  readonly #hidden = new Set<Item>();
+  readonly #hash: KeyedHash;
+
+  constructor(key: HashKey = [0, 0]) {
+    this.#hash = new KeyedHash(key);
+  }
 
   /** Visible items. */
   get size(): number {
-    return this.#byId.size;
+    return this.#visible.size;
   }
 
   /** Items behind another of their id. */
   get hidden(): number {
-    return this.#hidden;
+    return this.#hidden.size;
   }
 
   /** The visible item of an id. */
   get(id: string): Item | undefined {
-    const found = this.#byId.get(id);
-    return isOne(found) ? found : found[0];
+    return this.#visible.get(this.#hash.of(id), id);
   }
 
+  /** @param item one that was added */
   isVisible(item: Item): boolean {
-    return this.get(item.id) === item;
+    return !this.#hidden.has(item);
   }
 
-  add(item: Item): ViewChange {
-    const found = this.#byId.get(item.id);
-    if (found === undefined) {
-      this.#byId.set(item.id, item);
-      return { type: "appeared", item };
+  /** @param id that of the item; given where it is at hand as text */
+  add(item: Item, id: string = item.id): ViewChange {
+    const previous = this.#visible.set(this.#hash.of(id), id, item);
+    if (previous === undefined) return { type: "appeared", item };
+
+    this.#rivals.set(id, [...(this.#rivals.get(id) ?? [previous]), item].sort(compareItems));
+    if (compareItems(item, previous) < 0) {
+      this.#hidden.add(previous);
+      return { type: "replaced", item, previous };
     }
-    const previous = isOne(found) ? found : found[0]!;
-    this.#byId.set(item.id, [...(isOne(found) ? [found] : found), item].sort(compareItems));
-    this.#hidden++;
-    return compareItems(item, previous) < 0 ? { type: "replaced", item, previous } : { type: "hidden", item };
+    this.#visible.set(this.#hash.of(id), id, previous);
+    this.#hidden.add(item);
+    return { type: "hidden", item };
   }
 
   /** @param item one that was added */
   remove(item: Item): ViewChange {
-    const found = this.#byId.get(item.id);
-    if (isOne(found)) {
-      this.#byId.delete(item.id);
+    const { id } = item;
+    const rivals = this.#rivals.get(id);
+    if (!rivals) {
+      this.#visible.delete(this.#hash.of(id), id);
       return { type: "vanished", item };
     }
-    const left = found.filter((other) => other !== item);
-    this.#byId.set(item.id, left.length === 1 ? left[0]! : left);
-    this.#hidden--;
-    return found[0] === item
-      ? { type: "replaced", item: left[0]!, previous: item }
-      : { type: "hidden", item };
-  }
-}
+    const left = rivals.filter((other) => other !== item);
+    if (left.length > 1) this.#rivals.set(id, left);
+    else this.#rivals.delete(id);
+    if (this.#hidden.delete(item)) return { type: "hidden", item };
 
-function isOne(found: Item | readonly Item[] | undefined): found is Item | undefined {
-  return !Array.isArray(found);
+    const next = left[0]!;
+    this.#visible.set(this.#hash.of(id), id, next);
+    this.#hidden.delete(next);
+    return { type: "replaced", item: next, previous: item };
+  }
 }

@@ -75,10 +75,10 @@ export class Wants {
     // Who breaks the rules is dropped, with all that was wanted from it: nothing of that is taken out before.
     if (!share || !want || served < 1 || served > want.digests.length) return false;
     share.asked.shift();
-    const covered = new Set(want.digests.slice(0, served));
+    const covered = want.digests.slice(0, served);
     for (const digest of covered) this.#wanted.delete(digest);
     share.queue.unshift(...want.digests.slice(served));
-    return received.every((digest) => covered.delete(digest));
+    return areAmong(received, covered);
   }
 
   /** Gives up what a peer has not been asked for yet. */
@@ -112,4 +112,17 @@ export class Wants {
     }
     return share;
   }
+}
+
+/** Whether each is one of those, and none comes twice. Nodes answer in the order in which they were asked: one look each. */
+function areAmong(received: readonly string[], covered: readonly string[]): boolean {
+  let at = 0;
+  const left = received.findIndex((digest) => {
+    while (at < covered.length && covered[at] !== digest) at++;
+    return at++ >= covered.length;
+  });
+  if (left === -1) return true;
+  // In another order, then: that is allowed.
+  const open = new Set(covered);
+  return received.every((digest) => open.delete(digest));
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../../src/core/limits.js";
 import type { HelloFrame } from "../../../src/node/protocol/frames.js";
+import { wholeItem } from "../../../src/node/protocol/held/held-item.js";
 import { Desk, frames, itemOf, makeReplica, NOW, only, outcomes } from "./replica-kit.js";
 
 const reasons = (effects: Parameters<typeof frames>[0]) =>
@@ -231,8 +232,13 @@ describe("the time of an item", () => {
     desk.hold(item);
     expect(only(desk.pass(9_999), "notify")).toEqual([]);
     const effects = desk.pass(1);
-    expect(only(effects, "notify")[0]!.changes).toEqual([{ type: "expired", item }]);
-    expect(only(effects, "commit")[0]).toMatchObject({ add: [], remove: [item] });
+    const told = only(effects, "notify")[0]!.changes.map(({ type, ...of }) => ({
+      type,
+      ...("item" in of && { item: wholeItem(of.item) }),
+    }));
+    expect(told).toEqual([{ type: "expired", item }]);
+    const { add, remove } = only(effects, "commit")[0]!;
+    expect([add, remove.map(wholeItem)]).toEqual([[], [item]]);
     expect(only(desk.gossip(item), "commit"), "it is not taken back").toEqual([]);
   });
 

@@ -111,7 +111,7 @@ describe("frames", () => {
 describe("fingerprints", () => {
   it.each(fingerprints)("$name", ({ digests, fingerprint }) => {
     const sum = zeroSum();
-    for (const digest of digests) addDigest(sum, digest);
+    for (const digest of digests) addDigest(sum, { digest });
     expect(fingerprintOf(sum, digests.length)).toBe(fingerprint);
   });
 });

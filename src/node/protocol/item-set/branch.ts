@@ -62,18 +62,19 @@ export class Branch {
   }
 
   /** As `Leaf.insert`; a new branch to put behind this one when it had to split. */
-  insert(item: Item, term: Sum, isLast: boolean): Branch | boolean {
-    const index = this.childFor(item);
-    const result = this.children[index]!.insert(item, term, isLast && index === this.children.length - 1);
+  insert(item: Item, place: Bound, term: Sum, isLast: boolean): Branch | boolean {
+    const index = this.childFor(place);
+    const isLastChild = isLast && index === this.children.length - 1;
+    const result = this.children[index]!.insert(item, place, term, isLastChild);
     if (result === false) return false;
     this.count++;
     add(this.sum, term);
     return result === true || this.adopt(index + 1, result, isLast);
   }
 
-  delete(item: Bound, term: Sum): boolean {
-    const index = this.childFor(item);
-    if (!this.children[index]!.delete(item, term)) return false;
+  delete(place: Bound, term: Sum): boolean {
+    const index = this.childFor(place);
+    if (!this.children[index]!.delete(place, term)) return false;
     this.count--;
     subtract(this.sum, term);
     this.mend(index);

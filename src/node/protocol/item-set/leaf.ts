@@ -1,3 +1,4 @@
+import { HeldItem } from "../held/held-item.js";
 import type { Item } from "../item.js";
 import type { Bound } from "./bound.js";
 import { add, addDigest, type Sum, subtract, zeroSum } from "./sum.js";
@@ -31,7 +32,7 @@ export class Leaf {
       const timestampMs = this.timestampsMs[middle]!;
       const before =
         timestampMs < bound.timestampMs ||
-        (timestampMs === bound.timestampMs && this.items[middle]!.digest < bound.digest);
+        (timestampMs === bound.timestampMs && isDigestBefore(this.items[middle]!, bound.digest));
       if (before) from = middle + 1;
       else to = middle;
     }
@@ -52,15 +53,16 @@ export class Leaf {
   }
 
   /**
+   * @param place that of the item, its digest as text
    * @param term the item's digest as a number
    * @param isLast whether nothing lies behind this leaf
    * @returns false when the item is held already; a new leaf to put behind this one when it had to split
    */
-  insert(item: Item, term: Sum, isLast: boolean): Leaf | boolean {
-    const index = this.rank(item);
-    if (this.holdsAt(index, item)) return false;
+  insert(item: Item, place: Bound, term: Sum, isLast: boolean): Leaf | boolean {
+    const index = this.rank(place);
+    if (this.holdsAt(index, place)) return false;
     this.timestampsMs.copyWithin(index + 1, index, this.items.length);
-    this.timestampsMs[index] = item.timestampMs;
+    this.timestampsMs[index] = place.timestampMs;
     this.items.splice(index, 0, item);
     add(this.sum, term);
 
@@ -70,9 +72,9 @@ export class Leaf {
     return this.split(isLast && index === length - 1 ? index : length >>> 1);
   }
 
-  delete(item: Bound, term: Sum): boolean {
-    const index = this.rank(item);
-    if (!this.holdsAt(index, item)) return false;
+  delete(place: Bound, term: Sum): boolean {
+    const index = this.rank(place);
+    if (!this.holdsAt(index, place)) return false;
     this.timestampsMs.copyWithin(index, index + 1, this.items.length);
     this.items.splice(index, 1);
     subtract(this.sum, term);
@@ -88,12 +90,14 @@ export class Leaf {
 
   /** Adds the digests of the first `rank` items. Costs a parse per item: a leaf has few. */
   addPrefix(rank: number, into: Sum): void {
-    for (let index = 0; index < rank; index++) addDigest(into, this.items[index]!.digest);
+    for (let index = 0; index < rank; index++) addDigest(into, this.items[index]!);
   }
 
   private holdsAt(index: number, item: Bound): boolean {
     const held = this.items[index];
-    return held !== undefined && held.digest === item.digest && held.timestampMs === item.timestampMs;
+    return (
+      held !== undefined && this.timestampsMs[index] === item.timestampMs && hasDigest(held, item.digest)
+    );
   }
 
   private split(index: number): Leaf {
@@ -104,4 +108,12 @@ export class Leaf {
     subtract(this.sum, right.sum);
     return right;
   }
+}
+
+function isDigestBefore(item: Item, digits: string): boolean {
+  return item instanceof HeldItem ? item.isDigestBefore(digits) : item.digest < digits;
+}
+
+function hasDigest(item: Item, digest: string): boolean {
+  return item instanceof HeldItem ? item.hasDigest(digest) : item.digest === digest;
 }

@@ -1,5 +1,5 @@
 import { fingerprintOf } from "../item-set/fingerprint.js";
-import { readDigest, subtract, zeroSum } from "../item-set/sum.js";
+import { readDigestOf, subtract, zeroSum } from "../item-set/sum.js";
 import type { Section } from "./section.js";
 
 /** The fingerprint of a range without items. */
@@ -27,7 +27,7 @@ export class ExtraItemSearch {
     const [without, digest] = [zeroSum(), zeroSum()];
     const index = section.items().findIndex((item) => {
       without.set(sum);
-      subtract(without, readDigest(item.digest, digest));
+      subtract(without, readDigestOf(item, digest));
       return fingerprintOf(without, count - 1) === theirFingerprint;
     });
     return index < 0 ? undefined : from + index;

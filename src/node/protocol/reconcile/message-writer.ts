@@ -1,3 +1,4 @@
+import { HeldItem } from "../held/held-item.js";
 import type { Item } from "../item.js";
 import { type Bound, END, START } from "../item-set/bound.js";
 import type { ItemSet } from "../item-set/item-set.js";
@@ -74,7 +75,7 @@ export class MessageWriter {
     if (!this.makeRoom(IDS_RANGE_BYTES_MAX + items.length * ID_BYTES)) return;
     this.range(to, MODE.ids);
     this.varint(items.length);
-    for (const item of items) this.hex(item.digest, ID_BYTES);
+    for (const item of items) this.id(item);
   }
 
   /** Ends the message early: what comes next would not fit. */
@@ -123,6 +124,13 @@ export class MessageWriter {
   private varint(value: number): void {
     this.grow(VARINT_BYTES_MAX);
     this.length = writeVarint(value, this.bytes, this.length);
+  }
+
+  private id(item: Item): void {
+    this.grow(ID_BYTES);
+    if (item instanceof HeldItem) item.copyDigest(this.bytes, this.length);
+    else this.bytes.write(item.digest, this.length, ID_BYTES, "hex");
+    this.length += ID_BYTES;
   }
 
   private hex(digits: string, bytes: number): void {

@@ -14,7 +14,7 @@ function checkNode(node: TreeNode): { count: number; sum: Sum; depth: number } {
   const sum = zeroSum();
   if (node instanceof Leaf) {
     expect(node.count).toBeLessThanOrEqual(LEAF_ITEMS_MAX);
-    for (const item of node.items) addDigest(sum, item.digest);
+    for (const item of node.items) addDigest(sum, item);
     expect(node.sum).toEqual(sum);
     return { count: node.count, sum, depth: 0 };
   }

@@ -1,0 +1,47 @@
+/** What `KeyedHash` is keyed with: two numbers of 32 bits that nobody outside can know. */
+export type HashKey = readonly [number, number];
+
+/**
+ * Hashes texts to 32 bits for a table. Ids, and with some work digests, are chosen by whoever posts: under a hash that
+ * others can compute, they could be chosen to meet in one place. This is HalfSipHash with one round a word and three at
+ * the end (J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input PRF"); a word is two UTF-16 units.
+ */
+export class KeyedHash {
+  readonly #key0: number;
+  readonly #key1: number;
+
+  constructor([key0, key1]: HashKey) {
+    this.#key0 = key0 | 0;
+    this.#key1 = key1 | 0;
+  }
+
+  /** @param unitsMax how many units of the text count, from its start; the rest may be anything */
+  of(text: string, unitsMax = text.length): number {
+    let v0 = this.#key0;
+    let v1 = this.#key1;
+    let v2 = 0x6c796765 ^ v0;
+    let v3 = 0x74656462 ^ v1;
+    const units = Math.min(text.length, unitsMax);
+    // One step for each two units, one for the rest and the length, three without a word.
+    for (let at = 0, last = units & ~1; at <= last + 6; at += 2) {
+      let word = 0;
+      if (at < last) word = text.charCodeAt(at) | (text.charCodeAt(at + 1) << 16);
+      else if (at === last) word = (units << 16) | (units > last ? text.charCodeAt(last) : 0);
+      else if (at === last + 2) v2 ^= 0xff;
+
+      v3 ^= word;
+      v0 = (v0 + v1) | 0;
+      v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
+      v0 = (v0 << 16) | (v0 >>> 16);
+      v2 = (v2 + v3) | 0;
+      v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
+      v0 = (v0 + v3) | 0;
+      v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
+      v2 = (v2 + v1) | 0;
+      v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
+      v2 = (v2 << 16) | (v2 >>> 16);
+      v0 ^= word;
+    }
+    return (v1 ^ v3) >>> 0;
+  }
+}
