@@ -14,9 +14,6 @@ const STEP_MS_MIN = 1_000;
 /** What is in the window has longer to live than a summary takes: until it is said again, and on its way. */
 const GUARD_MS_MIN = 2_000;
 
-/** So many digits of a digest tell items apart in a table: 48 bits, more than anybody can make agree. */
-const HASHED_DIGITS = 12;
-
 /**
  * Everything a node holds: the replicated set, its index by digest, and the view that users see. Items are kept as
  * `HeldItem`, and one digest is always the same object.
@@ -50,14 +47,14 @@ export class Holdings {
   }
 
   byDigest(digest: string): HeldItem | undefined {
-    return this.#byDigest.get(this.#hash.of(digest, HASHED_DIGITS), digest);
+    return this.#byDigest.get(this.#hash.ofDigest(digest), digest);
   }
 
   /** @param item verified, and its digest is not held */
   add(item: Item): ViewChange {
     const { id, digest } = item;
     const held = this.#shelves.hold(item);
-    this.#byDigest.set(this.#hash.of(digest, HASHED_DIGITS), digest, held);
+    this.#byDigest.set(this.#hash.ofDigest(digest), digest, held);
     this.set.insert(held, item);
     this.#bytes += encodedLength(held);
     return this.view.add(held, id);
@@ -66,7 +63,7 @@ export class Holdings {
   /** @param item one that is held, or a copy of it */
   remove(item: Item): ViewChange {
     const { digest } = item;
-    const held = this.#byDigest.delete(this.#hash.of(digest, HASHED_DIGITS), digest)!;
+    const held = this.#byDigest.delete(this.#hash.ofDigest(digest), digest)!;
     this.set.delete(held);
     this.#bytes -= encodedLength(held);
     const change = this.view.remove(held);

@@ -1,3 +1,5 @@
+import { byteAt } from "../item-set/sum.js";
+
 /** What `KeyedHash` is keyed with: two numbers of 32 bits that nobody outside can know. */
 export type HashKey = readonly [number, number];
 
@@ -15,13 +17,23 @@ export class KeyedHash {
     this.#key1 = key1 | 0;
   }
 
-  /** @param unitsMax how many units of the text count, from its start; the rest may be anything */
-  of(text: string, unitsMax = text.length): number {
+  /**
+   * A digest is a random number already, of which 64 bits are more than anybody can choose: all that is left to do is to
+   * hide which ones meet. @param digest 64 hex digits
+   */
+  ofDigest(digest: string): number {
+    let hash = Math.imul(wordAt(digest, 0) ^ this.#key0, 0x85ebca6b);
+    hash = Math.imul(hash ^ (hash >>> 15) ^ wordAt(digest, 8) ^ this.#key1, 0xc2b2ae35);
+    hash = Math.imul(hash ^ (hash >>> 13) ^ this.#key0, 0x27d4eb2f);
+    return (hash ^ (hash >>> 16)) >>> 0;
+  }
+
+  of(text: string): number {
     let v0 = this.#key0;
     let v1 = this.#key1;
     let v2 = 0x6c796765 ^ v0;
     let v3 = 0x74656462 ^ v1;
-    const units = Math.min(text.length, unitsMax);
+    const units = text.length;
     // One step for each two units, one for the rest and the length, three without a word.
     for (let at = 0, last = units & ~1; at <= last + 6; at += 2) {
       let word = 0;
@@ -44,4 +56,11 @@ export class KeyedHash {
     }
     return (v1 ^ v3) >>> 0;
   }
+}
+
+/** The 32 bits of eight hex digits. */
+function wordAt(hex: string, at: number): number {
+  return (
+    (byteAt(hex, at) << 24) | (byteAt(hex, at + 2) << 16) | (byteAt(hex, at + 4) << 8) | byteAt(hex, at + 6)
+  );
 }
