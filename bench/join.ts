@@ -4,6 +4,8 @@
 // npm run build && node bench/join.ts idle [items] [nodes] [seconds]   nodes with equal items, at rest
 // Read: wanted are 100,000 items of 256 B within 3 s of connecting, the giver's memory rising by less than 50 MB
 // meanwhile, and less than 2 KiB/s for each of 10 idle nodes.
+// What the giver rises by is garbage: posting has grown V8's young generation to 128 MiB, and nothing is collected until it
+// is full. The command keeps it small (src/cli/lean-heap.ts); NODE_OPTIONS=--max-semi-space-size=16 shows a node like that.
 const { DrivenNode } = (await import(
   new URL("driven-node.ts", import.meta.url).href
 )) as typeof import("./driven-node.js");
