@@ -3,6 +3,8 @@ import { type CompleteHubOptions, completeHubOptions, type HubOptions, LOCAL_ENG
 import { HubServer } from "./server.js";
 import type { HubClientStatus, HubStatus } from "./stats.js";
 
+export { keepHeapCalm } from "./heap.js";
+
 /** A running hub. */
 export interface Hub extends AsyncDisposable {
   /** `host:port` that clients connect to. */

@@ -40,7 +40,8 @@ export default class Start extends BaseCommand<typeof Start> {
     const options = await hubOptions(this.flags);
     const level = this.flags.verbose ? "debug" : this.flags["log-level"];
     const logger = await openLogger(level, this.flags["log-format"]);
-    const { startHub } = await import("../../hub/index.js");
+    const { keepHeapCalm, startHub } = await import("../../hub/index.js");
+    keepHeapCalm();
     const hub = await startHub({ ...options, logger });
     const { address, monitorUrl } = hub;
     this.output.document({

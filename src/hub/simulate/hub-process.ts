@@ -1,6 +1,6 @@
 // A hub in a process of its own, for one run; says what it costs ten times a second.
 import { asHubcastError } from "../../core/errors.js";
-import { startHub } from "../index.js";
+import { keepHeapCalm, startHub } from "../index.js";
 import type { HubLoad } from "./own-hub.js";
 
 const REPORT_MS = 100;
@@ -9,6 +9,7 @@ process.on("disconnect", () => process.exit());
 process.on("SIGINT", () => {});
 
 try {
+  keepHeapCalm();
   const hub = await startHub({ port: 0, ...JSON.parse(process.argv[2] ?? "{}") });
   process.send!({ type: "ready", port: hub.port });
   setInterval(() => {

@@ -121,7 +121,8 @@ export class FrameStream {
     if (this.#ended) return;
     this.#ended = true;
     this.#drop();
-    this.#listener.ended(reason, breach);
+    // In a turn of its own: gossip that came right before the end is still being read.
+    setImmediate(() => this.#listener.ended(reason, breach));
   }
 
   #drop(): void {

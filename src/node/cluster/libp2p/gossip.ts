@@ -3,7 +3,6 @@ import {
   type GossipSubComponents,
   type GossipsubMessage,
   gossipsub,
-  TopicValidatorResult,
 } from "@libp2p/gossipsub";
 import type { Connection, PeerId, Stream, StreamHandler, Topology } from "@libp2p/interface";
 import { LIMITS } from "../../../core/limits.js";
@@ -11,6 +10,7 @@ import type { ClusterGossipFigures, GossipMessage, GossipVerdict } from "../port
 import type { GossipRate } from "./gossip-budget.js";
 import { GossipMeter } from "./gossip-meter.js";
 import { GossipQueue } from "./gossip-queue.js";
+import { type Router, VERDICTS } from "./gossip-router.js";
 import { gossipSettings } from "./gossip-settings.js";
 import { Punishments } from "./punishments.js";
 import { SCORE_THRESHOLDS } from "./score.js";
@@ -18,19 +18,6 @@ import { updateWindowLazily } from "./window.js";
 
 /** The only version spoken: one version needs no negotiation, and this one has IDONTWANT. */
 const PROTOCOL = "/meshsub/1.2.0";
-const VERDICTS = {
-  accept: TopicValidatorResult.Accept,
-  ignore: TopicValidatorResult.Ignore,
-  reject: TopicValidatorResult.Reject,
-} as const satisfies Record<GossipVerdict, TopicValidatorResult>;
-
-/** What the router has beyond its public type. */
-interface Router extends GossipSub {
-  reportMessageValidationResult(msgId: string, source: string, verdict: TopicValidatorResult): void;
-  getScore(peerId: string): number;
-  isStarted(): boolean;
-  readonly status: { readonly heartbeatTimeout?: NodeJS.Timeout };
-}
 
 interface GossipListener {
   message(message: GossipMessage): void;
@@ -54,6 +41,7 @@ export class Gossip {
   readonly #rejections = new Punishments();
   readonly #meter: GossipMeter;
   readonly #outbound = new Map<string, GossipQueue>();
+  readonly #publishing = new Set<Promise<void>>();
   readonly #subscribed = new Set<string>();
   #listener!: GossipListener;
   #topology: Topology | undefined;
@@ -139,10 +127,19 @@ export class Gossip {
   publish(message: Uint8Array): void {
     if (!this.#router.isStarted()) return;
     // It throws when closing, and for what is not ours to handle here: a peer's stream that just ended.
-    this.#router.publish(this.#topic, message).then(
-      () => this.#flush(),
-      () => {},
-    );
+    const published = this.#router
+      .publish(this.#topic, message)
+      .catch(() => {})
+      .then(() => {
+        this.#flush();
+        this.#publishing.delete(published);
+      });
+    this.#publishing.add(published);
+  }
+
+  /** Resolves when what was published is handed down: the router takes a while. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#publishing);
   }
 
   punish(peerId: string): void {

@@ -192,7 +192,8 @@ class Engine implements Libp2pCluster {
     this.#dialer.close();
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, FLUSH_MS_MAX);
-    await Promise.race([this.links.finish("this node is closing"), late]);
+    const finished = this.#gossip.settled().then(() => this.links.finish("this node is closing"));
+    await Promise.race([finished, late]);
     clearTimeout(timer);
     this.links.close();
     this.#gossip.stop();
