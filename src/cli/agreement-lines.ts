@@ -1,3 +1,4 @@
+import { counted } from "../core/text.js";
 import { formatDuration } from "../core/units.js";
 import type { Agreement, Comparison } from "./agreement.js";
 import { shown } from "./text.js";
@@ -8,7 +9,7 @@ export function agreementLines(agreement: Agreement, nowMs: number): readonly st
   const width = Math.max(...[name, ...peers.map((peer) => peer.name)].map((text) => shown(text, 32).length));
   const line = (who: string, what: string) => `${shown(who, 32).padEnd(width)}  ${what}`;
   return [
-    line(name, `holds ${count(items)}`),
+    line(name, `holds ${counted(items, "item")}`),
     ...peers.map((peer) => line(peer.name, described(peer, nowMs))),
   ];
 }
@@ -51,9 +52,5 @@ function described(peer: Comparison, nowMs: number): string {
 /** Counts cannot tell more than the least number of items in which two sets differ. */
 function numbers(items: number, itemsHere: number): string {
   const least = Math.max(1, Math.abs(items - itemsHere));
-  return `it holds ${count(items)}, here are ${itemsHere}, so they differ in ${least} or more`;
-}
-
-function count(items: number): string {
-  return items === 1 ? "1 item" : `${items} items`;
+  return `it holds ${counted(items, "item")}, here are ${itemsHere}, so they differ in ${least} or more`;
 }

@@ -1,3 +1,4 @@
+import { counted } from "../core/text.js";
 import { formatDuration, formatSize } from "../core/units.js";
 import type { PairReport, Proof, Quantiles, SimulationReport } from "../hub/simulate/index.js";
 import { properties, table } from "./table.js";
@@ -56,7 +57,7 @@ function statisticLines(report: SimulationReport): readonly string[] {
   const workers = generator.workers.length;
   rows.push([
     "generator",
-    `${generator.cpuSeconds.toFixed(2)} s of processor in ${workers} worker${workers === 1 ? "" : "s"}`,
+    `${generator.cpuSeconds.toFixed(2)} s of processor in ${counted(workers, "worker")}`,
   ]);
   rows.push(["bottleneck", `${bottleneck.bottleneck}: ${bottleneck.why}`]);
   return properties(rows);

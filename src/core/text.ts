@@ -71,3 +71,8 @@ export function columnsOfText(text: string): number {
   for (const character of text) columns += columnsOf(character);
   return columns;
 }
+
+/** `1 item`, `2 items`; `- items` when it is not known how many. @param what one of them, that becomes many by an `s` */
+export function counted(count: number | undefined, what: string): string {
+  return `${count ?? "-"} ${what}${count === 1 ? "" : "s"}`;
+}

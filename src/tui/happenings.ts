@@ -1,3 +1,4 @@
+import { counted } from "../core/text.js";
 import type { EventRow, HubRow, NodeRow, Snapshot } from "./snapshot.js";
 
 type Happening = Pick<EventRow, "tone" | "text">;
@@ -56,7 +57,7 @@ function ofHub(old: HubRow | undefined, now: HubRow | undefined): Happening[] {
     const tone = reason === "clientClosed" || reason === "stopping" ? "plain" : "bad";
     happened.push({
       tone,
-      text: `hub ${now.name}: ${more} client${more === 1 ? "" : "s"} closed, ${reason}`,
+      text: `hub ${now.name}: ${counted(more, "client")} closed, ${reason}`,
     });
   }
   return happened;

@@ -1,4 +1,4 @@
-import { shown } from "../core/text.js";
+import { counted, shown } from "../core/text.js";
 import { clock, count, milliseconds, perSecond, size } from "./frame/figures.js";
 import type { HubRow, NodeRow, Snapshot } from "./snapshot.js";
 
@@ -33,10 +33,6 @@ function hubLine(row: HubRow): string {
     `evicted ${count(row.evicted)}`,
   ];
   return `hub ${nameOf(row)} ${row.state}, ${figures.join(", ")}`;
-}
-
-function counted(count: number | undefined, what: string): string {
-  return `${count ?? "-"} ${what}${count === 1 ? "" : "s"}`;
 }
 
 function nameOf({ name }: { readonly name: string }): string {

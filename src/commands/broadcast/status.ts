@@ -2,6 +2,7 @@ import { ClientCommand } from "../../cli/client-command.js";
 import { localTime } from "../../cli/item-line.js";
 import { NODE_URL_FLAGS } from "../../cli/node-url.js";
 import { properties } from "../../cli/table.js";
+import { counted } from "../../core/text.js";
 import { formatDuration, formatSize } from "../../core/units.js";
 import type { Broadcast, NodeStatus } from "../../node/broadcast.js";
 
@@ -41,7 +42,7 @@ function described(status: NodeStatus): [string, string][] {
     ["peer address", status.peerAddresses.join("\n              ")],
     [
       "sync",
-      `${sync.rounds} round${sync.rounds === 1 ? "" : "s"} (${sync.roundsFailed} failed), ${sync.itemsReceived} items in, ${sync.itemsSent} out`,
+      `${counted(sync.rounds, "round")} (${sync.roundsFailed} failed), ${sync.itemsReceived} items in, ${sync.itemsSent} out`,
     ],
     ["gossip", `${gossip.itemsReceived} items in (${gossip.duplicates} known), ${gossip.itemsSent} out`],
   ];

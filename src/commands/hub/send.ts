@@ -4,6 +4,7 @@ import { HubCommand } from "../../cli/hub-command.js";
 import { HUB_ADDRESS_FLAGS } from "../../cli/hub-flags.js";
 import { readPayload } from "../../cli/payload.js";
 import { HubcastError } from "../../core/errors.js";
+import { counted } from "../../core/text.js";
 import type { HubClient, HubReceipt } from "../../hub/client.js";
 
 export default class Send extends HubCommand<typeof Send> {
@@ -55,7 +56,7 @@ export default class Send extends HubCommand<typeof Send> {
     const receipt = (await this.sent(hub, signal))!;
     const { reached, unknown, evicted } = receipt;
     this.output.document({ reached, unknown, evicted });
-    this.output.text(`${this.payload.length} bytes reached ${reached} client${reached === 1 ? "" : "s"}`);
+    this.output.text(`${this.payload.length} bytes reached ${counted(reached, "client")}`);
     if (unknown.length + evicted.length > 0) {
       const parts = [...unknown.map((id) => `${id} is unknown`), ...evicted.map((id) => `${id} was closed`)];
       throw new HubcastError("notDelivered", `not delivered to all: ${parts.join(", ")}`);

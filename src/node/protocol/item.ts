@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { hash } from "node:crypto";
 import { LIMITS } from "../../core/limits.js";
 import { HeldItem } from "./held/held-item.js";
+import { textBytes, textBytesMax } from "./text-bytes.js";
 
 /** One broadcast item. Immutable: the same four fields always have the same digest. */
 export interface Item {
@@ -72,18 +73,12 @@ function hasControlCharacter(text: string): boolean {
 
 /** Bytes that the canonical encoding of an item takes. */
 export function encodedLength(item: Omit<Item, "digest">): number {
-  if (item instanceof HeldItem) return FRAMING_BYTES + item.textBytes;
-  return (
-    FRAMING_BYTES +
-    Buffer.byteLength(item.id) +
-    Buffer.byteLength(item.signature) +
-    Buffer.byteLength(item.raw)
-  );
+  return FRAMING_BYTES + (item instanceof HeldItem ? item.textBytes : textBytes(item));
 }
 
-/** A bound on `encodedLength` that costs nothing: a UTF-16 unit takes at most 3 bytes. */
-export function encodedLengthMax({ id, signature, raw }: Omit<Item, "digest">): number {
-  return FRAMING_BYTES + 3 * (id.length + signature.length + raw.length);
+/** A bound on `encodedLength` that costs nothing. */
+export function encodedLengthMax(item: Omit<Item, "digest">): number {
+  return FRAMING_BYTES + textBytesMax(item);
 }
 
 /**

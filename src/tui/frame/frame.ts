@@ -1,3 +1,4 @@
+import { counted } from "../../core/text.js";
 import { KEY_HELP, KEY_HINTS, markedKey } from "../keys.js";
 import { eventRows, hubRows, itemKey, itemRows, nodeRows, SORTS } from "../rows.js";
 import { type Screen, type Size, VIEWS } from "../screen.js";
@@ -40,10 +41,10 @@ function titleLine({ atMs, nodes, hubs }: Snapshot, { paused }: Screen, { column
   return [
     span("hubcast top", "title"),
     span(columns < CLOCK_COLUMNS ? "  " : `  ${clock(atMs)}  `, "dim"),
-    span(`${reachable.length} node${reachable.length === 1 ? "" : "s"}  `),
+    span(`${counted(reachable.length, "node")}  `),
     span(`${count(items)} items  `),
     odd > 0 ? span(`≠ ${odd} differ  `, "bad") : known > 0 ? span("= agree  ", "good") : span(""),
-    span(`${hubs.length} hub${hubs.length === 1 ? "" : "s"}`),
+    span(counted(hubs.length, "hub")),
     ...(paused ? [span("  PAUSED", "warn")] : []),
   ];
 }

@@ -1,4 +1,5 @@
 import { LIMITS } from "../../../core/limits.js";
+import { TokenBuckets } from "../../../core/token-buckets.js";
 
 export interface GossipRate {
   /** What one peer may gossip in the long run... */
@@ -15,12 +16,9 @@ export const GOSSIP_RATE: GossipRate = {
   patienceMs: LIMITS.gossipPatienceMs,
 };
 
-/** What one peer has left, and when that was reckoned. */
-interface Share {
-  bytes: number;
-  atMs: number;
-  /** Since when it has been at its limit; absent when it is not. */
-  pressingSinceMs?: number | undefined;
+interface Notes {
+  /** Since when a peer has been at its limit; absent when it is not. */
+  pressingSinceMs: number | undefined;
 }
 
 /** Peers whose share is remembered. One that has not gossiped for a while has its whole share anyway. */
@@ -33,10 +31,12 @@ const BREAK_SECONDS = 0.1;
  * by connection: coming back gives no new share.
  */
 export class GossipBudget {
-  /** Used last stands last. */
-  readonly #byPeer = new Map<string, Share>();
+  readonly #byPeer: TokenBuckets<Notes>;
 
-  constructor(private readonly rate: GossipRate = GOSSIP_RATE) {}
+  constructor(private readonly rate: GossipRate = GOSSIP_RATE) {
+    const { bytesPerSecond, burstBytes } = rate;
+    this.#byPeer = new TokenBuckets({ perSecond: bytesPerSecond, burst: burstBytes, namesMax: SHARES_MAX });
+  }
 
   /**
    * Counts what came from a peer.
@@ -48,25 +48,13 @@ export class GossipBudget {
     nowMs: number,
   ): { readonly breakMs: number; readonly presses: boolean } {
     const { bytesPerSecond, burstBytes, patienceMs } = this.rate;
-    const share = this.#share(peerId, nowMs);
-    if (share.bytes > burstBytes / 2) share.pressingSinceMs = undefined;
-    share.bytes -= bytes;
-    if (share.bytes > 0) return { breakMs: 0, presses: false };
+    const share = this.#byPeer.of(peerId, nowMs);
+    if (share.tokens > burstBytes / 2) share.pressingSinceMs = undefined;
+    share.tokens -= bytes;
+    if (share.tokens > 0) return { breakMs: 0, presses: false };
     share.pressingSinceMs ??= nowMs;
     const presses = nowMs - share.pressingSinceMs >= patienceMs;
     if (presses) share.pressingSinceMs = nowMs;
-    return { breakMs: Math.ceil((BREAK_SECONDS - share.bytes / bytesPerSecond) * 1_000), presses };
-  }
-
-  #share(peerId: string, nowMs: number): Share {
-    const { bytesPerSecond, burstBytes } = this.rate;
-    const share = this.#byPeer.get(peerId) ?? { bytes: burstBytes, atMs: nowMs };
-    this.#byPeer.delete(peerId);
-    this.#byPeer.set(peerId, share);
-    if (this.#byPeer.size > SHARES_MAX) this.#byPeer.delete(this.#byPeer.keys().next().value!);
-    const gained = (Math.max(0, nowMs - share.atMs) * bytesPerSecond) / 1_000;
-    share.bytes = Math.min(burstBytes, share.bytes + gained);
-    share.atMs = nowMs;
-    return share;
+    return { breakMs: Math.ceil((BREAK_SECONDS - share.tokens / bytesPerSecond) * 1_000), presses };
   }
 }

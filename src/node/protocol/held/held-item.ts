@@ -1,6 +1,7 @@
 import type { Item } from "../item.js";
 import { byteAt, nibble, type Sum } from "../item-set/sum.js";
 import { IMPLIED_BYTES, type IntegrityScheme, impliedScheme, integritySignature } from "../signature.js";
+import { textBytes, textBytesMax } from "../text-bytes.js";
 import type { Slab } from "./slab.js";
 
 // A record: digest (32 bytes), timestampMs (f64), how many bytes id, signature (u16 each) and raw (u32) have, then these,
@@ -16,13 +17,13 @@ const DIGEST_BYTES = 32;
 const IMPLIED: readonly IntegrityScheme[] = ["md5", "sha256"];
 const IMPLIED_MARK = 0xfffe;
 
-/** A bound on the bytes of an item's record that costs nothing: a UTF-16 unit takes at most 3 bytes. */
-export function recordBytesMax({ id, signature, raw }: Item): number {
-  return TEXTS + 3 * (id.length + signature.length + raw.length);
+/** A bound on the bytes of an item's record that costs nothing. */
+export function recordBytesMax(item: Item): number {
+  return TEXTS + textBytesMax(item);
 }
 
-export function recordBytes({ id, signature, raw }: Item): number {
-  return TEXTS + Buffer.byteLength(id) + Buffer.byteLength(signature) + Buffer.byteLength(raw);
+export function recordBytes(item: Item): number {
+  return TEXTS + textBytes(item);
 }
 
 /** Writes the record of an item, where there is room for it. @param item verified @returns its bytes */
