@@ -2,6 +2,14 @@ import { LIMITS } from "../../../core/limits.js";
 import type { PeerCandidate } from "../port.js";
 import { type PeerAddress, parsePeerAddress } from "./address.js";
 
+export interface ReachOptions {
+  /** Another peer at an address counts as no answer. */
+  readonly expectedId: string | undefined;
+  /** How long one that answers is left to connect to us first, before the handshake. */
+  readonly courtesyMs: number;
+  readonly signal: AbortSignal;
+}
+
 /** What a dialer needs from the engine around it. */
 export interface DialerHost {
   readonly selfId: string;
@@ -9,12 +17,9 @@ export interface DialerHost {
    * Connects to the first of the addresses that answers. @returns the peer's id
    * @throws SelfDialled when an address turns out to be this node's own; anything else when none can be reached
    */
-  reach(
-    addresses: readonly PeerAddress[],
-    expectedId: string | undefined,
-    signal: AbortSignal,
-  ): Promise<string>;
-  isUp(peerId: string): boolean;
+  reach(addresses: readonly PeerAddress[], options: ReachOptions): Promise<string>;
+  /** Whether a connection with it serves, or is about to. Each ends with a call of `lost`. */
+  isConnected(peerId: string): boolean;
   /** Whether one more peer may be connected. */
   hasRoom(): boolean;
 }
@@ -41,9 +46,12 @@ const BACKOFF_MS_MAX = 3_000;
 const STEADY_MS = 10_000;
 /** Two nodes that discover each other at the same time: the one with the larger id lets the other go first. */
 const COURTESY_MS = 100;
+/** ... and longer when they had lost each other: both try again at times of their own, and neither is in a hurry. */
+const REDIAL_COURTESY_MS = 800;
 /** Being told of a peer again brings its next attempt forward, but not below this distance. */
 const RETOLD_MS_MIN = 1_000;
-const ATTEMPT_MS_MAX = 5_000;
+/** Connecting, courtesy and handshake. */
+const ATTEMPT_MS_MAX = 8_000;
 const ATTEMPTS_AT_ONCE_MAX = 32;
 
 /** Remembers where peers may be found and keeps trying until they are connected, with jittered back-off. */
@@ -73,8 +81,7 @@ export class Dialer {
     const nowMs = Date.now();
     if (known.attempt || (!isNew && nowMs - known.attemptedAtMs < RETOLD_MS_MIN)) return;
     if (isNew) known.failures = 0;
-    const first = known.attemptedAtMs === 0;
-    this.#schedule(known, first && id !== undefined && this.#host.selfId > id ? COURTESY_MS : 0);
+    this.#schedule(known, 0);
   }
 
   forget(peerId: string): void {
@@ -82,15 +89,21 @@ export class Dialer {
   }
 
   up(peerId: string): void {
+    for (const [, known] of this.#leadingTo(peerId)) known.upAtMs = Date.now();
+  }
+
+  /** It was faster: its connection serves, and a handshake costs both sides milliseconds of CPU. */
+  accepted(peerId: string): void {
+    if (!this.#host.isConnected(peerId)) return;
     for (const [, known] of this.#leadingTo(peerId)) {
       clearTimeout(known.timer);
-      known.upAtMs = Date.now();
+      known.attempt?.abort(new Error("the peer has connected"));
     }
   }
 
   /** A connection to that peer ended, whether it had come up or not. */
   lost(peerId: string): void {
-    if (this.#host.isUp(peerId)) return;
+    if (this.#host.isConnected(peerId)) return;
     for (const [, known] of this.#leadingTo(peerId)) {
       if (Date.now() - known.upAtMs >= STEADY_MS) known.failures = 0;
       if (!known.attempt) this.#schedule(known, backoffMs(known.failures));
@@ -119,7 +132,8 @@ export class Dialer {
   /** Makes room, if possible at the cost of one that is not connected. */
   #forgetOldest(): void {
     const all = [...this.#known];
-    const [key, known] = all.find(([, { id, leadsTo }]) => !this.#host.isUp(id ?? leadsTo ?? "")) ?? all[0]!;
+    const [key, known] =
+      all.find(([, { id, leadsTo }]) => !this.#host.isConnected(id ?? leadsTo ?? "")) ?? all[0]!;
     this.#drop(key, known);
   }
 
@@ -147,7 +161,7 @@ export class Dialer {
       const known = this.#queue.shift();
       if (!known) return;
       if (this.#closed || known.attempt || known.addresses.size === 0) continue;
-      if (this.#host.isUp(known.id ?? known.leadsTo ?? "")) continue;
+      if (this.#host.isConnected(known.id ?? known.leadsTo ?? "")) continue;
       if (!this.#host.hasRoom()) {
         this.#schedule(known, backoffMs(++known.failures));
         continue;
@@ -162,21 +176,26 @@ export class Dialer {
 
   async #try(known: Known): Promise<void> {
     known.attempt = new AbortController();
+    const courtesyMs = this.#courtesyMs(known);
     known.attemptedAtMs = Date.now();
     const signal = AbortSignal.any([known.attempt.signal, AbortSignal.timeout(ATTEMPT_MS_MAX)]);
-    let waitMs = 0;
     try {
-      known.leadsTo = await this.#host.reach([...known.addresses.values()], known.id, signal);
-      // It is connected, but not up yet; should it never be, we try again.
-      waitMs = LIMITS.peerHandshakeMsMax;
+      const options = { expectedId: known.id, courtesyMs, signal };
+      known.leadsTo = await this.#host.reach([...known.addresses.values()], options);
     } catch (error) {
       if (error instanceof SelfDialled) this.#forgetSelf(known, error.address);
     }
     known.attempt = undefined;
     known.failures++;
-    if (known.addresses.size === 0 || this.#closed || this.#host.isUp(known.id ?? known.leadsTo ?? ""))
+    if (known.addresses.size === 0 || this.#closed || this.#host.isConnected(known.id ?? known.leadsTo ?? ""))
       return;
-    this.#schedule(known, Math.max(waitMs, backoffMs(known.failures)));
+    this.#schedule(known, backoffMs(known.failures));
+  }
+
+  #courtesyMs({ id, leadsTo, attemptedAtMs }: Known): number {
+    const peerId = id ?? leadsTo;
+    if (peerId === undefined || this.#host.selfId < peerId) return 0;
+    return attemptedAtMs === 0 ? COURTESY_MS : REDIAL_COURTESY_MS;
   }
 
   #forgetSelf(known: Known, address: PeerAddress): void {

@@ -1,4 +1,4 @@
-import type { Libp2p } from "@libp2p/interface";
+import type { Connection, Libp2p } from "@libp2p/interface";
 import { HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
 import { Mailbox } from "../mailbox.js";
@@ -70,7 +70,7 @@ export async function openLibp2pCluster(options: Libp2pClusterOptions): Promise<
       links !== undefined &&
       (allowPeers?.has(peerId) ?? true) &&
       !gossip.shuns(peerId) &&
-      (links.size < peersMax || links.has(peerId)),
+      (links.size < peersMax || links.isConnected(peerId)),
   });
   const engine = new Engine(host, gossip, options, peersMax);
   links = engine.links;
@@ -109,13 +109,8 @@ class Engine implements Libp2pCluster {
     });
     this.#dialer = new Dialer({
       selfId: host.id,
-      reach: async (addresses, expectedId, signal) => {
-        const connection = await reach(host, addresses, expectedId, signal);
-        const id = connection.remotePeer.toString();
-        connection.addEventListener("close", () => this.#dialer.lost(id), { once: true });
-        return id;
-      },
-      isUp: (id) => this.links.isUp(id),
+      reach: async (addresses, options) => (await reach(host, addresses, options)).remotePeer.toString(),
+      isConnected: (id) => this.links.isConnected(id),
       hasRoom: () => this.links.size < peersMax,
     });
   }
@@ -127,7 +122,7 @@ class Engine implements Libp2pCluster {
       broken: (id, reason) => this.links.cut(id, reason),
       admits: (connection) => this.links.serves(connection),
     });
-    this.#libp2p.addEventListener("connection:open", ({ detail }) => this.links.connected(detail));
+    this.#libp2p.addEventListener("connection:open", ({ detail }) => this.#connected(detail));
     await this.#libp2p.handle(
       SYNC_PROTOCOL,
       (stream, connection) => this.links.accepted(stream, connection),
@@ -136,6 +131,13 @@ class Engine implements Libp2pCluster {
         maxOutboundStreams: 2,
       },
     );
+  }
+
+  #connected(connection: Connection): void {
+    const id = connection.remotePeer.toString();
+    this.links.connected(connection);
+    if (connection.direction === "inbound") this.#dialer.accepted(id);
+    connection.addEventListener("close", () => this.#dialer.lost(id), { once: true });
   }
 
   get port(): number {

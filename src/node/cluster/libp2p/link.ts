@@ -45,6 +45,10 @@ export class AwaitedConnections {
     this.#timers.set(connection, setTimeout(giveUp, LIMITS.peerHandshakeMsMax));
   }
 
+  has(peerId: string): boolean {
+    return [...this.#timers.keys()].some(({ remotePeer }) => remotePeer.toString() === peerId);
+  }
+
   delete(connection: Connection): void {
     clearTimeout(this.#timers.get(connection));
     this.#timers.delete(connection);

@@ -48,12 +48,9 @@ export class Links {
     return this.#links.size;
   }
 
-  has(peerId: string): boolean {
-    return this.#links.has(peerId);
-  }
-
-  isUp(peerId: string): boolean {
-    return this.#links.get(peerId)?.state === "up";
+  /** Whether a connection serves that peer, is about to, or is still the peer's to choose. */
+  isConnected(peerId: string): boolean {
+    return this.#awaited.has(peerId) || [...this.#all].some((link) => link.peerId === peerId);
   }
 
   /** Whether gossip may flow on it: both have greeted. */
@@ -144,7 +141,10 @@ export class Links {
   }
 
   #await(connection: Connection): void {
-    if (connection.direction === "outbound" && this.isUp(connection.remotePeer.toString())) {
+    if (
+      connection.direction === "outbound" &&
+      this.#links.get(connection.remotePeer.toString())?.state === "up"
+    ) {
       connection.abort(new Error("already connected"));
       return;
     }

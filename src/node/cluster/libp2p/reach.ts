@@ -1,34 +1,40 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { Connection } from "@libp2p/interface";
 import { type PeerAddress, resolveHost, toMultiaddr } from "./address.js";
-import { SelfDialled } from "./dialer.js";
+import { type ReachOptions, SelfDialled } from "./dialer.js";
 import type { Host } from "./host.js";
+
+/** A SYN and one more; who answers later is found by the next attempt. */
+const CONNECT_MS_MAX = 2_500;
 
 /**
  * Connects to the first address that answers. libp2p itself dials the addresses of a peer one after the other,
  * so a dead one in front delays by its whole timeout. Here all TCP connections are begun at once; the encryption
  * handshake, which costs both sides milliseconds of CPU, is made on one of them at a time, first come first served.
- * @param expectedId another peer at an address counts as no answer
  * @throws SelfDialled, or what went wrong at the last address
  */
 export async function reach(
   host: Host,
   addresses: readonly PeerAddress[],
-  expectedId: string | undefined,
-  signal: AbortSignal,
+  { expectedId, courtesyMs, signal }: ReachOptions,
 ): Promise<Connection> {
   const done = new AbortController();
   const over = AbortSignal.any([signal, done.signal]);
   const turns = new Turns();
+  let courtesy: Promise<void> | undefined;
   const dialIp = async (ip: string, address: PeerAddress): Promise<Connection> => {
     const turn = turns.newTurn();
     // The socket listens to its signal for as long as it lives, so the winner's must not be that of the race.
     const attempt = new AbortController();
     const stop = () => attempt.abort(new Error("another address was faster, or time is up"));
     over.addEventListener("abort", stop, { once: true });
+    const late = setTimeout(stop, CONNECT_MS_MAX);
     try {
       const connection = await host.connect(toMultiaddr(ip, address.port), attempt.signal, async () => {
+        clearTimeout(late);
         await turn.begin();
-        over.throwIfAborted();
+        courtesy ??= pause(courtesyMs, undefined, { signal: over });
+        await courtesy;
       });
       if (expectedId !== undefined && connection.remotePeer.toString() !== expectedId) {
         connection.abort(new Error("another peer answers at this address"));
@@ -40,6 +46,7 @@ export async function reach(
     } catch (error) {
       throw (error as Error).name === "InvalidPeerIdError" ? new SelfDialled(address) : error;
     } finally {
+      clearTimeout(late);
       over.removeEventListener("abort", stop);
       turn.end();
     }

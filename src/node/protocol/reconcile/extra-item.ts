@@ -7,8 +7,9 @@ export const EMPTY_FINGERPRINT = fingerprintOf(zeroSum(), 0);
 
 /** Above so many items it costs less to split first. */
 const ITEMS_MAX = 512;
-/** How many hashes one message may cost us, whatever it says: some 50 ms. */
-const HASHES_MAX = 65_536;
+/** How many hashes one message may cost us, and how many more each item found is worth: sets that differ in many
+ * items have none of these ranges, and would be searched in vain. */
+const HASHES_MAX = 4_096;
 
 /**
  * Finds a difference without a byte on the wire. In a small range there is mostly one, and half of these are an
@@ -30,6 +31,8 @@ export class ExtraItemSearch {
       subtract(without, readDigestOf(item, digest));
       return fingerprintOf(without, count - 1) === theirFingerprint;
     });
-    return index < 0 ? undefined : from + index;
+    if (index < 0) return undefined;
+    this.hashesLeft += HASHES_MAX;
+    return from + index;
   }
 }

@@ -12,19 +12,20 @@ interface Attempt {
   readonly id: string | undefined;
   readonly hosts: readonly string[];
   readonly signal: AbortSignal;
+  readonly courtesyMs: number;
 }
 
-function start(reach: (attempt: Attempt) => Promise<string>, room = true) {
+function start(reach: (attempt: Attempt) => Promise<string>, { room = true, selfId = "a" } = {}) {
   const attempts: Attempt[] = [];
   const up = new Set<string>();
   const dialer = new Dialer({
-    selfId: "a",
-    reach: (addresses, id, signal) => {
-      const attempt = { id, hosts: addresses.map(({ host }) => host), signal };
+    selfId,
+    reach: (addresses, { expectedId: id, courtesyMs, signal }) => {
+      const attempt = { id, hosts: addresses.map(({ host }) => host), signal, courtesyMs };
       attempts.push(attempt);
       return reach(attempt);
     },
-    isUp: (id) => up.has(id),
+    isConnected: (id) => up.has(id),
     hasRoom: () => room,
   });
   dialers.push(dialer);
@@ -46,6 +47,36 @@ test("who cannot be reached is tried again, and who is up is not", async () => {
   up.delete("b");
   dialer.lost("b");
   await until("lost, and tried again", () => attempts.length === 4);
+});
+
+test("who has connected meanwhile is not dialled any more, until that connection ends", async () => {
+  const { dialer, attempts, up } = start(
+    ({ signal }) => new Promise((_, reject) => signal.addEventListener("abort", reject)),
+  );
+  dialer.dial({ id: "b", addresses: ["127.0.0.1:1"] });
+  await until("an attempt", () => attempts.length === 1);
+  dialer.accepted("b");
+  expect(attempts[0]!.signal.aborted, "its connection was refused").toBe(false);
+  up.add("b");
+  dialer.accepted("b");
+  expect(attempts[0]!.signal.aborted).toBe(true);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(attempts.length).toBe(1);
+  up.delete("b");
+  dialer.lost("b");
+  await until("another attempt", () => attempts.length === 2);
+});
+
+test("the one with the larger id lets the other go first, longer when they had met before", async () => {
+  const { dialer, attempts } = start(refuse, { selfId: "m" });
+  for (const id of ["a", "z"]) dialer.dial({ id, addresses: ["127.0.0.1:1"] });
+  await until("second attempts", () => attempts.length === 4);
+  const courtesies = (peer: string) =>
+    attempts.filter(({ id }) => id === peer).map(({ courtesyMs }) => courtesyMs);
+  expect(courtesies("z")).toEqual([0, 0]);
+  const [first, second] = courtesies("a") as [number, number];
+  expect(first).toBeGreaterThan(0);
+  expect(second).toBeGreaterThan(first);
 });
 
 test("a dial that adds an address is heard of at once, with all addresses known", async () => {
