@@ -7,8 +7,10 @@ interface Want {
 
 /** One peer's share of the table. */
 interface Share {
-  /** To be asked for, in order. */
+  /** To be asked for, in order, from `head` on: what is not covered goes back to the front, and tens of thousands stay
+   * where they are. */
   queue: string[];
+  head: number;
   /** Asked for and not answered, oldest first; answers come in the same order. */
   readonly asked: Want[];
 }
@@ -29,7 +31,9 @@ export class Wants {
   /** Digests wanted from one peer. */
   from(peer: string): number {
     const share = this.#shares.get(peer);
-    return share ? share.queue.length + share.asked.reduce((sum, { digests }) => sum + digests.length, 0) : 0;
+    return share
+      ? share.queue.length - share.head + share.asked.reduce((sum, { digests }) => sum + digests.length, 0)
+      : 0;
   }
 
   /** Wants those of a peer's digests that are not wanted from another already, up to the bound. */
@@ -50,8 +54,8 @@ export class Wants {
   next(peer: string, isKnown: (digest: string) => boolean, nowMs: number): string[][] {
     const share = this.#shares.get(peer);
     const lists: string[][] = [];
-    while (share && share.queue.length > 0 && share.asked.length < LIMITS.wantsInFlight) {
-      const digests = share.queue.splice(0, LIMITS.digestsPerFrameMax).filter((digest) => {
+    while (share && share.queue.length > share.head && share.asked.length < LIMITS.wantsInFlight) {
+      const digests = takeFront(share, LIMITS.digestsPerFrameMax).filter((digest) => {
         const known = isKnown(digest);
         if (known) this.#wanted.delete(digest);
         return !known;
@@ -77,21 +81,21 @@ export class Wants {
     share.asked.shift();
     const covered = want.digests.slice(0, served);
     for (const digest of covered) this.#wanted.delete(digest);
-    share.queue.unshift(...want.digests.slice(served));
+    putInFront(share, want.digests.slice(served));
     return areAmong(received, covered);
   }
 
   /** Gives up what a peer has not been asked for yet. */
   dropQueue(peer: string): void {
     const share = this.#shares.get(peer);
-    for (const digest of share?.queue.splice(0) ?? []) this.#wanted.delete(digest);
+    if (share) for (const digest of takeFront(share, share.queue.length)) this.#wanted.delete(digest);
   }
 
   /** Gives up everything wanted from a peer; the next round finds it again. @returns how many digests that were */
   drop(peer: string): number {
     const share = this.#shares.get(peer);
     if (!share) return 0;
-    const digests = [...share.queue, ...share.asked.flatMap((want) => want.digests)];
+    const digests = [...share.queue.slice(share.head), ...share.asked.flatMap((want) => want.digests)];
     for (const digest of digests) this.#wanted.delete(digest);
     this.#shares.delete(peer);
     return digests.length;
@@ -107,11 +111,32 @@ export class Wants {
   #share(peer: string): Share {
     let share = this.#shares.get(peer);
     if (!share) {
-      share = { queue: [], asked: [] };
+      share = { queue: [], head: 0, asked: [] };
       this.#shares.set(peer, share);
     }
     return share;
   }
+}
+
+function takeFront(share: Share, count: number): string[] {
+  const taken = share.queue.slice(share.head, share.head + count);
+  share.head += taken.length;
+  if (share.head === share.queue.length) {
+    share.queue = [];
+    share.head = 0;
+  }
+  return taken;
+}
+
+/** @param digests taken from the front before */
+function putInFront(share: Share, digests: readonly string[]): void {
+  if (digests.length > share.head) {
+    share.queue = [...digests, ...share.queue.slice(share.head)];
+    share.head = 0;
+    return;
+  }
+  share.head -= digests.length;
+  for (const [index, digest] of digests.entries()) share.queue[share.head + index] = digest;
 }
 
 /** Whether each is one of those, and none comes twice. Nodes answer in the order in which they were asked: one look each. */
