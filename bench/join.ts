@@ -1,11 +1,15 @@
 // How soon does a node that joins have everything, and what does it cost the one that gives? And: what do nodes that hold
 // the same exchange while nothing happens? All on the loopback interface.
-// npm run build && node bench/join.ts [items] [bytes of raw]          one node with items, another joins
+// npm run build && node bench/join.ts [items] [bytes of raw]           one `broadcast start` with items, another joins
+// npm run build && node bench/join.ts library [items] [bytes of raw]   the same in programs that embed a node
 // npm run build && node bench/join.ts idle [items] [nodes] [seconds]   nodes with equal items, at rest
 // Read: wanted are 100,000 items of 256 B within 3 s of connecting, the giver's memory rising by less than 50 MB
 // meanwhile, and less than 2 KiB/s for each of 10 idle nodes.
-// What the giver rises by is garbage: posting has grown V8's young generation to 128 MiB, and nothing is collected until it
-// is full. The command keeps it small (src/cli/lean-heap.ts); NODE_OPTIONS=--max-semi-space-size=16 shows a node like that.
+// In a program that embeds a node what the giver rises by is garbage: posting has grown V8's young generation to 128 MiB,
+// and nothing is collected until it is full. The command keeps it small (src/cli/lean-heap.ts), as a program can do itself.
+const { CommandNode } = (await import(
+  new URL("command-node.ts", import.meta.url).href
+)) as typeof import("./command-node.js");
 const { DrivenNode } = (await import(
   new URL("driven-node.ts", import.meta.url).href
 )) as typeof import("./driven-node.js");
@@ -25,14 +29,48 @@ const start = async (peers: readonly string[] = []): Promise<Driven> => {
 };
 try {
   const [what, ...rest] = process.argv.slice(2);
-  const numbers = (what === "idle" ? rest : [what ?? "", ...rest]).filter(Boolean).map(Number);
+  const named = what === "idle" || what === "library";
+  const numbers = (named ? rest : [what ?? "", ...rest]).filter(Boolean).map(Number);
   if (what === "idle") await idle(numbers[0] ?? 100_000, numbers[1] ?? 10, numbers[2] ?? 60);
+  else if (what === "library") await joinLibrary(numbers[0] ?? 100_000, numbers[1] ?? 256);
   else await join(numbers[0] ?? 100_000, numbers[1] ?? 256);
 } finally {
   for (const node of nodes) node.stop();
 }
 
 async function join(items: number, bytes: number): Promise<void> {
+  const giver = await CommandNode.start();
+  let joiner: Awaited<ReturnType<typeof CommandNode.start>> | undefined;
+  try {
+    const raw = "x".repeat(bytes);
+    const drafts = Array.from({ length: items }, (_, n) => ({ id: `item-${n}`, raw }));
+    for await (const { status } of giver.api.postMany(drafts))
+      if (status !== "accepted") throw new Error(`an item was ${status}`);
+    await pause(3_000);
+    const before = giver.residentBytes;
+    let most = before;
+    joiner = await CommandNode.start(["--peer", giver.peerAddresses[0]!]);
+    let connectedAtMs = 0;
+    for (;;) {
+      most = Math.max(most, giver.residentBytes);
+      connectedAtMs ||= (await joiner.api.peers()).find(({ state }) => state === "connected")?.sinceMs ?? 0;
+      if ((await joiner.api.status()).items === items) break;
+      await pause(50);
+    }
+    const tookMs = Date.now() - connectedAtMs;
+    const rise = (most - before) / MEBIBYTE;
+    console.log(
+      `${items} items of ${bytes} B between two commands: all after ${(tookMs / 1_000).toFixed(2)} s; ` +
+        `the giver rose by ${rise.toFixed(0)} MiB to ${(most / MEBIBYTE).toFixed(0)} MiB`,
+    );
+    process.exitCode = tookMs <= 3_000 && rise < 50 ? 0 : 1;
+  } finally {
+    await joiner?.stop();
+    await giver.stop();
+  }
+}
+
+async function joinLibrary(items: number, bytes: number): Promise<void> {
   const giver = await start();
   await giver.post("item", items, bytes);
   const given = await giver.watchMemory();
@@ -51,7 +89,7 @@ async function join(items: number, bytes: number): Promise<void> {
   const { cpuMs } = await joiner.look();
   const rise = (after.residentMax - memory.rss) / MEBIBYTE;
   console.log(
-    `${items} items of ${bytes} B: all after ${(tookMs / 1_000).toFixed(2)} s; ` +
+    `${items} items of ${bytes} B between two programs: all after ${(tookMs / 1_000).toFixed(2)} s; ` +
       `the giver rose by ${rise.toFixed(0)} MiB to ${(after.residentMax / MEBIBYTE).toFixed(0)} MiB ` +
       `and sent ${(after.status.sync.bytesSent / MEBIBYTE).toFixed(1)} MiB; ` +
       `CPU meanwhile: giver ${((after.cpuMs - given.cpuMs) / 1_000).toFixed(1)} s, joiner ${((cpuMs - startedCpuMs) / 1_000).toFixed(1)} s`,
