@@ -15,13 +15,9 @@ const SUBSCRIBERS_UNPACED = 20;
 /** Subscribers told in one turn of the event loop: between two turns others are served. */
 const SUBSCRIBERS_PER_TURN = 10;
 /** With more than are told at once, the next telling comes so much later for each of them... */
-const PAUSE_MS_PER_SUBSCRIBER = 0.1;
+const PAUSE_MS_PER_SUBSCRIBER = 0.2;
 /** ... but not later than this. */
 const PAUSE_MS_MAX = 100;
-
-interface Waiter {
-  wake(): void;
-}
 
 /**
  * The last arrivals of a node, numbered. A subscriber is only a place in it: a slow one costs nothing, and one that
@@ -33,7 +29,8 @@ interface Waiter {
 export class EventLog {
   /** Numbered when the first subscriber reads it, for all of them. */
   readonly #events: (UnnumberedEvent | NodeEvent | undefined)[] = [];
-  readonly #waiters = new Set<Waiter>();
+  /** Each wakes one subscriber. */
+  readonly #waiters = new Set<() => void>();
   #next = 0;
   #subscribers = 0;
   #closed = false;
@@ -99,16 +96,32 @@ export class EventLog {
 
   #reader(start: number, signal: AbortSignal | undefined): AsyncGenerator<NodeEvent, void, undefined> {
     let place = start;
+    let wake = (): void => {};
+    // One listener for as long as it reads: to add one for each wait costs more than the wait.
+    const aborted = (): void => wake();
     return new EventReader({
-      begun: () => this.#subscribers++,
-      ended: () => this.#subscribers--,
+      begun: () => {
+        this.#subscribers++;
+        signal?.addEventListener("abort", aborted);
+      },
+      ended: () => {
+        this.#subscribers--;
+        signal?.removeEventListener("abort", aborted);
+      },
       take: () => {
         if (signal?.aborted) return "end";
         if (place === this.#next) return this.#closed ? "end" : "wait";
         if (place < this.#next - this.historyMax) throw gone("the reader is too slow");
         return this.#numbered(place++);
       },
-      arrival: () => this.#arrival(signal),
+      arrival: () =>
+        new Promise((resolve) => {
+          wake = () => {
+            this.#waiters.delete(wake);
+            resolve();
+          };
+          this.#waiters.add(wake);
+        }),
     });
   }
 
@@ -119,20 +132,6 @@ export class EventLog {
     const numbered = { ...event, eventId: this.#id(number) } as NodeEvent;
     this.#events[at] = numbered;
     return numbered;
-  }
-
-  #arrival(signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve) => {
-      const waiter: Waiter = {
-        wake: () => {
-          signal?.removeEventListener("abort", waiter.wake);
-          this.#waiters.delete(waiter);
-          resolve();
-        },
-      };
-      this.#waiters.add(waiter);
-      signal?.addEventListener("abort", waiter.wake, { once: true });
-    });
   }
 
   #placeBehind(eventId: string): number {
@@ -148,8 +147,8 @@ export class EventLog {
   }
 }
 
-function wakeAll(waiters: readonly Waiter[]): void {
-  for (const waiter of waiters.slice(0, SUBSCRIBERS_PER_TURN)) waiter.wake();
+function wakeAll(waiters: readonly (() => void)[]): void {
+  for (const wake of waiters.slice(0, SUBSCRIBERS_PER_TURN)) wake();
   if (waiters.length > SUBSCRIBERS_PER_TURN) setImmediate(() => wakeAll(waiters.slice(SUBSCRIBERS_PER_TURN)));
 }
 

@@ -17,6 +17,11 @@ const EVENTS_AT_ONCE = 256;
 /** GET /v1/events: server-sent events. */
 export function events({ service, limits, logger, closing }: ApiContext): Route {
   const text = new EventText();
+  // One listener for all: a signal made of two for each subscriber costs a tenth of what it takes to let one in.
+  const open = new Set<AbortController>();
+  closing.addEventListener("abort", () => {
+    for (const subscriber of open) subscriber.abort();
+  });
   return {
     method: "GET",
     url: "/v1/events",
@@ -29,14 +34,19 @@ export function events({ service, limits, logger, closing }: ApiContext): Route 
       const after = (typeof last === "string" && last !== "" ? last : undefined) ?? query.text("after");
       const sinceMs = after === undefined ? query.instant("since") : undefined;
       const left = new AbortController();
-      const signal = AbortSignal.any([left.signal, closing]);
+      const { signal } = left;
+      if (closing.aborted) left.abort();
       const subscription = service.events({
         signal,
         ...(after === undefined ? {} : { after }),
         ...(sinceMs === undefined ? {} : { sinceMs }),
       });
       const answer = streamOf(reply, "text/event-stream", limits.streamStallMs);
-      reply.raw.once("close", () => left.abort());
+      open.add(left);
+      reply.raw.once("close", () => {
+        open.delete(left);
+        left.abort();
+      });
       answer.open();
       const heartbeat = setInterval(() => answer.push(":\n\n"), limits.eventHeartbeatMs).unref();
       try {
