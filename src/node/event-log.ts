@@ -1,5 +1,6 @@
 import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
+import { Turns } from "../core/turns.js";
 import type { NodeEvent } from "./broadcast.js";
 import { EventReader } from "./event-reader.js";
 
@@ -31,6 +32,7 @@ export class EventLog {
   readonly #events: (UnnumberedEvent | NodeEvent | undefined)[] = [];
   /** Each wakes one subscriber. */
   readonly #waiters = new Set<() => void>();
+  readonly #turns = new Turns(SUBSCRIBERS_PER_TURN);
   #next = 0;
   #subscribers = 0;
   #closed = false;
@@ -91,7 +93,7 @@ export class EventLog {
     this.#toldAtMs = performance.now();
     const waiters = [...this.#waiters];
     this.#waiters.clear();
-    wakeAll(waiters);
+    this.#turns.add(waiters);
   }
 
   #reader(start: number, signal: AbortSignal | undefined): AsyncGenerator<NodeEvent, void, undefined> {
@@ -145,11 +147,6 @@ export class EventLog {
   #id(number: number): string {
     return `${this.epoch}-${number}`;
   }
-}
-
-function wakeAll(waiters: readonly (() => void)[]): void {
-  for (const wake of waiters.slice(0, SUBSCRIBERS_PER_TURN)) wake();
-  if (waiters.length > SUBSCRIBERS_PER_TURN) setImmediate(() => wakeAll(waiters.slice(SUBSCRIBERS_PER_TURN)));
 }
 
 function gone(why: string): HubcastError {

@@ -1,4 +1,5 @@
 import { asHubcastError } from "../../core/errors.js";
+import { Turns } from "../../core/turns.js";
 import type { NodeEvent } from "../broadcast.js";
 import { encodedLength } from "../protocol/item.js";
 import type { AnswerStream } from "./answer-stream.js";
@@ -18,6 +19,8 @@ const EVENTS_AT_ONCE = 256;
 export function events({ service, limits, logger, closing }: ApiContext): Route {
   const text = new EventText();
   // One listener for all: a signal made of two for each subscriber costs a tenth of what it takes to let one in.
+  // A thousand that come at once wait for each other, and let others pass.
+  const turns = new Turns(1);
   const open = new Set<AbortController>();
   closing.addEventListener("abort", () => {
     for (const subscriber of open) subscriber.abort();
@@ -28,6 +31,11 @@ export function events({ service, limits, logger, closing }: ApiContext): Route 
     role: "read",
     schema: SCHEMA,
     async handle(request, reply) {
+      await new Promise<void>((resolve) => turns.add([resolve]));
+      if (reply.raw.destroyed) {
+        reply.hijack();
+        return;
+      }
       const query = new Query(request.raw.url!, ["since", "after"]);
       // EventSource repeats its URL when it reconnects: where it was beats where it began.
       const last = request.headers["last-event-id"];
