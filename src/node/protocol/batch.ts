@@ -1,15 +1,27 @@
 import { decodeItem, encodedLength, encodeItem, type Item, ItemDecodeError } from "./item.js";
 
+interface Surroundings {
+  readonly head: Uint8Array;
+  readonly tail: Uint8Array;
+}
+
+const NOTHING: Surroundings = { head: new Uint8Array(), tail: new Uint8Array() };
+
 /** First byte of every batch. */
 const BATCH_VERSION = 1;
 
 /**
  * Packs items into one batch: a version byte, then canonical encodings back to back (docs/protocol.md#batches).
  * Gossip messages and the `items` frames of anti-entropy carry the same bytes.
+ * @param around what stands before and behind a batch of so many bytes, in the memory that it gets
  */
-export function encodeBatch(items: readonly Item[]): Buffer {
+export function encodeBatch(items: readonly Item[], around?: (batchBytes: number) => Surroundings): Buffer {
   const bytes = items.reduce((sum, item) => sum + encodedLength(item), 1);
-  const batch = Buffer.allocUnsafeSlow(bytes);
+  const { head, tail } = around?.(bytes) ?? NOTHING;
+  const whole = Buffer.allocUnsafeSlow(head.length + bytes + tail.length);
+  whole.set(head);
+  whole.set(tail, head.length + bytes);
+  const batch = whole.subarray(head.length, head.length + bytes);
   batch[0] = BATCH_VERSION;
   let offset = 1;
   for (const item of items) offset = encodeItem(item, batch, offset);

@@ -1,8 +1,8 @@
 import { LIMITS } from "../../core/limits.js";
-import { encodeBatch } from "./batch.js";
 import type { ReplicaContext } from "./context.js";
 import { packDigests, unpackDigests } from "./frames.js";
 import { encodedLength, type Item } from "./item.js";
+import { itemsFrame } from "./items-frame.js";
 import type { PeerRecord } from "./peer-table.js";
 
 /** Moves exactly the items that a round found missing: `have` offers, `want` asks, `items` gives (protocol.md#exchange). */
@@ -47,7 +47,7 @@ export class Exchange {
     }
     figures.itemsSentBySync += items.length;
     peer.givenAtMs = nowMs;
-    emit({ type: "send", peer: peer.id, frame: { t: "items", served, batch: encodeBatch(items) } });
+    emit({ type: "send", peer: peer.id, frame: itemsFrame(served, items) });
   }
 
   /** Takes the answer to a `want`. @returns false when nobody asked for that */

@@ -1,5 +1,6 @@
 import { decode, encode } from "cborg";
 import { LIMITS } from "../../core/limits.js";
+import { encodeItemsFrame } from "./items-frame.js";
 
 /**
  * What two peers say to each other on `/hubcast/sync/1`, each frame one CBOR map (docs/protocol.md#frames).
@@ -68,7 +69,7 @@ export class FrameDecodeError extends Error {
 }
 
 export function encodeFrame(frame: Frame): Uint8Array {
-  return encode(frame);
+  return frame.t === "items" ? encodeItemsFrame(frame) : encode(frame);
 }
 
 /** @throws FrameDecodeError when the bytes are no frame of `Frame` */
