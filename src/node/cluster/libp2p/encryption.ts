@@ -1,18 +1,19 @@
+import type { Writable } from "node:stream";
 import type { ConnectionEncrypter, MessageStream } from "@libp2p/interface";
 import { type NoiseComponents, noise } from "@libp2p/noise";
+import type { Uint8ArrayList } from "uint8arraylist";
 import { open, type Pieces, seal } from "./record-cipher.js";
 
 /** From here on Node's cipher is faster than the one in WebAssembly that noise takes for short records. */
 const NODE_CIPHER_BYTES_MIN = 512;
 
-/** What leaves as so many bytes or fewer leaves in one piece. */
+/** What leaves as so many bytes or fewer is copied into one piece... */
 const JOIN_BYTES_MAX = 131_072;
+/** ... unless it is more than that and the system takes pieces as they are: memory for copies has to be collected. */
+const GATHER_BYTES_MIN = 16_384;
 
 /** What stands in front of a record. */
 const LENGTH_BYTES = 2;
-
-/** Pieces that the callee may change. */
-type List = Pieces & { consume(bytes: number): void; append(piece: Uint8Array): void };
 
 type Cipher = (
   bytes: Pieces,
@@ -32,9 +33,10 @@ interface Secured extends MessageStream {
   readonly decoder?: { lengthDecoder(bytes: Pieces): number };
 }
 
-/** ... and, of each stream of bytes below it, what hands them down. */
+/** ... and, of each stream of bytes below it, what hands them down, and the socket where that is the next. */
 interface Sender extends MessageStream {
-  sendData?(pieces: List): unknown;
+  readonly socket?: Pick<Writable, "cork" | "uncork">;
+  sendData?(pieces: Uint8ArrayList): unknown;
 }
 
 /**
@@ -49,11 +51,11 @@ export function encryption(): (components: NoiseComponents) => ConnectionEncrypt
     if (encrypter.crypto) takeNodeCipher(encrypter.crypto);
     const own: Pick<ConnectionEncrypter, "secureInbound" | "secureOutbound"> = {
       secureInbound: async (connection, options) => {
-        const secured = await encrypter.secureInbound(writeJoined(connection), options);
+        const secured = await encrypter.secureInbound(writeAtOnce(connection), options);
         return { ...secured, connection: readCheaply(secured.connection) };
       },
       secureOutbound: async (connection, options) => {
-        const secured = await encrypter.secureOutbound(writeJoined(connection), options);
+        const secured = await encrypter.secureOutbound(writeAtOnce(connection), options);
         return { ...secured, connection: readCheaply(secured.connection) };
       },
     };
@@ -71,12 +73,21 @@ function takeNodeCipher(crypto: NonNullable<Noise["crypto"]>): void {
       : open(sealed, nonce, ad, key);
 }
 
-/** A socket writes each piece by a system call of its own, and each wakes the other side. */
-function writeJoined(connection: MessageStream): MessageStream {
+/** A socket writes each piece by a system call of its own, and each wakes the other side: unless they are one, or gathered. */
+function writeAtOnce(connection: MessageStream): MessageStream {
   const sender = connection as Sender;
   const sendData = sender.sendData?.bind(sender);
   if (!sendData) return connection;
+  const { socket } = sender;
   sender.sendData = (pieces) => {
+    if (socket && pieces.byteLength >= GATHER_BYTES_MIN) {
+      socket.cork();
+      try {
+        return sendData(pieces);
+      } finally {
+        socket.uncork();
+      }
+    }
     if (pieces.byteLength <= JOIN_BYTES_MAX) {
       const whole = pieces.subarray();
       pieces.consume(whole.length);
