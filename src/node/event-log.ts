@@ -1,8 +1,8 @@
 import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
-import { Turns } from "../core/turns.js";
 import type { NodeEvent } from "./broadcast.js";
 import { EventReader } from "./event-reader.js";
+import { PacedCalls } from "./paced-calls.js";
 
 /** An event before it has its place in the log. */
 export type UnnumberedEvent = NodeEvent extends infer Event
@@ -32,7 +32,7 @@ export class EventLog {
   readonly #events: (UnnumberedEvent | NodeEvent | undefined)[] = [];
   /** Each wakes one subscriber. */
   readonly #waiters = new Set<() => void>();
-  readonly #turns = new Turns(SUBSCRIBERS_PER_TURN);
+  readonly #tellings = new PacedCalls(SUBSCRIBERS_PER_TURN);
   #next = 0;
   #subscribers = 0;
   #closed = false;
@@ -93,7 +93,7 @@ export class EventLog {
     this.#toldAtMs = performance.now();
     const waiters = [...this.#waiters];
     this.#waiters.clear();
-    this.#turns.add(waiters);
+    this.#tellings.add(waiters);
   }
 
   #reader(start: number, signal: AbortSignal | undefined): AsyncGenerator<NodeEvent, void, undefined> {

@@ -1,6 +1,6 @@
 import { asHubcastError } from "../../core/errors.js";
-import { Turns } from "../../core/turns.js";
 import type { NodeEvent } from "../broadcast.js";
+import { PacedCalls } from "../paced-calls.js";
 import { encodedLength } from "../protocol/item.js";
 import type { AnswerStream } from "./answer-stream.js";
 import { EventText } from "./event-text.js";
@@ -18,9 +18,9 @@ const EVENTS_AT_ONCE = 256;
 /** GET /v1/events: server-sent events. */
 export function events({ service, limits, logger, closing }: ApiContext): Route {
   const text = new EventText();
+  // A thousand subscribers that come at once wait for each other, and let others pass.
+  const entrance = new PacedCalls(1);
   // One listener for all: a signal made of two for each subscriber costs a tenth of what it takes to let one in.
-  // A thousand that come at once wait for each other, and let others pass.
-  const turns = new Turns(1);
   const open = new Set<AbortController>();
   closing.addEventListener("abort", () => {
     for (const subscriber of open) subscriber.abort();
@@ -31,7 +31,7 @@ export function events({ service, limits, logger, closing }: ApiContext): Route 
     role: "read",
     schema: SCHEMA,
     async handle(request, reply) {
-      await new Promise<void>((resolve) => turns.add([resolve]));
+      await new Promise<void>((resolve) => entrance.add([resolve]));
       if (reply.raw.destroyed) {
         reply.hijack();
         return;

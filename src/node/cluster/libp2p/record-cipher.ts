@@ -9,7 +9,7 @@ export type Pieces = Uint8Array | Uint8ArrayList;
 
 /**
  * From here on pieces stay pieces. To copy a record of 64 KiB costs little, but V8 collects the heap by the bytes of buffers:
- * a node that gives 100,000 items made five times what it sent, and collected eleven times (bench/join.ts).
+ * a node that gives 100,000 items made five times what it sent, and collected ten times (bench/join.ts).
  */
 const PIECES_BYTES_MIN = 16_384;
 

@@ -1,5 +1,5 @@
 /** Calls so many back in one turn of the event loop, in order: between two turns others are served. */
-export class Turns {
+export class PacedCalls {
   #waiting: (() => void)[] = [];
   #next = 0;
   /** This turn has begun. */
