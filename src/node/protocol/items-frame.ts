@@ -4,7 +4,8 @@ import type { Item } from "./item.js";
 
 /**
  * The answer to a `want`, its batch written where the frame will have it: an answer has 256 KiB, and V8 collects the heap by
- * the bytes of buffers. With a copy of each a join takes a tenth longer (bench/join.ts). Which keys come first is in docs/protocol.md#frames.
+ * the bytes of buffers: with a copy of each a join takes a tenth longer (bench/join.ts). Which keys come first is in
+ * docs/protocol.md#frames.
  */
 export function itemsFrame(served: number, items: readonly Item[]): ItemsFrame {
   const tail = tailOf(served);

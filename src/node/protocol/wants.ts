@@ -7,9 +7,9 @@ interface Want {
 
 /** One peer's share of the table. */
 interface Share {
-  /** To be asked for, in order, from `head` on: what is not covered goes back to the front, and tens of thousands stay
-   * where they are. */
+  /** To be asked for, in order, from `head` on. */
   queue: string[];
+  /** What stands in front of it was taken: there is room for what comes back, and tens of thousands stay where they are. */
   head: number;
   /** Asked for and not answered, oldest first; answers come in the same order. */
   readonly asked: Want[];
@@ -121,8 +121,8 @@ export class Wants {
 function takeFront(share: Share, count: number): string[] {
   const taken = share.queue.slice(share.head, share.head + count);
   share.head += taken.length;
-  if (share.head === share.queue.length) {
-    share.queue = [];
+  if (2 * share.head >= share.queue.length) {
+    share.queue = share.queue.slice(share.head);
     share.head = 0;
   }
   return taken;

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../../src/core/limits.js";
 import { Wants } from "../../../src/node/protocol/wants.js";
@@ -34,6 +35,35 @@ describe("the table of wants", () => {
     expect(wants.next("a", nothing, 0)).toEqual([]);
     expect(wants.answered("a", LIMITS.digestsPerFrameMax, [])).toBe(true);
     expect(wants.next("a", nothing, 0)).toHaveLength(1);
+  });
+
+  it("asks in order, however much comes, is asked for and is not covered", () => {
+    const step = fc.record({ come: fc.nat(3_000), served: fc.integer({ min: 1, max: 1_024 }) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const wants = new Wants();
+        let model: string[] = [];
+        const asked: string[][] = [];
+        let made = 0;
+        for (const { come, served } of steps) {
+          const more = Array.from({ length: come }, () => `d${made++}`);
+          wants.add("a", more);
+          model.push(...more);
+          for (const list of wants.next("a", nothing, 0)) {
+            expect(list).toEqual(model.slice(0, list.length));
+            model = model.slice(list.length);
+            asked.push(list);
+          }
+          const oldest = asked.shift();
+          if (!oldest) continue;
+          const covered = Math.min(served, oldest.length);
+          expect(wants.answered("a", covered, [])).toBe(true);
+          model = [...oldest.slice(covered), ...model];
+          expect(wants.from("a")).toBe(model.length + asked.flat().length);
+        }
+      }),
+      { numRuns: 50 },
+    );
   });
 
   it("queues in front what an answer did not cover", () => {
