@@ -9,12 +9,14 @@
 // attacker's connections come, are told apart. 200 posts a second of 1 KB are due whether or not the ones before are
 // answered; latency counts from when a post was due. Node, attacker and measurement are processes of their own, on this
 // machine.
-import { type ChildProcess, fork, spawn } from "node:child_process";
+import { fork } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import http from "node:http";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+
+const { CommandNode } = (await import(
+  new URL("command-node.ts", import.meta.url).href
+)) as typeof import("./command-node.js");
 
 const POSTS_PER_SECOND = 200;
 const PROBES_PER_SECOND = 20;
@@ -35,10 +37,10 @@ async function measureAll(seconds: number, only?: string): Promise<void> {
     ["gossip of what is held, without end", "repeat", ""],
   ] as const) {
     if (only !== undefined && attack[0] !== only) continue;
-    const node = await startNode();
+    const node = await CommandNode.start(["--cluster", CLUSTER]);
     await measure("warm-up", node, 3, true);
     await measure("at rest", node, 3);
-    const attacker = fork(ATTACKER, [...attack, node.port, node.peerId, node.peerAddress]);
+    const attacker = fork(ATTACKER, [...attack, new URL(node.api.url).port, node.id, node.peerAddresses[0]!]);
     const said: unknown[] = [];
     attacker.on("message", (message) => void said.push(message));
     await once(attacker, "message");
@@ -47,32 +49,17 @@ async function measureAll(seconds: number, only?: string): Promise<void> {
     attacker.send("end");
     await once(attacker, "exit");
     console.log(`   attacker: ${JSON.stringify(said.at(-1))}`);
-    const { gossip, peers } = (await (await fetch(`${node.url}/v1/status`)).json()) as {
-      peers: number;
-      gossip: { rejected: number; duplicates: number; heldUp: number };
-    };
+    const { gossip, peers } = await node.api.status();
     console.log(
       `   node: ${peers} peers, ${gossip.rejected} gossip messages rejected, ${gossip.duplicates} items known, ${gossip.heldUp} times held up`,
     );
-    node.child.kill();
-    await once(node.child, "exit");
+    await node.stop();
   }
-}
-
-async function startNode() {
-  const run = fileURLToPath(new URL("../bin/run.js", import.meta.url));
-  const flags = ["--port", "0", "--p2p-host", "127.0.0.1", "--no-mdns", "--cluster", CLUSTER, "--json"];
-  const child = spawn(process.execPath, [run, "broadcast", "start", ...flags], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const { value } = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
-  const { url, id, peerAddresses } = JSON.parse(value as string);
-  return { child, url, port: new URL(url).port, peerId: id, peerAddress: peerAddresses[0] } as const;
 }
 
 async function measure(
   what: string,
-  { url, child }: { url: string; child: ChildProcess },
+  node: Awaited<ReturnType<typeof CommandNode.start>>,
   seconds: number,
   silent = false,
 ) {
@@ -86,7 +73,7 @@ async function measure(
   const due = (times: number[], method: string, path: string, body: () => string) => {
     const dueMs = performance.now();
     pending.push(
-      ask(url, agent, method, path, body()).then(
+      ask(node.api.url, agent, method, path, body()).then(
         (status) => {
           if (status < 300) times.push(performance.now() - dueMs);
           else faults.set(`${path} ${status}`, (faults.get(`${path} ${status}`) ?? 0) + 1);
@@ -102,7 +89,7 @@ async function measure(
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
     due(posts, "POST", "/v1/items", () => JSON.stringify({ raw: `${what} ${n} `.padEnd(1_000, ".") }));
     if (n % (POSTS_PER_SECOND / PROBES_PER_SECOND) === 0) due(probes, "GET", "/readyz", () => "");
-    if (n % POSTS_PER_SECOND === 0) mostBytes = Math.max(mostBytes, residentBytes(child.pid!));
+    if (n % POSTS_PER_SECOND === 0) mostBytes = Math.max(mostBytes, node.residentBytes);
   }
   await Promise.all(pending);
   agent.destroy();
@@ -132,8 +119,4 @@ function summary(times: number[]): string {
   const at = (share: number) =>
     (times[Math.min(times.length - 1, Math.floor(share * times.length))] ?? 0).toFixed(1);
   return `p50 ${at(0.5)}, p99 ${at(0.99)}, most ${at(1)} ms`;
-}
-
-function residentBytes(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1_024;
 }

@@ -5,15 +5,24 @@ import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { connectToNode, type RemoteNode } from "../dist/node/client.js";
 
+/** What the command prints, as far as it is needed here. */
+interface Ready {
+  readonly url: string;
+  readonly id: string;
+  readonly peerAddresses: readonly string[];
+}
+
 export class CommandNode {
   readonly api: RemoteNode;
+  readonly id: string;
   readonly peerAddresses: readonly string[];
   readonly #child: ChildProcess;
 
-  private constructor(child: ChildProcess, api: RemoteNode, peerAddresses: readonly string[]) {
+  private constructor(child: ChildProcess, api: RemoteNode, ready: Ready) {
     this.#child = child;
     this.api = api;
-    this.peerAddresses = peerAddresses;
+    this.id = ready.id;
+    this.peerAddresses = ready.peerAddresses;
   }
 
   /** `broadcast start` on loopback, without mDNS. */
@@ -24,8 +33,8 @@ export class CommandNode {
       stdio: ["ignore", "pipe", "ignore"],
     });
     const [line] = (await once(createInterface(child.stdout), "line")) as [string];
-    const ready = JSON.parse(line) as { url: string; peerAddresses: string[] };
-    return new CommandNode(child, await connectToNode(ready.url), ready.peerAddresses);
+    const ready = JSON.parse(line) as Ready;
+    return new CommandNode(child, await connectToNode(ready.url), ready);
   }
 
   /** Linux. */
@@ -37,5 +46,6 @@ export class CommandNode {
   async stop(): Promise<void> {
     await this.api.close();
     this.#child.kill();
+    await once(this.#child, "exit");
   }
 }
