@@ -9,7 +9,7 @@ import { once } from "node:events";
 import { connectToNode } from "../dist/node/client.js";
 import { openHttpApi } from "../dist/node/http/index.js";
 import { startNode } from "../dist/node/index.js";
-import { type Item, type ItemDraft, withDigest } from "../dist/node/protocol/item.js";
+import { type Item, type ItemDraft, withDigest } from "../dist/node/replica/item.js";
 import type { NodeService } from "../dist/node/service.js";
 
 const RAW = "announcement ".repeat(20).slice(0, 240);

@@ -44,7 +44,7 @@ for (const [name, node] of outsiders) {
   const { items, bytes, peers, sync, gossip } = await node.status();
   const figures = {
     ...{ items, bytes, peers, known: (await node.peers()).length },
-    ...{ frameBytes: sync.bytesReceived, gossip: gossip.messagesReceived },
+    ...{ frameBytes: sync.bytesReceived, gossip: gossip.batchesReceived },
   };
   learnt += Object.values(figures).reduce((sum, figure) => sum + figure, 0);
   console.log(`${name}: ${JSON.stringify(figures)} after ${seconds} s`);

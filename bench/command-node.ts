@@ -16,6 +16,7 @@ export class CommandNode {
   readonly api: RemoteNode;
   readonly id: string;
   readonly peerAddresses: readonly string[];
+  logLines = 0;
   readonly #child: ChildProcess;
 
   private constructor(child: ChildProcess, api: RemoteNode, ready: Ready) {
@@ -25,22 +26,37 @@ export class CommandNode {
     this.peerAddresses = ready.peerAddresses;
   }
 
-  /** `broadcast start` on loopback, without mDNS. */
-  static async start(flags: readonly string[] = []): Promise<CommandNode> {
+  /** `broadcast start` on loopback, without mDNS. @param token that the node asks for */
+  static async start(flags: readonly string[] = [], token?: string): Promise<CommandNode> {
     const args = ["bin/run.js", "broadcast", "start", "--port", "0", "--no-mdns", "--json", ...flags];
-    const child = spawn(process.execPath, [...args, "--p2p-host", "127.0.0.1"], {
+    // Before Node: a priority, or a profiler.
+    const under = process.env.NODE_UNDER?.split(" ") ?? [];
+    const [program, ...rest] = [...under, process.execPath, ...args, "--p2p-host", "127.0.0.1"];
+    const child = spawn(program!, rest, {
       cwd: new URL("../", import.meta.url),
-      stdio: ["ignore", "pipe", "ignore"],
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...(token !== undefined && { HUBCAST_TOKEN: token }) },
     });
     const [line] = (await once(createInterface(child.stdout), "line")) as [string];
     const ready = JSON.parse(line) as Ready;
-    return new CommandNode(child, await connectToNode(ready.url), ready);
+    const api = await connectToNode(ready.url, { ...(token !== undefined && { token }) });
+    const node = new CommandNode(child, api, ready);
+    child.stderr.on("data", (chunk: Buffer) => {
+      for (const byte of chunk) if (byte === 10) node.logLines += 1;
+    });
+    return node;
   }
 
   /** Linux. */
   get residentBytes(): number {
     const status = readFileSync(`/proc/${this.#child.pid}/status`, "utf8");
     return 1_024 * Number(/VmRSS:\s+(\d+)/.exec(status)![1]);
+  }
+
+  /** Time of processor since its start, with the kernel's for it. Linux, which counts in 10 ms. */
+  get cpuMs(): number {
+    const fields = readFileSync(`/proc/${this.#child.pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+    return 10 * (Number(fields[11]) + Number(fields[12]));
   }
 
   async stop(): Promise<void> {

@@ -10,7 +10,7 @@ import { writeFileSync } from "node:fs";
 import { fastify } from "fastify";
 import { openHttpApi } from "../dist/node/http/index.js";
 import { startNode } from "../dist/node/index.js";
-import { withDigest } from "../dist/node/protocol/item.js";
+import { withDigest } from "../dist/node/replica/item.js";
 import type { NodeService } from "../dist/node/service.js";
 
 const RAW = "announcement ".repeat(20).slice(0, 256);

@@ -1,24 +1,22 @@
 // What the load generator can receive and check on one core, without sockets: reads of 64 KiB, as they come off one.
 // npm run build && node bench/hub-verify.ts [SIZE...]
-import type { Tally } from "../src/hub/simulate/receiver.js";
+import type { ReceiveCounters } from "../src/hub/simulate/traffic.js";
 
 const from = async (path: string) => await import(new URL(`../dist/${path}.js`, import.meta.url).href);
 const { Histogram } = (await from("core/histogram")) as typeof import("../src/core/histogram.js");
-const { Tape, STAMP_BYTES, writeStamp } = (await from(
-  "hub/simulate/protocol/payload",
-)) as typeof import("../src/hub/simulate/protocol/payload.js");
-const { Ledger } = (await from(
-  "hub/simulate/protocol/ledger",
-)) as typeof import("../src/hub/simulate/protocol/ledger.js");
+const { BodySource, STAMP_BYTES, writeStamp } = (await from(
+  "hub/simulate/proof/payload",
+)) as typeof import("../src/hub/simulate/proof/payload.js");
+const { DeliveryLog } = (await from(
+  "hub/simulate/proof/proof",
+)) as typeof import("../src/hub/simulate/proof/proof.js");
 const { FrameReader } = (await from(
-  "hub/simulate/protocol/frame-reader",
-)) as typeof import("../src/hub/simulate/protocol/frame-reader.js");
-const { wire } = (await from(
-  "hub/simulate/protocol/hub-wire",
-)) as typeof import("../src/hub/simulate/protocol/hub-wire.js");
-const { Receiver } = (await from(
-  "hub/simulate/receiver",
-)) as typeof import("../src/hub/simulate/receiver.js");
+  "hub/simulate/proof/wire",
+)) as typeof import("../src/hub/simulate/proof/wire.js");
+const { version1: wire } = (await from(
+  "hub/simulate/proof/hub-wire",
+)) as typeof import("../src/hub/simulate/proof/wire.js");
+const { Receiver } = (await from("hub/simulate/traffic")) as typeof import("../src/hub/simulate/traffic.js");
 
 const READ_BYTES = 65_536;
 const STREAM_BYTES = 64 * 2 ** 20;
@@ -35,15 +33,15 @@ for (const size of sizes) {
 
 /** @returns microseconds of processor for each delivery */
 function verify(size: number): number {
-  const tape = new Tape(size);
+  const source = new BodySource(size);
   const count = Math.floor(STREAM_BYTES / (5 + size));
-  const stream = streamOf(count, tape);
+  const stream = streamOf(count, source);
   const histogram = () => new Histogram();
-  const tally: Tally = {
+  const counters: ReceiveCounters = {
     ...{ deliveries: 0, distinct: 0, deliveredBytes: 0, lastDeliveryUs: 0 },
     ...{ recent: histogram(), intended: histogram(), actual: histogram() },
   };
-  const receiver = new Receiver(new Ledger(SENDERS, count), tally, tape, 1);
+  const receiver = new Receiver(new DeliveryLog(SENDERS, count), counters, source, 1);
   const reader = new FrameReader(wire, Object.assign(receiver, { answer: () => {} }));
   const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   const before = process.cpuUsage();
@@ -53,12 +51,12 @@ function verify(size: number): number {
     reader.feed(buffer, end);
   }
   const { user, system } = process.cpuUsage(before);
-  if (tally.distinct !== count) throw new Error(`${tally.distinct} of ${count} were sound`);
+  if (counters.distinct !== count) throw new Error(`${counters.distinct} of ${count} were sound`);
   return (user + system) / count;
 }
 
-function streamOf(count: number, tape: InstanceType<typeof Tape>): Buffer {
-  const frameBytes = 5 + tape.payloadBytes;
+function streamOf(count: number, source: InstanceType<typeof BodySource>): Buffer {
+  const frameBytes = 5 + source.payloadBytes;
   const stream = Buffer.alloc(count * frameBytes);
   for (let index = 0; index < count; index += 1) {
     const at = index * frameBytes;
@@ -66,8 +64,8 @@ function streamOf(count: number, tape: InstanceType<typeof Tape>): Buffer {
     stream.writeUInt32BE(frameBytes - 4, at);
     stream[at + 4] = 3;
     writeStamp(stream, at + 5, { sender, sequence, intendedUs: 0, actualUs: 0 }, 1);
-    const start = tape.start(sender, sequence);
-    tape.bytes.copy(stream, at + 5 + STAMP_BYTES, start, start + tape.bodyBytes);
+    const start = source.start(sender, sequence);
+    source.bytes.copy(stream, at + 5 + STAMP_BYTES, start, start + source.bodyBytes);
   }
   return stream;
 }

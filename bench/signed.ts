@@ -12,8 +12,8 @@ import { connect } from "node:net";
 import { availableParallelism } from "node:os";
 import { connectToNode } from "../dist/node/client.js";
 import { startNode } from "../dist/node/index.js";
-import { Ed25519 } from "../dist/node/protocol/ed25519.js";
-import { authorSignature, integritySignature, proofOf } from "../dist/node/protocol/signature.js";
+import { Ed25519 } from "../dist/node/replica/ed25519.js";
+import { authorSignature, integritySignature, proofOf } from "../dist/node/replica/signature.js";
 
 const NODES = 3;
 const CONNECTIONS_PER_NODE = 16;

@@ -9,6 +9,7 @@ import { readFileSync } from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
+import type { NodeStatus, Peer } from "../src/node/broadcast.ts";
 
 const seconds = Number(process.argv[2] ?? 20);
 const NODES = 10;
@@ -22,27 +23,41 @@ let posted = 0;
 
 const hex = (text: string) => createHash("sha256").update(text).digest("hex");
 
-function status(index: number): object {
+function status(index: number): NodeStatus {
   const items = posted + index;
   return {
     ...{ name: `node-${index}`, id: `id-${index}`, cluster: "bench", version: "0.1.0", state: "ready" },
-    ...{ uptimeMs: Date.now() - startMs, reasons: [], items, hidden: 0, bytes: items * 200 },
+    ...{ uptimeMs: Date.now() - startMs, reasons: [], details: [], items, hidden: 0, ahead: 0, leftOut: 0 },
+    bytes: items * 200,
     ...{ fingerprint: hex(String(items)).slice(0, 32), fingerprintSinceMs: startMs, retentionMs: 86_400_000 },
-    ...{ peers: NODES - 1, engine: "libp2p", peerAddresses: [] },
+    ...{
+      peers: NODES - 1,
+      links: 6,
+      members: NODES,
+      membersEstimated: false,
+      engine: "libp2p",
+      peerAddresses: [],
+    },
     posted: index ? 0 : posted,
     sync: { rounds: 3, roundsFailed: 0, itemsReceived: 0, itemsSent: 0, bytesReceived: 0, bytesSent: 0 },
     gossip: {
-      ...{ messagesReceived: posted / 10, messagesSent: posted / 10, itemsReceived: index ? posted : 0 },
-      ...{ itemsSent: index ? 0 : posted, duplicates: 0, rejected: 0 },
+      ...{ batchesReceived: posted / 10, copiesReceived: posted / 10, batchesSent: posted / 10 },
+      ...{ itemsReceived: index ? posted : 0, itemsSent: index ? 0 : posted, duplicates: 0, rejected: 0 },
+      ...{ repairs: 0, skipped: 0, heldUp: 0 },
     },
     process: { rssBytes: 150_000_000 + posted, eventLoopDelayMs: (posted % 100) / 10 },
   };
 }
 
-function peers(index: number): object {
+function peers(index: number): readonly Peer[] {
   return Array.from({ length: NODES }, (_, other) => ({
-    ...{ id: `id-${other}`, name: `node-${other}`, address: "/ip4/127.0.0.1/tcp/4001", state: "connected" },
-    ...{ sinceMs: startMs, roundTripMs: 0.5, agreement: "agrees" },
+    ...{
+      id: `id-${other}`,
+      name: `node-${other}`,
+      address: "/ip4/127.0.0.1/tcp/4001",
+      state: "connected" as const,
+    },
+    ...{ linked: true, sinceMs: startMs, roundTripMs: 0.5, agreement: "agrees" as const },
     summary: { items: posted, fingerprint: "0".repeat(32), fingerprintSinceMs: startMs, ageMs: 100 },
   })).filter((_, other) => other !== index);
 }
@@ -101,12 +116,14 @@ let bytes = 0;
 let head = "";
 top.stdout.on("data", (chunk: Buffer) => {
   bytes += chunk.length;
-  if (head.length < 100) head += chunk.toString();
+  if (head.length < 20_000) head += chunk.toString();
 });
 
 const passed = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 await passed(5_000);
 const pid = Number(/pid=(\d+)/.exec(head)![1]);
+if (!head.includes(`node-${NODES - 1}`))
+  throw new Error("the dashboard shows no node: it does not take these answers");
 for (const [key, view] of [
   ["1", "cluster"],
   ["2", "items"],

@@ -9,7 +9,12 @@ if (major < 22 || (major === 22 && minor < 19)) {
   runOnPinnedNode(root);
 } else if (process.argv.length === 3 && process.argv[2] === "--version") {
   const { name, version } = JSON.parse(fs().readFileSync(new URL("package.json", root), "utf8"));
-  console.log(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}`);
+  process.stdout.on("error", ({ code, message }) => {
+    if (code === "EPIPE") return;
+    console.error(`error: cannot write: ${message}`);
+    process.exitCode = 1;
+  });
+  process.stdout.write(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}\n`);
 } else {
   if (process.env.HUBCAST_PINNED_NODE) dieWithParent();
   process.getBuiltinModule("node:module").enableCompileCache();

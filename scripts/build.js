@@ -1,4 +1,5 @@
 // Builds dist: compiles src, writes oclif.manifest.json, and joins what a command loads into few files.
+// With --eager nothing of a package is loaded later than its authors meant: bench/startup.ts shows what that costs.
 // `prepare` and `pretest` call it, so a fresh clone is built by `npm ci`.
 import { spawnSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
@@ -15,4 +16,4 @@ const { status } = spawnSync("tsc", ["-p", "tsconfig.build.json"], {
 });
 if (status !== 0) process.exit(status ?? 1);
 writeFileSync("oclif.manifest.json", await commandManifest(root));
-await bundleCommands(root);
+await bundleCommands(root, { eager: process.argv.includes("--eager") });

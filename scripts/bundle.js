@@ -3,7 +3,7 @@ import { join, resolve, sep } from "node:path";
 import { rolldown } from "rolldown";
 
 /** Inlined into the bundles, with all that they need. Every other package is loaded from where npm put it. */
-const INLINED = ["@oclif/core", "eventsource-parser"];
+const INLINED = ["@oclif/core", "eventsource-parser", "undici"];
 
 /**
  * Replaces dist/cli/main.js and dist/commands/** by bundles, so that a command loads a handful of files; as
@@ -11,8 +11,9 @@ const INLINED = ["@oclif/core", "eventsource-parser"];
  * of the node that `start` runs must be an instance of the very class that the command knows.
  * bench/startup.ts shows what it saves.
  * @param {string} root directory of the package
+ * @param {{ eager?: boolean }} [options] eager: the text of @oclif/core is bundled as it is, see lazyRequires
  */
-export async function bundleCommands(root) {
+export async function bundleCommands(root, { eager = false } = {}) {
   const dist = join(root, "dist");
   const commands = readdirSync(join(dist, "commands"), { recursive: true }).filter((name) =>
     name.endsWith(".js"),
@@ -22,7 +23,15 @@ export async function bundleCommands(root) {
     cwd: dist,
     platform: "node",
     input: Object.fromEntries(entries.map((entry) => [entry.replace(/\.js$/, ""), join(dist, entry)])),
-    plugins: [keepOutside(dist), patched(), builtinsWithoutFacade()],
+    plugins: [
+      undiciInPart(),
+      keepOutside(dist),
+      ...(eager ? [] : [lazyRequires()]),
+      builtinsWithoutFacade(),
+      ascii(),
+    ],
+    // Undici's own switch for those who bundle it: leaves out a second parser of HTTP, an experiment.
+    transform: { define: { esbuildDetection: "true" } },
   });
   await bundle.write({
     dir: dist,
@@ -30,7 +39,51 @@ export async function bundleCommands(root) {
     minify: { compress: true, mangle: { keepNames: true }, codegen: true },
     entryFileNames: "[name].js",
     chunkFileNames: "chunks/[name].js",
+    codeSplitting: { groups: GROUPS },
   });
+}
+
+/** What is needed together lies in one file: each costs half a millisecond to find, read and link. */
+const GROUPS = [
+  // What every command needs: the parser, and what ours share.
+  {
+    name: "command",
+    test: /rolldown[\\/]runtime|[\\/]@oclif[\\/]|[\\/]dist[\\/](core|runtime[\\/]start-step|cli[\\/](base-command|flag-file|flags|input|output|signals))/,
+    priority: 2,
+  },
+  {
+    name: "node-client",
+    test: /undici|[\\/]dist[\\/](node[\\/](client|arguments|remote)|cli[\\/]client-command)/,
+    priority: 1,
+  },
+];
+
+/** What src uses of undici, each from its file. Its index loads fetch, mocks, caches and proxies as well: 40 ms. */
+const UNDICI_IN_PART = `
+import Dispatcher from "undici/lib/dispatcher/dispatcher.js";
+import api from "undici/lib/api/index.js";
+Object.assign(Dispatcher.prototype, api);
+export { default as Pool } from "undici/lib/dispatcher/pool.js";
+export { default as RetryAgent } from "undici/lib/dispatcher/retry-agent.js";
+`;
+
+function undiciInPart() {
+  const ids = { undici: "\0undici", "node:http2": "\0no-http2" };
+  const texts = {
+    [ids.undici]: UNDICI_IN_PART,
+    // 10 ms. Undici goes without HTTP/2 where Node was built without it; nodes speak HTTP/1.1.
+    [ids["node:http2"]]: 'throw new Error("HTTP/2 is left out of the bundle");',
+  };
+  return {
+    name: "undici-in-part",
+    resolveId(source) {
+      // The parser for machines without SIMD is a quarter of the whole: loaded from the package where it is needed.
+      if (source.endsWith("llhttp/llhttp-wasm.js"))
+        return { id: "undici/lib/llhttp/llhttp-wasm.js", external: true };
+      return ids[source] ?? null;
+    },
+    load: (id) => texts[id] ?? null,
+  };
 }
 
 function keepOutside(dist) {
@@ -49,25 +102,23 @@ function keepOutside(dist) {
   };
 }
 
-/** Lines of inlined packages that cost a start more than they are worth, and what they become. */
-const PATCHES = [
-  {
-    file: join("@oclif", "core", "lib", "config", "plugin.js"),
-    // Ids are plain ASCII: sorting them does not need the collation tables of ICU.
-    line: ".sort((a, b) => a.id.localeCompare(b.id))",
-    becomes: ".sort((a, b) => (a.id < b.id ? -1 : 1))",
-  },
-];
-
-function patched() {
+/**
+ * Modules that TypeScript compiled to CommonJS load all that they import before they do anything. Here each import of
+ * @oclif/core is loaded when it is first used: `const a_1 = require("a")` and `a_1.x` become functions. What a start
+ * does not use (readline, perf_hooks, ejs, globs) is not loaded.
+ */
+function lazyRequires() {
+  const required = /^const (\w+_\d+) = ((?:tslib_\d+\.)?(?:__import\w+\()?require\("[^"]+"\)\)?);$/gm;
   return {
-    name: "patched",
+    name: "lazy-requires",
     transform(code, id) {
-      const patch = PATCHES.find(({ file }) => id.endsWith(file));
-      if (!patch) return null;
-      if (!code.includes(patch.line))
-        throw new Error(`${id} has changed: look at its patch in scripts/bundle.js`);
-      return code.replace(patch.line, () => patch.becomes);
+      if (!id.includes(join("node_modules", "@oclif", "core", "lib"))) return null;
+      const names = [...code.matchAll(required)].map(([, name]) => name);
+      if (names.length === 0) return null;
+      const uses = new RegExp(`(?<!const )\\b(${names.join("|")})\\b`, "g");
+      return code
+        .replace(uses, "($1())")
+        .replace(required, (_, name, load) => `let ${name}_; const ${name} = () => (${name}_ ??= ${load});`);
     },
   };
 }
@@ -87,5 +138,16 @@ function builtinsWithoutFacade() {
           .map((name) => `const ${name} = globalThis.process.getBuiltinModule("${module}");`)
           .join(" ");
       }),
+  };
+}
+
+/** A text of one byte a character is read in half the time: whatever lies beyond is escaped. */
+function ascii() {
+  const escaped = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return {
+    name: "ascii",
+    generateBundle(_options, bundle) {
+      for (const chunk of Object.values(bundle)) chunk.code = chunk.code.replace(/[^\0-\x7f]/g, escaped);
+    },
   };
 }

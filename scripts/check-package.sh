@@ -12,6 +12,13 @@ trap '[ -z "$started" ] || kill "$started" 2>/dev/null; rm -rf "$work"' EXIT
 npm pack --silent --pack-destination "$work" >/dev/null
 package=$(echo "$work"/hubcast-*.tgz)
 
+# What an installation brings: not Node, which its users have.
+mkdir "$work/alone"
+cd "$work/alone"
+npm init --yes >/dev/null
+npm install --silent --no-audit --no-fund "$package"
+echo "==> $(du -h "$package" | cut -f1) packed; $(npm ls --all --parseable | tail -n +2 | wc -l) packages, $(du -sh node_modules | cut -f1) installed"
+
 [ $# -gt 0 ] || set -- 22 24
 for major; do
   echo "==> Node $major"

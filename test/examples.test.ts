@@ -54,6 +54,7 @@ describe("examples", { timeout: 3 * DEADLINE_MS }, () => {
     expect(readdirSync(DIRECTORY).sort()).toEqual([
       "README.md",
       "embedded-node.ts",
+      "hub-and-clients.ts",
       "two-nodes.ts",
       "watch-and-post.ts",
     ]);
@@ -70,6 +71,14 @@ describe("examples", { timeout: 3 * DEADLINE_MS }, () => {
     await one.says(/ is left\n/);
     one.child.kill("SIGINT");
     expect(await one.ended()).toBe(0);
+  });
+
+  it("hub-and-clients: one hears what the other sends, to its group and to it alone", async () => {
+    await using example = new Example("hub-and-clients.ts", {});
+    expect([await example.ended(), example.printed]).toEqual([
+      0,
+      "reached 1 client\nto a group: open\nto desk alone: hello, desk\n",
+    ]);
   });
 
   it("watch-and-post: sees its own item", async () => {

@@ -4,6 +4,7 @@ const { startHub } = (await import(
 )) as typeof import("../../src/hub/index.js");
 
 const logger = {
+  debug: () => {},
   info: () => {},
   warn: (fields: object, message: string) => console.error(message, JSON.stringify(fields)),
 };

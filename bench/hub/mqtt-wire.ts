@@ -1,5 +1,5 @@
 // What the load generator says to an MQTT 3.1.1 broker: one topic, quality of service 0.
-import type { Wire } from "../../src/hub/simulate/protocol/wire.js";
+import type { Wire } from "../../src/hub/simulate/proof/wire.js";
 import { KIND } from "./kind.ts";
 
 const [PUBLISH, PINGRESP] = [3, 13];

@@ -1,5 +1,5 @@
 // What the load generator says to a nats-server: everybody on one subject, own messages not echoed.
-import type { Wire } from "../../src/hub/simulate/protocol/wire.js";
+import type { Wire } from "../../src/hub/simulate/proof/wire.js";
 import { KIND } from "./kind.ts";
 
 const [CR, M, P, I, O, PLUS] = [13, 77, 80, 73, 79, 43];

@@ -1,5 +1,5 @@
 // What the load generator says to a redis-server: publish and subscribe on one connection, which RESP3 allows.
-import type { Wire } from "../../src/hub/simulate/protocol/wire.js";
+import type { Wire } from "../../src/hub/simulate/proof/wire.js";
 import { KIND } from "./kind.ts";
 
 const PREFIX = ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$";

@@ -1,13 +1,25 @@
+import { columnsOf, counted, padded, shown } from "../core/text.js";
+import { formatDuration } from "../core/units.js";
 import type { NodeStatus, Peer } from "../node/broadcast.js";
 
-/** What one node can say about all: who holds the same set as it does, and who does not. */
+/** The view of one node on all: which nodes hold the same set, and which do not. */
 export interface Agreement {
-  /** Every other node is known to hold the same set. A node without peers that is done starting agrees with itself. */
+  /**
+   * Every other node is known to hold the same set, and nothing degrades the one that was asked. A node without peers that
+   * is done starting agrees with itself.
+   */
   readonly agreed: boolean;
+  /** There is no other node to compare with. */
+  readonly alone?: boolean;
+  /** Only where peers are a sample: the estimated number of all members. */
+  readonly membersEstimated?: number;
   /** The node that was asked. */
   readonly id: string;
   readonly name: string;
   readonly state: NodeStatus["state"];
+  /** Reasons for its degraded state, from its status. */
+  readonly reasons: NodeStatus["reasons"];
+  readonly details: NodeStatus["details"];
   /** Items it holds, the hidden ones too. */
   readonly items: number;
   readonly peers: readonly Comparison[];
@@ -17,15 +29,20 @@ export interface Agreement {
 export interface Comparison {
   readonly id: string;
   readonly name: string;
-  /** `lost`: it fell silent, and nobody knows what it holds now. */
-  readonly verdict: Peer["agreement"] | "lost";
-  /** Of `lost`: when and why; of those that differ: since when at least, as the asked node saw it. Epoch ms. */
+  /**
+   * `lost`: it fell silent, and its items are unknown now. `unreached`: it is no member; where its `reasons` degrade the
+   * asked node there is no agreement.
+   */
+  readonly verdict: Peer["agreement"] | "lost" | "unreached";
+  /** Reasons why the member differs, apart from the items that it holds. */
+  readonly reasons?: Peer["reasons"];
+  /** For `lost` and `unreached`: when and why; for differing peers: since when at least, as the asked node saw it. Epoch ms. */
   readonly sinceMs?: number;
   readonly reason?: string;
-  /** Of those that differ: items that the peer holds, and the asked node, in the same window of time. */
+  /** For differing peers: items that the peer and the asked node hold in the same window of time. */
   readonly items?: number;
   readonly itemsHere?: number;
-  /** Of those that differ: names of peers that told the very same fingerprint, so that the asked node is the odd one. */
+  /** Names of differing peers that share one fingerprint, so that the asked node is the odd one. */
   readonly sameAs?: readonly string[];
 }
 
@@ -36,25 +53,36 @@ export interface Comparison {
 export function agreementOf(status: NodeStatus, peers: readonly Peer[]): Agreement {
   const present = new Set([status.name, ...peers.filter(isConnected).map(({ name }) => name)]);
   const counted = peers.filter(
-    (peer) => isConnected(peer) || (peer.state === "lost" && !present.has(peer.name)),
+    (peer) =>
+      isConnected(peer) || peer.state === "unreached" || (peer.state === "lost" && !present.has(peer.name)),
   );
   const comparisons = counted.map((peer) => comparisonOf(peer, counted));
   return {
-    agreed: status.state !== "starting" && comparisons.every(({ verdict }) => verdict === "agrees"),
+    agreed:
+      status.state !== "starting" &&
+      status.reasons.length === 0 &&
+      comparisons.every(({ verdict }) => verdict === "agrees" || verdict === "unreached"),
+    ...(comparisons.every(({ verdict }) => verdict === "unreached") && { alone: true }),
+    ...(status.membersEstimated && { membersEstimated: status.members }),
     id: status.id,
     name: status.name,
     state: status.state,
+    reasons: status.reasons,
+    details: status.details,
     items: status.items + status.hidden,
     peers: comparisons,
   };
 }
 
 function comparisonOf(peer: Peer, all: readonly Peer[]): Comparison {
-  const { id, name, agreement, difference, summary, reason } = peer;
+  const { id, name, agreement, difference, summary, reason, reasons } = peer;
+  const apart = reasons && { reasons };
   if (!isConnected(peer)) {
-    return { id, name, verdict: "lost", sinceMs: peer.sinceMs, ...(reason !== undefined && { reason }) };
+    const verdict = peer.state === "unreached" ? "unreached" : "lost";
+    return { id, name, verdict, ...apart, sinceMs: peer.sinceMs, ...(reason !== undefined && { reason }) };
   }
-  if (agreement !== "differs" && agreement !== "differsByPolicy") return { id, name, verdict: agreement };
+  if (agreement !== "differs" && agreement !== "differsByPolicy")
+    return { id, name, verdict: agreement, ...apart };
   const sameAs = all
     .filter((other) => other.id !== id && saidTheSame(peer, other))
     .map((other) => other.name);
@@ -62,6 +90,7 @@ function comparisonOf(peer: Peer, all: readonly Peer[]): Comparison {
     id,
     name,
     verdict: agreement,
+    ...apart,
     ...(summary && { items: summary.items }),
     ...(difference && { itemsHere: difference.itemsHere, sinceMs: difference.sinceMs }),
     ...(sameAs.length > 0 && { sameAs }),
@@ -78,4 +107,77 @@ function saidTheSame({ summary: one }: Peer, { summary: other }: Peer): boolean 
     one.fingerprint === other?.fingerprint &&
     one.fingerprintSinceMs === other.fingerprintSinceMs
   );
+}
+
+/** The agreement for people: a line on the node that was asked, and one on each of its peers. @param nowMs epoch ms */
+export function agreementLines(agreement: Agreement, nowMs: number): readonly string[] {
+  const { name, items, peers, reasons } = agreement;
+  const names = [name, ...peers.map((peer) => peer.name)].map((text) => shown(text, 32));
+  const width = Math.max(...names.map(columnsOf));
+  const line = (who: string, what: string) => `${padded(shown(who, 32), width)}  ${what}`;
+  return [
+    line(name, [`holds ${counted(items, "item")}`, ...reasons].join(", ")),
+    ...peers.map((peer) => line(peer.name, described(peer, nowMs))),
+  ];
+}
+
+/** The reason for the disagreement, in one sentence. */
+export function disagreementOf({ name, state, peers, details }: Agreement): string {
+  const told = new Set(details.map(({ peer }) => peer?.id));
+  const of = (verdict: Comparison["verdict"]) =>
+    peers
+      .filter((peer) => peer.verdict === verdict && (verdict === "differs" || !told.has(peer.id)))
+      .filter((peer) => verdict !== "unknown" || !isOffTime(peer))
+      .map((peer) => shown(peer.name, 32));
+  const offTime = peers.filter((peer) => isOffTime(peer) && !told.has(peer.id));
+  const clauses = [
+    [of("differs"), `hold another set than ${shown(name, 32)}`],
+    [of("differsByPolicy"), "accept other items by their policy"],
+    [of("unknown"), "have not yet said what they hold"],
+    [of("lost"), "were lost"],
+    [offTime.map((peer) => shown(peer.name, 32)), "have another time than most"],
+  ] as const;
+  const said = clauses
+    .filter(([names]) => names.length > 0)
+    .map(([names, what]) => `${what}: ${names.join(", ")}`);
+  said.push(...details.map(({ code, message }) => `${code}: ${shown(message, 300)}`));
+  if (said.length > 0) return said.join("; ");
+  return `${shown(name, 32)} is ${state}: it has not compared itself with anybody yet`;
+}
+
+/** Most agree on the time, and this one does not. */
+function isOffTime({ reasons = [] }: Comparison): boolean {
+  return reasons.includes("clocksDiffer");
+}
+
+function described(peer: Comparison, nowMs: number): string {
+  const { verdict, reasons = [] } = peer;
+  const compared = verdict === "unknown" && reasons.length > 0 ? "not compared" : verdictOf(peer, nowMs);
+  return [compared, ...reasons].join(", ");
+}
+
+function verdictOf(peer: Comparison, nowMs: number): string {
+  const { verdict, items = 0, itemsHere = 0, sinceMs = nowMs, sameAs } = peer;
+  const forMs = formatDuration(Math.max(0, nowMs - sinceMs));
+  const same = sameAs ? `; the same as ${sameAs.map((name) => shown(name, 32)).join(", ")}` : "";
+  switch (verdict) {
+    case "agrees":
+      return "agrees";
+    case "differs":
+      return `differs for ${forMs}: ${numbers(items, itemsHere)}${same}`;
+    case "differsByPolicy":
+      return `differs by policy for ${forMs}: ${numbers(items, itemsHere)}${same}`;
+    case "unknown":
+      return "has not said yet what it holds";
+    case "unreached":
+      return `not reached${peer.reason ? `: ${shown(peer.reason, 120)}` : ""}`;
+    case "lost":
+      return `lost ${forMs} ago${peer.reason ? ` (${shown(peer.reason, 60)})` : ""}: nobody knows what it holds`;
+  }
+}
+
+/** Counts cannot tell more than the least number of items in which two sets differ. */
+function numbers(items: number, itemsHere: number): string {
+  const least = Math.max(1, Math.abs(items - itemsHere));
+  return `it holds ${counted(items, "item")}, here are ${itemsHere}, so they differ in ${least} or more`;
 }

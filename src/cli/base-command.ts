@@ -9,8 +9,8 @@ type FlagsOf<T extends typeof Command> = Interfaces.InferredFlags<
 type ArgsOf<T extends typeof Command> = Interfaces.InferredArgs<T["args"]>;
 
 /**
- * What every command shares: the global flags, parsed flags and arguments, and one place to write to. A command
- * throws what goes wrong; main.ts prints it and sets the exit code.
+ * Base of every command: the global flags, parsed flags and arguments, and its output. A command throws its errors;
+ * main.ts prints them and sets the exit code.
  */
 export abstract class BaseCommand<T extends typeof Command> extends Command {
   static override baseFlags = {
@@ -19,24 +19,63 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     verbose: Flags.boolean({ char: "v", description: "Say more, on stderr.", helpGroup: "GLOBAL" }),
   };
 
+  /** Whether its flags are also taken with one dash. */
+  protected readonly takesOneDash: boolean = false;
+
   protected flags!: FlagsOf<T>;
   protected args!: ArgsOf<T>;
   protected output!: Output;
 
+  /** From `init` to `finally`, as oclif does it once it has found the command and loaded its config. */
+  async execute(): Promise<void> {
+    await this._run();
+  }
+
   override async init(): Promise<void> {
     await super.init();
+    const { baseFlags } = this.ctor as unknown as typeof BaseCommand;
+    if (this.takesOneDash) this.argv = withTwoDashes(this.argv, { ...baseFlags, ...this.ctor.flags });
     const { flags, args } = await this.parse({
       flags: this.ctor.flags,
-      baseFlags: (super.ctor as typeof BaseCommand).baseFlags,
+      baseFlags,
       args: this.ctor.args,
       strict: this.ctor.strict,
     });
     this.flags = flags as FlagsOf<T>;
     this.args = args as ArgsOf<T>;
-    this.output = new Output(flags);
+    // Every line is to be JSON then, those on stdout too.
+    this.output = new Output({ ...flags, json: flags.json || flags["log-format"] === "json" });
   }
 
   override async catch(error: unknown): Promise<never> {
     throw error;
   }
+}
+
+const TRUE = /^(1|t|true)$/i;
+const FALSE = /^(0|f|false)$/i;
+
+/**
+ * A command line as Go programs take it, `-size=1024 -stat=false`, with the two dashes that oclif wants. Both systems
+ * that hubcast grew from are called so. Words that are no flag of the command in full, `-n5` and `-q`, stay as they are.
+ * @param flags of the command, by their names
+ */
+export function withTwoDashes(argv: readonly string[], flags: Command.Class["flags"]): string[] {
+  const known = new Map(
+    Object.entries(flags).flatMap(([name, flag]) =>
+      [name, ...(flag.aliases ?? [])].map((word) => [word, { name, flag }] as const),
+    ),
+  );
+  const dashes = argv.indexOf("--");
+  const end = dashes < 0 ? argv.length : dashes;
+  return argv.flatMap((word, index) => {
+    const [, flagWord, value] = /^-([a-z][\w-]+)(?:=(.*))?$/s.exec(word) ?? [];
+    const meant = index < end && flagWord !== undefined ? known.get(flagWord) : undefined;
+    if (!meant) return [word];
+    if (meant.flag.type !== "boolean" || value === undefined || TRUE.test(value)) {
+      return meant.flag.type === "boolean" ? [`--${flagWord}`] : [`-${word}`];
+    }
+    if (!FALSE.test(value)) return [`-${word}`];
+    return meant.flag.allowNo ? [`--no-${meant.name}`] : [];
+  });
 }

@@ -1,19 +1,23 @@
 import type { Command } from "@oclif/core/command";
+import * as Flags from "@oclif/core/flags";
+import { type ErrorCode, HubcastError } from "../core/errors.js";
 import type { Broadcast } from "../node/broadcast.js";
+import { openNode } from "../node/client.js";
 import { BaseCommand } from "./base-command.js";
-import { type NodeAddress, withNode } from "./node-url.js";
+import { readToken } from "./flag-file.js";
+import type { Output } from "./output.js";
 import { onInterrupt } from "./signals.js";
 
 /** A command that asks a node over HTTP, prints, and ends. */
 export abstract class ClientCommand<T extends typeof Command> extends BaseCommand<T> {
-  /** What can be done, and can fail, before there is a node: reading the input. */
+  /** Steps that need no node and may fail, such as reading the input. */
   protected async prepare(): Promise<void> {}
 
   /** The work itself; `signal` aborts at Ctrl-C, which ends the command with `interrupted`. */
   protected abstract ask(node: Broadcast, signal: AbortSignal): Promise<void>;
 
   async run(): Promise<void> {
-    // Whoever reads our answer has gone: there is nobody left to work for.
+    // The reader of the output has gone, so the work has no purpose any more.
     this.output.survivesBrokenPipes(() => process.exit());
     const { signal, interrupted } = onInterrupt();
     await Promise.race([this.work(signal), interrupted]);
@@ -24,4 +28,88 @@ export abstract class ClientCommand<T extends typeof Command> extends BaseComman
     const context = { output: this.output, signal };
     await withNode(this.flags as NodeAddress, context, (node) => this.ask(node, signal));
   }
+}
+
+export const DEFAULT_URL = "http://127.0.0.1:8080";
+
+/** Flags of every command that talks to a node. */
+export const NODE_URL_FLAGS = {
+  url: Flags.string({
+    description: `Address of the node's HTTP API. Without it: ${DEFAULT_URL}, or the one node that runs on this machine.`,
+    env: "HUBCAST_URL",
+    helpValue: "URL",
+  }),
+  "token-file": Flags.file({
+    description: "File that holds the token of the node; HUBCAST_TOKEN may hold the token itself.",
+    env: "HUBCAST_TOKEN_FILE",
+    helpValue: "PATH",
+  }),
+};
+
+export interface NodeAddress {
+  readonly url?: string | undefined;
+  readonly "token-file"?: string | undefined;
+}
+
+/**
+ * Does some work on the node that the flags name. Without a name, and when nothing listens at the default address,
+ * a single node found on this machine is used and named on stderr; it gets no token, since any program may announce itself.
+ * @throws unreachable, notHubcast, unauthorized, ambiguousNode, and what the work throws
+ */
+async function withNode<T>(
+  address: NodeAddress,
+  { output, signal }: { readonly output: Output; readonly signal: AbortSignal },
+  work: (node: Broadcast) => Promise<T>,
+): Promise<T> {
+  const token = await readToken(address["token-file"]);
+  try {
+    return await use(address.url ?? DEFAULT_URL, token, signal, work);
+  } catch (error) {
+    if (address.url !== undefined || !isCode(error, "unreachable")) throw error;
+    const { theLocalNode } = await import("./local-node.js");
+    const found = await theLocalNode(signal);
+    if (!found) throw nothingRuns(error as HubcastError);
+    output.note(`nothing listens at ${DEFAULT_URL}; using ${found.name} at ${found.url}`);
+    return await use(found.url, undefined, signal, work);
+  }
+}
+
+async function use<T>(
+  url: string,
+  token: string | undefined,
+  signal: AbortSignal,
+  work: (node: Broadcast) => Promise<T>,
+): Promise<T> {
+  const node = await openNode(url, token === undefined ? {} : { token });
+  try {
+    return await work(node);
+  } catch (error) {
+    // A hub closes the connection at a request, as a node does that dies: a second question tells them apart.
+    if (isCode(error, "connectionLost") || isCode(error, "notHubcast")) {
+      await node.identify(signal).catch((found) => {
+        if (isCode(found, "notHubcast")) throw found;
+      });
+    }
+    throw error;
+  } finally {
+    await node.close();
+  }
+}
+
+function isCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof HubcastError && error.code === code;
+}
+
+function nothingRuns(cause: HubcastError): HubcastError {
+  return new HubcastError(
+    "unreachable",
+    `nothing listens at ${DEFAULT_URL}, and no node was found on this machine`,
+    {
+      suggestions: [
+        "Start one: hubcast broadcast start",
+        "Or name one: --url http://HOST:PORT, or HUBCAST_URL.",
+      ],
+      cause,
+    },
+  );
 }

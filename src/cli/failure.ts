@@ -1,10 +1,10 @@
 import { asHubcastError, HubcastError } from "../core/errors.js";
-import { nearest } from "./nearest.js";
+import { nearest } from "../core/nearest.js";
 
-/** Commands that plugins bring: no plugin is loaded when a command line is misspelt. */
-const PLUGIN_COMMANDS = ["help", "autocomplete"];
+/** A command that a plugin brings: no plugin is loaded when a command line is misspelt. */
+const HELP_COMMAND = "help";
 
-/** What oclif's parser throws. */
+/** An error of oclif's parser. */
 interface OclifError extends Error {
   readonly oclif: { readonly exit?: number };
   /** Words that look like flags but are none. */
@@ -13,8 +13,8 @@ interface OclifError extends Error {
 }
 
 /**
- * Any error that a command line can end with, as one of ours: what oclif's parser throws becomes `usage`, what
- * nobody threw on purpose becomes `bug`.
+ * Any error that a command line can end with, as a HubcastError: errors of oclif's parser become `usage`, unexpected
+ * ones become `bug`.
  * @param commandIds as oclif writes them, `broadcast:post`
  */
 export function asFailure(
@@ -22,7 +22,7 @@ export function asFailure(
   argv: readonly string[],
   commandIds: readonly string[],
 ): HubcastError {
-  if (error instanceof HubcastError) return ofFlagValue(error);
+  if (error instanceof HubcastError) return ofVariable(ofFlagValue(error), argv);
   if (!isOclifError(error)) return asHubcastError(error);
 
   const notFound = /^command (\S+) not found$/.exec(error.message)?.[1];
@@ -31,7 +31,22 @@ export function asFailure(
   const message = error.flags
     ? `unknown flag ${error.flags.join(", ")}`
     : lowerFirst(withoutHelpLine(error.message));
-  return new HubcastError("usage", message, { suggestions: [...flagsMeant(error), help], cause: error });
+  const suggestions = [...flagsMeant(error), help];
+  return ofVariable(new HubcastError("usage", message, { suggestions, cause: error }), argv);
+}
+
+/** An error of a flag that was not given comes from its environment variable, so the message names the variable. */
+function ofVariable(error: HubcastError, argv: readonly string[]): HubcastError {
+  const name = /--([a-z][a-z0-9-]+)/.exec(error.message)?.[1];
+  if ((error.code !== "usage" && error.code !== "invalidOption") || name === undefined) return error;
+  if (argv.some((word) => word.replace(/^-+/, "").split("=", 1)[0] === name)) return error;
+  const isHub = argv[0] === "hub" && argv[1] === "start";
+  const variable = `${isHub ? "HUBCAST_HUB_" : "HUBCAST_"}${name.toUpperCase().replaceAll("-", "_")}`;
+  if (process.env[variable] === undefined) return error;
+  return new HubcastError(error.code, error.message.replace(`--${name}`, variable), {
+    suggestions: error.suggestions,
+    cause: error.cause,
+  });
 }
 
 /** Our own parsers throw our own errors, which oclif frames in three lines: "Parsing --since \n\tREASON\nSee ...". */
@@ -59,9 +74,20 @@ function unknownCommand(id: string, commandIds: readonly string[]): HubcastError
       suggestions: [`Run hubcast ${words} --help to see how it is called.`],
     });
   }
-  const meant = nearest(id, [...commandIds, ...PLUGIN_COMMANDS])?.replaceAll(":", " ");
-  if (meant) suggestions.unshift(`Did you mean hubcast ${meant}?`);
+  const meant = commandsMeant(id, commandIds).map((known) => `hubcast ${known.replaceAll(":", " ")}`);
+  if (meant.length > 0) suggestions.unshift(`Did you mean ${meant.join(", or ")}?`);
   return new HubcastError("usage", `there is no command "${id.replaceAll(":", " ")}"`, { suggestions });
+}
+
+/** Commands of a similar name; else commands with that word under another topic, or none: `post hello`, `hub post`. */
+function commandsMeant(id: string, commandIds: readonly string[]): readonly string[] {
+  const near = nearest(id, [...commandIds, HELP_COMMAND]);
+  if (near) return [near];
+  const [first = "", second = first] = id.split(":");
+  const word = commandIds.some((known) => known.startsWith(`${first}:`)) ? second : first;
+  const lastWord = (known: string) => known.slice(known.lastIndexOf(":") + 1);
+  const meant = nearest(word, commandIds.map(lastWord));
+  return commandIds.filter((known) => lastWord(known) === meant);
 }
 
 function flagsMeant(error: OclifError): string[] {
@@ -86,7 +112,9 @@ function commandWords(argv: readonly string[], commandIds: readonly string[]): r
 function withoutHelpLine(message: string): string {
   return message
     .replace(/\nSee more help with --help$/, "")
-    .replace(/^The following errors? occurred:\s*/, "");
+    .replace(/^The following errors? occurred:\s*/, "")
+    .replace(/^(Unexpected arguments?): (.*)$/, '$1 "$2"')
+    .replace(/\s*\n\s*/g, "; ");
 }
 
 function lowerFirst(text: string): string {

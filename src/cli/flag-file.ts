@@ -1,24 +1,94 @@
-import { readFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { rm, writeFile } from "node:fs/promises";
 import { HubcastError } from "../core/errors.js";
+import type { TlsPair } from "../runtime/certificate.js";
+import { startStep } from "../runtime/start-step.js";
+
+/** The largest file: a list of 60,000 keys. */
+const FILE_BYTES_MAX = 4 * 1024 * 1024;
+/** The file may be a pipe whose writer never comes. */
+const READ_MS_MAX = 10_000;
 
 /**
  * The text of a file that a flag names, without white space around it.
  * @param flag for the error: `--token-file`
- * @throws usage when it cannot be read, or is empty
+ * @throws usage when it cannot be read, is too long, or empty; deadline when nothing comes
  */
 export async function readFlagFile(path: string, flag: string): Promise<string> {
+  return (await readWhole(path, flag)).trim();
+}
+
+/**
+ * The token for a node or hub: from the file of `--token-file`, else from HUBCAST_TOKEN. The value of a flag would show
+ * in the list of processes.
+ */
+export async function readToken(file: string | undefined): Promise<string | undefined> {
+  if (file === undefined) return process.env.HUBCAST_TOKEN?.trim() || undefined;
+  return (await readFlagFile(file, "--token-file")).split(/\s/)[0];
+}
+
+/** The lines of such a file with their numbers, from 1, without empty ones and comments (`# ...`). */
+export async function readFlagLines(path: string, flag: string): Promise<readonly FlagLine[]> {
+  const lines = (await readWhole(path, flag)).split("\n");
+  return lines
+    .map((line, index) => ({ number: index + 1, line: line.trim() }))
+    .filter(({ line }) => line !== "" && !line.startsWith("#"));
+}
+
+/** The certificate and the key of a server, where its flags name them. @throws as readFlagFile */
+export async function readTlsFiles(flags: TlsFlags): Promise<TlsPair | undefined> {
+  const { "tls-cert": cert, "tls-key": key } = flags;
+  if (cert === undefined || key === undefined) return undefined;
+  return { cert: await readFlagFile(cert, "--tls-cert"), key: await readFlagFile(key, "--tls-key") };
+}
+
+interface TlsFlags {
+  readonly "tls-cert"?: string | undefined;
+  readonly "tls-key"?: string | undefined;
+}
+
+interface FlagLine {
+  readonly number: number;
+  readonly line: string;
+}
+
+async function readWhole(path: string, flag: string): Promise<string> {
   let text: string;
   try {
-    text = (await readFile(path, "utf8")).trim();
+    const step = textOf(createReadStream(path, { end: FILE_BYTES_MAX, encoding: "utf8" }));
+    text = await startStep(`reading ${flag} ${path}`, step, { lengthMs: READ_MS_MAX });
   } catch (error) {
+    if (error instanceof HubcastError) throw error;
     throw new HubcastError("usage", `cannot read ${flag}: ${(error as Error).message}`, { cause: error });
   }
-  if (text === "") throw new HubcastError("usage", `${flag}: ${path} is empty`);
+  if (Buffer.byteLength(text) > FILE_BYTES_MAX)
+    throw new HubcastError("usage", `${flag}: ${path} has more than ${FILE_BYTES_MAX} bytes`);
+  if (text.trim() === "") throw new HubcastError("usage", `${flag}: ${path} is empty`);
   return text;
 }
 
-/** The lines of such a file, without empty ones and comments (`# ...`). */
-export async function readFlagLines(path: string, flag: string): Promise<readonly string[]> {
-  const lines = (await readFlagFile(path, flag)).split("\n").map((line) => line.trim());
-  return lines.filter((line) => line !== "" && !line.startsWith("#"));
+async function textOf(stream: AsyncIterable<string>): Promise<string> {
+  let text = "";
+  for await (const chunk of stream) text += chunk;
+  return text;
+}
+
+/**
+ * Writes a secret to a new file that only its owner can read (mode 0600).
+ * @throws usage when there is a file already, or none can be made
+ */
+export async function writeSecretFile(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text, { mode: 0o600, flag: "wx" });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== "EEXIST") {
+      // A part of a key is useless, and would be in the way the next time.
+      await rm(path, { force: true }).catch(() => {});
+      throw new HubcastError("usage", `cannot write --out: ${message}`, { cause: error });
+    }
+    throw new HubcastError("usage", `${path} exists already, and a key is never written over`, {
+      suggestions: ["Name another file, or move that one away."],
+    });
+  }
 }

@@ -1,15 +1,63 @@
 import * as Flags from "@oclif/core/flags";
 import { HubcastError } from "../core/errors.js";
+import type { NumberKind } from "../core/options.js";
 import { parseDuration, parseInstant, parseSize } from "../core/units.js";
 
+type Range = { readonly min?: number; readonly max?: number };
+
 /** A length of time, `250ms`, `10s`, `24h`; the value is in milliseconds. */
-export const durationFlag = Flags.custom<number>({
+export const durationFlag = Flags.custom<number, Range>({
   helpValue: "DURATION",
-  parse: async (text) => parseDuration(text),
+  parse: async (text, _context, range) => inRange(text, parseDuration(text), range, "ms"),
 });
 
 /** A size, `64KiB`, `512MiB`; the value is in bytes. */
-export const sizeFlag = Flags.custom<number>({ helpValue: "SIZE", parse: async (text) => parseSize(text) });
+export const sizeFlag = Flags.custom<number, Range>({
+  helpValue: "SIZE",
+  parse: async (text, _context, range) => inRange(text, parseSize(text), range, "bytes"),
+});
+
+function inRange(
+  text: string,
+  value: number,
+  { min = 0, max = Infinity }: Range,
+  unit: NumberKind["unit"],
+): number {
+  if (value >= min && value <= max) return value;
+  const bound = value < min ? `${spelled(min, unit)} at least` : `${spelled(max, unit)} at most`;
+  throw new HubcastError("usage", `"${text}" is out of range: ${bound}`);
+}
+
+/** Range and default of an option of the library, as its flag has them. */
+export function ranged<Kind extends NumberKind & { readonly default: number }>(
+  kind: Kind,
+): { min: number; max: number; default: number; defaultHelp: () => Promise<string> } {
+  const { min, max, unit, default: value } = kind;
+  return { min, max, default: value, defaultHelp: async () => spelled(value, unit) };
+}
+
+const UNITS: Readonly<Record<NumberKind["unit"], readonly (readonly [string, number])[]>> = {
+  ms: [
+    ["h", 3_600_000],
+    ["m", 60_000],
+    ["s", 1_000],
+    ["ms", 1],
+  ],
+  bytes: [
+    ["GiB", 2 ** 30],
+    ["MiB", 2 ** 20],
+    ["KiB", 2 ** 10],
+    ["B", 1],
+  ],
+  count: [["", 1]],
+};
+
+/** A number as a command line writes it: in the largest unit that leaves it whole. */
+function spelled(value: number, unit: NumberKind["unit"]): string {
+  const [name, size] =
+    UNITS[unit].find(([, size]) => value % size === 0 && value >= size) ?? UNITS[unit].at(-1)!;
+  return `${value / size}${name}`;
+}
 
 /** ISO 8601, epoch ms, or `10m` for ten minutes ago; the value is in epoch ms. */
 export const instantFlag = Flags.custom<number>({
@@ -17,13 +65,14 @@ export const instantFlag = Flags.custom<number>({
   parse: async (text) => parseInstant(text, Date.now()),
 });
 
-/** A whole number from `min` to `max`. */
+/** A whole number from `min` to `max`; `Number.MAX_SAFE_INTEGER` is no bound. */
 export const countFlag = Flags.custom<number, { min: number; max: number }>({
   helpValue: "NUMBER",
   parse: async (text, _context, { min, max }) => {
     const value = Number(text);
     if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-    throw new HubcastError("usage", `"${text}" is not a whole number from ${min} to ${max}`);
+    const range = max === Number.MAX_SAFE_INTEGER ? `of ${min} or more` : `from ${min} to ${max}`;
+    throw new HubcastError("usage", `"${text}" is not a whole number ${range}`);
   },
 });
 
@@ -38,7 +87,7 @@ export const portFlag = Flags.custom<number>({
   },
 });
 
-/** How many others: a whole number, or all of them. */
+/** A number of other nodes, or all of them. */
 export const waitFlag = Flags.custom<number | "all">({
   helpValue: "K|all",
   parse: async (text) => {
@@ -46,4 +95,25 @@ export const waitFlag = Flags.custom<number | "all">({
     if (/^[1-9]\d{0,4}$/.test(text)) return Number(text);
     throw new HubcastError("usage", `"${text}" is neither a number of nodes nor "all"`);
   },
+});
+
+/** The same object without undefined values: options say "absent", parsed flags say "undefined". */
+export function defined<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
+}
+
+/** A flag that may be given again is a list; its variable holds one text, with commas. */
+export function flagList(values: string[] | string | undefined): readonly string[] | undefined {
+  if (values === undefined) return undefined;
+  if (Array.isArray(values)) return values;
+  return values.split(",").map((value) => value.trim());
+}
+
+/** For commands that look around; `flagList` reads its value. */
+export const MDNS_INTERFACE_FLAG = Flags.string({
+  description: "Use multicast DNS only on this interface, by name or address.",
+  env: "HUBCAST_MDNS_INTERFACE",
+  helpValue: "INTERFACE",
+  multiple: true,
+  multipleNonGreedy: true,
 });

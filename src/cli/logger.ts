@@ -1,18 +1,108 @@
-import type { Logger } from "pino";
+import type { LogFn, Logger, LoggerOptions } from "pino";
+import { safeJson, visible } from "../core/text.js";
+
+/** Equal lines written in one window of time; further ones are counted. */
+const EQUAL_LINES_MAX = 20;
+const WINDOW_MS = 1_000;
+/** Different lines remembered in one window. */
+const KINDS_MAX = 1_000;
 
 /**
  * A logger that writes to stderr, at once: what was logged before a crash is there. To a terminal it writes by way of the
- * process's own stream, as everything else does, so that it does not cover the line of --live.
+ * process's own stream, as everything else does, so that it does not cover the line of --live. Equal lines are
+ * joined. Characters that act on a terminal are escaped in JSON, and visible signs in the pretty form.
  * @param level a level of pino; `silent` logs nothing
  */
 export async function openLogger(level: string, format: string | undefined): Promise<Logger> {
   const { pino } = await import("pino");
   const { stderr } = process;
+  const joined = new JoinedLines();
+  const hooks: LoggerOptions["hooks"] = {
+    logMethod: (args, method, levelNumber) => joined.log(logger, args, method, levelNumber),
+  };
+  const options: LoggerOptions = { level };
+  process.once("exit", () => joined.report());
+  let logger: Logger;
   if ((format ?? (stderr.isTTY ? "pretty" : "json")) === "json") {
-    return pino({ level }, stderr.isTTY ? stderr : pino.destination({ dest: 2, sync: true }));
+    const destination = stderr.isTTY ? stderr : pino.destination({ dest: 2, sync: true });
+    logger = pino({ ...options, hooks: { ...hooks, streamWrite: safeJson } }, destination);
+  } else {
+    const { default: pretty } = await import("pino-pretty");
+    const colorize = stderr.isTTY === true && !process.env.NO_COLOR;
+    const destination = stderr.isTTY ? stderr : 2;
+    logger = pino(
+      { ...options, hooks: { ...hooks, streamWrite: visibleRecord } },
+      pretty({ destination, sync: true, colorize, ignore: "pid,hostname" }),
+    );
   }
-  const { default: pretty } = await import("pino-pretty");
-  const colorize = stderr.isTTY === true && !process.env.NO_COLOR;
-  const destination = stderr.isTTY ? stderr : 2;
-  return pino({ level }, pretty({ destination, sync: true, colorize, ignore: "pid,hostname" }));
+  return logger;
+}
+
+/**
+ * A record of the log whose texts and keys can be printed as they are. The lines of a stack stay lines: they are
+ * printed further to the right than a record begins.
+ */
+function visibleRecord(json: string): string {
+  const record = JSON.parse(json, (key, value: unknown) => {
+    if (typeof value === "string") return key === "stack" ? linesOf(value) : visible(value);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+    return Object.fromEntries(Object.entries(value).map(([name, field]) => [visible(name), field]));
+  });
+  return `${JSON.stringify(record)}\n`;
+}
+
+function linesOf(stack: string): string {
+  return stack.split("\n").map(visible).join("\n");
+}
+
+interface Kind {
+  count: number;
+  /** Writes a line as its caller did, with what the lines have in common. */
+  readonly write: (more: number) => void;
+}
+
+/**
+ * Joins lines of the same level, message and reason. A remote that can make a server log one line can make it log
+ * thousands a second, which costs more than the event itself, and hides all other lines.
+ */
+class JoinedLines {
+  #kinds = new Map<string, Kind>();
+  #timer: NodeJS.Timeout | undefined;
+
+  /** pino's `logMethod`. @param logger whom a summary comes from */
+  log(logger: Logger, args: Parameters<LogFn>, method: LogFn, level: number): void {
+    const [first, second] = args as unknown[];
+    const fields = typeof first === "object" && first !== null ? (first as Record<string, unknown>) : {};
+    const message = String(typeof first === "string" ? first : (second ?? ""));
+    const common = Object.fromEntries(
+      ["reason", "code"].flatMap((name) => (name in fields ? [[name, fields[name]]] : [])),
+    );
+    const key = JSON.stringify([level, message, common]);
+    const kind =
+      this.#kinds.get(key) ??
+      this.#begin(key, (more) => {
+        const text = `${message} ... and ${more.toLocaleString("en-US")} more like it in the last second`;
+        method.apply(logger, [{ ...common, more }, text]);
+      });
+    kind.count += 1;
+    if (kind.count <= EQUAL_LINES_MAX) method.apply(logger, args);
+  }
+
+  /** Logs how many lines were left out, and begins a new window. */
+  report(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const kinds = this.#kinds;
+    this.#kinds = new Map();
+    for (const { count, write } of kinds.values())
+      if (count > EQUAL_LINES_MAX) write(count - EQUAL_LINES_MAX);
+  }
+
+  #begin(key: string, write: Kind["write"]): Kind {
+    if (this.#kinds.size >= KINDS_MAX) this.report();
+    const kind = { count: 0, write };
+    this.#kinds.set(key, kind);
+    this.#timer ??= setTimeout(() => this.report(), WINDOW_MS).unref();
+    return kind;
+  }
 }

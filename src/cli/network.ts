@@ -1,13 +1,17 @@
+import { networkInterfaces } from "node:os";
 import type { HubcastError } from "../core/errors.js";
-import { type DiscoveredService, type DnsSd, openDnsSd } from "../net/dnssd/index.js";
-import { isLoopbackHost } from "../net/loopback.js";
+import { isLoopbackHost } from "../core/loopback.js";
+import { padded, shown } from "../core/text.js";
+import { formatDuration } from "../core/units.js";
+import { type DiscoveredService, type DnsSd, openDnsSd } from "../discovery/index.js";
+import type { Collector } from "../tui/index.js";
 
-/** A node or hub as DNS-SD shows it; nothing of it is proven. */
+/** A node or hub as DNS-SD shows it; all of it is unproven. */
 export type Seen = SeenNode | SeenHub;
 
 interface SeenServer {
   readonly name: string;
-  /** Absent when somebody else's program advertises the type. */
+  /** Absent when another program advertises the type. */
   readonly id?: string;
   readonly version?: string;
   /** `host:port` for peers or clients; those on loopback first. */
@@ -19,7 +23,7 @@ export interface SeenNode extends SeenServer {
   readonly cluster?: string;
   /** First 8 hex digits of a hash of the cluster key; absent without a key. */
   readonly keyHash?: string;
-  /** Where its HTTP API answers; absent when not on an interface that we share. */
+  /** URL of its HTTP API; absent when that is on no shared interface. */
   readonly url?: string;
 }
 
@@ -27,7 +31,7 @@ export interface SeenHub extends SeenServer {
   readonly type: "hub";
   readonly tls: boolean;
   readonly needsToken: boolean;
-  /** Of its monitoring, on this machine only. */
+  /** URL of its monitoring, which answers on its own machine only. */
   readonly monitorUrl?: string;
 }
 
@@ -35,7 +39,7 @@ export interface LookOptions {
   /** Names or addresses; default all that are up. */
   readonly interfaces?: readonly string[];
   readonly signal?: AbortSignal;
-  /** Told of what came, or changed: `key` stays the same for as long as it is there. */
+  /** Called for new and changed services; `key` stays the same while a service is up. */
   up(key: string, seen: Seen): void;
   down(key: string, seen: Seen): void;
   warning?(warning: HubcastError): void;
@@ -75,7 +79,10 @@ function asSeen(service: DiscoveredService): Seen {
     addresses: placesOf(service, ({ port }) => port).map(hostAndPort),
   };
   if (type === "_hubcast._tcp") {
-    const [api] = placesOf(service, (sighting) => Number(sighting.txt.http));
+    // A URL has no place for the zone of a link-local address.
+    const [api] = placesOf(service, (sighting) => Number(sighting.txt.http)).filter(
+      ({ address }) => !address.includes("%"),
+    );
     return {
       type: "node",
       ...server,
@@ -99,7 +106,7 @@ interface Place {
   readonly port: number;
 }
 
-/** Everywhere that a port of the service answers, loopback first: what is heard there is on this machine. */
+/** All addresses at which a port of the service answers, loopback first: a service heard there is on this machine. */
 function placesOf(
   { sightings }: DiscoveredService,
   portOf: (sighting: DiscoveredService["sightings"][number]) => number,
@@ -118,4 +125,72 @@ function isLoopback({ address }: Place): boolean {
 
 function hostAndPort({ address, port }: Place): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+export interface WatchedNetwork {
+  readonly interfaces?: readonly string[] | undefined;
+  /** Whether nodes found on this machine are asked, without a token: not when the user has named some. */
+  readonly findsNodes: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Lets a collector ask the hubs, and the nodes of this machine, that multicast DNS shows. @returns stops it */
+export async function watchNetwork(
+  collector: Collector,
+  { interfaces, findsNodes, signal }: WatchedNetwork,
+): Promise<() => Promise<void>> {
+  const nodeUrls = new Map<string, string>();
+  const forget = (key: string) => {
+    const url = nodeUrls.get(key);
+    nodeUrls.delete(key);
+    if (url !== undefined) collector.removeNode(url);
+  };
+  const up = (key: string, seen: Seen) => {
+    if (seen.type === "hub") {
+      const { name, addresses, monitorUrl } = seen;
+      const address = addresses[0] ?? "-";
+      collector.addHub({ key, name, address, ...(monitorUrl !== undefined && { monitorUrl }) });
+      return;
+    }
+    if (!findsNodes || seen.url === undefined || !isOurs(seen.url)) return;
+    if (nodeUrls.get(key) !== seen.url) forget(key);
+    nodeUrls.set(key, seen.url);
+    collector.addNode({ url: seen.url, isNamed: false, name: seen.name });
+  };
+  const down = (key: string, seen: Seen) => (seen.type === "hub" ? collector.removeHub(key) : forget(key));
+  const dnsSd = await lookAround({ ...(interfaces && { interfaces }), signal, up, down });
+  return () => dnsSd.close();
+}
+
+function isOurs(url: string): boolean {
+  const host = new URL(url).hostname.replace(/^\[|\]$/g, "");
+  const own = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return own.some(({ address }) => address === host);
+}
+
+/** Lines come one by one, so their columns are of fixed width. */
+const WIDTHS = [4, 20, 26, 16, 10] as const;
+
+export function seenHead(): string {
+  return inColumns(["KIND", "NAME", "ADDRESS", "CLUSTER", "VERSION", "ROUND TRIP"]);
+}
+
+/** A node or hub for people. @param tripMs undefined when it did not answer */
+export function seenLine(seen: Seen, tripMs: number | undefined): string {
+  return inColumns([
+    seen.type,
+    shown(seen.name, 40),
+    (seen.type === "node" ? seen.url : undefined) ?? seen.addresses[0] ?? "-",
+    seen.type === "node" ? shown(seen.cluster ?? "-", 63) : detailsOf(seen.tls, seen.needsToken),
+    shown(seen.version ?? "-", 16),
+    tripMs === undefined ? "no answer" : formatDuration(tripMs),
+  ]);
+}
+
+function detailsOf(tls: boolean, needsToken: boolean): string {
+  return [tls && "tls", needsToken && "token"].filter(Boolean).join(" ") || "-";
+}
+
+function inColumns(cells: readonly string[]): string {
+  return cells.map((cell, column) => padded(cell, WIDTHS[column] ?? 0)).join("  ");
 }

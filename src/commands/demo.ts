@@ -23,7 +23,7 @@ export default class Demo extends BaseCommand<typeof Demo> {
     onSignals(["SIGINT", "SIGTERM", "SIGHUP"], (signal) => {
       stopping.abort(new HubcastError("interrupted", `stopped by ${signal}`));
     });
-    // Whoever reads the transcript has gone: at the exit of this process its children are killed.
+    // The reader of the transcript is gone. The children of this process are killed at its exit.
     this.output.survivesBrokenPipes(() => process.exit());
     const program = join(this.config.root, "bin", "run.js");
     this.output.document(await runDemo({ program, output: this.output, signal: stopping.signal }));

@@ -1,11 +1,9 @@
 import * as Flags from "@oclif/core/flags";
 import { BaseCommand } from "../cli/base-command.js";
-import { flagList } from "../cli/flag-list.js";
-import { durationFlag } from "../cli/flags.js";
-import { MDNS_INTERFACE_FLAG } from "../cli/mdns-flag.js";
-import { lookAround, type Seen } from "../cli/network.js";
-import { roundTripMs } from "../cli/round-trip.js";
-import { seenHead, seenLine } from "../cli/seen-line.js";
+import { roundTripMs } from "../cli/find-facts.js";
+import { durationFlag, flagList, MDNS_INTERFACE_FLAG } from "../cli/flags.js";
+import { lookAround, type Seen, seenHead, seenLine } from "../cli/network.js";
+import { painted } from "../cli/output.js";
 import { onInterrupt } from "../cli/signals.js";
 
 /** One server is heard on several interfaces, a moment apart; a line says where it can be reached best. */
@@ -24,7 +22,7 @@ export default class Discover extends BaseCommand<typeof Discover> {
     },
     {
       description: "URLs of all nodes whose API can be reached from here:",
-      command: "<%= config.bin %> <%= command.id %> --json | jq -r 'select(.type == \"node\").url // empty'",
+      command: "<%= config.bin %> <%= command.id %> --json | jq -r 'select(.type==\"node\").url // empty'",
     },
   ];
   static override flags = {
@@ -82,13 +80,13 @@ export default class Discover extends BaseCommand<typeof Discover> {
     // A node's API rather than its port for peers: that one would take us for a peer and wait for a handshake.
     const tripMs = await roundTripMs(api.length > 0 ? api : seen.addresses, CONNECT_TIMEOUT_MS);
     this.output.document({ ...seen, ...(tripMs !== undefined && { roundTripMs: rounded(tripMs) }) });
-    if (this.shown++ === 0) this.output.text(this.output.painted("dim", seenHead()));
+    if (this.shown++ === 0) this.output.text([painted("dim", seenHead())]);
     this.output.text(seenLine(seen, tripMs));
   }
 
   private gone(seen: Seen): void {
     this.output.document({ type: "gone", kind: seen.type, name: seen.name, id: seen.id });
-    this.output.text(this.output.painted("dim", `${seen.type} ${seen.name} is gone`));
+    this.output.text([painted("dim", `${seen.type} ${seen.name} is gone`)]);
   }
 }
 

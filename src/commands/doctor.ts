@@ -1,12 +1,11 @@
+import * as Args from "@oclif/core/args";
+import * as Flags from "@oclif/core/flags";
 import { BaseCommand } from "../cli/base-command.js";
-import type { Colour } from "../cli/colour.js";
 import { diagnose, type Finding } from "../cli/diagnosis.js";
-import { findFacts } from "../cli/find-facts.js";
-import { flagList } from "../cli/flag-list.js";
-import { durationFlag } from "../cli/flags.js";
-import { MDNS_INTERFACE_FLAG } from "../cli/mdns-flag.js";
+import { findFacts, probeAddress } from "../cli/find-facts.js";
+import { durationFlag, flagList, MDNS_INTERFACE_FLAG } from "../cli/flags.js";
+import { type Colour, painted } from "../cli/output.js";
 import { onInterrupt } from "../cli/signals.js";
-import { shown } from "../cli/text.js";
 
 const COLOURS: Readonly<Record<Finding["verdict"], Colour>> = {
   ok: "green",
@@ -23,12 +22,23 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
   static override examples = [
     { description: "Why is a node not seen:", command: "<%= config.bin %> <%= command.id %>" },
     {
+      description: "Why does that one not answer:",
+      command: "<%= config.bin %> <%= command.id %> 192.168.7.2:8080",
+    },
+    {
       description: "Only what is to be done:",
       command:
-        "<%= config.bin %> <%= command.id %> --json | jq -r '.findings[] | select(.verdict != \"ok\").advice'",
+        "<%= config.bin %> <%= command.id %> --json | jq -r '.findings[]|select(.verdict!=\"ok\").advice'",
     },
   ];
+  static override args = {
+    address: Args.string({
+      description: "Look at this address alone: what listens there, or why nothing can be reached.",
+      name: "HOST:PORT",
+    }),
+  };
   static override flags = {
+    url: Flags.string({ description: "The same, as the URL of a node.", helpValue: "URL" }),
     timeout: durationFlag({
       description: "How long to listen to multicast DNS.",
       default: 1_500,
@@ -40,18 +50,22 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
   async run(): Promise<void> {
     this.output.survivesBrokenPipes(() => process.exit());
     const { signal, interrupted } = onInterrupt();
-    const interfaces = flagList(this.flags["mdns-interface"]);
-    const facts = findFacts({ interfaces, listenMs: this.flags.timeout, signal });
-    const findings = diagnose(await Promise.race([facts, interrupted]));
+    const findings = await Promise.race([this.look(signal), interrupted]);
     const problems = findings.filter(({ verdict }) => verdict === "problem").length;
     this.output.document({ ok: problems === 0, findings });
     for (const finding of findings) this.show(finding);
     if (problems > 0) this.exit(EXIT_CODE);
   }
 
+  private async look(signal: AbortSignal): Promise<readonly Finding[]> {
+    const address = this.args.address ?? this.flags.url;
+    if (address !== undefined) return await probeAddress(address, signal);
+    const interfaces = flagList(this.flags["mdns-interface"]);
+    return diagnose(await findFacts({ interfaces, listenMs: this.flags.timeout, signal }));
+  }
+
   private show({ verdict, text, advice }: Finding): void {
-    const line = shown(text, Number.POSITIVE_INFINITY);
-    this.output.text(`${this.output.painted(COLOURS[verdict], verdict.padEnd(8))} ${line}`);
-    if (advice !== undefined) this.output.text(`         ${shown(advice, Number.POSITIVE_INFINITY)}`);
+    this.output.text([painted(COLOURS[verdict], verdict.padEnd(8)), ` ${text}`]);
+    if (advice !== undefined) this.output.text(`         ${advice}`);
   }
 }

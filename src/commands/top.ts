@@ -1,16 +1,16 @@
 import * as Flags from "@oclif/core/flags";
 import { BaseCommand } from "../cli/base-command.js";
-import { paints } from "../cli/colour.js";
-import { flagList } from "../cli/flag-list.js";
-import { MDNS_INTERFACE_FLAG } from "../cli/mdns-flag.js";
-import { DEFAULT_URL, NODE_URL_FLAGS, readToken } from "../cli/node-url.js";
+import { DEFAULT_URL, NODE_URL_FLAGS } from "../cli/client-command.js";
+import { readToken } from "../cli/flag-file.js";
+import { flagList, MDNS_INTERFACE_FLAG } from "../cli/flags.js";
+import { watchNetwork } from "../cli/network.js";
+import { paints } from "../cli/output.js";
 import { onInterrupt } from "../cli/signals.js";
-import { watchNetwork } from "../cli/watched-network.js";
 import { HubcastError } from "../core/errors.js";
 import type { Collector } from "../tui/index.js";
 
 const LINES_EVERY_MS = 1_000;
-/** What answers multicast DNS has answered by then. */
+/** Services answer multicast DNS within this time. */
 const DISCOVERY_MS = 500;
 /** A figure a second needs two looks. */
 const BETWEEN_LOOKS_MS = 500;
@@ -108,7 +108,8 @@ export default class Top extends BaseCommand<typeof Top> {
     await passed(BETWEEN_LOOKS_MS);
     await collector.ask();
     this.print(collector, plainLines);
-    if (collector.hasNode) return;
+    const { hubs } = collector.snapshot(false);
+    if (collector.hasNode || (this.flags.url === undefined && hubs.length > 0)) return;
     throw new HubcastError("unreachable", collector.faults.join("; ") || "no node answers", {
       suggestions: ["Start one: hubcast broadcast start", "Or name one: --url http://HOST:PORT."],
     });

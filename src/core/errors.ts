@@ -1,4 +1,4 @@
-/** What a code of the table below means: its exit code in the CLI, its status over HTTP. */
+/** The meaning of an error code: its exit code in the CLI, its status over HTTP. */
 interface ErrorKind {
   /** Exit code of a command that ends with it (design: 1 bug, 2 usage, 3 cannot connect, 4 refused, ...). */
   readonly exitCode: number;
@@ -11,6 +11,12 @@ interface ErrorKind {
 /** Every error that a user of hubcast can meet. docs/errors.md has a row for each; a test compares both ways. */
 export const ERRORS = {
   bug: { exitCode: 1, httpStatus: 500, meaning: "Something in hubcast itself went wrong; please report it." },
+  systemFailed: {
+    exitCode: 1,
+    httpStatus: 500,
+    meaning:
+      "The operating system refused something: a disk is full, a file is missing or not permitted, a limit is reached.",
+  },
   demoFailed: { exitCode: 1, meaning: "A step of the demo did not come true; the message says which." },
   usage: {
     exitCode: 2,
@@ -22,6 +28,7 @@ export const ERRORS = {
     meaning: "This Node.js is older than 22.19 and no newer one is installed beside it.",
   },
   ambiguousNode: { exitCode: 2, meaning: "No --url was given and several nodes run on this machine." },
+  ambiguousHub: { exitCode: 2, meaning: "No --addr was given and several hubs run on this machine." },
   interrupted: { exitCode: 130, meaning: "A client command was stopped by a signal." },
 
   portInUse: { exitCode: 3, meaning: "The address to listen on is taken by another process." },
@@ -30,7 +37,16 @@ export const ERRORS = {
     meaning: "The address to listen on is not one of this machine, or not permitted.",
   },
   unreachable: { exitCode: 3, meaning: "Nothing answers at that address." },
+  ownLimit: {
+    exitCode: 3,
+    meaning: "This process may open no more files or connections, or this machine has no port left.",
+  },
+  certificateRefused: {
+    exitCode: 4,
+    meaning: "The server's certificate is not trusted here, has expired, or is for another name.",
+  },
   notHubcast: { exitCode: 3, meaning: "Something answers at that address, but it is not a hubcast server." },
+  nodeFailed: { exitCode: 3, meaning: "The node that was asked failed at the call; its log says more." },
   hubsApart: { exitCode: 3, meaning: "The hubs at these addresses do not know of each other's clients." },
   connectionLost: {
     exitCode: 3,
@@ -117,8 +133,30 @@ export const ERRORS = {
     httpStatus: 429,
     meaning: "Too many items in a short time were signed by one key.",
   },
+  tooManyGuesses: {
+    exitCode: 4,
+    httpStatus: 429,
+    meaning: "Too many wrong tokens came from one address in a short time.",
+  },
   rateLimited: { exitCode: 4, httpStatus: 429, meaning: "Too many requests or items in a short time." },
-  clockSkew: { exitCode: 4, httpStatus: 503, meaning: "The node's clock is more than 2 min off its peers'." },
+  clockSkew: {
+    exitCode: 4,
+    httpStatus: 503,
+    meaning: "The node's clock is more than 2 min off those of a majority.",
+  },
+  clocksDiffer: {
+    exitCode: 6,
+    meaning: "Clocks of nodes are more than 2 min apart, and no majority says which is right.",
+  },
+  clockJumped: {
+    exitCode: 6,
+    meaning: "The wall clock of the node has jumped, and the node goes by its old time for up to 10 min.",
+  },
+  itemsAhead: {
+    exitCode: 6,
+    meaning:
+      "The node, or a peer, holds items stamped ahead of its clock: other nodes take them when their time has come.",
+  },
   stopping: { exitCode: 4, httpStatus: 503, meaning: "The server is shutting down." },
   tooManyClients: {
     exitCode: 4,
@@ -134,7 +172,8 @@ export const ERRORS = {
   natsAway: {
     exitCode: 4,
     httpStatus: 503,
-    meaning: "The node has lost its NATS server, and keeps nothing on disk that it could publish later.",
+    meaning:
+      "The node has no NATS server now, and keeps nothing on disk that it could publish later; or the hub has none.",
   },
   natsFull: {
     exitCode: 4,
@@ -147,6 +186,28 @@ export const ERRORS = {
     httpStatus: 507,
     meaning: "The disk refused to keep the item: full, or failing.",
   },
+  itemsLeftOut: {
+    exitCode: 4,
+    meaning: "Stored items were damaged and left out, and no peer was met yet that may bring them back.",
+  },
+  noPeer: { exitCode: 6, meaning: "Peers were named, and the node has a link with nobody." },
+  retentionDiffers: {
+    exitCode: 6,
+    meaning: "Nodes of one cluster keep items for different lengths of time, and exchange none.",
+  },
+  policyDiffers: {
+    exitCode: 6,
+    meaning: "Nodes of one cluster accept other schemes or keys than each other.",
+  },
+  versionDiffers: {
+    exitCode: 6,
+    meaning: "Nodes of one cluster run versions that cannot talk to each other.",
+  },
+  clusterKeyDiffers: {
+    exitCode: 6,
+    meaning: "A node of this cluster is seen on the network that has another cluster key, or none.",
+  },
+  twin: { exitCode: 6, meaning: "Two processes run with the same identity: a data directory was copied." },
   dataDirInUse: { exitCode: 4, meaning: "Another process has the data directory." },
   dataDirForeign: {
     exitCode: 4,
@@ -172,7 +233,7 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 
 interface HubcastErrorOptions {
-  /** What to do next, each a complete imperative sentence. */
+  /** Next steps, each a complete imperative sentence. */
   readonly suggestions?: readonly string[];
   readonly cause?: unknown;
 }
@@ -205,9 +266,47 @@ export class HubcastError extends Error {
   }
 }
 
+/** Whether the program that answers failed itself: its caller could not have avoided it. */
+export function isInternal({ code }: Pick<HubcastError, "code">): boolean {
+  return code === "bug" || code === "systemFailed";
+}
+
 /** The error as it is, or wrapped as `bug` when it is none of ours. */
 export function asHubcastError(error: unknown): HubcastError {
   if (error instanceof HubcastError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  return new HubcastError("bug", message, { cause: error });
+  if (!isSystemError(error)) return new HubcastError("bug", message, { cause: error });
+  return new HubcastError("systemFailed", message, {
+    suggestions: [SYSTEM_ADVICE[error.code] ?? "Mend what the message names, then try again."],
+    cause: error,
+  });
 }
+
+/** By the code of the system's error. */
+const SYSTEM_ADVICE: Readonly<Record<string, string>> = {
+  ENOSPC: "Free some room on the disk, then try again.",
+  EDQUOT: "Free some room in the quota of this account, then try again.",
+  EROFS: "Name a place that can be written to.",
+  EACCES: "Name a place that this account may use.",
+  EPERM: "Name a place that this account may use.",
+  ENOENT: "Name a place that is there.",
+  EMFILE: "Raise the limit of open files (ulimit -n).",
+  ENFILE: "Raise the limit of open files of this machine.",
+};
+
+/** Of a system call: nothing that a program could have known before it asked. */
+function isSystemError(error: unknown): error is NodeJS.ErrnoException & { readonly code: string } {
+  if (!(error instanceof Error)) return false;
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  return typeof code === "string" && typeof syscall === "string";
+}
+
+/** Why an address cannot be connected to, in words, by the code of the system. */
+export const CONNECT_REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ENOTFOUND: "the name is unknown",
+  EAI_AGAIN: "the name cannot be resolved now",
+  EHOSTUNREACH: "no route to it",
+  ENETUNREACH: "no route to it",
+  ETIMEDOUT: "it takes no connection",
+};

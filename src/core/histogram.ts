@@ -31,7 +31,7 @@ export class Histogram {
     return this.#max;
   }
 
-  /** What another histogram, in another process, is made of. */
+  /** The state of the histogram, to rebuild it in another process. */
   get counts(): Float64Array {
     return this.#counts;
   }

@@ -11,10 +11,19 @@ export const LIMITS = {
   signatureBytesMax: 512,
   /** How far ahead of a node's clock an item may be stamped, and how far clocks of peers may differ. */
   clockSkewMsMax: 120_000,
+  /** A wall clock that steps further than this at once has jumped; time synchronisation slews what is less than a second. */
+  clockJumpMs: 10_000,
+  /** How long a wall clock that has jumped must stand before a node goes by it, and expired items are kept hidden. */
+  clockHoldMs: 600_000,
   /** How long items are kept, counted from their timestamp. */
   retentionMs: 24 * 3_600_000,
   /** The shortest retention. Under 5 s items go before nodes can tell each other what they hold. */
   retentionMsMin: 1_000,
+
+  /** One step of a start: a slow disk needs seconds, and what takes a minute never ends. */
+  startStepMs: 60_000,
+  /** From then on the log names the step that a start waits for. */
+  startSlowMs: 3_000,
 
   /** Items a node holds at most; 1,000,000 items of 200 B take about 600 MB. */
   itemsMax: 2_000_000,
@@ -22,6 +31,8 @@ export const LIMITS = {
   itemBytesMax: 1_073_741_824,
   /** Arrivals that can be resumed by `Last-Event-ID`; each costs a reference, not a copy. */
   eventHistoryMax: 100_000,
+  /** Items that a client of events remembers, by their digest, so as not to tell them again when the node restarts. */
+  eventsToldMax: 1_000_000,
   /** Subscribers of events, HTTP and library together. */
   subscribersMax: 1_000,
   /** Events queued for one subscriber that does not read; past it the subscription ends with `eventsGone`. */
@@ -46,10 +57,10 @@ export const LIMITS = {
   wantsMax: 262_144,
   /** A `want` or `reconcile` without its answer for so long ends the connection. */
   answerTimeoutMs: 10_000,
-  /** Messages of one reconciliation round; a million differences take 64 of the size below, each way. */
-  roundMessagesMax: 256,
-  /** Largest reconciliation message either side sends. */
-  reconcileBytesMax: 524_288,
+  /** Messages of one reconciliation round; a million differences take 256 of the size below, each way. */
+  roundMessagesMax: 512,
+  /** Largest reconciliation message that either side sends, or reads: 7,000 ranges, some 40 ms. */
+  reconcileBytesMax: 131_072,
   /** Rounds that one peer may open with us in a minute. */
   roundsPerPeerMinuteMax: 60,
   /** Digests refused by policy that are remembered, so that they are not fetched again. */
@@ -73,50 +84,91 @@ export const LIMITS = {
   syncIntervalMs: 20_000,
   /** A peer that said nothing for so long is asked for a sign of life... */
   heartbeatMs: 1_000,
-  /** ... and without one for so long it is lost. A killed machine must show within 5 s. */
-  heartbeatLostMs: 4_000,
-  /** Summaries go out at most this often while the set changes. */
+  /** ... and without one for so long its link is cut. A killed machine must show within 5 s, 1.5 s of which others have to tell of it. */
+  heartbeatLostMs: 3_000,
+  /** Summaries go out at most this often while sets differ, or items are being fetched... */
   summaryMs: 1_000,
+  /** ... this often while gossip changes the set... */
+  summaryBusyMs: 3_000,
   /** ... and this often when it does not. */
   summaryIdleMs: 10_000,
   /** Items stamped longer ago than this have arrived by gossip, or they were missed. */
   settleMs: 2_000,
   /** No peer after so long: the node is ready alone. */
   aloneAfterMs: 3_000,
-  /** How long a peer that left or was lost is listed. */
-  departedPeerMs: 600_000,
 
+  /** A node dials until it has links with so many members: with fewer members all are linked with each other. */
+  linksWanted: 6,
+  /** ... and takes in others up to so many. Each more costs an announcement for each batch. */
+  linksMax: 10,
+  /** Members that a node knows of; in a larger cluster the roster is a sample of so many. */
+  rosterMembersMax: 1_000,
+  /** Members renew their record this often, with what they hold... */
+  recordRefreshMs: 10_000,
+  /** ... and in large clusters so seldom that a node hears of this many in a second: verifying one takes 0.2 ms. */
+  recordsPerSecond: 20,
+  /** Records in one frame: to verify one takes 0.2 ms, and nothing else is done meanwhile. */
+  recordsPerFrameMax: 32,
+  /** Verified records that are remembered, since each comes again on other links: 2 MB. */
+  recordsVerifiedMax: 1_024,
+  /** Members that a newcomer is referred to. */
+  referredMax: 8,
+  /** Addresses to dial that are remembered, beside the roster. */
+  candidatesMax: 1_024,
+  /** Nodes of another version or cluster key that are told of; whoever is on the network can pose as any number of them. */
+  strangersMax: 64,
+  /** Attempts to connect at the same time. */
+  dialsAtOnceMax: 8,
+  /** Addresses remembered for one candidate: a machine with Docker and VPNs has a dozen. */
+  peerAddressesMax: 24,
+  /** How long the id of a peer that broke the protocol is refused; twice as long each time... */
+  punishmentMs: 60_000,
+  /** ... up to this. */
+  punishmentMsMax: 3_600_000,
+  /** Punished ids remembered; the one punished longest ago is forgotten first. */
+  punishedMax: 1_024,
+  /** Work, in bytes, that a link may ask for in a second in the long run: 27,000 items of 256 B, what a node takes at most, are 10 MB. */
+  linkWorkPerSecond: 16_777_216,
+  /** ... and at once, after it was quiet: 87,000 items of 256 B, posted in bulk. */
+  linkWorkBurst: 33_554_432,
+  /** Frames of all kinds on one link in a second: 20 authors under load, each with a batch every 2 ms... */
+  linkFramesPerSecond: 10_000,
+  /** ... and at once. */
+  linkFramesBurst: 10_000,
+  /** A link that is held for so long, without as much pause twice over, is cut. */
+  linkPatienceMs: 4_000,
+  /** Batches remembered, so that a second copy is known, and can be given to those who missed the first. */
+  batchesSeenMax: 8_192,
+  /** Batches that may be announced in one frame, or be missing here. */
+  announcedMax: 4_096,
+  /** Questions whose answers find their way back. */
+  questionsMax: 4_096,
+  /** Answers of either kind in one frame: of 32 posts by 1,000 members, so that both kinds fit in a frame. */
+  answersPerFrameMax: 32_768,
+  /** More bytes that wait for one link: batches are announced on it, and no longer pushed. */
+  linkQueueBytesLong: 8_388_608,
   /** Frame bytes that wait for one peer; past it the peer is cut off, and reconciles when it is back. */
   peerQueueBytesMax: 67_108_864,
-  /** Gossip bytes that wait for one peer; past it messages skip that peer (counted): reconciliation brings them. */
-  gossipQueueBytesMax: 33_554_432,
-  /**
-   * Gossip bytes that are read from one peer in a second, in the long run; past it reading pauses, and the peer has to
-   * wait. 27,000 items of 256 B a second, what a node takes at most from everybody, are 10 MB.
-   */
-  gossipBytesPerSecond: 16_777_216,
-  /** ... and at once, after it was quiet: 350,000 items of 256 B, posted in bulk. */
-  gossipBurstBytes: 134_217_728,
-  /**
-   * A peer that presses against its limit is punished this often; the sixth time, after it brought more than a node
-   * holds at all (itemBytesMax), it is cut off.
-   */
-  gossipPatienceMs: 12_000,
   /** How long a message may be without its acknowledgement by JetStream: servers elect a new leader in that time. */
   natsAckMsMax: 8_000,
-  /** Frame bytes on their way to one peer over NATS without a word of it; 64 peers stay below what a server holds back. */
-  natsWindowBytes: 262_144,
 
-  /** How long a new connection may take for each of its steps: encryption, then greeting and gossip. */
-  peerHandshakeMsMax: 5_000,
+  /**
+   * How long a dial may take, and an accepted connection for each of its steps: encryption, then the frame stream. A SYN that
+   * is lost twice is sent again after 3 s, and a machine that starts a whole cluster is busy.
+   */
+  peerHandshakeMsMax: 8_000,
 
-  /** Peers a node is connected to at the same time. */
-  peersMax: 64,
-  /** Addresses remembered for peers that are not connected. */
-  knownPeersMax: 1_024,
-  /** Addresses remembered for one of them: a machine with Docker and VPNs has a dozen. */
-  peerAddressesMax: 24,
+  /**
+   * Nodes that one sender of multicast DNS may introduce, and that may be sought at one address of a machine, at a time,
+   * and nodes, and addresses of nodes, a second beyond: a sender of thousands must not make all nodes dial a victim. Loopback has no such limit.
+   */
+  introducedNodesMax: 64,
+  nodesPerHostMax: 16,
+  introducedNodesPerSecond: 1,
+  introducedAddressesPerSecond: 4,
 
+  /** Where the HTTP API of a node listens unless another port is asked for. */
+  httpPort: 8_080,
   /** A JSON body of one item: raw may be escaped to six times its size, and there is the frame around it. */
   requestBytesMax: 6_200_000,
   /** One line of a bulk request, for the same reason. */
@@ -130,6 +182,12 @@ export const LIMITS = {
   postItemsPerSecond: 2_000,
   /** Callers, and keys, whose rate is remembered; past it the one that posted longest ago is forgotten. */
   postCallersMax: 10_000,
+  /** Wrong tokens that one address may show at once: more than a person mistypes, fewer than a search needs... */
+  tokenGuessesMax: 100,
+  /** ... and in a second, in the long run. */
+  tokenGuessesPerSecond: 1,
+  /** Addresses whose guesses are remembered; past it the one that showed a token longest ago is forgotten. */
+  tokenGuessersMax: 10_000,
   /** Items on one page of GET /v1/items. */
   pageItemsMax: 10_000,
   /** How long a request (not a bulk body) may take to arrive. */

@@ -1,12 +1,11 @@
 /**
- * What every protocol machine of hubcast looks like: facts in, orders out, no clock and no dice inside.
- * The shell that runs it over real sockets and the simulator that runs it over a virtual network call
- * the same two members, and nothing else.
+ * The interface of every protocol machine: inputs in, effects out, without a clock or randomness of its own. The shell
+ * drives it over real sockets and the simulator over a virtual network, both by these two members alone.
  */
 export interface Machine<Input, Effect> {
   /**
-   * Takes one fact and returns the orders that follow from it, in the order they must be carried out.
-   * @param nowMs the wall clock of whoever runs the machine, in epoch milliseconds
+   * Handles one input. @returns its effects, in the order in which they must be carried out
+   * @param nowMs epoch ms, by a clock of the caller that never jumps and never goes back
    */
   handle(input: Input, nowMs: number): readonly Effect[];
 

@@ -1,15 +1,43 @@
-/** One column a character, nothing to replace. */
-const PLAIN = /^[\x20-\x7e]*$/;
+import { createRequire } from "node:module";
+
+/** One column a character, nothing to replace: ASCII, Latin letters, and the signs that our own lines use. */
+const PLAIN = /^[\x20-\x7e\u00a1-\u00ac\u00ae-\u02ff\u2026\u2260\u2581-\u2588\u25b8]*$/;
+let stringWidth: typeof import("string-width").default | undefined;
+let graphemes: Intl.Segmenter | undefined;
+/** Characters that act on a terminal, end a line, or change the order of what is read, instead of being read. */
+const ACTING = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
+/** The subset that JSON does not escape by itself, as it does below U+0020. */
+const ACTING_IN_JSON = /[\x7f-\x9f\p{Bidi_Control}\u2028\u2029]/gu;
 
 /**
- * One line that is safe to show on a terminal: control characters (they could move the cursor or set the title)
- * become visible pictures, and what does not fit is cut.
+ * One line that is safe to show, of a text that may come from anybody: every character that acts on a terminal, ends
+ * a line, or changes the order of reading becomes a visible sign of one column.
+ */
+export function visible(text: string): string {
+  return PLAIN.test(text) ? text : text.replace(ACTING, picture);
+}
+
+/** Whether a text has C0, DEL or C1 controls: as a name it is refused where somebody chooses it. */
+export function hasControl(text: string): boolean {
+  return /\p{Cc}/u.test(text);
+}
+
+/** Escapes characters of a JSON text that act on a terminal: safe to show, and it parses to the same value. */
+export function safeJson(json: string): string {
+  return json.replace(
+    ACTING_IN_JSON,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/**
+ * One line that is safe to show, as `visible` makes it, and cut where it does not fit.
  * @param columns of the terminal; `Infinity` cuts nothing
  */
 export function shown(text: string, columns: number): string {
-  // Most texts are of one column a character: the dashboard shows hundreds, four times a second (bench/top.ts).
-  if (PLAIN.test(text)) return text.length <= columns ? text : `${text.slice(0, Math.max(0, columns - 1))}…`;
-  return cut(text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, picture), columns);
+  const safe = visible(text);
+  const end = fitting(safe, columns);
+  return end === safe.length ? safe : `${safe.slice(0, fitting(safe, columns - 1))}…`;
 }
 
 /** The first line of a text; `…` says that there are more. */
@@ -25,51 +53,34 @@ function picture(character: string): string {
   return code === 0x7f ? "\u2421" : "\ufffd";
 }
 
-function cut(text: string, columns: number): string {
-  // Most lines fit: two columns a UTF-16 unit is the widest there is.
-  if (text.length * 2 <= columns) return text;
-  let width = 0;
-  let end = 0;
-  let fits = 0;
-  for (const character of text) {
-    width += columnsOf(character);
-    if (width > columns) return `${text.slice(0, fits)}…`;
-    end += character.length;
-    if (width < columns) fits = end;
-  }
-  return text;
-}
-
-function columnsOf(character: string): number {
-  const code = character.codePointAt(0)!;
-  if (code < 0x300) return 1;
-  // Makes a sign of one column an emoji of two.
-  if (code === 0xfe0f) return 1;
-  if (/\p{M}|\p{Cf}/u.test(character)) return 0;
-  return isWide(code) || /\p{Emoji_Presentation}/u.test(character) ? 2 : 1;
-}
-
-/** East Asian wide and emoji blocks (UAX 11), coarsely. */
-function isWide(code: number): boolean {
-  return (
-    (code >= 0x1100 && code <= 0x115f) ||
-    (code >= 0x2e80 && code <= 0xa4cf) ||
-    (code >= 0xac00 && code <= 0xd7a3) ||
-    (code >= 0xf900 && code <= 0xfaff) ||
-    (code >= 0xfe30 && code <= 0xfe6f) ||
-    (code >= 0xff00 && code <= 0xff60) ||
-    (code >= 0xffe0 && code <= 0xffe6) ||
-    (code >= 0x1f300 && code <= 0x1faff) ||
-    (code >= 0x20000 && code <= 0x3fffd)
-  );
-}
-
 /** Columns that a text takes on a terminal. @param text without control characters */
-export function columnsOfText(text: string): number {
+export function columnsOf(text: string): number {
   if (PLAIN.test(text)) return text.length;
-  let columns = 0;
-  for (const character of text) columns += columnsOf(character);
-  return columns;
+  // Loading string-width and the tables of Unicode takes as long as the rest of a command, and few need them.
+  stringWidth ??= (createRequire(import.meta.url)("string-width") as typeof import("string-width")).default;
+  return stringWidth(text);
+}
+
+/** The text with blanks in front or behind, so that it takes that many columns; a longer one stays as it is. */
+export function padded(text: string, columns: number, align: "left" | "right" = "left"): string {
+  const blanks = " ".repeat(Math.max(0, columns - columnsOf(text)));
+  return align === "left" ? text + blanks : blanks + text;
+}
+
+/** Where a text must be cut to take that many columns at most: an index between two of its graphemes. */
+export function fitting(text: string, columns: number): number {
+  // Two columns a UTF-16 unit is the widest there is.
+  if (text.length * 2 <= columns) return text.length;
+  if (PLAIN.test(text.slice(0, columns + 1))) return Math.min(text.length, Math.max(0, columns));
+  graphemes ??= new Intl.Segmenter();
+  // Only a prefix that exceeds any line is examined; a long run of accents is cut through.
+  const head = text.slice(0, columns * 16);
+  let width = 0;
+  for (const { segment, index } of graphemes.segment(head)) {
+    width += columnsOf(segment);
+    if (width > columns) return index;
+  }
+  return head.length;
 }
 
 /** `1 item`, `2 items`; `- items` when it is not known how many. @param what one of them, that becomes many by an `s` */

@@ -1,19 +1,29 @@
-export interface TokenBucketOptions {
+interface TokenRate {
   /** Tokens that a bucket gains in a second... */
   readonly perSecond: number;
   /** ... and holds at most. */
   readonly burst: number;
+}
+
+export interface TokenBucketOptions extends TokenRate {
   /** Names remembered: of more, the one used longest ago is forgotten, and has a full bucket again. */
   readonly namesMax: number;
 }
 
-/** What one name has left, and when that was reckoned. Its owner takes tokens, also more than there are. */
-interface TokenBucket {
+/** The tokens of one name, and when they were computed. Its owner may take more than there are. */
+export interface TokenBucket {
   tokens: number;
   atMs: number;
 }
 
-/** A token bucket for each name. @typeParam Notes what the owner writes on a bucket, besides */
+/** Adds the tokens that a bucket has gained since it was last filled. */
+export function fill(bucket: TokenBucket, { perSecond, burst }: TokenRate, nowMs: number): void {
+  const gained = (Math.max(0, nowMs - bucket.atMs) * perSecond) / 1_000;
+  bucket.tokens = Math.min(burst, bucket.tokens + gained);
+  bucket.atMs = nowMs;
+}
+
+/** A token bucket for each name. @typeParam Notes further fields that the owner keeps in a bucket */
 export class TokenBuckets<Notes extends object = object> {
   /** Used last stands last. */
   readonly #byName = new Map<string, TokenBucket & Partial<Notes>>();
@@ -22,14 +32,12 @@ export class TokenBuckets<Notes extends object = object> {
 
   /** The bucket of a name, filled up to now. */
   of(name: string, nowMs: number): TokenBucket & Partial<Notes> {
-    const { perSecond, burst, namesMax } = this.options;
+    const { burst, namesMax } = this.options;
     const bucket = this.#byName.get(name) ?? ({ tokens: burst, atMs: nowMs } as TokenBucket & Partial<Notes>);
     this.#byName.delete(name);
     this.#byName.set(name, bucket);
     if (this.#byName.size > namesMax) this.#byName.delete(this.#byName.keys().next().value!);
-    const gained = (Math.max(0, nowMs - bucket.atMs) * perSecond) / 1_000;
-    bucket.tokens = Math.min(burst, bucket.tokens + gained);
-    bucket.atMs = nowMs;
+    fill(bucket, this.options, nowMs);
     return bucket;
   }
 }

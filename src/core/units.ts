@@ -47,16 +47,17 @@ export function parseSize(text: string): number {
 /**
  * Reads an instant: ISO 8601, epoch milliseconds (12 digits and more), or a duration, which means that long ago.
  * @param nowMs what "ago" is counted from, epoch ms
- * @returns epoch milliseconds
+ * @returns epoch milliseconds, whole, 0 at least
  * @throws usage when the text is no instant
  */
 export function parseInstant(text: string, nowMs: number): number {
-  if (/^\d{12,}$/.test(text)) return Number(text);
+  // More digits are no instant that a clock or the canonical encoding knows.
+  if (/^(0|\d{12,15})$/.test(text)) return Number(text);
   if (/^\d{4}-\d{2}-\d{2}/.test(text)) {
     const instantMs = Date.parse(text);
-    if (!Number.isNaN(instantMs)) return instantMs;
+    if (!Number.isNaN(instantMs)) return Math.max(0, instantMs);
   } else if (/^[\d.]+[a-z]/.test(text)) {
-    return nowMs - parseDuration(text);
+    return Math.max(0, Math.round(nowMs - parseDuration(text)));
   }
   throw new HubcastError("usage", `"${text}" is not an instant`, {
     suggestions: ["Write 10m (ten minutes ago), 2026-01-31T12:00:00Z, or epoch milliseconds."],

@@ -1,16 +1,16 @@
 import type { Socket } from "node:net";
-import type { HubMachine } from "./protocol/hub-machine.js";
-import type { Session } from "./protocol/session.js";
-import type { WriteTurn } from "./write-turn.js";
+import { HUB_LIMITS } from "./machine/limits.js";
+import type { HubMachine } from "./machine/machine.js";
+import type { SessionView } from "./machine/session.js";
 
-/** How long a connection that is ended politely may take to take its last bytes. */
+/** How long a connection that is ended may take to write its last bytes. */
 const LINGER_MS = 2_000;
 
-/** One socket and its session: bytes both ways. What they mean is the machine's business. */
+/** The socket of one session: bytes in both directions. */
 export class Connection {
   /** Remote `host:port`. */
   readonly address: string;
-  /** Writes handed to the socket, and those of them that the kernel has taken. */
+  /** The number of writes handed to the socket, and how many of them the kernel has taken. */
   #writes = 0;
   #written = 0;
   #waitsForKernel = false;
@@ -20,24 +20,24 @@ export class Connection {
 
   constructor(
     readonly socket: Socket,
-    readonly session: Session,
+    readonly session: SessionView,
     private readonly machine: HubMachine,
     private readonly turn: WriteTurn,
     private readonly nowMs: () => number,
-    /** To be called after the machine was told something. */
+    /** Called after each input to the machine. */
     private readonly carryOut: () => void,
   ) {
     this.address = `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`;
     socket.on("data", this.#onData);
     socket.on("end", () => {
-      machine.ended(session, nowMs());
+      machine.handle({ type: "ended", session }, nowMs());
       carryOut();
     });
-    // An error is always followed by `close`, and a lost connection is nothing to shout about.
+    // 'close' always follows, so connection errors are not logged.
     socket.on("error", () => {});
   }
 
-  /** Hands what is queued to the kernel, oldest first, while it takes everything at once and the turn lasts. */
+  /** Writes the outbox, oldest first, while the kernel takes everything at once and the turn lasts. */
   flush(): void {
     if (this.#waitsForKernel || this.#waitsForTurn) return;
     const { session, socket } = this;
@@ -47,19 +47,18 @@ export class Connection {
         this.#waitsForTurn = true;
         return;
       }
-      this.#write(session.outbox.take(this.nowMs()));
+      this.#write(this.machine.takeBatch(session, this.nowMs()));
       this.turn.wrote(session.outbox.flightBytes);
       if (socket.writableLength > 0) {
         this.#waitsForKernel = true;
         return;
       }
-      this.machine.sent(session, this.nowMs(), true);
+      this.machine.handle({ type: "sent", session, atOnce: true }, this.nowMs());
     }
     if (this.#ending) this.#finish();
   }
 
-  /** A turn has come in which it may write. */
-  goOn(): void {
+  resume(): void {
     this.#waitsForTurn = false;
     this.flush();
   }
@@ -69,7 +68,7 @@ export class Connection {
     else this.socket.pause();
   }
 
-  /** Ends the connection once everything queued is written. */
+  /** Ends the connection once the outbox is written. */
   end(): void {
     if (this.#ending) return;
     this.#ending = true;
@@ -81,13 +80,12 @@ export class Connection {
     this.socket.destroy();
   }
 
-  /** The socket is closed. */
   release(): void {
     clearTimeout(this.#linger);
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    this.machine.received(this.session, chunk, this.nowMs());
+    this.machine.handle({ type: "received", session: this.session, chunk }, this.nowMs());
     this.carryOut();
   };
 
@@ -96,7 +94,7 @@ export class Connection {
     if (!this.#waitsForKernel || this.#written !== this.#writes || this.socket.destroyed) return;
     this.#waitsForKernel = false;
     this.#linger?.refresh();
-    this.machine.sent(this.session, this.nowMs(), false);
+    this.machine.handle({ type: "sent", session: this.session, atOnce: false }, this.nowMs());
     this.flush();
     this.carryOut();
   };
@@ -117,5 +115,45 @@ export class Connection {
 
   #finish(): void {
     if (this.session.outbox.bytes === 0) this.socket.end();
+  }
+}
+
+interface Writer {
+  /** Its turn has come. */
+  resume(): void;
+}
+
+/**
+ * Limits the bytes written in one turn of the event loop. The kernel takes some MiB for each receiver, and hundreds
+ * of receivers may have room at the same time: without a limit, nothing is read and no timer fires for half a second.
+ */
+export class WriteTurn {
+  #bytesLeft: number = HUB_LIMITS.turnWriteBytesMax;
+  #waiting: Writer[] = [];
+
+  get hasWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Whether the writer may write now; otherwise it resumes in a later turn, behind those that wait already. */
+  admits(writer: Writer): boolean {
+    if (this.#bytesLeft > 0) return true;
+    this.#waiting.push(writer);
+    return false;
+  }
+
+  wrote(bytes: number): void {
+    this.#bytesLeft -= bytes + HUB_LIMITS.turnWriteBytes;
+  }
+
+  /** A new turn begins: waiting writers resume, in their order. */
+  begin(): void {
+    this.#bytesLeft = HUB_LIMITS.turnWriteBytesMax;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    let reached = 0;
+    while (reached < waiting.length && this.#bytesLeft > 0) waiting[reached++]!.resume();
+    // Writers that exceed the turn come behind those that were not reached.
+    this.#waiting = [...waiting.slice(reached), ...this.#waiting];
   }
 }

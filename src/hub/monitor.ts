@@ -1,12 +1,14 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { type ErrorCode, HubcastError } from "../core/errors.js";
-import { hubMetrics } from "./metrics.js";
-import type { HubClientStatus, HubStatus } from "./stats.js";
-import { tokenMatcher } from "./token-matcher.js";
+import { LIMITS } from "../core/limits.js";
+import { VERSION } from "../net/version.js";
+import { Gate } from "../runtime/http/gate.js";
+import { type Figure, reasonsFigure, secondsOf, serveMetrics } from "../runtime/http/metrics.js";
+import { HttpServer } from "../runtime/http/server.js";
+import { PacedCalls } from "../runtime/paced-calls.js";
+import type { TokenTable } from "../runtime/tokens.js";
+import { HUB_REASONS, type HubClientStatus, type HubStatus } from "./status.js";
 
 const HOST = "127.0.0.1";
 
-/** What monitoring looks at. */
 interface Watched {
   status(): HubStatus;
   clients(): readonly HubClientStatus[];
@@ -19,80 +21,97 @@ export interface Monitor {
 }
 
 /**
- * Serves what a hub is doing, for people and for Prometheus: /healthz, /metrics, /v1/status and
- * /v1/clients?sort=FIELD&order=asc|desc. On loopback only; with the hub's token, where it has one.
+ * Serves what a hub is doing, for people and for Prometheus: /healthz, /readyz, /metrics, /v1/status and
+ * /v1/clients?state=connected|closed|all&sort=FIELD&order=asc|desc&limit=NUMBER. On loopback only; with the hub's token, where it has one.
  * @throws portInUse, cannotListen
  */
-export async function startMonitor(port: number, hub: Watched, token: string | undefined): Promise<Monitor> {
-  const server = createServer((request, response) => answer(request, response, hub, token));
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      const code = error.code === "EADDRINUSE" ? "portInUse" : "cannotListen";
-      reject(
-        new HubcastError(code, `cannot serve monitoring on ${HOST}:${port}: ${error.message}`, {
-          cause: error,
-          suggestions: ["Pass --monitor-port 0 to take a free one."],
-        }),
-      );
-    });
-    server.listen(port, HOST, resolve);
+export async function startMonitor(port: number, hub: Watched, tokens: TokenTable): Promise<Monitor> {
+  const server = new HttpServer({
+    limits: LIMITS,
+    // The hub's log is about its clients; what monitoring refuses, its caller is told.
+    logger: { debug() {}, warn() {}, error() {} },
+    gate: new Gate([HOST], "http", "hub"),
+    tokens,
+    advice: "Ask for /healthz, /readyz, /metrics, /v1/status or /v1/clients.",
   });
-  const address = server.address();
-  const bound = typeof address === "object" && address !== null ? address.port : port;
+  const { app } = server;
+  app.addHook("onRequest", async (_request, reply) => {
+    reply.header("cache-control", "no-store");
+  });
+  // A list of all clients takes milliseconds: however many are asked for at once, messages go between.
+  const turns = new PacedCalls(1);
+  const read = { config: { role: "read" }, exposeHeadRoute: true } as const;
+  app.get("/healthz", { exposeHeadRoute: true }, async () => ({ status: "ok" }));
+  app.get("/readyz", { exposeHeadRoute: true }, async (_request, reply) => {
+    const { state } = hub.status();
+    reply.code(state === "ready" ? 200 : 503);
+    return { status: state };
+  });
+  app.get("/v1/status", read, async () => hub.status());
+  app.get<{ Querystring: ClientQuery }>(
+    "/v1/clients",
+    { ...read, schema: { querystring: CLIENT_QUERY } },
+    async ({ query }) => {
+      await new Promise<void>((resolve) => turns.add([resolve]));
+      return { clients: clientsOf(hub, query) };
+    },
+  );
+  serveMetrics(app, hubFigures(hub));
+  const bound = await server.listen(HOST, port, "--monitor-port");
   return {
-    url: `http://${HOST}:${bound}`,
-    port: bound,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    url: `http://${HOST}:${bound.port}`,
+    port: bound.port,
+    close: () => server.close(),
   };
 }
 
-interface Reply {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string;
+interface ClientQuery {
+  readonly state: "connected" | "closed" | "all";
+  readonly sort?: keyof HubClientStatus;
+  readonly order: "asc" | "desc";
+  readonly limit?: number;
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, hub: Watched, token?: string): void {
-  const { status, type, body } = reply(request, hub, token);
-  response.writeHead(status, {
-    "content-type": type,
-    "cache-control": "no-store",
-    ...(status === 401 && { "www-authenticate": "Bearer" }),
-  });
-  response.end(request.method === "HEAD" ? "" : body);
-}
+const CLIENT_FIELDS: readonly (keyof HubClientStatus)[] = [
+  "id",
+  "name",
+  "address",
+  "version",
+  "sinceMs",
+  "bytesIn",
+  "bytesOut",
+  "messagesIn",
+  "messagesOut",
+  "outboxBytes",
+  "outboxPieces",
+  "pauses",
+  "pausedMs",
+  "roundTripMs",
+  "closedMs",
+  "reason",
+];
 
-function reply(request: IncomingMessage, hub: Watched, token: string | undefined): Reply {
-  const { pathname, searchParams } = new URL(request.url ?? "/", `http://${HOST}`);
-  if (request.method !== "GET" && request.method !== "HEAD")
-    return problem(405, "methodNotAllowed", "GET only");
-  if (!isLocal(request)) return problem(403, "foreignHost", "the Host header names no loopback address");
-  if (pathname === "/healthz") return json({ status: "ok" });
-  if (token !== undefined && !hasToken(request, token)) {
-    return problem(401, "unauthorized", "send the hub's token: Authorization: Bearer TOKEN");
-  }
-  if (pathname === "/v1/status") return json(hub.status());
-  if (pathname === "/v1/clients") return clients(hub, searchParams);
-  if (pathname !== "/metrics") return problem(404, "notFound", `there is no ${pathname}`);
-  return { status: 200, type: "text/plain; version=0.0.4; charset=utf-8", body: hubMetrics(hub.status()) };
-}
+/** The query parameters of /v1/clients, and the values of each. */
+const CLIENT_QUERY = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    state: { enum: ["connected", "closed", "all"], default: "connected" },
+    sort: { enum: CLIENT_FIELDS },
+    order: { enum: ["asc", "desc"], default: "asc" },
+    limit: { type: "integer", minimum: 1 },
+  },
+};
 
-/** Sorted by any field that a client has; those without it come last. */
-function clients(hub: Watched, query: URLSearchParams): Reply {
-  const list = [...hub.clients()];
-  const field = query.get("sort");
-  if (field === null) return json({ clients: list });
-  const known = list.some((client) => field in client);
-  if (list.length > 0 && !known) return problem(400, "badRequest", `clients have no field "${field}"`);
-  const sign = query.get("order") === "desc" ? -1 : 1;
-  const fieldOf = (client: HubClientStatus): string | number | undefined =>
-    client[field as keyof HubClientStatus];
-  list.sort((a, b) => compare(fieldOf(a), fieldOf(b), sign));
-  return json({ clients: list });
+/** Clients in the `state` of the query, sorted by any field; clients without that field come last. */
+function clientsOf(hub: Watched, { state, sort, order, limit }: ClientQuery): readonly HubClientStatus[] {
+  const list = hub
+    .clients()
+    .filter(({ closedMs }) => state === "all" || (closedMs !== undefined) === (state === "closed"));
+  const sign = order === "desc" ? -1 : 1;
+  if (sort !== undefined) list.sort((a, b) => compare(a[sort], b[sort], sign));
+  else if (sign < 0) list.reverse();
+  return list.slice(0, limit);
 }
 
 function compare(a: string | number | undefined, b: string | number | undefined, sign: number): number {
@@ -100,24 +119,62 @@ function compare(a: string | number | undefined, b: string | number | undefined,
   return a < b ? -sign : a > b ? sign : 0;
 }
 
-/** A page that rebinds its name to loopback, or another origin, is not served. */
-function isLocal(request: IncomingMessage): boolean {
-  const host = request.headers.host?.replace(/:\d+$/, "");
-  const site = request.headers["sec-fetch-site"];
-  const foreign = request.headers.origin !== undefined || site === "cross-site";
-  return !foreign && (host === HOST || host === "localhost");
+/** The figures of GET /metrics; docs/metrics.md explains each. */
+function hubFigures(hub: Watched): readonly Figure[] {
+  return [
+    ...STATUS_FIGURES.map(([name, help, figure]) => ({ name, help, read: () => figure(hub.status()) })),
+    reasonsFigure(
+      "hubcast_hub_degraded",
+      "1 for each reason why the hub is degraded.",
+      HUB_REASONS,
+      () => hub.status().reasons,
+    ),
+    {
+      name: "hubcast_hub_closed_total",
+      help: "Connections that ended, by reason.",
+      labels: ["reason"],
+      read: () => Object.entries(hub.status().closed).map(([reason, count]) => [{ reason }, count]),
+    },
+    {
+      name: "hubcast_hub_certificate_expires_seconds",
+      help: "When its certificate expires, epoch seconds; absent without TLS.",
+      read: () => secondsOf(hub.status().certificateExpiresAtMs),
+    },
+    {
+      name: "hubcast_hub_info",
+      help: "Always 1; the labels say which hub this is.",
+      labels: ["name", "version", "engine"],
+      read() {
+        const { name, router } = hub.status();
+        return [[{ name, version: VERSION, engine: router?.engine ?? "local" }, 1]];
+      },
+    },
+  ];
 }
 
-function hasToken(request: IncomingMessage, token: string): boolean {
-  return tokenMatcher(`Bearer ${token}`)(Buffer.from(request.headers.authorization ?? ""));
-}
-
-function json(document: object): Reply {
-  return { status: 200, type: "application/json", body: JSON.stringify(document) };
-}
-
-/** RFC 9457. */
-function problem(status: number, code: ErrorCode, detail: string): Reply {
-  const body = JSON.stringify({ type: "about:blank", status, code, detail });
-  return { status, type: "application/problem+json", body };
-}
+/** Figures of the status, by the name Prometheus knows them by. */
+const STATUS_FIGURES: readonly (readonly [string, string, (status: HubStatus) => number])[] = [
+  ["hubcast_hub_clients", "Clients that others can see.", (s) => s.clients],
+  ["hubcast_hub_groups", "Groups with a member.", (s) => s.groups],
+  ["hubcast_hub_connections_total", "Connections since the start.", (s) => s.connections],
+  ["hubcast_hub_received_bytes_total", "Bytes from clients.", (s) => s.bytesIn],
+  ["hubcast_hub_sent_bytes_total", "Bytes to clients.", (s) => s.bytesOut],
+  ["hubcast_hub_received_frames_total", "Frames from clients.", (s) => s.messagesIn],
+  ["hubcast_hub_sent_frames_total", "Frames to clients: deliveries and answers.", (s) => s.messagesOut],
+  ["hubcast_hub_memory_bytes", "What frames and queues take.", (s) => s.memoryBytes],
+  ["hubcast_hub_memory_max_bytes", "What they may take.", (s) => s.memoryMaxBytes],
+  [
+    "hubcast_hub_engine_connected",
+    "1 while what connects it with other hubs is there; 0 also without an engine.",
+    (s) => Number(s.router?.connected === true),
+  ],
+  ["hubcast_hub_remote_hubs", "Other hubs.", (s) => s.router?.hubs.length ?? 0],
+  ["hubcast_hub_remote_clients", "Clients of other hubs.", (s) => s.router?.clients ?? 0],
+  [
+    "hubcast_hub_remote_queued_bytes",
+    "Bytes that wait for other hubs.",
+    (s) => s.router?.hubs.reduce((total, { queuedBytes }) => total + queuedBytes, 0) ?? 0,
+  ],
+  ["hubcast_hub_gaps_total", "Clients told that something may be lost.", (s) => s.router?.gaps ?? 0],
+  ["hubcast_hub_uptime_seconds", "Since the start.", (s) => s.uptimeMs / 1000],
+];

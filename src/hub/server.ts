@@ -1,25 +1,31 @@
 import { createServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer } from "node:tls";
-import { nowMs } from "./clock.js";
-import { Connection } from "./connection.js";
-import { listenError } from "./listen-error.js";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
+import { HubcastError } from "../core/errors.js";
+import { ServedCertificate } from "../runtime/certificate.js";
+import { type Token, TokenTable } from "../runtime/tokens.js";
+import { checkToken } from "./client/options.js";
+import { Connection, WriteTurn } from "./connection.js";
+import type { FederationShell } from "./federation/index.js";
+import { IdBlocks } from "./machine/clients.js";
+import type { CloseReason } from "./machine/frames.js";
+import { HUB_LIMITS } from "./machine/limits.js";
+import { HubMachine } from "./machine/machine.js";
+import type { SessionView } from "./machine/session.js";
+import type { HubOptions } from "./option-kinds.js";
 import { type CompleteHubOptions, LOCAL_ENGINE } from "./options.js";
-import type { CloseReason } from "./protocol/close-reason.js";
-import { HubMachine } from "./protocol/hub-machine.js";
-import { IdBlocks } from "./protocol/ids.js";
-import type { Session } from "./protocol/session.js";
-import type { Uplink } from "./router/uplink.js";
-import { clientStatus, History, type HubClientStatus, type HubStatus } from "./stats.js";
-import { tokenMatcher } from "./token-matcher.js";
-import { WriteTurn } from "./write-turn.js";
+import { nowMs, WakeTimer, watchSilentEnds } from "./process.js";
+import { clientStatus, History, type HubClientStatus, type HubStatus, hubReasons } from "./status.js";
 
-/** The machine over real sockets: tells it what happens, carries out what it orders. */
+/** The shell of the machine: sockets in, timers, and the effects carried out. */
 export class HubServer {
   readonly machine: HubMachine;
-  /** Where a hub that is one of several has its ids from. */
+  /** The ids of a hub that is one of several. */
   readonly ids = new IdBlocks();
+  readonly #certificate: ServedCertificate;
+  /** Tokens that clients and callers of monitoring show; a wrong one counts at both. */
+  readonly tokens: TokenTable;
   readonly #server: Server;
-  readonly #connections = new Map<Session, Connection>();
+  readonly #connections = new Map<SessionView, Connection>();
   readonly #rawSockets = new Set<Socket>();
   readonly #history = new History();
   readonly #writeTurn = new WriteTurn();
@@ -27,17 +33,24 @@ export class HubServer {
   #address = "";
   #turnEndPlanned = false;
   #carryingOut = false;
-  #timer: NodeJS.Timeout | undefined;
-  #timerAtMs = Number.POSITIVE_INFINITY;
+  readonly #timer = new WakeTimer((nowMs) => {
+    this.machine.handle({ type: "woke" }, nowMs);
+    this.carryOut();
+  });
   #stopping = false;
   #emptied: (() => void) | undefined;
-  #uplink: Uplink | undefined;
+  #federation: FederationShell | undefined;
+  #looking: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: CompleteHubOptions) {
-    const { token, engine, ...machineOptions } = options;
+    const { token, engine, logger, ...machineOptions } = options;
+    this.#certificate = new ServedCertificate(options.tls, (fault) => logger?.warn({}, fault));
+    this.tokens = new TokenTable(token === undefined ? [] : [{ token, role: "post" }], "hub", (address) => {
+      logger?.warn({ address }, "too many wrong tokens from one address: others of it are not looked at now");
+    });
     this.machine = new HubMachine({
       ...machineOptions,
-      ...(token !== undefined && { tokenMatches: tokenMatcher(token) }),
+      ...(token !== undefined && { refuseToken: this.#refuseToken }),
       ...(engine !== LOCAL_ENGINE && { ids: this.ids }),
     });
     this.#startedAtMs = nowMs();
@@ -54,6 +67,12 @@ export class HubServer {
       this.#server.on("connection", this.#onRawSocket);
       this.#server.on("tlsClientError", (_error: Error, socket: Socket) => socket.destroy());
     }
+    // Each connection that waits to be told of the limit is an open file: further ones are dropped.
+    this.#server.maxConnections = options.clientsMax + HUB_LIMITS.refusedAtOnceMax;
+    this.#server.on("drop", () => {
+      this.#history.refuse("clientsMax");
+      this.options.logger?.warn({ reason: "clientsMax" }, "connection refused");
+    });
   }
 
   /** `host:port` that clients connect to. */
@@ -66,9 +85,9 @@ export class HubServer {
     return typeof address === "object" && address !== null ? address.port : 0;
   }
 
-  /** From now on, clients of other hubs are reached by that way. */
-  attach(uplink: Uplink): void {
-    this.#uplink = uplink;
+  /** Clients of other hubs are reached through `federation` from now on. */
+  attach(federation: FederationShell): void {
+    this.#federation = federation;
   }
 
   /** @throws portInUse, cannotListen */
@@ -80,17 +99,25 @@ export class HubServer {
     });
     this.#server.removeAllListeners("error");
     this.#server.on("error", (error) => this.options.logger?.warn({ err: error }, "accepting failed"));
+    this.#looking = watchSilentEnds(() => this.#connections.values(), this.machine, this.port, this.options);
     this.#address = `${host.includes(":") ? `[${host}]` : host}:${this.port}`;
   }
 
   status(): HubStatus {
     const { usedBytes, peakBytes, maxBytes } = this.machine.memory;
+    const router = this.#federation?.status();
+    const certificateExpiresAtMs = this.#certificate.expiresAtMs;
+    const details = hubReasons(router);
+    const state = details.length > 0 ? "degraded" : "ready";
     return {
       name: this.options.name,
       address: this.#address,
       uptimeMs: Math.round(nowMs() - this.#startedAtMs),
-      state: this.#stopping ? "stopping" : "ready",
+      state: this.#stopping ? "stopping" : state,
+      reasons: details.map(({ code }) => code),
+      details,
       clients: this.machine.listed,
+      clientsMax: this.options.clientsMax,
       groups: this.machine.groups,
       connections: this.#history.connections,
       closed: { ...this.#history.reasons },
@@ -98,29 +125,44 @@ export class HubServer {
       memoryBytes: usedBytes,
       memoryPeakBytes: peakBytes,
       memoryMaxBytes: maxBytes,
-      ...(this.#uplink && { router: this.#uplink.status() }),
+      ...(certificateExpiresAtMs !== undefined && { certificateExpiresAtMs }),
+      ...(router && { router }),
     };
   }
 
-  /** Those that are connected, oldest first, then the last that are gone, latest last. */
+  /** Connected clients, oldest first, then the last closed ones, latest last. */
   clients(): HubClientStatus[] {
     const there = [...this.#connections.values()].filter(({ session }) => session.listed);
     return [...there.map(({ session, address }) => clientStatus(session, address)), ...this.#history.closed];
   }
 
-  /** No new clients, nothing more is read, what is queued is written, then all are closed. */
+  /** Takes another certificate or token. @throws invalidOption; nothing changes then */
+  renew({ tls, token }: Pick<HubOptions, "tls" | "token">): void {
+    checkToken(token);
+    const tokens: readonly Token[] = token === undefined ? [] : [{ token, role: "post" }];
+    if (token !== undefined) this.tokens.checkRenewal(tokens);
+    if (tls) this.#certificate.renew(tls, this.#server as TlsServer);
+    if (token !== undefined) this.tokens.renew(tokens);
+  }
+
+  /** Takes no new clients, reads nothing more, writes all outboxes, then closes all connections. */
   async close(): Promise<void> {
     this.#stopping = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.machine.stopReading(nowMs());
-    for (const { session } of this.#connections.values()) this.machine.close(session, "stopping", nowMs());
+    this.machine.handle({ type: "stopping" }, nowMs());
     this.carryOut();
     await this.#untilEmpty(this.options.drainTimeoutMs);
     for (const connection of this.#connections.values()) connection.cut();
     for (const socket of this.#rawSockets) socket.destroy();
     await closed;
-    clearTimeout(this.#timer);
+    this.#timer.stop();
+    clearInterval(this.#looking);
   }
+
+  readonly #refuseToken = (shown: Buffer, session: SessionView): CloseReason | undefined => {
+    const match = this.tokens.match(shown, this.#connections.get(session)?.socket.remoteAddress);
+    return typeof match === "string" ? match : undefined;
+  };
 
   readonly #onConnection = (socket: Socket): void => {
     if (this.#stopping || !this.machine.hasIds) {
@@ -128,16 +170,17 @@ export class HubServer {
       socket.destroy();
       return;
     }
-    const session = this.machine.connected(nowMs());
+    const session = this.machine.connect(nowMs());
     const connection = new Connection(socket, session, this.machine, this.#writeTurn, nowMs, this.carryOut);
     this.#connections.set(session, connection);
+    this.options.logger?.debug({ address: connection.address }, "client connects");
     this.#history.connections += 1;
     socket.once("close", (hadError: boolean) => this.#onClosed(connection, hadError));
-    this.#uplink?.idTaken();
+    this.#federation?.idTaken();
     this.carryOut();
   };
 
-  /** With TLS, what is not a client yet must end with the hub too. */
+  /** With TLS, a connection before its handshake must end with the hub too. */
   readonly #onRawSocket = (socket: Socket): void => {
     this.#rawSockets.add(socket);
     socket.once("close", () => this.#rawSockets.delete(socket));
@@ -147,7 +190,7 @@ export class HubServer {
     const { session, address } = connection;
     const ending: CloseReason = hadError ? "connectionLost" : "clientClosed";
     const last = clientStatus(session, address);
-    this.machine.disconnected(session, ending, nowMs());
+    this.machine.handle({ type: "disconnected", session, reason: ending }, nowMs());
     connection.release();
     this.#connections.delete(session);
     const reason = session.closeReason ?? ending;
@@ -160,70 +203,50 @@ export class HubServer {
     if (this.#connections.size === 0) this.#emptied?.();
   }
 
-  /** Does what the machine has ordered; flushes of ordinary size wait for the end of the turn. */
+  /** Carries out the machine's effects; outboxes of ordinary size wait for the end of the turn. */
   readonly carryOut = (): void => {
     if (this.#carryingOut) return;
     this.#carryingOut = true;
-    const { now, reading, closing, dirty } = this.machine.effects;
-    while (now.length + reading.length + closing.length > 0) {
-      for (const session of now.splice(0)) {
-        session.urgent = false;
-        this.#flush(session);
-      }
-      for (const session of reading.splice(0)) {
-        if (session.link !== undefined) this.#uplink?.reading(session);
+    const { effects } = this.machine;
+    while (effects.pending) {
+      effects.flushUrgent(this.#flush);
+      for (const session of effects.takeReading()) {
+        if (session.link !== undefined) this.#federation?.reading(session);
         else this.#connections.get(session)?.setReading(session.reading);
       }
-      for (const { session, flush } of closing.splice(0)) {
+      for (const { session, flush } of effects.takeClosing()) {
         const connection = this.#connections.get(session);
         if (flush) connection?.end();
         else connection?.cut();
       }
     }
     this.#carryingOut = false;
-    const owed = dirty.length > 0 || this.machine.worked || this.#writeTurn.hasWaiting;
-    if (owed && !this.#turnEndPlanned) {
+    const hasWork = effects.hasDirty || this.machine.worked || this.#writeTurn.hasWaiting;
+    if (hasWork && !this.#turnEndPlanned) {
       this.#turnEndPlanned = true;
       setImmediate(this.#endTurn);
     }
-    if (this.machine.wakeAtMs < this.#timerAtMs) this.#planWake();
+    this.#timer.plan(this.machine.wakeAtMs);
   };
 
-  /** Once per turn of the event loop: writes what its reads have queued, and begins what was too much for it. */
+  /** At the end of a turn of the event loop: writes what its reads have queued, and continues deferred work. */
   readonly #endTurn = (): void => {
     this.#turnEndPlanned = false;
     this.#writeTurn.begin();
-    const { dirty } = this.machine.effects;
-    for (const session of dirty.splice(0)) {
-      session.dirty = false;
-      this.#flush(session);
-    }
-    this.machine.turned(nowMs());
+    this.machine.effects.flushDirty(this.#flush);
+    this.machine.handle({ type: "turned" }, nowMs());
     this.carryOut();
   };
 
-  #flush(session: Session): void {
-    if (session.link !== undefined) this.#uplink?.flush(session);
+  readonly #flush = (session: SessionView): void => {
+    if (session.link !== undefined) this.#federation?.flush(session);
     else this.#connections.get(session)?.flush();
-  }
+  };
 
   #outOfIds(): void {
     this.#history.refuse("idsUsedUp");
     this.options.logger?.warn({ reason: "idsUsedUp" }, "no id left for a client, and NATS gives no more now");
   }
-
-  #planWake(): void {
-    clearTimeout(this.#timer);
-    this.#timerAtMs = this.machine.wakeAtMs;
-    if (this.#timerAtMs === Number.POSITIVE_INFINITY) return;
-    this.#timer = setTimeout(this.#onWake, Math.max(1, Math.ceil(this.#timerAtMs - nowMs())));
-  }
-
-  readonly #onWake = (): void => {
-    this.#timerAtMs = Number.POSITIVE_INFINITY;
-    this.machine.woke(nowMs());
-    this.carryOut();
-  };
 
   async #untilEmpty(timeoutMs: number): Promise<void> {
     if (this.#connections.size === 0) return;
@@ -235,4 +258,17 @@ export class HubServer {
       };
     });
   }
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): HubcastError {
+  if (error.code === "EADDRINUSE") {
+    return new HubcastError("portInUse", `port ${port} on ${host} is already in use`, {
+      cause: error,
+      suggestions: ["Pass --port 0 to take a free one."],
+    });
+  }
+  return new HubcastError("cannotListen", `cannot listen on ${host}:${port}: ${error.message}`, {
+    cause: error,
+    suggestions: ["Pass an address of this machine that you may use."],
+  });
 }

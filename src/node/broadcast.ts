@@ -1,10 +1,12 @@
-import type { ErrorCode } from "../core/errors.js";
-import type { Item, ItemDraft } from "./protocol/item.js";
+import type { HubcastError } from "../core/errors.js";
+import type { Reason, ReasonDetail } from "./reasons.js";
+import type { Item, ItemDraft } from "./replica/item.js";
+import type { Receipt } from "./replica/messages.js";
 
-export type { Item, ItemDraft };
+export type { Item, ItemDraft, Reason, ReasonDetail, Receipt };
 
 /**
- * What a program does with a node, the same whether it runs inside (`startNode`) or is reached over HTTP
+ * A node as a program uses it, whether it runs inside (`startNode`) or is reached over HTTP
  * (`connectToNode`). Shapes equal the bodies of the HTTP API.
  */
 export interface Broadcast extends AsyncDisposable {
@@ -17,24 +19,30 @@ export interface Broadcast extends AsyncDisposable {
   post(item: ItemDraft, options?: PostOptions): Promise<PostResult>;
   /** The visible item of that id. */
   get(id: string): Promise<Item | undefined>;
+  /** The visible item of that id, with those that are hidden behind it. */
+  show(id: string, options?: ShowOptions): Promise<ShownItem | undefined>;
   /** Visible items, oldest first. */
   list(query?: ListQuery): AsyncIterable<Item>;
   /**
-   * What happens from now on, or, with `since`, the visible items from then on first, then `caught-up`, then live.
-   * Ends when `signal` aborts. @throws eventsGone when `after` is unknown or too old, or when the reader is too slow
+   * Events from now on; with `sinceMs`, the visible items since then first, then `caught-up`, then live events.
+   * Ends when `signal` aborts. Of a node that is reached over HTTP it survives a lost connection and a restart of the
+   * node: see `reconnect`.
+   * @throws eventsGone when `after` is unknown or too old and there is no `sinceMs`, or when the reader is too slow
    */
   events(options?: EventsOptions): AsyncIterable<NodeEvent>;
   status(query?: StatusQuery): Promise<NodeStatus>;
-  peers(): Promise<readonly Peer[]>;
+  /** All other members of the cluster, those that left or were lost, and those that were not reached. */
+  peers(query?: PeersQuery): Promise<readonly Peer[]>;
   /** Idempotent. A node says goodbye to its peers and gives back every socket, timer and file. */
   close(): Promise<void>;
 }
 
 export interface PostOptions {
-  /** Wait until that many peers hold the item too; `all`: every peer connected when it was accepted. */
+  /** Wait until that many members hold the item too; `all`: every member that is alive when it is accepted. */
   readonly wait?: number | "all";
   /** Deadline of `wait`; default 5,000. */
   readonly timeoutMs?: number;
+  /** Rejects with its reason. The item may be accepted all the same. */
   readonly signal?: AbortSignal;
 }
 
@@ -44,18 +52,36 @@ export interface PostResult {
   readonly timestampMs: number;
   /** `held`: the node had this very item already. */
   readonly status: "accepted" | "held";
+  /**
+   * Digest of the item that is visible under the id as the answer is given. Another than `digest`: one that was posted
+   * elsewhere at the same time wins, and this one is hidden.
+   */
+  readonly visible: string;
   /** Only when `wait` was asked for. */
   readonly receipt?: Receipt;
 }
 
-/** Who is known to hold an item. */
-export interface Receipt {
-  /** False when the deadline passed before all that were asked for had answered. */
-  readonly complete: boolean;
-  /** Peers that hold it, in the order they said so, with the ms since the node accepted it. */
-  readonly holders: readonly { readonly id: string; readonly name: string; readonly afterMs: number }[];
-  /** Connected peers that have not said so. */
-  readonly missing: readonly { readonly id: string; readonly name: string }[];
+export interface ShowOptions {
+  /** Ask all members whether they hold it: adds a receipt. */
+  readonly holders?: boolean;
+  /** How long they have; default 1,000. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** The item that is visible under an id, and what there is beside it. */
+export interface ShownItem extends Item {
+  /** Its own digest, as in the result of a post. */
+  readonly visible: string;
+  /** Items of the same id that are hidden behind it, in their order; the first 64. */
+  readonly rivals: readonly Pick<Item, "digest" | "timestampMs" | "signature">[];
+  /** The members that hold it now; only when holders were asked for. */
+  readonly receipt?: Receipt;
+}
+
+export interface PeersQuery {
+  /** Ask all members what they hold, instead of telling what they said last, up to 10 s ago. Takes 1 s at most. */
+  readonly fresh?: boolean;
 }
 
 export interface ListQuery {
@@ -63,17 +89,26 @@ export interface ListQuery {
   readonly sinceMs?: number;
   /** Epoch ms; only items stamped before it. */
   readonly untilMs?: number;
-  /** At most so many. */
+  /** At most so many; 1 at least. */
   readonly limit?: number;
+  /** Throws its reason: a list that ends is whole. */
   readonly signal?: AbortSignal;
 }
 
 export interface EventsOptions {
   /** Event id to resume behind. */
   readonly after?: string;
-  /** Epoch ms; visible items from then on come first. Not together with `after`. */
+  /** Epoch ms; visible items from then on come first. With `after`: only if that place is unknown or too old. */
   readonly sinceMs?: number;
   readonly signal?: AbortSignal;
+  /**
+   * Default true: when the connection to the node is lost, connect again until it is back, and go on behind the last
+   * event. A node that has restarted lists again what is stamped since the beginning; what was told already is left out
+   * (of the newest 1,000,000 items). False: throw connectionLost. A node in this process has no connection to lose.
+   */
+  readonly reconnect?: boolean;
+  /** Called when the connection is lost, with the reason, and when it is back. */
+  readonly onConnection?: (state: "lost" | "back", reason?: HubcastError) => void;
 }
 
 export interface StatusQuery {
@@ -81,28 +116,38 @@ export interface StatusQuery {
   readonly sinceMs?: number;
 }
 
-/** One event. `eventId` (node epoch and arrival number) resumes behind it; `caught-up` and `peer` carry one too. */
+/**
+ * One event. `eventId` (node epoch and arrival number) resumes behind it. Items that were there before `caught-up` have
+ * none: nobody can resume inside of them.
+ */
 export type NodeEvent =
-  | { readonly type: "item"; readonly eventId: string; readonly item: Item }
+  | { readonly type: "item"; readonly eventId?: string; readonly item: Item }
   | { readonly type: "replaced"; readonly eventId: string; readonly item: Item; readonly previous: Item }
   | { readonly type: "expired"; readonly eventId: string; readonly item: Item }
   | { readonly type: "peer"; readonly eventId: string; readonly peer: Peer }
   | { readonly type: "caught-up"; readonly eventId: string };
 
-export type PeerState = "connected" | "left" | "lost";
+/**
+ * `unreached`: no member, and `reason` says why: an address that was named and leads to nobody, a node of another version or
+ * another cluster key, a twin.
+ */
+export type PeerState = "connected" | "left" | "lost" | "unreached";
 
 export interface Peer {
+  /** Of one that was never reached and has no known id: its address, as it was named. */
   readonly id: string;
   readonly name: string;
   readonly address: string;
   readonly state: PeerState;
+  /** Whether this node has a link with it; others are heard of through links. */
+  readonly linked: boolean;
   /** When it came into that state, epoch ms. */
   readonly sinceMs: number;
   /** Why it is not connected; absent while it is. */
   readonly reason?: string;
   /** Round trip of the last heartbeat; absent before the first. */
   readonly roundTripMs?: number;
-  /** What it last said of its set, and how long ago; absent before the first. */
+  /** Its last summary of its set, and the age of that; absent for a peer that was not reached. */
   readonly summary?: {
     readonly items: number;
     readonly fingerprint: string;
@@ -111,11 +156,13 @@ export interface Peer {
   };
   /** How its set compares with this node's, as far as both know. */
   readonly agreement: "agrees" | "differs" | "differsByPolicy" | "unknown";
+  /** The differences from this node, as codes of `status.reasons`; absent when there are none. */
+  readonly reasons?: readonly Reason[];
   /** Only while the two sets differ. */
   readonly difference?: {
     /** Since when, as far as this node noticed, epoch ms. */
     readonly sinceMs: number;
-    /** What this node holds in the window of the peer's summary, whose `items` is the peer's count. */
+    /** This node's count of items in the window of the peer's summary; `items` there is the peer's count. */
     readonly itemsHere: number;
   };
 }
@@ -131,22 +178,36 @@ export interface NodeStatus {
   readonly uptimeMs: number;
   readonly state: NodeState;
   /** Why the state is `degraded`; else empty. */
-  readonly reasons: readonly ErrorCode[];
+  readonly reasons: readonly Reason[];
+  /** The reasons for people, each with what to do; of what differs between nodes, one for each of them (16 at most). */
+  readonly details: readonly ReasonDetail[];
   /** Visible items. */
   readonly items: number;
   /** Items hidden behind another of the same id. */
   readonly hidden: number;
   /** Bytes of all held items, in their canonical encoding. */
   readonly bytes: number;
+  /** Items, of those held, that are stamped more than 2 min ahead of the node's clock: peers take them when their time has come. */
+  readonly ahead: number;
+  /** Stored items that this start found damaged and left out; peers that hold them bring them back. */
+  readonly leftOut: number;
   /** Items that were posted here and accepted, since the start. */
   readonly posted: number;
   /** 32 hex digits over all held items stamped at or after `fingerprintSinceMs`. */
   readonly fingerprint: string;
   readonly fingerprintSinceMs: number;
   readonly retentionMs: number;
-  /** Connected peers. */
+  /** Other members that are connected, by links of their own or through others. */
   readonly peers: number;
+  /** Links of this node. */
+  readonly links: number;
+  /** Members in all, this node included; an estimate where the roster is a sample. */
+  readonly members: number;
+  /** The cluster has more members than a node knows: `members` is estimated, and peers are a sample of them. */
+  readonly membersEstimated: boolean;
   readonly engine: string;
+  /** When the certificate of the API expires, epoch ms; absent without TLS. */
+  readonly certificateExpiresAtMs?: number;
   readonly peerAddresses: readonly string[];
   readonly sync: SyncFigures;
   readonly gossip: GossipFigures;
@@ -163,19 +224,22 @@ export interface SyncFigures {
   readonly bytesSent: number;
 }
 
-/** Gossip since the start; one message carries a batch of items. */
+/** Gossip since the start; one batch carries many items. */
 export interface GossipFigures {
-  readonly messagesReceived: number;
-  readonly messagesSent: number;
+  readonly batchesReceived: number;
+  /** Copies received of those batches; 1 for each is the least. */
+  readonly copiesReceived: number;
+  readonly batchesSent: number;
   readonly itemsReceived: number;
   readonly itemsSent: number;
+  /** Items received that were known already. */
   readonly duplicates: number;
   readonly rejected: number;
-  /** Messages left to reconciliation, because too many signatures waited to be checked. */
+  /** Batches asked for because they were announced and not pushed. */
+  readonly repairs: number;
+  /** Batches left to reconciliation, because too many signatures waited to be checked. */
   readonly skipped: number;
-  /** Messages not sent to one peer, because too much waited for it; reconciliation brings them. */
-  readonly unsent: number;
-  /** Times that one peer's gossip was not read for a moment, because it sent more than `gossipBytesPerSecond`. */
+  /** Times that a link was not read for a moment, because its peer asked for more than its share. */
   readonly heldUp: number;
 }
 

@@ -1,4 +1,16 @@
+import { Readable } from "node:stream";
 import { HubcastError } from "../core/errors.js";
+import { LIMITS } from "../core/limits.js";
+import {
+  checkConnectOptions,
+  checkDraft,
+  checkEventsOptions,
+  checkId,
+  checkListQuery,
+  checkPostOptions,
+  checkShowOptions,
+  checkStatusQuery,
+} from "./arguments.js";
 import type {
   Broadcast,
   EventsOptions,
@@ -6,17 +18,18 @@ import type {
   NodeEvent,
   NodeStatus,
   Peer,
+  PeersQuery,
   PostOptions,
   PostResult,
+  ShownItem,
+  ShowOptions,
   StatusQuery,
 } from "./broadcast.js";
-import type { Item, ItemDraft } from "./protocol/item.js";
-import { bulkOf } from "./remote/bulk-call.js";
-import { Caller } from "./remote/caller.js";
-import { eventsOf } from "./remote/event-call.js";
-import { notHubcast } from "./remote/faults.js";
-import { itemsOf } from "./remote/list-call.js";
-import type { BulkLine, Page } from "./service.js";
+import { answerAs, isNode, parsed } from "./remote/answers.js";
+import { eventsOf, instantText } from "./remote/events.js";
+import { errorOf, NodeHttp, notHubcast } from "./remote/http.js";
+import type { Item, ItemDraft } from "./replica/item.js";
+import type { BulkLine } from "./service.js";
 
 export interface ConnectOptions {
   /** Sent as `Authorization: Bearer`. */
@@ -45,89 +58,199 @@ export interface RemoteNode extends Broadcast {
 /** How long a node waits for a receipt when no other time is asked for. */
 const RECEIPT_TIMEOUT_MS = 5_000;
 
+/** How long members have to say whether they hold an item, when no other time is asked for. */
+const HOLDERS_TIMEOUT_MS = 1_000;
+
+/** Items on the first page: small enough for most of what there is. */
+const FIRST_PAGE_ITEMS = 100;
+
+/** The size of a page to aim at, in UTF-16 units of raw. */
+const PAGE_LENGTH = 4_000_000;
+
+/** Limit of the first answer, which may come from another service. */
+const JSON_ANSWER = { statusCode: 200, headers: { "content-type": "JSON of another shape" } };
+
+/** Lines of many posts are written in pieces of about this size. */
+const PIECE_LENGTH = 65_536;
+
 /**
  * Connects to a running node. Resolves when it has shown that it is one.
  * @param url `http://HOST:PORT`, `https://...`, or `HOST:PORT`
  * @throws invalidOption, unreachable, notHubcast, unauthorized, deadline
  */
 export async function connectToNode(url: string, options: ConnectOptions = {}): Promise<RemoteNode> {
-  const { token, ca, timeoutMs = 10_000, signal } = options;
-  const caller = await Caller.create(parseUrl(url), { token, ca, timeoutMs });
+  const node = await openNode(url, options);
   try {
-    const status = await caller.json({ method: "GET", path: "/v1/status", repeatable: true, signal });
-    if (!isStatus(status)) throw notHubcast(caller.url);
-    return new HttpNode(caller);
+    await node.identify(options.signal);
+    return node;
   } catch (error) {
-    caller.close();
-    // What hangs up on the first request, as a hub does, is no node.
-    const hungUp = error instanceof HubcastError && error.code === "connectionLost";
-    throw hungUp ? notHubcast(caller.url) : error;
+    await node.close();
+    throw error;
   }
+}
+
+/** As `connectToNode`, without the question who it is: for a single call, whose answer shows that as well. */
+export async function openNode(url: string, options: ConnectOptions = {}): Promise<HttpNode> {
+  checkConnectOptions(options);
+  const { token, ca, timeoutMs = 10_000 } = options;
+  return new HttpNode(await NodeHttp.open(parseUrl(url), { token, ca, timeoutMs }));
 }
 
 class HttpNode implements RemoteNode {
   readonly url: string;
-  readonly #caller: Caller;
+  readonly #http: NodeHttp;
 
-  constructor(caller: Caller) {
-    this.#caller = caller;
-    this.url = caller.url.href.replace(/\/$/, "");
+  constructor(http: NodeHttp) {
+    this.#http = http;
+    this.url = http.url.href.replace(/\/$/, "");
+  }
+
+  /** Resolves when it has said who it is. @throws as `connectToNode` */
+  async identify(signal?: AbortSignal): Promise<void> {
+    try {
+      const status = await this.#read("/v1/status", signal);
+      if (!isNode(status)) throw notHubcast(this.#http.url, JSON_ANSWER);
+    } catch (error) {
+      // A server that hangs up on the first request, as a hub does, is no node.
+      const hungUp = error instanceof HubcastError && error.code === "connectionLost";
+      throw hungUp ? notHubcast(this.#http.url) : error;
+    }
   }
 
   async post(item: ItemDraft, options: PostOptions = {}): Promise<PostResult> {
-    const { wait, timeoutMs, signal } = options;
-    const query = wait === undefined ? "" : `?wait=${wait}&timeoutMs=${timeoutMs ?? RECEIPT_TIMEOUT_MS}`;
+    checkDraft(item);
+    checkPostOptions(options);
+    const { wait, timeoutMs = RECEIPT_TIMEOUT_MS, signal } = options;
     const { id, raw, signature, timestampMs } = item;
-    return (await this.#caller.json({
+    const result = await this.#http.json({
       method: "POST",
-      path: `/v1/items${query}`,
+      path: wait === undefined ? "/v1/items" : `/v1/items?wait=${wait}&timeoutMs=${timeoutMs}`,
       body: JSON.stringify({ id, raw, signature, timestampMs }),
       signal,
       // Without an id the node would make two.
       repeatable: id !== undefined,
-      ...(wait === undefined ? {} : { extraMs: timeoutMs ?? RECEIPT_TIMEOUT_MS }),
-    })) as PostResult;
+      ...(wait !== undefined && { extraMs: timeoutMs }),
+    });
+    return answerAs("the result of a post", result, this.#http.url);
   }
 
-  postMany(
+  async *postMany(
     drafts: Iterable<ItemDraft> | AsyncIterable<ItemDraft>,
     options: { readonly signal?: AbortSignal } = {},
-  ): AsyncIterable<BulkLine> {
-    return bulkOf(this.#caller, drafts, options.signal);
+  ): AsyncGenerator<BulkLine> {
+    const { url } = this.#http;
+    const { signal } = options;
+    const { chunks } = await this.#http.stream({
+      method: "POST",
+      path: "/v1/items",
+      headers: { "content-type": "application/x-ndjson", accept: "application/x-ndjson" },
+      body: Readable.from(piecesOf(drafts), { objectMode: false }),
+      signal,
+    });
+    let rest = "";
+    try {
+      for await (const chunk of chunks) {
+        const whole = (rest + chunk).split("\n");
+        rest = whole.pop()!;
+        for (const line of whole) {
+          const what = "the outcome of one of many posts";
+          yield answerAs(what, parsed(line, what, url), url);
+        }
+      }
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw errorOf(error, url);
+    }
+    if (rest !== "") throw notHubcast(url);
   }
 
   async get(id: string): Promise<Item | undefined> {
+    checkId(id);
+    const found = await this.#item(id, "");
+    if (!found) return undefined;
+    const { raw, signature, timestampMs, digest } = found;
+    return { id: found.id, raw, signature, timestampMs, digest };
+  }
+
+  async show(id: string, options: ShowOptions = {}): Promise<ShownItem | undefined> {
+    checkId(id);
+    checkShowOptions(options);
+    const { holders = false, timeoutMs = HOLDERS_TIMEOUT_MS, signal } = options;
+    return await this.#item(id, holders ? `holders=true&timeoutMs=${timeoutMs}` : "", signal, timeoutMs);
+  }
+
+  async #item(id: string, query: string, signal?: AbortSignal, extraMs = 0): Promise<ShownItem | undefined> {
     // No item has an empty id, and the path without one is another call.
     if (id === "") return undefined;
+    const escaped = encodeURIComponent(id.toWellFormed());
     try {
-      return (await this.#read(`/v1/items/${encodeURIComponent(id.toWellFormed())}`)) as Item;
+      // URL parsers take these two for steps of the path, escaped or not.
+      const isStep = id === "." || id === "..";
+      const path = isStep ? `/v1/items/?id=${escaped}&` : `/v1/items/${escaped}?`;
+      const call = { method: "GET", path: (path + query).replace(/[?&]$/, ""), repeatable: true } as const;
+      const answer = await this.#http.json({ ...call, signal, extraMs });
+      return answerAs("an item and its rivals", answer, this.#http.url);
     } catch (error) {
       if (error instanceof HubcastError && error.code === "notFound") return undefined;
       throw error;
     }
   }
 
-  list(query: ListQuery = {}): AsyncIterable<Item> {
-    return itemsOf(async (path) => (await this.#read(path, query.signal)) as Page, query);
+  /** Lists page by page, so that a slow reader holds nothing open at the node. */
+  async *list(query: ListQuery = {}): AsyncGenerator<Item, void, undefined> {
+    checkListQuery(query);
+    const { sinceMs, untilMs, limit = Number.POSITIVE_INFINITY, signal } = query;
+    let left = limit;
+    let pageItems = FIRST_PAGE_ITEMS;
+    let cursor: string | undefined;
+    while (left > 0) {
+      const wanted = new URLSearchParams({ limit: String(Math.min(left, pageItems)) });
+      if (sinceMs !== undefined) wanted.set("since", instantText(sinceMs));
+      if (untilMs !== undefined) wanted.set("until", instantText(untilMs));
+      if (cursor !== undefined) wanted.set("cursor", cursor);
+      let page: unknown;
+      try {
+        page = await this.#read(`/v1/items?${wanted}`, signal);
+      } catch (error) {
+        if (!(error instanceof HubcastError) || error.code !== "tooLarge" || pageItems === 1) throw error;
+        pageItems = Math.ceil(pageItems / 10);
+        continue;
+      }
+      const { items, nextCursor } = answerAs("a page of items", page, this.#http.url);
+      for (const item of items) {
+        yield item;
+        signal?.throwIfAborted();
+      }
+      if (nextCursor === undefined) return;
+      cursor = nextCursor;
+      left -= items.length;
+      const length = items.reduce((sum, { raw }) => sum + raw.length, 1);
+      pageItems = Math.min(
+        LIMITS.pageItemsMax,
+        Math.max(1, Math.round((items.length * PAGE_LENGTH) / length)),
+      );
+    }
   }
 
-  events(options: EventsOptions = {}): AsyncIterable<NodeEvent> {
-    return eventsOf(this.#caller, options);
+  async *events(options: EventsOptions = {}): AsyncGenerator<NodeEvent, void, undefined> {
+    checkEventsOptions(options);
+    yield* eventsOf(this.#http, options);
   }
 
-  async status({ sinceMs }: StatusQuery = {}): Promise<NodeStatus> {
-    const query = sinceMs === undefined ? "" : `?since=${new Date(sinceMs).toISOString()}`;
-    const status = await this.#read(`/v1/status${query}`);
-    if (!isStatus(status)) throw notHubcast(this.#caller.url);
-    return status;
+  async status(query: StatusQuery = {}): Promise<NodeStatus> {
+    checkStatusQuery(query);
+    const { sinceMs } = query;
+    const path = sinceMs === undefined ? "/v1/status" : `/v1/status?since=${instantText(sinceMs)}`;
+    return answerAs("a node's status", await this.#read(path), this.#http.url);
   }
 
-  async peers(): Promise<readonly Peer[]> {
-    return (await this.#read("/v1/peers")) as readonly Peer[];
+  async peers({ fresh = false }: PeersQuery = {}): Promise<readonly Peer[]> {
+    const path = fresh ? "/v1/peers?fresh=true" : "/v1/peers";
+    return answerAs("a list of peers", await this.#read(path), this.#http.url);
   }
 
   async close(): Promise<void> {
-    this.#caller.close();
+    await this.#http.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -135,21 +258,32 @@ class HttpNode implements RemoteNode {
   }
 
   #read(path: string, signal?: AbortSignal): Promise<unknown> {
-    return this.#caller.json({ method: "GET", path, signal, repeatable: true });
+    return this.#http.json({ method: "GET", path, signal, repeatable: true });
   }
+}
+
+async function* piecesOf(drafts: Iterable<ItemDraft> | AsyncIterable<ItemDraft>): AsyncGenerator<string> {
+  let piece = "";
+  for await (const draft of drafts) {
+    piece += `${JSON.stringify(draft)}\n`;
+    if (piece.length < PIECE_LENGTH) continue;
+    yield piece;
+    piece = "";
+  }
+  if (piece !== "") yield piece;
 }
 
 function parseUrl(text: string): URL {
   const url = URL.parse(/^[a-z]+:\/\//i.test(text) ? text : `http://${text}`);
-  if (url && /^https?:$/.test(url.protocol) && url.username === "" && url.search === "") return url;
+  if (
+    url &&
+    typeof text === "string" &&
+    /^https?:$/.test(url.protocol) &&
+    url.username === "" &&
+    url.search === ""
+  )
+    return url;
   throw new HubcastError("invalidOption", `"${text}" is not the URL of a node`, {
     suggestions: ["Write it as http://HOST:PORT, for example http://127.0.0.1:8080."],
   });
-}
-
-function isStatus(value: unknown): value is NodeStatus {
-  const fields = Object(value) as Record<string, unknown>;
-  return ["name", "id", "cluster", "version", "fingerprint"].every(
-    (field) => typeof fields[field] === "string",
-  );
 }

@@ -1,6 +1,6 @@
 import type { LogOutlet } from "./log-outlet.js";
 import type { NodeLogger } from "./options.js";
-import type { CommitRefusal, ReplicaEffect, ReplicaInput } from "./protocol/messages.js";
+import type { CommitRefusal, ReplicaEffect, ReplicaInput } from "./replica/messages.js";
 import type { Storage } from "./storage/port.js";
 
 /** Takes the replica's commits to the storage, and to the cluster's log where there is one, and its answers back. */
@@ -20,6 +20,11 @@ export class Committer {
   /** The last commit failed: posts are refused until one succeeds. */
   get isFailing(): boolean {
     return this.#isFailing;
+  }
+
+  /** Stored items that were found damaged at the start, and left out. */
+  get leftOut(): number {
+    return this.storage.leftOut;
   }
 
   commit({ commit, add, remove, posted }: Extract<ReplicaEffect, { type: "commit" }>): void {

@@ -1,5 +1,5 @@
 import { HubcastError } from "../core/errors.js";
-import type { Bound } from "./protocol/item-set/bound.js";
+import type { Bound } from "./replica/item-set/bound.js";
 
 /** A place in the order of items, as the pages of a list pass it on. Opaque to clients. */
 export function encodeCursor({ timestampMs, digest }: Bound): string {

@@ -1,12 +1,16 @@
 import { VERSION } from "../net/version.js";
+import { startStep } from "../runtime/start-step.js";
 import { type Discovery, openDiscovery } from "./discovery.js";
 import type { Node } from "./node.js";
+import type { ReplicaInput } from "./replica/messages.js";
 
-/** Makes a node known on its network, and dials those of its cluster. @param renamed its name was taken: it has another */
-export function discoverPeers(node: Node, renamed: () => void): Promise<Discovery> {
-  const { mdns, cluster, clusterKey, logger } = node.options;
-  return openDiscovery({
+/** Makes a node known on its network, and tells its replica who else is there. */
+export function discoverPeers(node: Node, tell: (input: ReplicaInput) => void): Promise<Discovery> {
+  const { mdns, cluster, clusterKey, peers, logger } = node.options;
+  const discovery = openDiscovery({
     ...(typeof mdns === "object" && { interfaces: mdns.interfaces }),
+    // Peers that were named are reached without it.
+    optional: peers.length > 0,
     name: node.name,
     id: node.cluster.id,
     cluster,
@@ -15,18 +19,17 @@ export function discoverPeers(node: Node, renamed: () => void): Promise<Discover
     ...(node.cluster.port !== undefined && { peerPort: node.cluster.port }),
     ...(node.http && { http: node.http.address }),
     logger,
-    found: (candidate) => node.cluster.dial(candidate),
-    gone: (id) => {
-      // One that was lost without a word may come back at the same place: it stays on the list of the dialler.
-      if (node.replica.peers.get(id)?.state !== "lost") node.cluster.forget(id);
-    },
+    found: ({ id, addresses }) => tell({ type: "found", addresses, peer: id }),
+    apart: (stranger) => tell({ type: "strangerSeen", ...stranger }),
+    gone: (id) => tell({ type: "vanished", peer: id }),
     renamed: (name) => {
       logger.warn(
         { name, wished: node.name },
         `the name ${node.name} is taken on this network; this node is called ${name}`,
       );
       node.name = name;
-      renamed();
+      tell({ type: "renamed" });
     },
   });
+  return startStep("opening multicast DNS", discovery, { logger, late: (opened) => opened.close() });
 }

@@ -1,6 +1,6 @@
 import { HubcastError } from "../core/errors.js";
-import { type Item, type ItemDraft, itemFault, withDigest } from "./protocol/item.js";
-import { integritySignature, normaliseSignature, schemeOf, verifySignature } from "./protocol/signature.js";
+import { type Item, type ItemDraft, itemFault, withDigest } from "./replica/item.js";
+import { integritySignature, normaliseSignature, schemeOf, verifySignature } from "./replica/signature.js";
 import { uuidv7 } from "./uuid.js";
 
 /**

@@ -2,7 +2,7 @@ import { HubcastError } from "../core/errors.js";
 import { isNatsEngine, type NatsAccess, type NatsServers, parseNatsEngine } from "../net/nats/index.js";
 import type { NodeOptions } from "./options.js";
 
-/** What a node takes besides the address of its NATS servers. */
+/** Options of the NATS engine besides the addresses of its servers. */
 export interface NatsOptions extends NatsAccess {
   /** Servers that keep a copy of the cluster's stream, 1 to 5; absent: as many as the stream has, or 1. */
   readonly replicas?: number;
@@ -31,13 +31,6 @@ export function completeEngine(options: NodeOptions): EngineChoice {
 }
 
 function natsEngine(engine: string, { nats = {}, clusterKey, allowPeers, peers }: NodeOptions): EngineChoice {
-  const replicas = nats.replicas ?? 1;
-  if (!Number.isSafeInteger(replicas) || replicas < 1 || replicas > 5) {
-    throw new HubcastError(
-      "invalidOption",
-      `nats.replicas is ${replicas}; it must be a whole number, 1 to 5`,
-    );
-  }
   const unfit = clusterKey
     ? "a cluster key"
     : allowPeers

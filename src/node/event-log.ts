@@ -1,8 +1,8 @@
 import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
+import { PacedCalls } from "../runtime/paced-calls.js";
 import type { NodeEvent } from "./broadcast.js";
 import { EventReader } from "./event-reader.js";
-import { PacedCalls } from "./paced-calls.js";
 
 /** An event before it has its place in the log. */
 export type UnnumberedEvent = NodeEvent extends infer Event
@@ -138,8 +138,10 @@ export class EventLog {
 
   #placeBehind(eventId: string): number {
     const [, epoch, number] = /^([^-]+)-(-1|\d{1,15})$/.exec(eventId) ?? [];
+    if (number === undefined) throw gone("the place is no id of an event");
+    if (epoch !== this.epoch) throw gone("the place is of another run of the node");
     const place = Number(number) + 1;
-    if (epoch !== this.epoch || !(place <= this.#next)) throw gone("the place is none of this run's");
+    if (place > this.#next) throw gone("the place is behind the newest event");
     if (place < this.#next - this.historyMax) throw gone("the place is too old");
     return place;
   }

@@ -10,7 +10,7 @@ export type { StartedNode } from "./start.js";
  * @throws invalidOption, portInUse, cannotListen, dataDirInUse and its like; nothing is left open then
  */
 export async function startNode(options: NodeOptions = {}): Promise<StartedNode> {
-  // What a node is made of is loaded only by who starts one.
+  // Only a program that starts a node loads its modules.
   const engine = await import("./start.js");
   return engine.startNode(options);
 }

@@ -1,18 +1,33 @@
+import { HubcastError } from "../core/errors.js";
+import {
+  checkDraft,
+  checkEventsOptions,
+  checkId,
+  checkListQuery,
+  checkPostOptions,
+  checkShowOptions,
+  checkStatusQuery,
+  unlessAborted,
+} from "./arguments.js";
 import type {
   EventsOptions,
   ListQuery,
   NodeEvent,
   NodeStatus,
   Peer,
+  PeersQuery,
   PostOptions,
   PostResult,
+  ShownItem,
+  ShowOptions,
   StatusQuery,
 } from "./broadcast.js";
+import type { Access } from "./http/index.js";
 import { LocalService } from "./local-service.js";
 import type { Node } from "./node.js";
 import { checkPublicKey } from "./options.js";
-import { wholeItem } from "./protocol/held/held-item.js";
-import type { Item, ItemDraft } from "./protocol/item.js";
+import { wholeItem } from "./replica/held/held-item.js";
+import type { Item, ItemDraft } from "./replica/item.js";
 import type { NodeService } from "./service.js";
 import type { StartedNode } from "./start.js";
 
@@ -41,35 +56,66 @@ export class LocalBroadcast implements StartedNode {
     return this.node.cluster.addresses;
   }
 
-  async post(draft: ItemDraft, options?: PostOptions): Promise<PostResult> {
-    return this.service.post(draft, options);
+  async post(draft: ItemDraft, options: PostOptions = {}): Promise<PostResult> {
+    checkDraft(draft);
+    checkPostOptions(options);
+    options.signal?.throwIfAborted();
+    return await unlessAborted(this.service.post(draft, options), options.signal);
   }
 
   async get(id: string): Promise<Item | undefined> {
+    checkId(id);
     const item = this.service.get(id);
     return item && wholeItem(item);
   }
 
+  async show(id: string, options: ShowOptions = {}): Promise<ShownItem | undefined> {
+    checkId(id);
+    checkShowOptions(options);
+    options.signal?.throwIfAborted();
+    return await unlessAborted(this.service.show(id, options), options.signal);
+  }
+
   async *list(query: ListQuery = {}): AsyncGenerator<Item, void, undefined> {
-    for (const item of this.service.list(query)) yield wholeItem(item);
+    checkListQuery(query);
+    query.signal?.throwIfAborted();
+    for (const item of this.service.list(query)) {
+      yield wholeItem(item);
+      query.signal?.throwIfAborted();
+    }
   }
 
   events(options: EventsOptions = {}): AsyncIterable<NodeEvent> {
-    // Subscribed now, not at the first read.
-    return wholeEvents(this.service.events(options));
+    try {
+      checkEventsOptions(options);
+      // Subscribed now, not at the first read.
+      return wholeEvents(this.service.events(options));
+    } catch (error) {
+      // Thrown at the first read, as for a node that is reached over HTTP.
+      return failing(error);
+    }
   }
 
-  async status(query?: StatusQuery): Promise<NodeStatus> {
+  async status(query: StatusQuery = {}): Promise<NodeStatus> {
+    checkStatusQuery(query);
     return this.service.status(query);
   }
 
-  async peers(): Promise<readonly Peer[]> {
-    return this.service.peers();
+  async peers({ fresh = false }: PeersQuery = {}): Promise<readonly Peer[]> {
+    return fresh ? this.service.freshPeers() : this.service.peers();
   }
 
   trust(keys: readonly string[]): void {
     for (const key of keys) checkPublicKey(key);
     this.node.trust(keys.map((key) => key.toLowerCase()));
+  }
+
+  renew(access: Access): void {
+    if (!this.node.http)
+      throw new HubcastError("invalidOption", "a node without an HTTP API has no certificate and no tokens", {
+        suggestions: ["Start it with `http`."],
+      });
+    this.node.http.renew(access);
   }
 
   close(): Promise<void> {
@@ -81,7 +127,12 @@ export class LocalBroadcast implements StartedNode {
   }
 }
 
-/** What leaves the node is plain, and keeps nothing of it alive. */
+// biome-ignore lint/correctness/useYield: the iterable has nothing to give
+async function* failing(error: unknown): AsyncGenerator<NodeEvent, void, undefined> {
+  throw error;
+}
+
+/** Copies events into plain objects, which keep nothing of the node alive. */
 async function* wholeEvents(events: AsyncIterable<NodeEvent>): AsyncGenerator<NodeEvent, void, undefined> {
   for await (const event of events) {
     if (event.type === "replaced")

@@ -10,23 +10,33 @@ import type {
   Peer,
   PostOptions,
   PostResult,
+  ShownItem,
+  ShowOptions,
   StatusQuery,
 } from "./broadcast.js";
 import { decodeCursor, encodeCursor } from "./cursor.js";
 import { completeDraft, notSigned } from "./drafts.js";
-import { Lanes } from "./lanes.js";
+
 import type { Node } from "./node.js";
 import { lineOf, resultOf } from "./outcome.js";
 import { PostGathering } from "./post-gathering.js";
-import { behind, fingerprintSince, startOf } from "./protocol/holdings.js";
-import type { Item, ItemDraft } from "./protocol/item.js";
-import { isAuthored } from "./protocol/signature.js";
-import { peerOf } from "./report.js";
-import type { BulkLine, NodeService, Page, PageQuery } from "./service.js";
+import { reasonsOf } from "./reasons.js";
+import { wholeItem } from "./replica/held/held-item.js";
+import { behind, fingerprintSince, startOf } from "./replica/holdings.js";
+import { Lanes } from "./replica/inbox.js";
+import type { Item, ItemDraft } from "./replica/item.js";
+import { withoutPredecessors } from "./replica/roster.js";
+import { isAuthored } from "./replica/signature.js";
+import { peerOf, unreachedPeer } from "./report.js";
+import type { BulkLine, NodeService, Page, PageQuery, Timings } from "./service.js";
 
 const NONE: ReadonlySet<Item> = new Set();
+/** How long members have to say what they hold. */
+const FRESH_MS_MAX = 1_000;
+/** Hidden items that are shown with the visible one. */
+const RIVALS_MAX = 64;
 
-/** What users of one node can ask of it, on the replica that runs in this process. */
+/** The service of a node whose replica runs in this process. */
 export class LocalService implements NodeService {
   readonly #lanes = new Lanes();
   readonly #gathering: PostGathering;
@@ -37,17 +47,18 @@ export class LocalService implements NodeService {
 
   async post(draft: ItemDraft, options: PostOptions = {}): Promise<PostResult> {
     this.#refuseWhenStopping();
-    options.signal?.throwIfAborted();
-    const item = completeDraft(draft, Date.now());
+    const item = completeDraft(draft, this.node.clockMs());
     if (isAuthored(item.signature) && (await this.#unproven([item])).size > 0) throw notSigned();
-    const result = resultOf(await this.#gathering.add(item));
-    if (options.wait === undefined) return result;
-    return { ...result, receipt: await this.#receipt(result.digest, options.wait, options) };
+    const posted = resultOf(await this.#gathering.add(item));
+    const result = { ...posted, visible: this.get(posted.id)?.digest ?? posted.digest };
+    const { wait, timeoutMs = 5_000, signal } = options;
+    if (wait === undefined) return result;
+    return { ...result, receipt: await this.node.askReceipt(result.digest, wait, { timeoutMs, signal }) };
   }
 
   async postMany(drafts: readonly ItemDraft[]): Promise<readonly BulkLine[]> {
     this.#refuseWhenStopping();
-    const nowMs = Date.now();
+    const nowMs = this.node.clockMs();
     const lines: BulkLine[] = new Array(drafts.length);
     const items: Item[] = [];
     const places: number[] = [];
@@ -82,7 +93,7 @@ export class LocalService implements NodeService {
     return promise;
   }
 
-  /** Those that their author did not sign; at once when there is nothing to check. */
+  /** The items that their author did not sign; returned at once when there is nothing to check. */
   #unproven(items: readonly Item[]): ReadonlySet<Item> | Promise<ReadonlySet<Item>> {
     const { holdings, commits } = this.node.replica;
     const authored = items.filter(
@@ -96,6 +107,21 @@ export class LocalService implements NodeService {
 
   get(id: string): Item | undefined {
     return this.node.replica.holdings.view.get(id);
+  }
+
+  async show(id: string, options: ShowOptions = {}): Promise<ShownItem | undefined> {
+    const { holders = false, timeoutMs = FRESH_MS_MAX, signal } = options;
+    const { view } = this.node.replica.holdings;
+    const item = view.get(id);
+    if (!item) return undefined;
+    const rivals = view.hiddenBehind(id).slice(0, RIVALS_MAX);
+    const shown = {
+      ...wholeItem(item),
+      visible: item.digest,
+      rivals: rivals.map(({ digest, timestampMs, signature }) => ({ digest, timestampMs, signature })),
+    };
+    if (!holders) return shown;
+    return { ...shown, receipt: await this.node.askReceipt(shown.digest, "all", { timeoutMs, signal }) };
   }
 
   page({ sinceMs = 0, untilMs, limit = LIMITS.pageItemsMax, cursor }: PageQuery): Page {
@@ -113,18 +139,22 @@ export class LocalService implements NodeService {
     sinceMs = 0,
     untilMs,
     limit = Number.POSITIVE_INFINITY,
-    signal,
   }: ListQuery): Generator<Item, void, undefined> {
     let left = limit;
     for (const item of this.node.replica.holdings.visible(startOf(sinceMs), untilMs)) {
-      if (left-- <= 0 || signal?.aborted) return;
+      if (left-- <= 0) return;
       yield item;
     }
   }
 
   events({ after, sinceMs, signal }: EventsOptions): AsyncIterable<NodeEvent> {
     const { events, replica } = this.node;
-    if (after !== undefined) return events.subscribe(after, signal);
+    try {
+      if (after !== undefined) return events.subscribe(after, signal);
+    } catch (error) {
+      // Where it began is a place that is always there.
+      if (sinceMs === undefined || (error as HubcastError).code !== "eventsGone") throw error;
+    }
     const position = events.position;
     const live = events.subscribe(undefined, signal);
     // Taken now: what arrives while the reader works through it comes by the live part.
@@ -134,11 +164,13 @@ export class LocalService implements NodeService {
 
   status({ sinceMs }: StatusQuery = {}): NodeStatus {
     const { node } = this;
-    const { replica, cluster, options, intake, outbox } = node;
+    const { replica, cluster, options } = node;
     const { holdings, figures } = replica;
-    const nowMs = Date.now();
-    const fingerprintSinceMs = sinceMs ?? fingerprintSince(nowMs, options.retentionMs);
-    const reasons = this.#reasons();
+    const nowMs = node.machineMs();
+    const fingerprintSinceMs = sinceMs ?? fingerprintSince(replica.clock.ms(nowMs), options.retentionMs);
+    const details = reasonsOf(node, nowMs);
+    const reasons = [...new Set(details.map(({ code }) => code))];
+    const certificateExpiresAtMs = node.http?.certificate.expiresAtMs;
     return {
       name: node.name,
       id: cluster.id,
@@ -147,15 +179,22 @@ export class LocalService implements NodeService {
       uptimeMs: nowMs - node.startedAtMs,
       state: this.#state(reasons),
       reasons,
+      details,
       items: holdings.view.size,
       hidden: holdings.view.hidden,
       bytes: holdings.bytes,
+      ahead: replica.aheadCount(nowMs),
+      leftOut: node.committer?.leftOut ?? 0,
       posted: figures.posted,
       fingerprint: holdings.fingerprint(fingerprintSinceMs).fingerprint,
       fingerprintSinceMs,
       retentionMs: options.retentionMs,
-      peers: replica.peers.greeted().length,
+      peers: replica.roster.alive().length,
+      links: replica.links.count,
+      members: replica.roster.total,
+      membersEstimated: replica.roster.isSample,
       engine: cluster.engine,
+      ...(certificateExpiresAtMs !== undefined && { certificateExpiresAtMs }),
       peerAddresses: cluster.addresses,
       sync: {
         rounds: figures.rounds,
@@ -165,43 +204,35 @@ export class LocalService implements NodeService {
         bytesReceived: node.frameFigures.bytesReceived,
         bytesSent: node.frameFigures.bytesSent,
       },
-      gossip: { ...intake.figures, ...outbox.figures, unsent: 0, heldUp: 0, ...cluster.gossipFigures },
+      gossip: node.gossipFigures(),
       process: node.vitals.figures(),
     };
   }
 
   peers(): readonly Peer[] {
-    const nowMs = Date.now();
-    const { replica } = this.node;
-    return [...replica.peers.all()]
-      .filter((peer) => peer.hello)
-      .map((record) => peerOf(record, replica, nowMs));
+    const nowMs = this.node.machineMs();
+    const { roster, membership, clock } = this.node.replica;
+    return [
+      ...withoutPredecessors(roster.all()).map((member) => peerOf(member, this.node, nowMs)),
+      ...membership.strangers().map((stranger) => unreachedPeer(stranger, clock)),
+    ];
+  }
+
+  async freshPeers(): Promise<readonly Peer[]> {
+    await this.node.askCounts(FRESH_MS_MAX);
+    return this.peers();
+  }
+
+  get timings(): Timings {
+    return this.node.timings;
   }
 
   get ready(): boolean {
-    return !this.node.stopping && !this.#isStarting;
+    return !this.node.stopping && !this.#isStarting && !this.node.outlet?.awayReason;
   }
 
   #refuseWhenStopping(): void {
     if (this.node.stopping) throw new HubcastError("stopping", "the node is shutting down");
-  }
-
-  async #receipt(digest: string, wait: number | "all", { timeoutMs = 5_000, signal }: PostOptions) {
-    const peers = this.peers().filter((peer) => peer.state === "connected");
-    const receipt = this.node.receipts.open(digest, peers, wait, timeoutMs, signal);
-    this.node.askReceipts(digest);
-    return receipt;
-  }
-
-  #reasons(): NodeStatus["reasons"] {
-    const { replica, committer, outlet } = this.node;
-    const isSkewed = Math.abs(replica.peers.clockOffsetMs()) > LIMITS.clockSkewMsMax;
-    return [
-      ...(isSkewed ? (["clockSkew"] as const) : []),
-      ...(replica.isFull() ? (["nodeFull"] as const) : []),
-      ...(committer?.isFailing ? (["storageFailed"] as const) : []),
-      ...(outlet?.reasons() ?? []),
-    ];
   }
 
   #state(reasons: NodeStatus["reasons"]): NodeState {
@@ -212,11 +243,11 @@ export class LocalService implements NodeService {
 
   get #isStarting(): boolean {
     const { replica, cluster } = this.node;
-    return replica.starting || cluster.log?.caughtUp === false;
+    return replica.starting || ("log" in cluster && !cluster.log.caughtUp);
   }
 }
 
-/** What is held already, then `caught-up`, then what `live` brings: by its own steps, not by those of a generator around it. */
+/** The items held already, then `caught-up`, then live events. A plain iterator: a generator would double the steps. */
 function historyThenLive(
   history: readonly Item[],
   position: string,
@@ -227,11 +258,9 @@ function historyThenLive(
     next: () => {
       const at = next++;
       if (at > history.length) return live.next();
-      // A place inside the history cannot be resumed at: its id is one that resuming refuses.
+      // A place inside the history cannot be resumed at, so it has no id.
       const value: NodeEvent =
-        at < history.length
-          ? { type: "item", eventId: `${position}h`, item: history[at]! }
-          : { type: "caught-up", eventId: position };
+        at < history.length ? { type: "item", item: history[at]! } : { type: "caught-up", eventId: position };
       return Promise.resolve({ value, done: false });
     },
     return: () => live.return(),

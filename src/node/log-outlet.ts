@@ -1,19 +1,19 @@
 import { LIMITS } from "../core/limits.js";
 import type { MessageLog } from "./cluster/port.js";
 import type { NodeLogger } from "./options.js";
-import { encodeBatch } from "./protocol/batch.js";
-import { wholeItem } from "./protocol/held/held-item.js";
-import { encodedLength, type Item } from "./protocol/item.js";
-import type { CommitRefusal } from "./protocol/messages.js";
+import { encodeBatch } from "./replica/batch.js";
+import { wholeItem } from "./replica/held/held-item.js";
+import { encodedLength, type Item } from "./replica/item.js";
+import type { CommitRefusal } from "./replica/messages.js";
 import type { Storage, StorageChange } from "./storage/port.js";
 
 /** Messages under way at the same time: enough to hide the round trip to the servers that keep copies. */
 const APPENDS_MAX = 16;
 /** A position that no commit has carried along is stored after so long. */
 const POSITION_DELAY_MS = 1_000;
-/** What the log refused is offered to it again after so long. */
+/** Delay before a refused publish is tried again. */
 const RETRY_MS = 2_000;
-/** What the log lacks goes there in steps of so many items. */
+/** Items missing in the log are published in batches of this size. */
 const STEP = 1_000;
 
 interface Waiting {
@@ -56,12 +56,14 @@ export class LogOutlet {
     this.#positionTimer = setInterval(() => this.#storePosition(), POSITION_DELAY_MS).unref();
   }
 
-  /** Why the node is not well. */
-  reasons(): readonly ("natsAway" | "natsFull")[] {
-    return [
-      ...(this.#options.log.isUp ? [] : (["natsAway"] as const)),
-      ...(this.#isFull ? (["natsFull"] as const) : []),
-    ];
+  /** Why the log cannot be appended to; empty while it can. */
+  get awayReason(): string {
+    return this.#options.log.reason;
+  }
+
+  /** The log has no room. */
+  get isFull(): boolean {
+    return this.#isFull;
   }
 
   /** Items that are held here, and not in the log. Called with none, too, when the log is there again. */
@@ -120,7 +122,7 @@ export class LogOutlet {
       await this.#options.storage.commit(position === undefined ? change : { ...change, position });
       this.#stored = position;
     } catch (error) {
-      // What the log brought is not stored: a restart must read it once more.
+      // Items from the log are not stored: a restart must read it once more.
       this.#isHalted = true;
       throw error;
     }

@@ -1,12 +1,16 @@
 import { HubcastError } from "../core/errors.js";
-import { LIMITS } from "../core/limits.js";
+import { checkOptions } from "../core/options.js";
+import { hasControl } from "../core/text.js";
 import { parsePeerAddress } from "./cluster/libp2p/address.js";
 import { completeEngine, type EngineChoice, type NatsOptions } from "./engine-options.js";
 import type { HttpApiOptions } from "./http/index.js";
-import { SCHEMES, type SignatureScheme } from "./protocol/signature.js";
+import { NODE_KINDS } from "./option-kinds.js";
+import { SCHEMES, type SignatureScheme } from "./replica/signature.js";
 
-/** What a node says to whoever runs it; a pino logger fits. */
+/** The logger of a node; a pino logger fits. */
 export interface NodeLogger {
+  /** Of frames between nodes; absent: they are not logged. */
+  trace?(fields: object, message: string): void;
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
@@ -14,7 +18,7 @@ export interface NodeLogger {
 }
 
 export interface NodeOptions {
-  /** For people, at most 60 bytes; default made from the id. Taken on the network already: `name (2)`. */
+  /** For people, at most 60 bytes; default made from the host's name. Taken on the network already: `name (2)`. */
   readonly name?: string;
   /** Only nodes of one cluster meet: 1..63 characters of a-z, 0-9 and `-`. Default `default`. */
   readonly cluster?: string;
@@ -35,7 +39,7 @@ export interface NodeOptions {
   readonly mdns?: boolean | { readonly interfaces: readonly string[] };
   /** How peers are reached: `libp2p`, the default, or `nats://HOST:4222[,HOST...]` (`tls://` to insist on TLS). */
   readonly engine?: string;
-  /** What goes with the engine NATS. */
+  /** Options of the NATS engine. */
   readonly nats?: NatsOptions;
   /** Mean time between reconciliations with a random peer, ms; 1 s at least. Default 20 s. */
   readonly syncIntervalMs?: number;
@@ -60,7 +64,7 @@ export interface NodeOptions {
 export type CompleteNodeOptions = Required<Omit<NodeOptions, OptionalName | "engine" | "nats">> &
   Pick<NodeOptions, OptionalName> & { readonly engine: EngineChoice };
 
-/** Those whose absence says something. */
+/** Options whose absence has a meaning. */
 type OptionalName =
   | "name"
   | "dataDir"
@@ -73,19 +77,20 @@ type OptionalName =
 
 const SILENT: NodeLogger = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** @throws invalidOption when an option is out of its range */
+/** @throws invalidOption when an option is unknown, of another type, or out of its range */
 export function completeOptions(options: NodeOptions): CompleteNodeOptions {
+  checkOptions("startNode", options, NODE_KINDS);
   const complete = {
     ...options,
     engine: completeEngine(options),
-    cluster: options.cluster ?? "default",
-    retentionMs: options.retentionMs ?? LIMITS.retentionMs,
+    cluster: options.cluster ?? NODE_KINDS.cluster.default,
+    retentionMs: options.retentionMs ?? NODE_KINDS.retentionMs.default,
     p2p: options.p2p ?? {},
     peers: options.peers ?? [],
     mdns: options.mdns ?? true,
-    syncIntervalMs: options.syncIntervalMs ?? LIMITS.syncIntervalMs,
-    itemsMax: options.itemsMax ?? LIMITS.itemsMax,
-    itemBytesMax: options.itemBytesMax ?? LIMITS.itemBytesMax,
+    syncIntervalMs: options.syncIntervalMs ?? NODE_KINDS.syncIntervalMs.default,
+    itemsMax: options.itemsMax ?? NODE_KINDS.itemsMax.default,
+    itemBytesMax: options.itemBytesMax ?? NODE_KINDS.itemBytesMax.default,
     logger: options.logger ?? SILENT,
   };
   checkCluster(complete.cluster);
@@ -95,10 +100,6 @@ export function completeOptions(options: NodeOptions): CompleteNodeOptions {
   checkClusterKey(complete.clusterKey);
   checkAllowPeers(complete.allowPeers);
   checkPolicy(complete);
-  checkWhole("retentionMs", complete.retentionMs, LIMITS.retentionMsMin);
-  checkWhole("syncIntervalMs", complete.syncIntervalMs, 1_000);
-  checkWhole("itemsMax", complete.itemsMax, 1);
-  checkWhole("itemBytesMax", complete.itemBytesMax, 1);
   return complete;
 }
 
@@ -113,7 +114,7 @@ function checkName(name: string | undefined): void {
   if (name === undefined) return;
   const bytes = Buffer.byteLength(name);
   // A service instance name takes 63 bytes, and ` (2)` may have to follow.
-  if (bytes >= 1 && bytes <= 58 && name.isWellFormed() && !/\p{Cc}/u.test(name)) return;
+  if (bytes >= 1 && bytes <= 58 && name.isWellFormed() && !hasControl(name)) return;
   throw new HubcastError("invalidOption", `node name ${JSON.stringify(name)} is not usable`, {
     suggestions: ["Use 1 to 58 bytes of text without control characters."],
   });
@@ -158,13 +159,5 @@ export function checkPublicKey(key: string): void {
   throw new HubcastError(
     "invalidOption",
     `${JSON.stringify(key)} is no public key: it must have 64 hex digits`,
-  );
-}
-
-function checkWhole(option: string, value: number, least: number): void {
-  if (Number.isSafeInteger(value) && value >= least) return;
-  throw new HubcastError(
-    "invalidOption",
-    `${option} is ${value}; it must be a whole number, ${least} at least`,
   );
 }

@@ -1,18 +1,21 @@
 import { ERRORS, HubcastError } from "../core/errors.js";
 import type { PostResult } from "./broadcast.js";
-import type { PostOutcome, RefusalCode } from "./protocol/messages.js";
+import type { PostOutcome, RefusalCode } from "./replica/messages.js";
 import type { BulkLine } from "./service.js";
 
 const ADVICE: { readonly [Code in RefusalCode]?: readonly string[] } = {
   refusedByPolicy: ["Sign it with a key that the node trusts: hubcast broadcast post --sign-key FILE"],
+  storageFailed: [
+    "Free space on the disk of --data-dir, or wait until items expire: the node then takes items again by itself.",
+  ],
   natsAway: [
     "Post it again, under the same id, when NATS is back; a node with --data-dir takes posts meanwhile.",
   ],
   natsFull: ["Wait until items expire, or give the stream more room."],
 };
 
-/** What the poster is told. @throws the error that refuses the item */
-export function resultOf(outcome: PostOutcome): PostResult {
+/** The result of a post, without the digest that is visible now. @throws the error that refuses the item */
+export function resultOf(outcome: PostOutcome): Omit<PostResult, "visible"> {
   const { id, digest, timestampMs } = outcome.item;
   switch (outcome.status) {
     case "accepted":

@@ -1,5 +1,5 @@
-import type { Item } from "./protocol/item.js";
-import type { PostOutcome } from "./protocol/messages.js";
+import type { Item } from "./replica/item.js";
+import type { PostOutcome } from "./replica/messages.js";
 
 /**
  * Gathers the single posts of one turn of the event loop, so that replica and storage take them as one: with many

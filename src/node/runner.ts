@@ -6,10 +6,11 @@ const SLEEP_MS_MAX = 2_147_483_647;
 export interface RunnerOptions<Input, Effect> {
   readonly machine: Machine<Input, Effect>;
   /** The input that says: the instant of `wakeAtMs` has come. */
-  readonly woke: Input;
+  readonly woke: () => Input;
   /** Carries out one effect; must not throw. */
   readonly perform: (effect: Effect) => void;
-  readonly now?: () => number;
+  /** Epoch ms, whole, by a clock that never jumps, nor goes back. */
+  readonly now: () => number;
 }
 
 /** Runs a machine in real time: carries out its effects in order, and keeps its one timer. */
@@ -17,15 +18,24 @@ export class Runner<Input, Effect> {
   #timer: NodeJS.Timeout | undefined;
   #armedForMs = Number.POSITIVE_INFINITY;
   #stopped = false;
-  readonly #now: () => number;
+  readonly #inputs: Input[] = [];
+  #isHandling = false;
 
-  constructor(private readonly options: RunnerOptions<Input, Effect>) {
-    this.#now = options.now ?? Date.now;
-  }
+  constructor(private readonly options: RunnerOptions<Input, Effect>) {}
 
+  /** Hands an input to the machine. One that comes from within an effect waits until all effects before it are done. */
   handle(input: Input): void {
     if (this.#stopped) return;
-    for (const effect of this.options.machine.handle(input, this.#now())) this.options.perform(effect);
+    this.#inputs.push(input);
+    if (this.#isHandling) return;
+    this.#isHandling = true;
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift())
+        for (const effect of this.options.machine.handle(next, this.options.now()))
+          this.options.perform(effect);
+    } finally {
+      this.#isHandling = false;
+    }
     this.#arm();
   }
 
@@ -40,10 +50,10 @@ export class Runner<Input, Effect> {
     if (this.#stopped || wakeAtMs === this.#armedForMs) return;
     clearTimeout(this.#timer);
     this.#armedForMs = wakeAtMs;
-    const delayMs = Math.min(Math.max(0, wakeAtMs - this.#now()), SLEEP_MS_MAX);
+    const delayMs = Math.min(Math.max(0, wakeAtMs - this.options.now()), SLEEP_MS_MAX);
     this.#timer = setTimeout(() => {
       this.#armedForMs = Number.POSITIVE_INFINITY;
-      this.handle(this.options.woke);
+      this.handle(this.options.woke());
     }, delayMs);
   }
 }

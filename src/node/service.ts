@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../core/errors.js";
+import type { Timing } from "../runtime/http/metrics.js";
 import type {
   EventsOptions,
   ListQuery,
@@ -7,17 +8,21 @@ import type {
   Peer,
   PostOptions,
   PostResult,
+  ShownItem,
+  ShowOptions,
   StatusQuery,
 } from "./broadcast.js";
-import type { Item, ItemDraft } from "./protocol/item.js";
+import type { Item, ItemDraft } from "./replica/item.js";
 
-/** What the HTTP API needs of the node behind it; `node.ts` provides it, tests of the API bring a fake. */
+/** The node as the HTTP API needs it. Tests of the API use a fake. */
 export interface NodeService {
   /** As `Broadcast.post`. */
   post(draft: ItemDraft, options?: PostOptions): Promise<PostResult>;
   /** Many at once: one commit, one line of outcome per draft, in their order. Never rejects for one item's sake. */
   postMany(drafts: readonly ItemDraft[]): Promise<readonly BulkLine[]>;
   get(id: string): Item | undefined;
+  /** As `Broadcast.show`. */
+  show(id: string, options?: ShowOptions): Promise<ShownItem | undefined>;
   /** One page of visible items, oldest first. @throws badRequest when the cursor is none of this node's */
   page(query: PageQuery): Page;
   /** Visible items, oldest first; tolerates changes between two steps. */
@@ -26,9 +31,15 @@ export interface NodeService {
   events(options: EventsOptions): AsyncIterable<NodeEvent>;
   status(query?: StatusQuery): NodeStatus;
   peers(): readonly Peer[];
+  /** The same, once all members have said what they hold, or 1 s later. */
+  freshPeers(): Promise<readonly Peer[]>;
   /** First reconciliation done, or no peer found in 3 s. */
   readonly ready: boolean;
+  readonly timings: Timings;
 }
+
+/** How long work of the node took. */
+export type Timings = Readonly<Record<"post" | "receipt" | "delivery", Timing>>;
 
 /** Outcome of one line of a bulk request. `code` says why when it was not taken. */
 export interface BulkLine {

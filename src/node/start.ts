@@ -1,4 +1,5 @@
 import type { Broadcast } from "./broadcast.js";
+import type { Access } from "./http/index.js";
 import { Node } from "./node.js";
 import { completeOptions, type NodeOptions } from "./options.js";
 
@@ -9,7 +10,7 @@ export interface StartedNode extends Broadcast {
   readonly name: string;
   /** Of the HTTP API; absent without one. */
   readonly url?: string;
-  /** What `--peer` of another node takes. */
+  /** Addresses for `--peer` of another node. */
   readonly peerAddresses: readonly string[];
   /**
    * Trusts these public keys (64 hex digits each) from now on, and no others: what others signed leaves this node's
@@ -17,6 +18,11 @@ export interface StartedNode extends Broadcast {
    * @throws invalidOption when one is no key; nothing changes then
    */
   trust(keys: readonly string[]): void;
+  /**
+   * Takes another certificate and other tokens for the HTTP API from now on; connections that are open stay.
+   * @throws invalidOption when one of them cannot be used; nothing changes then
+   */
+  renew(access: Access): void;
 }
 
 /**

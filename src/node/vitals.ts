@@ -28,7 +28,7 @@ export class Vitals {
     }
     const nowMs = performance.now();
     if (this.#delayMs === undefined || nowMs - this.#windowAtMs >= WINDOW_MS) {
-      // What is recorded is the time between two wake-ups.
+      // The histogram records the time between two wake-ups.
       const lateMs = this.#histogram.percentile(99) / 1e6 - RESOLUTION_MS;
       this.#delayMs = this.#histogram.count === 0 ? undefined : Math.max(0, Math.round(lateMs * 10) / 10);
       this.#histogram.reset();

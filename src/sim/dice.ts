@@ -1,7 +1,7 @@
 import type { Random } from "../core/machine.js";
 import { seededRandom } from "../core/random.js";
 
-/** What a seed decides. Each part of a world rolls dice of its own, so that one more roll here changes nothing there. */
+/** The random numbers of a seed. Each part of a world has its own, so that one more draw here changes nothing there. */
 export class Dice {
   readonly random: Random;
 

@@ -1,4 +1,4 @@
-import type { Item } from "../node/protocol/item.js";
+import type { Item } from "../node/replica/item.js";
 import type { Dice } from "./dice.js";
 import type { Timeline } from "./timeline.js";
 
@@ -21,6 +21,8 @@ export interface DiskOptions {
 /** A host's storage: commits end in the order they began, some time later; a power cut keeps a beginning of them. */
 export class VirtualDisk {
   readonly #kept = new Map<string, Item>();
+  /** Their removal failed: they stay until they are removed again. */
+  readonly #stuck = new Set<string>();
   #writing: Commit[] = [];
   #idleAtMs = 0;
   /** Changes with each crash: what was being written then is never heard of again. */
@@ -30,6 +32,10 @@ export class VirtualDisk {
 
   has(digest: string): boolean {
     return this.#kept.has(digest);
+  }
+
+  isStuck(digest: string): boolean {
+    return this.#stuck.has(digest);
   }
 
   items(): Item[] {
@@ -48,6 +54,7 @@ export class VirtualDisk {
       if (session !== this.#session) return;
       this.#writing.shift();
       if (!fails) this.#keep(commit);
+      else for (const item of commit.remove) this.#stuck.add(item.digest);
       done(!fails);
     });
   }
@@ -65,6 +72,7 @@ export class VirtualDisk {
   wipe(): void {
     for (const item of this.#kept.values()) this.options.counted(item, -1);
     this.#kept.clear();
+    this.#stuck.clear();
   }
 
   #keep({ add, remove }: Commit): void {
@@ -73,6 +81,9 @@ export class VirtualDisk {
       this.#kept.set(item.digest, item);
       this.options.counted(item, 1);
     }
-    for (const item of remove) if (this.#kept.delete(item.digest)) this.options.counted(item, -1);
+    for (const item of remove) {
+      this.#stuck.delete(item.digest);
+      if (this.#kept.delete(item.digest)) this.options.counted(item, -1);
+    }
   }
 }

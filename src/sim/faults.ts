@@ -1,38 +1,65 @@
-import { encodeBatch } from "../node/protocol/batch.js";
-import { withDigest } from "../node/protocol/item.js";
-import { integritySignature } from "../node/protocol/signature.js";
+import { encodeBatch } from "../node/replica/batch.js";
+import { withDigest } from "../node/replica/item.js";
+import { integritySignature } from "../node/replica/signature.js";
+import { batchFrame, encodeFrame } from "../node/replica/wire.js";
 import type { Dice } from "./dice.js";
-import { Marks } from "./gossip.js";
-import type { Host } from "./host.js";
-import type { World } from "./world.js";
+import type { Link } from "./link.js";
+import type { Host, World } from "./world.js";
 
 const OUTAGE_MS_MAX = 8_000;
 const STALL_MS_MAX = 15_000;
 const DISK_FAILURE = 0.02;
-const DUPLICATION = 0.1;
-const REORDERING = 0.2;
+const DELAY = 0.05;
+/** Part of the nodes that a storm starts within a moment. */
+const STORM_PART = 0.3;
+const STORM_MS = 200;
+const HOUR_MS = 3_600_000;
+/** How far wrong clocks are off: few enough hosts have one each, so that no two confirm each other. */
+const WRONG_MS = [25 * HOUR_MS, -25 * HOUR_MS, 600_000, -600_000] as const;
+const RESTART_MS_MAX = 1_000;
+/** A clock that drifts is set by up to so much each second. */
+const DRIFT_MS = 900;
+/** The host that takes over when the seed leaves. */
+const SEED_NEXT = 1;
 
 /** Everything bad that happens to a world, drawn from its seed; and the end of it. */
 export class Faults {
   readonly #dice: Dice;
+  readonly #clockDice: Dice;
   readonly #frozen: (() => void)[] = [];
-  #isSplit = false;
+  /** Sets right what was wrong with clocks. */
+  readonly #clocks: (() => void)[] = [];
 
   constructor(private readonly world: World) {
     this.#dice = world.dice.named("faults");
+    this.#clockDice = world.dice.named("clocks");
   }
 
   plan(fromMs: number, untilMs: number): void {
-    const { options, weather, timeline } = this.world;
-    const { loss, partition, churn, nodes } = options;
+    const { options, faults, timeline, network } = this.world;
+    const { loss, partition, apartMs, churn, nodes } = options;
     const lengthMs = untilMs - fromMs;
-    if (loss > 0) Object.assign(weather, { loss, duplication: DUPLICATION, reordering: REORDERING });
+    const at = (part: number) => fromMs + Math.floor(lengthMs * part);
+    if (loss > 0) Object.assign(faults, { loss, delay: DELAY });
+    if (this.world.seedRetires)
+      timeline.at(apartMs > 0 ? untilMs - apartMs - 1 : at(0.25), () => this.#retireSeed());
     if (partition > 1) {
-      timeline.at(fromMs + Math.floor(lengthMs * 0.3), () => this.#split(partition));
-      timeline.at(fromMs + Math.floor(lengthMs * 0.7), () => this.#join());
+      timeline.at(apartMs > 0 ? untilMs - apartMs : at(0.3), () => network.split(partition));
+      if (apartMs === 0) timeline.at(at(0.7), () => network.join());
+      if (apartMs === 0 && this.#dice.chance(0.3)) timeline.at(at(0.8), () => network.cutOneWay());
     }
-    if (churn > 0) weather.diskFailure = DISK_FAILURE;
+    if (churn > 0) {
+      faults.diskFailure = DISK_FAILURE;
+      if (this.#dice.chance(0.3)) timeline.at(at(this.#dice.random()), () => this.#storm());
+      if (this.#dice.chance(0.3)) timeline.at(at(0.1), () => this.world.start(this.world.addHost(true)));
+    }
     this.#times(Math.ceil(churn * nodes), fromMs, untilMs, () => this.#churn());
+    const upset = this.#clockDice.shuffled(this.world.hosts).slice(0, Math.floor(options.clocks * nodes));
+    // Early, so that there is time to see what comes of it.
+    for (const [index, host] of upset.entries())
+      timeline.at(this.#clockDice.whole(fromMs, at(0.5)), () =>
+        this.#upsetClock(host, WRONG_MS[index % WRONG_MS.length]!, untilMs),
+      );
     const troubles = loss > 0 || churn > 0 ? Math.ceil(nodes / 5) : 0;
     this.#times(troubles, fromMs, untilMs, () => this.#stall());
     this.#times(troubles, fromMs, untilMs, () => this.#cut());
@@ -41,10 +68,12 @@ export class Faults {
 
   /** All is well from here on: what was frozen thaws, what was off is on. */
   heal(): void {
-    Object.assign(this.world.weather, { loss: 0, duplication: 0, reordering: 0, diskFailure: 0 });
-    if (this.#isSplit) this.#join();
+    const { faults, network, hosts } = this.world;
+    Object.assign(faults, { loss: 0, delay: 0, diskFailure: 0 });
+    network.join();
     for (const thaw of this.#frozen.splice(0)) thaw();
-    for (const host of this.world.hosts) {
+    for (const setRight of this.#clocks.splice(0)) setRight();
+    for (const host of hosts) {
       host.node?.thaw();
       if (!host.node && !host.gone) this.world.start(host);
     }
@@ -53,16 +82,6 @@ export class Faults {
   #times(count: number, fromMs: number, untilMs: number, happens: () => void): void {
     for (let index = 0; index < count; index++)
       this.world.timeline.at(this.#dice.whole(fromMs, untilMs - 1), happens);
-  }
-
-  #split(groups: number): void {
-    this.#isSplit = true;
-    this.world.network.split(groups);
-  }
-
-  #join(): void {
-    this.#isSplit = false;
-    this.world.network.join();
   }
 
   #churn(): void {
@@ -76,8 +95,8 @@ export class Faults {
       case 1:
         node.leave();
         this.world.ended(host);
-        // The first host is the one that all others know.
-        if (host.number > 0 && this.#dice.chance(0.5)) this.#replace(host);
+        if (host.number !== this.world.seed && host.number !== SEED_NEXT && this.#dice.chance(0.5))
+          this.#replace(host);
         else this.#restartLater(host);
         return;
       default:
@@ -85,6 +104,46 @@ export class Faults {
         this.world.ended(host);
         this.#restartLater(host);
     }
+  }
+
+  /** A clock goes wrong until the end of the faults: it jumps and mostly comes back, is wrong from a start on, drifts, or is lied about. */
+  #upsetClock(host: Host, wrongMs: number, untilMs: number): void {
+    const { world } = this;
+    const dice = this.#clockDice;
+    const rightMs = host.skewMs;
+    const setRight = () => {
+      host.liesMs = 0;
+      if (host.skewMs !== rightMs) world.setClock(host, rightMs);
+    };
+    this.#clocks.push(setRight);
+    switch (dice.whole(0, 4)) {
+      case 0:
+        host.liesMs = wrongMs;
+        return;
+      case 1:
+        this.#drift(host, untilMs);
+        return;
+      case 2:
+        world.setClock(host, wrongMs);
+        if (!host.node) return;
+        host.node.crash(dice.chance(0.5));
+        world.ended(host);
+        world.timeline.after(dice.whole(1, RESTART_MS_MAX), () => {
+          if (!host.node && !host.gone) world.start(host);
+        });
+        return;
+      default:
+        world.setClock(host, wrongMs);
+        if (dice.chance(0.7)) world.timeline.after(dice.whole(100, OUTAGE_MS_MAX), setRight);
+    }
+  }
+
+  #drift(host: Host, untilMs: number): void {
+    const { world } = this;
+    const mostMs = world.options.skewMs;
+    const nextMs = host.skewMs + this.#clockDice.whole(-DRIFT_MS, DRIFT_MS);
+    host.skewMs = Math.max(-mostMs, Math.min(mostMs, nextMs));
+    if (world.nowMs + 1_000 < untilMs) world.timeline.after(1_000, () => this.#drift(host, untilMs));
   }
 
   /** It is gone for good, and so is its disk; a new one joins. */
@@ -102,13 +161,53 @@ export class Faults {
     });
   }
 
+  /** The seed leaves for good, and another host is told to those that start from now on. */
+  #retireSeed(): void {
+    const { hosts } = this.world;
+    const [seed, next] = [hosts[this.world.seed]!, hosts[SEED_NEXT]!];
+    this.world.seed = next.number;
+    if (seed.node) {
+      seed.node.leave();
+      this.world.ended(seed);
+    }
+    seed.gone = true;
+    seed.disk.wipe();
+    // A host that has not joined by then knows nobody else.
+    const living = this.world.living();
+    for (const node of living) {
+      if (node.replica.links.count > 0 && node.replica.roster.alive().length > 1) continue;
+      const other = node.host === next ? living.find(({ host }) => host !== next)?.host : next;
+      if (other) node.tell({ type: "found", addresses: [other.address] });
+    }
+  }
+
+  /** Many join at once, and die again at once. */
+  #storm(): void {
+    const hosts = Array.from({ length: Math.ceil(this.world.options.nodes * STORM_PART) }, () =>
+      this.world.addHost(),
+    );
+    for (const host of hosts) {
+      this.world.timeline.after(this.#dice.whole(0, STORM_MS), () => {
+        if (!host.node) this.world.start(host);
+      });
+      this.world.timeline.after(this.#dice.whole(1_000, OUTAGE_MS_MAX), () => {
+        if (!host.node) return;
+        host.node.crash(this.#dice.chance(0.5));
+        this.world.ended(host);
+        host.gone = true;
+        host.disk.wipe();
+      });
+    }
+  }
+
   #stall(): void {
-    const link = this.#dice.pick([...this.world.network.links]);
+    const link = this.#anyLink();
     if (!link) return;
-    link.freeze();
+    const directions = this.#dice.pick([[0], [1], [0, 1]] as const)!;
+    for (const from of directions) link.freeze(from);
     let isFrozen = true;
     const thaw = () => {
-      if (isFrozen) link.thaw();
+      if (isFrozen) for (const from of directions) link.thaw(from);
       isFrozen = false;
     };
     this.#frozen.push(thaw);
@@ -116,22 +215,29 @@ export class Faults {
   }
 
   #cut(): void {
-    const link = this.#dice.pick([...this.world.network.links]);
-    link?.break();
+    this.#anyLink()?.break();
   }
 
-  /** A stranger in the mesh: items with a bad signature, expired, or from the future. */
+  #anyLink(): Link | undefined {
+    return this.#dice.pick([...this.world.network.links]);
+  }
+
+  /** A member gossips what no node may take: expired, from the future, or a record that its member has replaced. */
   #forge(): void {
-    const node = this.#dice.pick(this.world.living());
-    if (!node) return;
+    const link = this.#anyLink();
+    const node = link?.ends[1];
+    if (!link || !node?.alive) return;
+    const record = this.#dice.chance(0.5) ? this.world.known.anyRecord(this.#dice) : undefined;
+    if (record) {
+      link.send(0, encodeFrame({ t: "records", records: [record.bytes], want: new Uint8Array() }));
+      return;
+    }
     const raw = `forged ${this.#dice.random()}`;
     const good = { id: raw, raw, signature: integritySignature(raw), timestampMs: node.nowMs };
     const forged = this.#dice.pick([
-      { ...good, signature: integritySignature("another raw") },
       { ...good, timestampMs: node.nowMs - this.world.options.retentionMs - 1 },
       { ...good, timestampMs: node.nowMs + 600_000 },
     ])!;
-    const bytes = encodeBatch([withDigest(forged)]);
-    node.receiveGossip({ bytes, seen: new Marks() }, "stranger");
+    link.send(0, batchFrame("items", encodeBatch([withDigest(forged)])).bytes);
   }
 }

@@ -1,6 +1,7 @@
-import type { SimNode } from "./sim-node.js";
+import type { Frame } from "../node/replica/wire.js";
+import type { SimNode } from "./node.js";
 
-/** What one host sent and received. */
+/** Traffic of one host. */
 interface HostFigures {
   messages: number;
   bytes: number;
@@ -9,35 +10,25 @@ interface HostFigures {
 /** Counts what travels through a world. */
 export class Figures {
   readonly #sent: HostFigures[] = [];
-  frames = 0;
-  frameBytes = 0;
-  gossipCopies = 0;
-  gossipBytes = 0;
-  /** Copies of gossip messages that reached a node, duplicates included. */
-  copiesReceived = 0;
-  /** Gossip messages that reached a node for the first time. */
-  messagesReceived = 0;
+  /** Attempts to connect, and those to each address. */
+  dials = 0;
+  readonly dialsTo = new Map<string, number>();
+  batches = 0;
 
-  frameSent({ host }: SimNode, bytes: number): void {
-    this.frames++;
-    this.frameBytes += bytes;
-    this.#add(host.number, bytes);
+  sent({ host }: SimNode, frame: Frame, bytes: number): void {
+    if (frame.t === "batch") this.batches++;
+    this.#sent[host.number] ??= { messages: 0, bytes: 0 };
+    const sent = this.#sent[host.number]!;
+    sent.messages++;
+    sent.bytes += bytes;
   }
 
-  gossipSent({ host }: SimNode, bytes: number): void {
-    this.gossipCopies++;
-    this.gossipBytes += bytes;
-    this.#add(host.number, bytes);
+  dialled(address: string): void {
+    this.dials++;
+    this.dialsTo.set(address, (this.dialsTo.get(address) ?? 0) + 1);
   }
 
   perHost(): readonly HostFigures[] {
     return this.#sent;
-  }
-
-  #add(host: number, bytes: number): void {
-    this.#sent[host] ??= { messages: 0, bytes: 0 };
-    const sent = this.#sent[host];
-    sent.messages++;
-    sent.bytes += bytes;
   }
 }

@@ -1,4 +1,4 @@
-import type { SimNode } from "./sim-node.js";
+import type { SimNode } from "./node.js";
 import type { World } from "./world.js";
 
 /** 0 dialled, 1 was dialled. */
@@ -8,36 +8,47 @@ export type Side = 0 | 1;
 const RESEND_MS = 200;
 const RESENDS_MAX = 5;
 
-/** One way of a link: what is under way arrives in order, each at its instant, or all late. */
-interface Way {
+/** One direction of a link: what is under way arrives in order, each at its instant, or all late. */
+interface Direction {
   readonly queue: (Uint8Array | null)[];
   lastArrivalMs: number;
-  /** Arrivals that came due while the link was frozen. */
+  /** Causes that hold up what arrives: stalls, partitions, a receiver that does not read. */
+  frozen: number;
+  /** Arrivals that came due while it was frozen. */
   owed: number;
 }
 
 /**
- * A connection between two nodes: a reliable ordered stream of frames each way. It can be frozen (a stall, or a
- * partition that both ends have yet to notice), and each end closes for itself.
+ * A connection between two nodes: a reliable ordered stream of frames in each direction. A direction can be frozen (a
+ * stall, or a cut that the ends have yet to notice), and each end closes for itself.
  */
 export class Link {
   readonly open: [boolean, boolean] = [true, true];
   readonly latencyMs: number;
-  readonly #ways: readonly [Way, Way];
-  #frozen = 0;
+  readonly #directions: readonly [Direction, Direction];
+  /** The callback of the timeline for each message, made once. */
+  readonly #arrivals = [() => this.#arrive(0), () => this.#arrive(1)] as const;
 
+  /** @param numbers by which each end knows it */
   constructor(
     private readonly world: World,
     readonly ends: readonly [SimNode, SimNode],
+    readonly numbers: readonly [number, number],
   ) {
     const { dice, timeline } = world;
     this.latencyMs = dice.whole(1, 20);
-    const way = () => ({ queue: [], lastArrivalMs: timeline.nowMs + this.latencyMs + 1, owed: 0 });
-    this.#ways = [way(), way()];
+    const direction = () => ({
+      queue: [],
+      lastArrivalMs: timeline.nowMs + this.latencyMs + 1,
+      frozen: 0,
+      owed: 0,
+    });
+    this.#directions = [direction(), direction()];
   }
 
-  get isFrozen(): boolean {
-    return this.#frozen > 0;
+  /** Both ends have it open, and what they send arrives. */
+  get isSound(): boolean {
+    return this.open[0] && this.open[1] && this.#directions.every(({ frozen }) => frozen === 0);
   }
 
   /** Sends a frame from one side to the other. */
@@ -62,24 +73,24 @@ export class Link {
     this.#shut(from);
   }
 
-  freeze(): void {
-    this.#frozen++;
+  /** Nothing that one side sends arrives until `thaw`. */
+  freeze(from: Side): void {
+    this.#directions[from].frozen++;
   }
 
-  thaw(): void {
-    if (--this.#frozen > 0) return;
-    for (const from of [0, 1] as const) {
-      const way = this.#ways[from];
-      const arrivalMs = Math.max(way.lastArrivalMs, this.world.timeline.nowMs + this.latencyMs);
-      way.lastArrivalMs = arrivalMs;
-      for (; way.owed > 0; way.owed--) this.world.timeline.at(arrivalMs, () => this.#arrive(from));
-    }
+  thaw(from: Side): void {
+    const direction = this.#directions[from];
+    if (--direction.frozen > 0) return;
+    const arrivalMs = Math.max(direction.lastArrivalMs, this.world.timeline.nowMs + this.latencyMs);
+    direction.lastArrivalMs = arrivalMs;
+    for (; direction.owed > 0; direction.owed--) this.world.timeline.at(arrivalMs, this.#arrivals[from]);
   }
 
   /** A random delay of one message. */
-  delayMs(): number {
-    const { dice } = this.world;
-    return this.latencyMs + Math.floor(dice.random() ** 3 * this.latencyMs);
+  #delayMs(): number {
+    const { dice, faults } = this.world;
+    const lateMs = dice.chance(faults.delay) ? dice.whole(0, 300) : 0;
+    return this.latencyMs + Math.floor(dice.random() ** 3 * this.latencyMs) + lateMs;
   }
 
   #shut(side: Side): void {
@@ -88,30 +99,30 @@ export class Link {
   }
 
   #enqueue(from: Side, frame: Uint8Array | null): void {
-    const { timeline, dice, weather } = this.world;
-    const way = this.#ways[from];
-    let delayMs = this.delayMs();
-    for (let resend = 0; resend < RESENDS_MAX && dice.chance(weather.loss); resend++)
+    const { timeline, dice, faults } = this.world;
+    const direction = this.#directions[from];
+    let delayMs = this.#delayMs();
+    for (let resend = 0; resend < RESENDS_MAX && dice.chance(faults.loss); resend++)
       delayMs += RESEND_MS * 2 ** resend;
-    way.lastArrivalMs = Math.max(way.lastArrivalMs, timeline.nowMs + delayMs);
-    way.queue.push(frame);
-    timeline.at(way.lastArrivalMs, () => this.#arrive(from));
+    direction.lastArrivalMs = Math.max(direction.lastArrivalMs, timeline.nowMs + delayMs);
+    direction.queue.push(frame);
+    timeline.at(direction.lastArrivalMs, this.#arrivals[from]);
   }
 
-  /** The oldest message of a way comes out. */
+  /** The oldest message of a direction comes out. */
   #arrive(from: Side): void {
-    const way = this.#ways[from];
-    if (this.#frozen > 0) {
-      way.owed++;
+    const direction = this.#directions[from];
+    if (direction.frozen > 0) {
+      direction.owed++;
       return;
     }
-    const frame = way.queue.shift();
+    const frame = direction.queue.shift();
     const to: Side = from === 0 ? 1 : 0;
     if (frame === undefined || !this.open[to]) return;
-    if (frame) this.ends[to].receive(this, frame);
+    if (frame) this.ends[to].receive(this.numbers[to], frame);
     else {
       this.#shut(to);
-      this.ends[to].linkDown(this, "closed by the peer");
+      this.ends[to].linkDown(this.numbers[to], "closed by the peer");
     }
   }
 }

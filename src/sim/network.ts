@@ -1,80 +1,133 @@
-import type { Host } from "./host.js";
-import { Link } from "./link.js";
-import type { SimNode } from "./sim-node.js";
-import type { World } from "./world.js";
+import { Link, type Side } from "./link.js";
+import type { SimNode } from "./node.js";
+import type { Host, World } from "./world.js";
 
-/** How often a node looks for peers to dial. */
-const DIAL_EVERY_MS = 500;
-/** Up to so many nodes all know all; beyond, each dials a few and lets some more dial it. */
-export const FULL_MESH_NODES_MAX = 33;
-const PEERS_DIALLED = 8;
-const PEERS_TAKEN_MAX = 16;
-/** Dials of one look. */
-const DIALS = 4;
+/** An address where nobody answers is given up after so long, as the engine does. */
+const UNREACHABLE_MS = 5_000;
+/** Up to so many nodes a world may have multicast; more are always told of a few addresses. */
+const MULTICAST_NODES_MAX = 33;
+/** A node announces itself when it starts, twice more, and is asked for now and then, as by mDNS. */
+const ANNOUNCED_AT_MS = [30, 1_000, 4_000];
+const QUERY_EVERY_MS = 20_000;
 
-/** Who is connected to whom, and who can be: discovery, dialling, stalls, and partitions. */
+/** The connections of hosts and the possible ones: discovery, stalls, and partitions. */
 export class Network {
   readonly links = new Set<Link>();
+  /** All hosts hear of each other; else each is told of two addresses, as by `--peer`. */
+  readonly multicast: boolean;
 
-  constructor(private readonly world: World) {}
+  constructor(private readonly world: World) {
+    this.multicast = world.options.nodes <= MULTICAST_NODES_MAX && world.dice.named("network").chance(0.5);
+  }
 
-  /** Keeps a node connected as long as it lives. */
+  /** A process has started: it finds others, or is told of some. */
   attach(node: SimNode): void {
-    const look = () => {
+    const { timeline, dice } = this.world;
+    if (!this.multicast) {
+      for (const address of this.world.seedsOf(node.host))
+        timeline.after(dice.whole(0, 20), () => node.tell({ type: "found", addresses: [address] }));
+      return;
+    }
+    for (const delayMs of ANNOUNCED_AT_MS) timeline.after(delayMs, () => this.#announce(node));
+    const query = () => {
       if (!node.alive) return;
-      if (!node.frozen) this.#dial(node);
-      this.world.timeline.after(this.world.dice.whole(DIAL_EVERY_MS / 2, DIAL_EVERY_MS), look);
+      for (const other of this.world.living()) this.#hears(node, other);
+      timeline.after(QUERY_EVERY_MS, query);
     };
-    this.world.timeline.after(this.world.dice.whole(1, DIAL_EVERY_MS / 2), look);
+    timeline.after(dice.whole(10, 100), query);
+  }
+
+  /** Tries to connect a node with whoever runs at an address. */
+  dial(node: SimNode, attempt: number, addresses: readonly string[], peer: string | undefined): void {
+    const { dice, timeline, faults, figures, safety } = this.world;
+    figures.dialled(addresses[0]!);
+    safety.dialling(node, addresses[0]!);
+    const host = this.world.hostAt(addresses[0]!);
+    const failed = (delayMs: number, reason: string, self = false) =>
+      timeline.after(delayMs, () => node.tell({ type: "dialFailed", attempt, reason, self }));
+    if (host === node.host) {
+      failed(5, "own address", true);
+      return;
+    }
+    if (!host || isApart(node.host, host) || dice.chance(faults.loss)) {
+      failed(dice.whole(1_000, UNREACHABLE_MS), "no answer");
+      return;
+    }
+    // A handshake takes two round trips; both ends may have changed by then.
+    timeline.after(dice.whole(4, 80), () => {
+      const other = host.node;
+      if (!node.alive || !other || (peer !== undefined && other.id !== peer))
+        return failed(1, "nobody there, or another");
+      if (isApart(node.host, host) || node.frozen || other.frozen) return failed(UNREACHABLE_MS, "no answer");
+      if (!other.admits(node.id)) return failed(1, "refused");
+      const link = new Link(this.world, [node, other], [node.nextLink(), other.nextLink()]);
+      this.links.add(link);
+      if (isCut(node.host, host)) link.freeze(0);
+      if (isCut(host, node.host)) link.freeze(1);
+      other.linkUp(link, 1, undefined);
+      node.linkUp(link, 0, attempt);
+    });
   }
 
   /** Splits the hosts into groups at random: links across freeze until `join`. */
   split(groups: number): void {
-    this.world.hosts.forEach((host) => {
-      host.group = this.world.dice.whole(0, groups - 1);
+    const { dice, hosts } = this.world;
+    this.#change(() => {
+      for (const host of hosts) host.group = dice.whole(0, groups - 1);
     });
-    for (const link of this.links) if (isAcross(link)) link.freeze();
   }
 
-  /** Ends a partition. */
+  /** One-way cut: messages of some hosts do not reach the others. */
+  cutOneWay(): void {
+    const { dice, hosts } = this.world;
+    this.#change(() => {
+      for (const host of hosts) host.isMute = dice.chance(0.3);
+    });
+  }
+
+  /** Ends partitions and cuts. */
   join(): void {
-    for (const link of this.links) if (isAcross(link)) link.thaw();
-    for (const host of this.world.hosts) host.group = 0;
+    this.#change(() => {
+      for (const host of this.world.hosts) Object.assign(host, { group: 0, isMute: false });
+    });
   }
 
-  #dial(node: SimNode): void {
-    const { dice, hosts, multicast, options } = this.world;
-    if (options.nodes <= FULL_MESH_NODES_MAX) {
-      const found = multicast ? hosts : [...node.host.known].map((address) => this.world.hostAt(address));
-      for (const host of found) this.#tryDial(node, host);
-      return;
+  #change(change: () => void): void {
+    const directions = [...this.links].flatMap((link) =>
+      ([0, 1] as const).map((from) => ({ link, from, was: isCutOff(link, from) })),
+    );
+    change();
+    for (const { link, from, was } of directions) {
+      const is = isCutOff(link, from);
+      if (is && !was) link.freeze(from);
+      if (!is && was) link.thaw(from);
     }
-    for (let dial = 0; dial < DIALS && node.links.size < PEERS_DIALLED; dial++)
-      this.#tryDial(node, dice.pick(hosts)!);
   }
 
-  #tryDial(node: SimNode, host: Host | undefined): void {
-    const { dice, timeline, weather } = this.world;
-    const other = host?.node;
-    if (!other || other === node || node.links.has(other.id) || dice.chance(weather.loss)) return;
-    // A handshake takes two round trips; both ends may have changed by then.
-    timeline.after(dice.whole(4, 80), () => this.#connect(node, other));
+  #announce(node: SimNode): void {
+    if (!node.alive) return;
+    for (const other of this.world.living()) this.#hears(other, node);
   }
 
-  #connect(node: SimNode, other: SimNode): void {
-    if (!node.alive || !other.alive || node.frozen || other.frozen || node.host.group !== other.host.group)
-      return;
-    if (node.links.has(other.id)) return;
-    if (this.world.options.nodes > FULL_MESH_NODES_MAX && other.links.size >= PEERS_TAKEN_MAX) return;
-    const stale = other.links.get(node.id);
-    if (stale) other.linkDown(stale, "replaced by a new connection");
-    const link = new Link(this.world, [node, other]);
-    this.links.add(link);
-    other.linkUp(link, node);
-    node.linkUp(link, other);
+  /** One node hears of another by multicast. */
+  #hears(listener: SimNode, speaker: SimNode): void {
+    const { dice, faults } = this.world;
+    if (listener === speaker || isApart(listener.host, speaker.host) || speaker.frozen) return;
+    if (dice.chance(faults.loss)) return;
+    listener.tell({ type: "found", addresses: [speaker.host.address], peer: speaker.id });
   }
 }
 
-function isAcross({ ends: [a, b] }: Link): boolean {
-  return a.host.group !== b.host.group;
+/** No packet of the first host reaches the second. */
+function isCut(from: Host, to: Host): boolean {
+  return from.group !== to.group || (from.isMute && !to.isMute);
+}
+
+/** A connection needs both directions. */
+function isApart(a: Host, b: Host): boolean {
+  return isCut(a, b) || isCut(b, a);
+}
+
+function isCutOff({ ends }: Link, from: Side): boolean {
+  return isCut(ends[from].host, ends[from === 0 ? 1 : 0].host);
 }

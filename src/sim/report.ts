@@ -9,7 +9,7 @@ export interface Spread {
   readonly max: number;
 }
 
-/** What a simulation took. Times are virtual ms, messages and bytes are those sent. */
+/** The report of a simulation. Times are virtual ms; messages and bytes are those sent. */
 export interface Report {
   readonly options: SimulationOptions;
   readonly replay: string;
@@ -21,9 +21,11 @@ export interface Report {
   readonly convergenceMs: Spread;
   /** From the end of the faults until a node held what all hold. */
   readonly healingMs: Spread;
+  /** From the end of the faults until all nodes held the same, all rosters named all members, and one graph linked them. */
+  readonly membersMs: number;
   readonly messagesPerNode: Spread;
   readonly bytesPerNode: Spread;
-  /** Gossip copies that a node received for each message that was new to it. */
+  /** Copies that a node received of each batch. */
   readonly redundancy: number;
   /** Reconciliation rounds led, per node. */
   readonly roundsPerNode: number;
@@ -35,10 +37,10 @@ export interface Report {
   readonly elapsedMs: number;
 }
 
-export function reportOf(world: World, agreement: Agreement, healMs: number): Report {
-  const { options, figures, items, safety } = world;
+export function reportOf(world: World, agreement: Agreement, healMs: number, membersMs: number): Report {
+  const { options, figures, known, safety } = world;
   const nodes = world.living();
-  const accepted = [...items.all()].filter(({ acceptedAtMs }) => acceptedAtMs !== undefined);
+  const accepted = [...known.all()].filter(({ acceptedAtMs }) => acceptedAtMs !== undefined);
   const sent = figures.perHost().filter((host) => host !== undefined);
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   return {
@@ -48,9 +50,12 @@ export function reportOf(world: World, agreement: Agreement, healMs: number): Re
     held: Math.max(0, ...nodes.map(({ replica }) => replica.holdings.size)),
     convergenceMs: spreadOf(accepted.map((item) => Math.max(0, item.heldAtMs - item.acceptedAtMs!))),
     healingMs: spreadOf(agreement.agreedAtMs.map((atMs) => Math.max(0, atMs - healMs))),
+    membersMs,
     messagesPerNode: spreadOf(sent.map(({ messages }) => messages)),
     bytesPerNode: spreadOf(sent.map(({ bytes }) => bytes)),
-    redundancy: figures.messagesReceived === 0 ? 0 : figures.copiesReceived / figures.messagesReceived,
+    redundancy:
+      sum(nodes.map(({ replica }) => replica.gossipFigures.copiesReceived)) /
+      Math.max(1, sum(nodes.map(({ replica }) => replica.gossipFigures.batchesReceived))),
     roundsPerNode: sum(nodes.map(({ replica }) => replica.figures.rounds)) / Math.max(1, nodes.length),
     itemsBySync: sum(nodes.map(({ replica }) => replica.figures.itemsReceivedBySync)),
     checks: safety.checks,

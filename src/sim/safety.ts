@@ -1,29 +1,70 @@
 import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
-import { type Frame, unpackDigests } from "../node/protocol/frames.js";
-import { compareItems, type Item } from "../node/protocol/item.js";
-import { BREACHES, type DisconnectReason, type PostOutcome } from "../node/protocol/messages.js";
-import type { SimNode } from "./sim-node.js";
+import type { Item } from "../node/replica/item.js";
+import {
+  BREACHES,
+  type DisconnectReason,
+  type PostOutcome,
+  type Receipt,
+  type ReplicaEffect,
+} from "../node/replica/messages.js";
+import { BATCH_ID_BYTES, type Frame } from "../node/replica/wire.js";
+import type { Link, Side } from "./link.js";
+import type { SimNode } from "./node.js";
 import type { World } from "./world.js";
 
 /** How long after its expiry an item may still be held: until the next wake-up. */
 const EXPIRY_GRACE_MS = 1_000;
+/** With a shorter retention no window is left that could be compared. */
+const WINDOW_RETENTION_MS_MIN = 5_000;
+/** A full node lets a link go for a newcomer no more often. */
+const RELEASE_MS = 1_000;
+/** One process dials one address no more often, whoever names it and however often it fails. */
+const DIALS_AT_ONCE_MAX = 10;
+const DIALS_PER_SECOND_MAX = 1.5;
+/** A batch that was announced is asked for within this, and one that was asked for is given, or not to be had. */
+const GOSSIP_STEP_MS = 10_000;
+
+/** The state of one process, as the checker follows it. */
+interface Watched {
+  releasedAtMs: number;
+  readonly dials: Map<string, number>;
+  /** The newest record that it had of each member, when last looked at. */
+  readonly incarnations: Map<string, number>;
+  /** Batches that it has, was sent, or has asked for. */
+  readonly batches: Set<string>;
+  /** Its announcements, the requests for them, and its open answers, by peer and batch. */
+  readonly owed: Map<string, Owed>;
+}
+
+type Commit = Extract<ReplicaEffect, { type: "commit" }>;
+
+/** The next step of gossip about one batch, which one end of a link has to take. */
+interface Owed {
+  readonly step: "ask" | "answer";
+  readonly id: string;
+  readonly link: Link;
+  sinceMs: number;
+}
 
 /** The rules that hold at every instant, whatever the network does. A broken one ends the simulation. */
 export class Safety {
   /** Checks made, so that a report can say that there were any. */
   checks = 0;
+  readonly #watched = new WeakMap<SimNode, Watched>();
 
   constructor(private readonly world: World) {}
 
-  /** What is taken is valid, retained, and not from the future. */
-  committing(node: SimNode, items: readonly Item[]): void {
-    const { items: known, options } = this.world;
+  /** Accepted items are valid, retained, and not from the future; removed items have expired. */
+  committing(node: SimNode, { add: items, remove, posted }: Commit): void {
+    this.#erases(node, remove);
+    if (posted) this.#stamps(node);
+    const { known, options } = this.world;
     this.checks++;
     const digests = new Set(items.map((item) => item.digest));
     if (digests.size < items.length) broken("takenOnce", node, "a commit has an item twice");
     for (const item of items) {
-      if (!known.isValid(item)) broken("onlyValid", node, `took ${item.digest} with a bad signature`);
+      if (!known.of(item).valid) broken("onlyValid", node, `took ${item.digest} with a bad signature`);
       if (item.timestampMs + options.retentionMs <= node.nowMs)
         broken("notExpired", node, `took ${item.digest} after its expiry`);
       if (item.timestampMs - node.nowMs > LIMITS.clockSkewMsMax)
@@ -31,29 +72,80 @@ export class Safety {
     }
   }
 
-  /** What an answer says stands on is durable. */
+  /** Items that an answer confirms are durable. */
   answering(node: SimNode, outcomes: readonly PostOutcome[]): void {
-    for (const { status, item } of outcomes) {
+    for (const outcome of outcomes) {
+      const { status, item } = outcome;
+      if (outcome.status === "refused" && outcome.code === "clockSkew") this.#refusesForClock(node);
       if (status !== "refused") this.#mustKeep("answeredDurable", node, item);
       if (status === "accepted") this.world.accepted(item);
     }
   }
 
-  publishing(node: SimNode, items: readonly Item[]): void {
-    for (const item of items) this.#mustKeep("gossipedDurable", node, item);
+  /** Gossiped items are durable at their sender. */
+  sending(node: SimNode, frame: Frame, on?: { readonly link: Link; readonly side: Side }): void {
+    if (on) this.#gossips(node, frame, on.link, on.link.ends[on.side === 0 ? 1 : 0]);
+    if (frame.t === "summary") this.#holdsWindow(node, frame.sinceMs);
+    if (frame.t !== "batch" || frame.kind !== "items") return;
+    for (const item of this.world.known.items(frame)) {
+      // A node may pass on items that it does not keep.
+      if (node.replica.holdings.has(item.digest)) this.#mustKeep("gossipedDurable", node, item);
+      else if (node.replica.commits.has(item.digest))
+        broken("gossipedDurable", node, `gossips ${item.digest} before it is kept`);
+    }
   }
 
-  /** A receipt is a promise too. */
-  sending(node: SimNode, frame: Frame): void {
-    if (frame.t !== "confirmed") return;
-    const [digest] = unpackDigests(frame.digest);
-    this.#mustKeep("confirmedDurable", node, this.world.items.byDigest(digest!)!.item);
+  /** A receipt claims nothing that is not so: its holders have the item on their disks. */
+  receipt(node: SimNode, digest: string, { holders, complete, of }: Receipt): void {
+    this.checks++;
+    const item = this.world.known.byDigest(digest)?.item;
+    // A post that was refused: nobody ever held it.
+    if (!item) {
+      if (holders.length > 0) broken("receiptTrue", node, `says that ${holders[0]!.id} holds ${digest}`);
+      return;
+    }
+    for (const { id } of holders) {
+      const holder = this.world.hosts.find((host) => host.node?.id === id);
+      if (holder?.node) this.#mustKeep("receiptTrue", holder.node, item);
+    }
+    if (complete && (of === 0 || holders.length === 0)) broken("receiptTrue", node, "calls nobody complete");
   }
 
   /** All nodes of a world run the same code: nobody may be blamed for a breach. */
   disconnecting(node: SimNode, peer: string, reason: DisconnectReason): void {
     this.checks++;
     if (BREACHES.has(reason)) broken("nobodyBlamed", node, `blamed ${peer} for ${reason}`);
+    if (reason !== "released") return;
+    const watched = this.#watch(node);
+    const sinceMs = this.world.nowMs - watched.releasedAtMs;
+    if (sinceMs < RELEASE_MS) broken("releasesBounded", node, `let ${peer} go ${sinceMs} ms after another`);
+    watched.releasedAtMs = this.world.nowMs;
+  }
+
+  /** Nobody can make nodes dial an address without end. */
+  dialling(node: SimNode, address: string): void {
+    this.checks++;
+    const { dials } = this.#watch(node);
+    const count = (dials.get(address) ?? 0) + 1;
+    dials.set(address, count);
+    const seconds = (this.world.nowMs - node.startedAtMs) / 1_000;
+    if (count > DIALS_AT_ONCE_MAX + seconds * DIALS_PER_SECOND_MAX)
+      broken("dialsBounded", node, `has dialled ${address} ${count} times in ${seconds} s`);
+  }
+
+  /**
+   * The compared window begins at the same instant on all nodes, and nothing of it expires within half a step at least,
+   * one and a half at most (docs/protocol.md#rounds).
+   */
+  #holdsWindow(node: SimNode, sinceMs: number): void {
+    const { retentionMs } = this.world.options;
+    if (retentionMs < WINDOW_RETENTION_MS_MIN) return;
+    this.checks++;
+    const stepMs = Math.min(60_000, Math.max(1_000, Math.floor(retentionMs / 10_000) * 1_000));
+    const guardMs = Math.max(stepMs / 2, 2_000);
+    const expiresInMs = sinceMs + retentionMs - node.nowMs;
+    if (sinceMs % stepMs !== 0 || expiresInMs <= guardMs || expiresInMs > guardMs + stepMs)
+      broken("windowStands", node, `compares from ${sinceMs}, which expires in ${expiresInMs} ms`);
   }
 
   /** The whole state of a node. Costs O(items). */
@@ -65,11 +157,12 @@ export class Safety {
     const smallest = new Map<string, Item>();
     let previous: Item | undefined;
     for (const item of items) {
-      if (previous && compareItems(previous, item) >= 0) broken("inOrder", node, "the set is out of order");
+      if (previous && !isBefore(previous, item)) broken("inOrder", node, "the set is out of order");
       previous = item;
       if (holdings.byDigest(item.digest) !== item)
         broken("indexed", node, `the index lacks ${item.digest} of the set`);
-      if (!smallest.has(item.id)) smallest.set(item.id, item);
+      const smaller = smallest.get(item.id);
+      if (!smaller || isBefore(item, smaller)) smallest.set(item.id, item);
       if (!node.host.disk.has(item.digest))
         broken("heldDurable", node, `holds ${item.digest} and has not kept it`);
       if (item.timestampMs + retentionMs + EXPIRY_GRACE_MS < node.nowMs && !node.frozen)
@@ -81,17 +174,178 @@ export class Safety {
     if (holdings.view.size !== smallest.size || holdings.view.size + holdings.view.hidden !== items.length)
       broken("viewCounts", node, "visible and hidden items are not those held");
     if (wants.size > LIMITS.wantsMax) broken("wantsBounded", node, `wants ${wants.size} items`);
-    this.#keepsAcknowledged(node);
+    // Attempts of its own that were under way when others came in add a few for a moment.
+    const linksMax = LIMITS.linksMax + LIMITS.linksWanted;
+    if (node.replica.links.count > linksMax)
+      broken("linksBounded", node, `has ${node.replica.links.count} links`);
+    this.#matchesDisk(node);
+    this.#hearsForward(node);
+    this.#keepsGossipGoing(node);
   }
 
-  /** What this node has on its disk, and was told so, is held until it expires. */
-  #keepsAcknowledged(node: SimNode): void {
+  /** Notes who has which batch, and what an announcement or a graft calls for. */
+  #gossips(node: SimNode, frame: Frame, link: Link, peer: SimNode): void {
+    if (!this.world.isSmall) return;
+    const [own, theirs] = [this.#watch(node), this.#watch(peer)];
+    const owe = (watched: Watched, step: Owed["step"], id: string) =>
+      watched.owed.set(`${step} ${id}`, { step, id, link, sinceMs: this.world.nowMs });
+    switch (frame.t) {
+      case "batch":
+        own.batches.add(frame.id);
+        theirs.batches.add(frame.id);
+        own.owed.delete(`answer ${frame.id}`);
+        break;
+      case "announce":
+        for (let at = 0; at < frame.ids.length; at += BATCH_ID_BYTES) {
+          const id = hexOf(frame.ids.subarray(at, at + BATCH_ID_BYTES));
+          if (!theirs.batches.has(id)) owe(theirs, "ask", id);
+        }
+        break;
+      case "graft":
+        own.batches.add(hexOf(frame.id));
+        owe(theirs, "answer", hexOf(frame.id));
+        break;
+      case "gone":
+        own.owed.delete(`answer ${hexOf(frame.id)}`);
+        break;
+    }
+  }
+
+  /** Over links that stand, no step of gossip is left out. */
+  #keepsGossipGoing(node: SimNode): void {
+    const { batches, owed } = this.#watch(node);
+    for (const [key, debt] of owed) {
+      this.checks++;
+      const { step, id, link, sinceMs } = debt;
+      if (!link.open[0] || !link.open[1] || (step === "ask" && batches.has(id))) owed.delete(key);
+      // Two nodes that pass on the very same records make the same batch.
+      else if (step === "ask" && node.replica.hasBatch(id)) owed.delete(key);
+      else if (!link.isSound || node.frozen || link.ends.some(({ frozen }) => frozen))
+        debt.sinceMs = this.world.nowMs;
+      else if (this.world.nowMs - sinceMs > GOSSIP_STEP_MS)
+        broken(
+          "gossipGoesOn",
+          node,
+          step === "ask"
+            ? `never asks for batch ${id}, announced to it`
+            : `does not answer who asked for batch ${id}`,
+        );
+    }
+  }
+
+  /** A roster never goes back to an older record: who sends one again changes nothing. */
+  #hearsForward(node: SimNode): void {
+    const { roster } = node.replica;
+    // A member that falls out of a sample may come back to it.
+    if (roster.isSample) return;
+    const { incarnations } = this.#watch(node);
+    for (const { record } of roster.all()) {
+      this.checks++;
+      const before = incarnations.get(record.hash) ?? 0;
+      if (record.incarnation < before) broken("recordsNewest", node, `took an older record of ${record.id}`);
+      incarnations.set(record.hash, record.incarnation);
+    }
+  }
+
+  /** Durable items are held until they expire; then they leave the disk, too. */
+  #matchesDisk(node: SimNode): void {
     const { replica, host } = node;
+    const { options } = this.world;
+    const { retentionMs } = options;
     for (const item of host.disk.items()) {
-      const isExpired = item.timestampMs + this.world.options.retentionMs <= node.nowMs;
+      const expiredForMs = node.nowMs - item.timestampMs - retentionMs;
+      const isExpired = expiredForMs >= 0;
+      const upForMs = this.world.nowMs - node.startedAtMs;
+      // Items that expired while the node was down stay, hidden, until its clock has stood.
+      const hasStood =
+        expiredForMs + EXPIRY_GRACE_MS < upForMs || upForMs > LIMITS.clockHoldMs + EXPIRY_GRACE_MS;
+      if (
+        options.clocks === 0 &&
+        expiredForMs > EXPIRY_GRACE_MS &&
+        hasStood &&
+        !node.frozen &&
+        !host.disk.isStuck(item.digest)
+      )
+        broken("expiryDurable", node, `keeps ${item.digest} on its disk after its expiry`);
       if (!isExpired && !replica.holdings.has(item.digest) && !replica.commits.has(item.digest))
         broken("neverLost", node, `lost ${item.digest}, which it keeps`);
+      if (
+        this.#mustShow(node, item) &&
+        !replica.holdings.has(item.digest) &&
+        !replica.commits.has(item.digest)
+      )
+        broken("jumpHidesNothing", node, `hides ${item.digest}, and its clock has only jumped`);
     }
+  }
+
+  /** It is retained by true time, and the process has known the true time from its start on. */
+  #mustShow({ host, machineMs }: SimNode, { timestampMs }: Item): boolean {
+    const { nowMs, options } = this.world;
+    const isSoon = nowMs - host.clockSetAtMs < LIMITS.clockHoldMs;
+    const startedRight = Math.abs(machineMs - nowMs) <= LIMITS.clockSkewMsMax / 2;
+    return isSoon && startedRight && timestampMs + options.retentionMs - nowMs > LIMITS.clockSkewMsMax;
+  }
+
+  /** A clock that was set wrong erases nothing before it has stood. */
+  #erases(node: SimNode, items: readonly Item[]): void {
+    const wrongForMs = this.world.nowMs - Math.max(node.host.clockSetAtMs, node.startedAtMs);
+    if (wrongForMs >= LIMITS.clockHoldMs) return;
+    for (const { timestampMs, digest } of items) {
+      this.checks++;
+      const leftMs = timestampMs + this.world.options.retentionMs - this.world.nowMs;
+      if (leftMs > LIMITS.clockSkewMsMax)
+        broken("clockErasesNothing", node, `erases ${digest} ${leftMs} ms too early`);
+    }
+  }
+
+  /** Nobody whose clock is right, and who knows that most are, refuses posts for that. */
+  #refusesForClock(node: SimNode): void {
+    this.checks++;
+    const { own, right, known } = this.#clocksAround(node);
+    if (own && 2 * (right + 1) > known + 1)
+      broken(
+        "rightClockTakes",
+        node,
+        `refuses posts, and its clock and ${right} of ${known} others are right`,
+      );
+  }
+
+  /** Nobody whose clock is wrong, and who knows that most others are right, takes posts. */
+  #stamps(node: SimNode): void {
+    this.checks++;
+    const { own, right, known } = this.#clocksAround(node);
+    if (!own && 2 * right > known + 1)
+      broken(
+        "wrongClockRefuses",
+        node,
+        `takes posts, its clock is wrong and ${right} of ${known} others are right`,
+      );
+  }
+
+  /** Whether a node's clock is right, and how many of its neighbours' are, as far as it was told. */
+  #clocksAround({ replica, machineMs }: SimNode): { own: boolean; right: number; known: number } {
+    const isRight = (clockMs: number) => Math.abs(clockMs - this.world.nowMs) <= LIMITS.clockSkewMsMax / 2;
+    const told = Array.from(replica.links.up()).flatMap(({ clockOffsetMs }) => clockOffsetMs ?? []);
+    return {
+      own: isRight(replica.clock.ownMs(machineMs)),
+      right: told.filter((offsetMs) => isRight(machineMs + offsetMs)).length,
+      known: told.length,
+    };
+  }
+
+  #watch(node: SimNode): Watched {
+    let watched = this.#watched.get(node);
+    if (!watched) {
+      watched = {
+        releasedAtMs: Number.NEGATIVE_INFINITY,
+        dials: new Map(),
+        incarnations: new Map(),
+        batches: new Set(),
+        owed: new Map(),
+      };
+      this.#watched.set(node, watched);
+    }
+    return watched;
   }
 
   #mustKeep(rule: string, node: SimNode, item: Item): void {
@@ -100,6 +354,16 @@ export class Safety {
     if (!isExpired && !node.host.disk.has(item.digest))
       broken(rule, node, `spoke of ${item.digest} before it was kept`);
   }
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}
+
+/** The order of the replicated set, written down once more: by timestamp, then by the bytes of the digest. */
+function isBefore(a: Item, b: Item): boolean {
+  const digests = () => Buffer.compare(Buffer.from(a.digest, "hex"), Buffer.from(b.digest, "hex"));
+  return a.timestampMs < b.timestampMs || (a.timestampMs === b.timestampMs && digests() < 0);
 }
 
 export function broken(rule: string, node: SimNode, what: string): never {

@@ -1,21 +1,22 @@
 import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
-import type { ReplicaOptions } from "../node/protocol/context.js";
-import type { Replica } from "../node/protocol/replica.js";
+import type { ReplicaOptions } from "../node/replica/context.js";
+import type { Replica } from "../node/replica/replica.js";
 import { Agreement } from "./agreement.js";
 import { Faults } from "./faults.js";
 import { completeOptions, replayLine, type SimulationOptions } from "./options.js";
 import { type Report, reportOf } from "./report.js";
 import { Workload } from "./workload.js";
-import { World } from "./world.js";
+import { INSPECTED_ITEMS_MAX, World } from "./world.js";
 
 /** Time to find each other before anything is posted. */
 const SETTLE_MS = 2_000;
+/** Nodes that start in a second, in worlds where half the time to settle is too short for all. */
+const STARTS_PER_SECOND = 200;
 /** Virtual time between two looks at the world. */
 const STEP_MS = 100;
-/** How often every node is inspected as a whole; in large worlds a few of them at the end only. */
+/** How often every node of a small world is inspected as a whole; in large ones a few of them at the end only. */
 const INSPECT_EVERY_MS = 1_000;
-const INSPECTED_ITEMS_MAX = 300_000;
 /** After healing, all must agree within so long: a node may have to wait for its second periodic round. */
 const AGREEMENT_MS_MAX = 3 * LIMITS.syncIntervalMs;
 
@@ -63,24 +64,29 @@ class Simulation {
     const { world } = this;
     const { options, timeline, dice } = world;
     for (let host = 0; host < options.nodes; host++) world.addHost();
-    for (const host of world.hosts) timeline.after(dice.whole(0, SETTLE_MS / 2), () => world.start(host));
-    const faultsMs = world.nowMs + SETTLE_MS;
+    const startMs = Math.max(SETTLE_MS / 2, (options.nodes / STARTS_PER_SECOND) * 1_000);
+    // All others wait for the seed.
+    for (const host of world.hosts)
+      timeline.after(host.number === world.seed ? 0 : dice.whole(0, startMs), () => world.start(host));
+    const faultsMs = world.nowMs + startMs + SETTLE_MS / 2;
     const healMs = faultsMs + options.durationMs;
     this.#faults.plan(faultsMs, healMs);
     this.#workload.plan(options.items, faultsMs, healMs);
     yield* this.#passUntil(healMs, "faults");
     this.#faults.heal();
     yield* this.#awaitAgreement(healMs);
+    yield* this.#awaitMembership(healMs);
+    const membersMs = world.nowMs - healMs;
+    this.#checkGossip(faultsMs + SETTLE_MS);
     this.#inspect();
-    return reportOf(world, this.#agreement, healMs);
+    return reportOf(world, this.#agreement, healMs, membersMs);
   }
 
   *#passUntil(untilMs: number, phase: Progress["phase"]): Generator<Progress, void, void> {
     const { world } = this;
-    const isSmall = world.options.nodes * world.options.items <= INSPECTED_ITEMS_MAX;
     while (world.nowMs < untilMs) {
       world.timeline.runUntil(Math.min(world.nowMs + STEP_MS, untilMs));
-      if (isSmall && world.elapsedMs % INSPECT_EVERY_MS === 0) this.#inspect();
+      if (world.isSmall && world.elapsedMs % INSPECT_EVERY_MS === 0) this.#inspect();
       yield this.#progress(phase);
     }
   }
@@ -96,6 +102,33 @@ class Simulation {
       yield* this.#passUntil(this.world.nowMs + STEP_MS, "healing");
     }
     this.#agreement.compareViews(this.#sample());
+  }
+
+  /** All members know each other, and nobody else, and are one graph of links. */
+  *#awaitMembership(healMs: number): Generator<Progress, void, void> {
+    const wrong = () => this.#agreement.membershipFault();
+    while (wrong() !== undefined) {
+      if (this.world.nowMs >= healMs + AGREEMENT_MS_MAX)
+        throw new HubcastError(
+          "ruleBroken",
+          `rule ${wrong()!.rule}: ${AGREEMENT_MS_MAX / 1000} s after all faults ended ${wrong()!.what}`,
+        );
+      yield* this.#passUntil(this.world.nowMs + STEP_MS, "healing");
+    }
+  }
+
+  /** Where nothing goes wrong, gossip brings everything: reconciliation is for what it missed. */
+  #checkGossip(sinceMs: number): void {
+    const { loss, partition, churn } = this.world.options;
+    if (loss > 0 || partition > 1 || churn > 0) return;
+    const missed = this.#agreement.missedByGossip(sinceMs);
+    if (missed) {
+      const lateMs = missed.heldAtMs - missed.acceptedAtMs!;
+      throw new HubcastError(
+        "ruleBroken",
+        `rule gossipBrings: ${missed.item.digest} reached the last node after ${lateMs} ms, though nothing went wrong`,
+      );
+    }
   }
 
   #inspect(): void {

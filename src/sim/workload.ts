@@ -1,7 +1,7 @@
-import { type Item, withDigest } from "../node/protocol/item.js";
-import { integritySignature } from "../node/protocol/signature.js";
+import { type Item, withDigest } from "../node/replica/item.js";
+import { integritySignature } from "../node/replica/signature.js";
 import type { Dice } from "./dice.js";
-import type { SimNode } from "./sim-node.js";
+import type { SimNode } from "./node.js";
 import type { World } from "./world.js";
 
 /** Of the posts: another raw under an id that was posted before; the very same item elsewhere; several at once. */
@@ -11,8 +11,19 @@ const REPEATS = 0.04;
 const IMPATIENT = 0.05;
 const BULKS = 0.03;
 const BULK_ITEMS_MAX = 40;
+/** Two clients post under one id, at two nodes, with one timestamp. */
+const RIVALS = 0.06;
+/** A client on one side of a partition posts large items, each more than half of what one answer carries. */
+const LARGE = 0.3;
+const LARGE_ITEMS = 40;
+const LARGE_BYTES = 140_000;
+/** Each node holds them all. */
+const LARGE_NODES_MAX = 6;
+/** A client asks who holds what it posted. */
+const RECEIPTS = 0.1;
+const RECEIPT_MS = 5_000;
 
-/** What clients do: they post at random nodes and instants, now and then under an id that somebody else took. */
+/** The clients: they post at random nodes and instants, now and then under an id that somebody else took. */
 export class Workload {
   readonly #dice: Dice;
   readonly #posted: Item[] = [];
@@ -30,6 +41,29 @@ export class Workload {
       left -= count;
       this.world.timeline.at(this.#dice.whole(fromMs, untilMs), () => this.#post(count));
     }
+    const { partition, nodes } = this.world.options;
+    if (items > 0 && partition > 1 && nodes <= LARGE_NODES_MAX && this.#dice.chance(LARGE))
+      this.world.timeline.at(fromMs + Math.floor((untilMs - fromMs) / 2), () => this.#postLarge());
+  }
+
+  #postLarge(): void {
+    const node = this.#dice.pick(this.world.living());
+    if (!node) return;
+    const items = Array.from({ length: LARGE_ITEMS }, (_, index) =>
+      this.#stamp(node, `large-${index}`, `${index} ${"x".repeat(LARGE_BYTES)}`),
+    );
+    this.posted += items.length;
+    node.post(items);
+  }
+
+  /** Posts under the id and at the instant of another's post. */
+  #rival({ id, timestampMs }: Item): void {
+    const other = this.#dice.pick(this.world.living());
+    if (!other) return;
+    const raw = `rival ${this.#dice.random()}`;
+    const item = withDigest({ id, raw, signature: integritySignature(raw), timestampMs });
+    this.posted++;
+    other.post([item]);
   }
 
   #post(count: number): void {
@@ -38,6 +72,13 @@ export class Workload {
     const items = Array.from({ length: count }, () => this.#item(node));
     this.posted += count;
     node.post(items);
+    if (this.#dice.chance(RIVALS)) this.#rival(items[0]!);
+    if (this.#dice.chance(RECEIPTS)) {
+      const wait = this.#dice.pick([1, 2, "all"] as const)!;
+      this.world.timeline.after(this.#dice.whole(0, 50), () =>
+        node.askReceipt(items[0]!.digest, wait, RECEIPT_MS),
+      );
+    }
     if (this.#dice.chance(IMPATIENT))
       this.world.timeline.after(this.#dice.whole(0, 10), () => node.post(items));
   }
@@ -48,8 +89,12 @@ export class Workload {
     if (earlier && dice.chance(REPEATS)) return earlier;
     const id = earlier && dice.chance(CONFLICTS) ? earlier.id : `item-${this.posted}-${this.#posted.length}`;
     const raw = `${id} ${dice.random()} ${"x".repeat(Math.floor(dice.random() ** 4 * 600))}`;
-    const item = withDigest({ id, raw, signature: integritySignature(raw), timestampMs: node.nowMs });
+    const item = this.#stamp(node, id, raw);
     this.#posted.push(item);
     return item;
+  }
+
+  #stamp({ nowMs }: SimNode, id: string, raw: string): Item {
+    return withDigest({ id, raw, signature: integritySignature(raw), timestampMs: nowMs });
   }
 }

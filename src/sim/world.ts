@@ -1,29 +1,60 @@
-import type { ReplicaOptions } from "../node/protocol/context.js";
-import { decodeFrame, encodeFrame, type Frame, FrameDecodeError } from "../node/protocol/frames.js";
-import type { Item } from "../node/protocol/item.js";
-import { Replica } from "../node/protocol/replica.js";
+import type { ReplicaOptions } from "../node/replica/context.js";
+import type { Item } from "../node/replica/item.js";
+import { Replica } from "../node/replica/replica.js";
 import { Dice } from "./dice.js";
 import { VirtualDisk } from "./disk.js";
 import { Figures } from "./figures.js";
-import { Gossip } from "./gossip.js";
-import { Host } from "./host.js";
-import { KnownItems } from "./known-items.js";
-import { FULL_MESH_NODES_MAX, Network } from "./network.js";
+import { Known } from "./known.js";
+import { Network } from "./network.js";
+import { SimNode } from "./node.js";
 import type { SimulationOptions } from "./options.js";
 import { Safety } from "./safety.js";
-import { SimNode } from "./sim-node.js";
 import { Timeline } from "./timeline.js";
 
 /** 2026-01-01T00:00:00Z: when every world begins. */
 const BEGIN_MS = 1_767_225_600_000;
 
-/** What the network and the disks do to what passes through them; all 0: nothing bad. */
-export interface Weather {
+/** Items of all nodes, and entries of all rosters, up to which a world is small: its nodes are looked at as wholes. */
+export const INSPECTED_ITEMS_MAX = 300_000;
+const INSPECTED_NODES_MAX = 100;
+
+/** Of worlds with partitions: those whose seed leaves before them. */
+const SEED_RETIRES = 0.4;
+
+/** A machine on the virtual network: its address, clock and storage outlive the processes that run on it. */
+export interface Host {
+  readonly number: number;
+  readonly address: string;
+  /** Its wall clock minus true time, ms. */
+  skewMs: number;
+  /** Offset of the time that it tells its neighbours, ms: not 0 for a liar. */
+  liesMs: number;
+  /** When its wall clock was set last, true time. */
+  clockSetAtMs: number;
+  readonly durable: boolean;
+  readonly disk: VirtualDisk;
+  /** Addresses that it is told at the start, as by `--peer`, beside that of the seed. */
+  readonly known: readonly string[];
+  /** Another host's address, which it gives as its own: a liar. */
+  readonly claims: string | undefined;
+  /** The process that runs here now. */
+  node: SimNode | undefined;
+  /** Processes that ever ran here. */
+  starts: number;
+  /** Hosts of other groups are out of reach. */
+  group: number;
+  /** Its messages reach only other mute hosts. */
+  isMute: boolean;
+  /** It left for good. */
+  gone: boolean;
+}
+
+/** Probabilities of faults of the network and the disks; all 0: no faults. */
+export interface FaultRates {
+  /** Of each frame and each attempt to connect. */
   loss: number;
-  /** Of gossip copies: sent twice. */
-  duplication: number;
-  /** Of gossip copies: late. */
-  reordering: number;
+  /** Of each frame: up to 300 ms late, with all behind it. */
+  delay: number;
   /** Of commits: refused. */
   diskFailure: number;
 }
@@ -32,18 +63,17 @@ export interface Weather {
 export class World {
   readonly timeline = new Timeline(BEGIN_MS);
   readonly dice: Dice;
-  readonly weather: Weather = { loss: 0, duplication: 0, reordering: 0, diskFailure: 0 };
+  readonly faults: FaultRates = { loss: 0, delay: 0, diskFailure: 0 };
   readonly hosts: Host[] = [];
-  readonly items = new KnownItems();
+  readonly known = new Known();
   readonly figures = new Figures();
-  readonly network = new Network(this);
-  readonly gossip = new Gossip(this);
+  readonly network: Network;
   readonly safety = new Safety(this);
-  /** All hosts hear of each other by mDNS; else each is told of two (`--peer`), and its peers introduce the others. */
-  readonly multicast: boolean;
+  /** The host that all are told of at their start; it never leaves for good. */
+  seed = 0;
+  /** The seed will leave for good: those that started before know no other address, and must find each other without it. */
+  readonly seedRetires: boolean;
   readonly #hostByAddress = new Map<string, Host>();
-  readonly #decoded = new WeakMap<Uint8Array, Frame>();
-  #encoded: { frame: Frame; bytes: Uint8Array } | undefined;
   #starts = 0;
 
   /** @param makeReplica a test plants its bugs here */
@@ -52,11 +82,19 @@ export class World {
     readonly makeReplica: (options: ReplicaOptions) => Replica = (complete) => new Replica(complete),
   ) {
     this.dice = new Dice(String(options.seed));
-    this.multicast = options.nodes > FULL_MESH_NODES_MAX || this.dice.chance(0.5);
+    this.network = new Network(this);
+    // A restart without a disk is another member: nobody would look for it.
+    const keepIds = options.partition > 1 && options.nodes > 3 && options.churn === 0;
+    this.seedRetires = keepIds && !this.network.multicast && this.dice.named("seeds").chance(SEED_RETIRES);
   }
 
   get nowMs(): number {
     return this.timeline.nowMs;
+  }
+
+  get isSmall(): boolean {
+    const { nodes, items } = this.options;
+    return nodes <= INSPECTED_NODES_MAX && nodes * items <= INSPECTED_ITEMS_MAX;
   }
 
   /** Since its begin. */
@@ -73,26 +111,43 @@ export class World {
     return this.#hostByAddress.get(address);
   }
 
-  /** A new host, switched off. */
-  addHost(): Host {
+  /** A new host, switched off. @param isLiar it gives the address of another as its own */
+  addHost(isLiar = false): Host {
     const { dice, options, hosts } = this;
     const number = hosts.length;
     const durable = dice.chance(options.disk);
-    const disk = new VirtualDisk({
-      timeline: this.timeline,
-      dice: dice.named(`disk ${number}`),
-      durable,
-      failure: () => (durable ? this.weather.diskFailure : 0),
-      counted: (item, change) => this.#counted(host, item, change),
-    });
     const address = `sim:${number}`;
-    const skewMs = dice.whole(-options.skewMs, options.skewMs);
-    // The first host never leaves, so whoever knows it finds the others.
-    const known = new Set(number === 0 ? [] : [hosts[0]!.address, dice.pick(hosts)!.address]);
-    const host: Host = new Host(number, address, skewMs, durable, disk, known);
+    const host: Host = {
+      number,
+      address,
+      skewMs: dice.whole(-options.skewMs, options.skewMs),
+      liesMs: 0,
+      clockSetAtMs: this.nowMs,
+      durable,
+      disk: new VirtualDisk({
+        timeline: this.timeline,
+        dice: dice.named(`disk ${number}`),
+        durable,
+        failure: () => (durable ? this.faults.diskFailure : 0),
+        counted: (item, change) => this.#counted(host, item, change),
+      }),
+      known: number === 0 || this.seedRetires ? [] : [dice.pick(hosts)!.address],
+      claims: isLiar ? hosts[0]?.address : undefined,
+      node: undefined,
+      starts: 0,
+      group: 0,
+      isMute: false,
+      gone: false,
+    };
     hosts.push(host);
     this.#hostByAddress.set(address, host);
     return host;
+  }
+
+  /** Addresses that a process is told when it starts here. */
+  seedsOf(host: Host): readonly string[] {
+    const seed = this.hosts[this.seed]!;
+    return [...new Set([...(host === seed ? [] : [seed.address]), ...host.known])];
   }
 
   /** Starts a process on a host. One with a disk keeps its identity, another gets a new one. */
@@ -110,30 +165,18 @@ export class World {
     host.disk.crash();
   }
 
-  /** @returns the bytes that travel; a frame said to many is encoded once */
-  encode(frame: Frame): Uint8Array {
-    if (this.#encoded?.frame !== frame) this.#encoded = { frame, bytes: encodeFrame(frame) };
-    return this.#encoded.bytes;
-  }
-
-  /** @returns undefined when the bytes are no frame; bytes heard by many are decoded once */
-  decode(bytes: Uint8Array): Frame | undefined {
-    try {
-      const frame = this.#decoded.get(bytes) ?? decodeFrame(bytes);
-      this.#decoded.set(bytes, frame);
-      return frame;
-    } catch (error) {
-      if (error instanceof FrameDecodeError) return undefined;
-      throw error;
-    }
+  /** Sets the wall clock of a host, while its process runs. @param skewMs minus true time */
+  setClock(host: Host, skewMs: number): void {
+    host.skewMs = skewMs;
+    host.clockSetAtMs = this.nowMs;
   }
 
   accepted(item: Item): void {
-    this.items.record(item).acceptedAtMs ??= this.nowMs;
+    this.known.of(item).acceptedAtMs ??= this.nowMs;
   }
 
   #counted({ node }: Host, item: Item, change: 1 | -1): void {
-    const record = this.items.record(item);
+    const record = this.known.of(item);
     record.keepers += change;
     if (record.keepers === 0) record.excused = true;
     if (change === 1 && node && node.startedAtMs <= (record.acceptedAtMs ?? this.nowMs))

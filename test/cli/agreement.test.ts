@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { agreementOf } from "../../src/cli/agreement.js";
-import { agreementLines, disagreementOf } from "../../src/cli/agreement-lines.js";
+import { agreementLines, agreementOf, disagreementOf } from "../../src/cli/agreement.js";
 import type { NodeStatus, Peer } from "../../src/node/broadcast.js";
 
 const NOW_MS = 1_700_000_000_000;
@@ -16,7 +15,7 @@ test("a node whose connected peers all agree agrees", () => {
 });
 
 test("a node alone agrees, unless it is still starting", () => {
-  expect(agreementOf(status(), []).agreed).toBe(true);
+  expect(agreementOf(status(), [])).toMatchObject({ agreed: true, alone: true });
   const starting = agreementOf(status({ state: "starting" }), []);
   expect(starting.agreed).toBe(false);
   expect(disagreementOf(starting)).toBe("kitchen is starting: it has not compared itself with anybody yet");
@@ -60,6 +59,31 @@ test("a difference by policy is called that", () => {
   expect(disagreementOf(agreement)).toBe("accept other items by their policy: attic");
 });
 
+test("a degraded node does not agree, and says why and of whom, whatever the sets are", () => {
+  const detail = {
+    code: "retentionDiffers",
+    message: "attic keeps items for 1 h 0 min, kitchen for 24 h 0 min: they exchange none",
+    advice: "Start all with the same --retention.",
+    peer: { id: "id-attic", name: "attic" },
+  } as const;
+  const apart = peer("attic", { agreement: "unknown", reasons: ["retentionDiffers"] });
+  const agreement = agreementOf(status({ reasons: ["retentionDiffers"], details: [detail] }), [apart]);
+  expect(agreement).toMatchObject({ agreed: false, reasons: ["retentionDiffers"], details: [detail] });
+  expect(agreementLines(agreement, NOW_MS)).toEqual([
+    "kitchen  holds 7 items, retentionDiffers",
+    "attic    not compared, retentionDiffers",
+  ]);
+  expect(disagreementOf(agreement)).toBe(`retentionDiffers: ${detail.message}`);
+  const withPolicy = agreementOf(status({ reasons: ["policyDiffers"] }), [peer("hall")]);
+  expect(withPolicy.agreed).toBe(false);
+});
+
+test("a sample of the members is called that", () => {
+  const many = status({ members: 1_500, membersEstimated: true });
+  expect(agreementOf(many, [peer("hall")])).toMatchObject({ agreed: true, membersEstimated: 1_500 });
+  expect(agreementOf(status(), [peer("hall")])).not.toHaveProperty("membersEstimated");
+});
+
 test("a peer that left does not count, one that was lost does, until one of its name is back", () => {
   const left = peer("hall", { state: "left", agreement: "unknown", reason: "said goodbye" });
   const lost = peer("attic", { state: "lost", agreement: "unknown", reason: "heartbeatLost" });
@@ -73,7 +97,16 @@ test("a peer that left does not count, one that was lost does, until one of its 
 });
 
 function status(more: Partial<NodeStatus> = {}): NodeStatus {
-  return { name: "kitchen", id: "id-kitchen", state: "ready", items: 5, hidden: 2, ...more } as NodeStatus;
+  return {
+    name: "kitchen",
+    id: "id-kitchen",
+    state: "ready",
+    reasons: [],
+    details: [],
+    items: 5,
+    hidden: 2,
+    ...more,
+  } as unknown as NodeStatus;
 }
 
 function peer(name: string, more: Partial<Peer> = {}): Peer {
@@ -82,7 +115,9 @@ function peer(name: string, more: Partial<Peer> = {}): Peer {
     name,
     address: "/ip4/127.0.0.1/tcp/1",
     state: "connected",
+    linked: true,
     sinceMs: NOW_MS - 9_000,
+    summary: { items: 7, fingerprint: "07", fingerprintSinceMs: 0, ageMs: 1 },
     agreement: "agrees",
     ...more,
   };

@@ -24,13 +24,16 @@ function server(name: string, seen: object = {}, more: Partial<SeenFacts> = {}):
 }
 
 function peer(name: string, more: Partial<Peer> = {}): Peer {
-  const place = { address: "127.0.0.1:4001", state: "connected", sinceMs: 1, agreement: "agrees" } as const;
-  return { id: name, name, ...place, ...more };
+  const place = { address: "127.0.0.1:4001", state: "connected", linked: true, sinceMs: 1 } as const;
+  const summary = { items: 0, fingerprint: "0".repeat(32), fingerprintSinceMs: 0, ageMs: 1 };
+  return { id: name, name, ...place, summary, agreement: "agrees", ...more };
 }
+
+const LO = { name: "lo", isLoopback: true };
 
 const HEALTHY: Facts = {
   nodeVersion: "24.0.0",
-  interfaces: [{ name: "lo" }],
+  interfaces: [LO, { name: "eth0", isLoopback: false }],
   ports: [{ port: 8080, command: "hubcast broadcast start", holder: "hubcast" }],
   servers: [server("a", {}, { peers: [peer("b")] }), server("b", {}, { peers: [peer("a")] })],
 };
@@ -38,6 +41,13 @@ const HEALTHY: Facts = {
 function withServers(...servers: SeenFacts[]): Facts {
   return { ...HEALTHY, servers };
 }
+
+const POLICY_DIFFERS = {
+  code: "policyDiffers",
+  message: "b accepts other keys",
+  advice: "Start all with the same --trust.",
+  peer: { id: "b", name: "b" },
+} as const;
 
 const status = (change: Partial<NodeStatus>): NodeStatus => ({ ...STATUS, ...change });
 
@@ -48,9 +58,45 @@ it("finds nothing in a healthy network", () => {
 it.each<[string, Facts, string, RegExp]>([
   [
     "no multicast on an interface",
-    { ...HEALTHY, interfaces: [{ name: "eth0", fault: "EPERM" }] },
+    {
+      ...HEALTHY,
+      interfaces: [...HEALTHY.interfaces, { name: "eth1", isLoopback: false, fault: "EPERM" }],
+    },
     "multicast",
-    /eth0: EPERM/,
+    /^no multicast on eth1: EPERM$/,
+  ],
+  [
+    "no interface that is up",
+    { ...HEALTHY, interfaces: [LO], servers: [] },
+    "multicast",
+    /^no interface reaches other machines by multicast: none is up$/,
+  ],
+  [
+    "the same fault of all interfaces, in one line",
+    {
+      ...HEALTHY,
+      interfaces: ["eth0", "eth1"].map((name) => ({ name, isLoopback: false, fault: "EPERM" })),
+    },
+    "multicast",
+    /^no interface reaches other machines by multicast \(eth0: EPERM; eth1: EPERM\)$/,
+  ],
+  [
+    "a named interface that fails, though loopback",
+    { ...HEALTHY, interfacesNamed: true, interfaces: [{ ...LO, fault: "EPERM" }] },
+    "multicast",
+    /^no interface reaches other machines by multicast \(lo: EPERM\)$/,
+  ],
+  [
+    "a sender that floods multicast DNS",
+    { ...HEALTHY, dropped: { overLimit: 7_000, overLimitFrom: "10.0.0.66", malformed: 0 } },
+    "dropped",
+    /7000 packets.*10\.0\.0\.66/,
+  ],
+  [
+    "packets that cannot be read",
+    { ...HEALTHY, dropped: { overLimit: 0, malformed: 12 } },
+    "dropped",
+    /12 packets.*malformed/,
   ],
   ["no multicast at all", { ...HEALTHY, discoveryFault: "port 5353 is taken" }, "multicast", /5353/],
   [
@@ -66,25 +112,81 @@ it.each<[string, Facts, string, RegExp]>([
     "silence",
     /a is announced at 127.0.0.1:4001, but takes no connection/,
   ],
+  [
+    "a firewall in front of all, in one line",
+    withServers(...["a", "b", "c"].map((name) => ({ seen: server(name).seen }))),
+    "silence",
+    /^none of the 3 that are announced takes a connection: a, b, c$/,
+  ],
+  [
+    "a machine that is off, in one line",
+    withServers(
+      ...HEALTHY.servers,
+      ...["c", "d"].map((name) => ({ seen: server(name, { addresses: ["10.0.0.7:1"] }).seen })),
+    ),
+    "silence",
+    /^2 are announced at 10.0.0.7, but take no connection: c, d$/,
+  ],
   ["two clusters", withServers(server("a"), server("b", { cluster: "other" })), "clusters", /default, other/],
-  ["two versions", withServers(server("a"), server("b", { version: "0.2.0" })), "versions", /0.1.0, 0.2.0/],
+  [
+    "two versions",
+    withServers(server("a"), server("b", { version: "0.2.0" })),
+    "versions",
+    /a: 0.1.0; b: 0.2.0$/,
+  ],
   [
     "keys that differ",
     withServers(server("a", { keyHash: "00000000" }), server("b")),
     "clusterKey",
-    /00000000, no key/,
+    /a: 00000000; b: no key$/,
   ],
   [
-    "retentions that differ",
-    withServers(server("a"), server("b", {}, { status: status({ retentionMs: 3_600_000 }) })),
-    "retention",
-    /24 h 0 min and 1 h 0 min/,
+    "the one with another key, and not that it meets nobody",
+    withServers(
+      server("a", { keyHash: "00000000" }, { peers: [] }),
+      ...["b", "c"].map((name) =>
+        server(name, {}, { peers: ["b", "c"].filter((other) => other !== name).map((other) => peer(other)) }),
+      ),
+    ),
+    "clusterKey",
+    /: a: 00000000; the 2 others: no key$/,
   ],
   [
-    "policies that differ",
-    withServers(server("a", {}, { peers: [peer("b", { agreement: "differsByPolicy" })] }), server("b")),
-    "policy",
-    /: b$/,
+    "why a node is degraded",
+    withServers(
+      server("a", {}, { status: status({ reasons: ["policyDiffers"], details: [POLICY_DIFFERS] }) }),
+      server("b"),
+    ),
+    "policyDiffers",
+    /^a is degraded: b accepts other keys$/,
+  ],
+  [
+    "the odd one out, when nodes say it of each other",
+    withServers(
+      ...["a", "b", "c"].map((name) => {
+        const differing = name === "b" ? ["a", "c"] : ["b"];
+        const details = differing.map((other) => ({
+          ...POLICY_DIFFERS,
+          message: `${other} accepts other keys`,
+          peer: { id: other, name: other },
+        }));
+        return server(name, {}, { status: status({ reasons: ["policyDiffers"], details }) });
+      }),
+    ),
+    "policyDiffers",
+    /^a, c are degraded: b accepts other keys$/,
+  ],
+  [
+    "what ails several nodes, in one line",
+    withServers(
+      ...["a", "b"].map((name) => {
+        const { peer: _, ...detail } = POLICY_DIFFERS;
+        const details = [{ ...detail, code: "noPeer", message: "no peer answers" } as const];
+        return server(name, {}, { status: status({ reasons: ["noPeer"], details }) });
+      }),
+    ),
+    "noPeer",
+    /^a, b are degraded: no peer answers$/,
   ],
   [
     "nodes that have not met",
@@ -93,16 +195,32 @@ it.each<[string, Facts, string, RegExp]>([
     /a of cluster default is not connected to b/,
   ],
   [
+    "the node that nobody has met",
+    withServers(
+      ...["a", "b", "c"].map((name) =>
+        server(
+          name,
+          {},
+          { peers: ["a", "b"].filter((other) => other !== name && name !== "c").map((other) => peer(other)) },
+        ),
+      ),
+    ),
+    "peers",
+    /^c of cluster default is not connected to a, b$/,
+  ],
+  [
     "a clock that is ahead",
     withServers(server("a", {}, { clockAheadMs: 300_000 })),
     "clock",
     /5 min ahead of ours/,
   ],
   [
-    "a clock that the peers find off",
-    withServers(server("a", {}, { status: status({ reasons: ["clockSkew"] }) })),
+    "our own clock, when all others are off by the same",
+    withServers(
+      ...HEALTHY.servers.map((healthy, index) => ({ ...healthy, clockAheadMs: 300_000 + 1_000 * index })),
+    ),
     "clock",
-    /refuses posts/,
+    /^the clock of this machine is 5 min behind those of all 2 others$/,
   ],
 ])("finds %s, and says what to do", (_name, facts, check, text) => {
   const found = diagnose(facts).filter(({ verdict }) => verdict !== "ok");

@@ -1,12 +1,13 @@
 import { expect, it } from "vitest";
 import { asLocalNode } from "../../src/cli/local-node.js";
-import type { DiscoveredService } from "../../src/net/dnssd/index.js";
+import type { DiscoveredService } from "../../src/discovery/index.js";
 
 const OWN = new Set(["127.0.0.1", "::1", "192.168.0.7"]);
 
 function service(...places: { addresses: string[]; http?: string }[]): DiscoveredService {
   const sightings = places.map(({ addresses, http }) => ({
     interfaceAddress: "127.0.0.1",
+    introducer: "127.0.0.1",
     host: "hubcast-1.local",
     port: 4001,
     addresses,

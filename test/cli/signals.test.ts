@@ -1,8 +1,12 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { describe, expect, it } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
 
 const SIGNALS = new URL("../../dist/cli/signals.js", import.meta.url).href;
+const OUTPUT = new URL("../../dist/cli/output.js", import.meta.url).href;
 
 /** A server that never finishes its shutdown. */
 const STUBBORN = `
@@ -34,5 +38,58 @@ describe("a second Ctrl-C", () => {
     clearInterval(again);
     expect([stdout, code]).toEqual(["up\nstopping at SIGINT\n", 130]);
     expect(sent).toBeGreaterThan(2);
+  });
+});
+
+describe("a process with a thread inside a system call that never returns", () => {
+  const directory = mkdtempSync(join(tmpdir(), "hubcast-stuck-"));
+  const pipe = join(directory, "pipe");
+  execFileSync("mkfifo", [pipe]);
+  afterAll(() => rmSync(directory, { recursive: true }));
+  const stuck = `
+    import { open } from "node:fs/promises";
+    import { Output } from ${JSON.stringify(OUTPUT)};
+    import { Stopping } from ${JSON.stringify(SIGNALS)};
+    import { onSignals } from ${JSON.stringify(SIGNALS)};
+    void open(${JSON.stringify(pipe)}, "r");
+    process.on("exit", (code) => console.log("exit " + code));
+  `;
+
+  async function run(script: string, onUp: (kill: () => void) => void) {
+    const child = spawn(process.execPath, ["--input-type=module", "-e", stuck + script], { timeout: 15_000 });
+    let [stdout, stderr] = ["", ""];
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      stderr += text;
+    });
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      stdout += text;
+      if (text.includes("up\n")) onUp(() => child.kill("SIGTERM"));
+    });
+    const [code] = await once(child, "close");
+    return { stdout, stderr, code };
+  }
+
+  it("ends at the second signal", async () => {
+    let again: NodeJS.Timeout | undefined;
+    const ended = await run(`onSignals(["SIGTERM"], () => {}); console.log("up");`, (kill) => {
+      // The program that takes its place has no handler while it starts.
+      again = setInterval(kill, 1_000);
+    });
+    clearInterval(again);
+    expect(ended).toEqual({ stdout: "up\nexit 130\n", stderr: "", code: 130 });
+  });
+
+  it("ends at the deadline after the first, and says so", async () => {
+    const script = `
+      new Stopping(new Output({ json: false, quiet: false, verbose: false }), ["SIGTERM"], 200);
+      console.log("up");
+    `;
+    const ended = await run(script, (kill) => kill());
+    expect(ended).toEqual({
+      stdout: "up\nexit 5\n",
+      stderr:
+        "SIGTERM: stopping; Ctrl-C again ends at once\nerror: not stopped 200 ms after SIGTERM: it ends as it is\n",
+      code: 5,
+    });
   });
 });

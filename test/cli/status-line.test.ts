@@ -1,6 +1,6 @@
 import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
-import { StatusLine } from "../../src/cli/status-line.js";
+import { StatusLine } from "../../src/cli/live-status.js";
 
 /** A terminal of so many columns, and what was written to it. */
 function terminal(columns: number | undefined, isTTY = true) {
@@ -39,6 +39,18 @@ test("a stream that is no terminal is left alone", () => {
   file.stream.write("a result\n");
   expect([error.written(), file.written()]).toEqual(["", "a result\n"]);
   line.close();
+});
+
+test("a line that a narrower terminal has wrapped is erased with all its rows", () => {
+  const { stream, written } = terminal(80);
+  const line = new StatusLine(stream, []);
+  line.show("node kitchen ready, 12 items");
+  written();
+  stream.columns = 10;
+  line.show("node");
+  expect(written()).toBe("\r\x1b[2A\x1b[Jnode");
+  line.show("node");
+  expect(written()).toBe("\r\x1b[2Knode");
 });
 
 test.each([

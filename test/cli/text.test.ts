@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { firstLine, shown } from "../../src/cli/text.js";
+import { table } from "../../src/cli/output.js";
+import { columnsOf, firstLine, fitting, shown } from "../../src/core/text.js";
 
 describe("shown", () => {
   it.each([
@@ -19,6 +20,50 @@ describe("shown", () => {
 
   it("never passes a control character on to the terminal", () => {
     fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => !/\p{Cc}/u.test(shown(text, 20))));
+  });
+});
+
+describe("columns", () => {
+  it.each([
+    ["kitchen", 7],
+    ["日本語ノード", 12],
+    ["Küche…", 6],
+    ["e\u0301", 1],
+    ["👨‍👩‍👧", 2],
+    ["🇩🇪", 2],
+    ["▁█▸≠", 4],
+  ])("of %j are %d", (text, columns) => {
+    expect(columnsOf(text)).toBe(columns);
+  });
+
+  it("a text is cut between graphemes, and as much is kept as fits", () => {
+    const unit = fc.constantFrom("a", "é", "e\u0301", "日", "👨‍👩‍👧", "🇩🇪", " ", "…");
+    fc.assert(
+      fc.property(fc.array(unit), fc.nat(30), (units, columns) => {
+        const text = units.join("");
+        const end = fitting(text, columns);
+        let whole = 0;
+        while (whole < units.length && columnsOf(units.slice(0, whole + 1).join("")) <= columns) whole++;
+        expect(text.slice(0, end)).toBe(units.slice(0, whole).join(""));
+      }),
+    );
+  });
+
+  it("line up in a table beside wide names", () => {
+    const [head, ...rows] = table(
+      ["name", "state"],
+      [
+        ["日本語ノード", "lost"],
+        ["👨‍👩‍👧 attic", "left"],
+        ["kitchen", "connected"],
+      ],
+    );
+    expect([head, ...rows]).toEqual([
+      "NAME          STATE",
+      "日本語ノード  lost",
+      "👨‍👩‍👧 attic      left",
+      "kitchen       connected",
+    ]);
   });
 });
 

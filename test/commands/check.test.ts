@@ -1,23 +1,17 @@
 import { describe, expect, it } from "vitest";
+import { FakeService } from "../fixtures/fake-service.js";
 import { hubcast } from "./cli.js";
 import { fakeNode } from "./fake-node.js";
 
-const STATUS = {
-  name: "kitchen",
-  id: "n1",
-  cluster: "hubcast",
-  version: "0.1.0",
-  fingerprint: "0f",
-  state: "ready",
-  items: 3,
-  hidden: 0,
-};
+const STATUS = { ...new FakeService().status(), name: "kitchen", id: "n1", items: 3 };
 const AGREEING = {
   id: "n2",
   name: "hall",
   address: "/ip4/127.0.0.1/tcp/4001",
   state: "connected",
+  linked: true,
   sinceMs: 0,
+  summary: { items: 3, fingerprint: "0f", fingerprintSinceMs: 0, ageMs: 10 },
   agreement: "agrees",
 };
 const DIFFERING = {

@@ -14,6 +14,7 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 const POSTED = {
   id: "notice-1",
   digest: "ab".repeat(32),
+  visible: "ab".repeat(32),
   timestampMs: 1_700_000_000_000,
   status: "accepted",
 };
@@ -32,27 +33,36 @@ const STATUS = {
   uptimeMs: 65_000,
   state: "ready",
   reasons: [],
+  details: [],
   items: 3,
   hidden: 1,
+  ahead: 0,
+  leftOut: 0,
+  posted: 3,
   bytes: 2048,
   fingerprint: "0f".repeat(16),
   fingerprintSinceMs: 1_700_000_000_000,
   retentionMs: 86_400_000,
   peers: 2,
+  links: 2,
+  members: 3,
+  membersEstimated: false,
   engine: "libp2p",
   peerAddresses: ["/ip4/127.0.0.1/tcp/4001"],
   sync: { rounds: 4, roundsFailed: 0, itemsReceived: 1, itemsSent: 2, bytesReceived: 10, bytesSent: 20 },
   gossip: {
-    messagesReceived: 1,
-    messagesSent: 1,
+    batchesReceived: 1,
+    copiesReceived: 1,
+    batchesSent: 1,
     itemsReceived: 1,
     itemsSent: 1,
     duplicates: 0,
     rejected: 0,
+    repairs: 0,
     skipped: 0,
-    unsent: 0,
     heldUp: 0,
   },
+  process: { rssBytes: 50_000_000, eventLoopDelayMs: 0.5 },
 };
 
 function posted(calls: readonly Call[]): { id?: string; raw: string } {
@@ -129,7 +139,10 @@ describe("broadcast post", () => {
 
   it("says who holds the item", async () => {
     const holders = [{ id: "n2", name: "hall", afterMs: 7 }];
-    await using node = await posts({ ...POSTED, receipt: { complete: true, holders, missing: [] } });
+    await using node = await posts({
+      ...POSTED,
+      receipt: { of: 1, complete: true, holders, missing: [], refused: [] },
+    });
     const { stdout, stderr, code } = await hubcast([
       "broadcast",
       "post",
@@ -143,14 +156,19 @@ describe("broadcast post", () => {
     expect(node.calls.find(({ method }) => method === "POST")!.query.get("wait")).toBe("1");
   });
 
-  it("ends with 5 at the deadline, and still prints the id", async () => {
-    const receipt = { complete: false, holders: [], missing: [{ id: "n2", name: "hall" }] };
+  it.each([
+    ["missing: hall", { of: 1, missing: [{ id: "n2", name: "hall" }], refused: [] }],
+    ["refused by policy: hall", { of: 1, missing: [], refused: [{ id: "n2", name: "hall" }] }],
+    ["no other node is connected", { of: 0, alone: true, missing: [], refused: [] }],
+    ["no more nodes are connected", { of: 1, missing: [], refused: [] }],
+  ])("ends with 5 at the deadline, still prints the id, and says why: %s", async (why, part) => {
+    const receipt = { complete: false, holders: [], ...part };
     await using node = await posts({ ...POSTED, receipt });
     const args = ["broadcast", "post", "x", "--wait", "all", "--timeout", "100ms", "--url", node.url];
     const human = await hubcast(args);
     expect(human).toMatchObject({
       stdout: "notice-1\n",
-      stderr: expect.stringContaining("missing: hall"),
+      stderr: expect.stringContaining(why),
       code: 5,
     });
     const json = await hubcast([...args, "--json"]);
@@ -180,6 +198,52 @@ describe("a node that cannot be used", () => {
     const { stderr, code } = await hubcast(["broadcast", "list", "--url", await deadUrl()]);
     expect(stderr).toMatch(/^error: /);
     expect(code).toBe(3);
+  });
+
+  it("says that what hangs up, as a hub does, is no node; and that a node has died when it has", async () => {
+    const server = createServer((socket) => socket.once("data", () => socket.destroy())).listen(
+      0,
+      "127.0.0.1",
+    );
+    await once(server, "listening");
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const hub = await hubcast(["broadcast", "post", "x", "--id", "x", "--url", url]);
+    expect(hub).toMatchObject({ code: 3, stdout: "" });
+    expect(hub.stderr).toContain(`what answers at ${url} is not a hubcast node (not HTTP)`);
+    server.close();
+    await using node = await fakeNode(({ method }) =>
+      method === "POST"
+        ? { type: "application/json", stream: (response) => response.destroy() }
+        : { body: STATUS },
+    );
+    const dead = await hubcast(["broadcast", "post", "x", "--id", "x", "--url", node.url]);
+    expect(dead.stderr).toContain(`${node.url} closed the connection before its answer was complete`);
+  });
+
+  it("says that an answer is the node's fault, not a bug of ours", async () => {
+    await using node = await fakeNode(({ path }) => ({
+      body: path === "/v1/status" ? { ...STATUS, gossip: 7 } : { items: [{ id: {}, raw: 7 }] },
+    }));
+    for (const [command, what] of [
+      ["status", "a node's status: gossip is number, not an object"],
+      ["list", "a page of items: items[0].id is object, not a text"],
+    ]) {
+      const { stderr, code } = await hubcast(["broadcast", command!, "--url", node.url]);
+      expect(stderr).toContain(`error: the node at ${node.url} answered something that is not ${what}\n`);
+      expect([stderr.includes("bug"), code]).toEqual([false, 3]);
+    }
+  });
+
+  it("exits with 3 when the node itself fails", async () => {
+    const problem = { code: "bug", detail: "The request could not be carried out." };
+    await using node = await fakeNode(({ method }) =>
+      method === "POST" ? { status: 500, type: "application/problem+json", body: problem } : { body: STATUS },
+    );
+    const { stderr, code } = await hubcast(["broadcast", "post", "x", "--url", node.url]);
+    expect([stderr, code]).toEqual([
+      expect.stringContaining(`the node at ${node.url} failed at this call`),
+      3,
+    ]);
   });
 
   it("exits with 4 and the node's words when it refuses", async () => {

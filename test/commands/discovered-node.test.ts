@@ -1,8 +1,11 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { eventually } from "../fixtures/eventually.js";
+import { FakeService } from "../fixtures/fake-service.js";
 import { LineProcess } from "../fixtures/line-process.js";
 import { type Ended, hubcast } from "./cli.js";
+import { RUN } from "./terminal.js";
 
 const PEER = fileURLToPath(new URL("../fixtures/dnssd-peer.js", import.meta.url));
 const namespace = `hc-cli-${process.pid}`;
@@ -10,7 +13,7 @@ const inside = ["ip", "netns", "exec", namespace] as const;
 
 /** A node as far as `status` can tell; prints the token of each call. */
 const API = `
-  const status = { name: "kitchen", id: "1", cluster: "hubcast", version: "0", fingerprint: "00" };
+  const status = ${JSON.stringify({ ...new FakeService().status(), name: "kitchen" })};
   require("node:http").createServer((request, response) => {
     console.log(JSON.stringify({ event: "call", authorization: request.headers.authorization ?? null }));
     response.setHeader("content-type", "application/json");
@@ -79,6 +82,21 @@ describe.skipIf(!mayMakeNamespaces())("without --url, when nothing listens at th
       ]),
     });
     expect(code).toBe(2);
+  });
+
+  it("a command of hubs uses the one hub of this machine, and names it; top is content with it", async () => {
+    const flags = ["--port", "9555", "--name", "desk", "--mdns-interface", "127.0.0.1", "--json"];
+    await using hub = new LineProcess([...inside, process.execPath, RUN, "hub", "start", ...flags]);
+    await hub.line({ type: "ready" });
+    const who = await eventually(async () => {
+      const ended = await hubcast(["hub", "who", "--json"], { under: inside });
+      return ended.code === 0 ? ended : undefined;
+    });
+    expect(who.stderr).toMatch(/^nothing listens at 127.0.0.1:9999; using desk at 127.0.0.1:9555\n/);
+    const named = await hubcast(["hub", "who", "--addr", "127.0.0.1:9999"], { under: inside });
+    expect(named).toMatchObject({ code: 3, stderr: expect.stringContaining("(connection refused)") });
+    const top = await hubcast(["top", "--once"], { under: inside });
+    expect(top).toMatchObject({ code: 0, stdout: expect.stringContaining("hub desk") });
   });
 });
 

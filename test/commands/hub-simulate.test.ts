@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { lchownSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -69,6 +69,22 @@ describe("hub simulate", () => {
     expect(counted).toBe(1_900);
   });
 
+  it("is called as the simulation before it was: one dash, and the same for its hub", async () => {
+    const hub = new Cli(["hub", "start", "-port=0", "-no-mdns", "-json"]);
+    closers.push(async () => {
+      hub.kill("SIGTERM");
+      expect((await hub.ended()).code).toBe(0);
+    });
+    await hub.says(/"type":"ready"/);
+    const port = JSON.parse(hub.stdout).address.split(":")[1];
+    const load = ["hub", "simulate", "-size=1024", "-ncli=2", "-nmex=10", "-i=1"];
+    const there = ["-addr=127.0.0.1", `-port=${port}`];
+    const full = await hubcast([...load, "-stat=true", ...there]);
+    expect([full.stdout, full.code]).toEqual([expect.stringMatching(/^time alive[\s\S]*\ndelivered: /), 0]);
+    const short = await hubcast([...load, "-stat=false", ...there]);
+    expect([short.stdout, short.code]).toEqual([expect.stringMatching(/^delivered: all 20 .*\n$/), 0]);
+  });
+
   it("loads a hub that runs already, takes the seed's names of flags, and says no more than it must", async () => {
     const hub = await startHub({ port: 0 });
     closers.push(() => hub.close());
@@ -107,6 +123,22 @@ describe("hub simulate", () => {
       score: expect.any(Number),
     });
     expect(code).toBe(0);
+  });
+
+  it.runIf(process.getuid?.() === 0)("writes through no link that another user has put there", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "simulate-"));
+    closers.push(() => rmSync(directory, { recursive: true }));
+    const [victim, link] = [join(directory, "victim"), join(directory, "load.html")];
+    writeFileSync(victim, "precious");
+    symlinkSync(victim, link);
+    lchownSync(link, 12_345, 12_345);
+    const { code, stderr } = await hubcast([...SMALL, "--report", link]);
+    expect([code, readFileSync(victim, "utf8")]).toEqual([2, "precious"]);
+    expect(stderr).toContain("is a link that another user has put there");
+    // One's own is followed, as everywhere.
+    lchownSync(link, 0, 0);
+    expect((await hubcast([...SMALL, "--report", link])).code).toBe(0);
+    expect(readFileSync(victim, "utf8")).toContain("<svg");
   });
 
   it("writes a page that needs nothing else", async () => {
@@ -193,7 +225,7 @@ describe("hub simulate against a hub that asks for a token", () => {
     expect(wrong.code).toBe(4);
     const none = await hubcast([...SMALL, "--addr", address]);
     expect(none.stderr).toContain("--token-file");
-    expect(none.code).toBe(3);
+    expect(none.code).toBe(4);
   });
 
   function tokenFile(token: string): string {

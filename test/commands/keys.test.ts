@@ -1,8 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { signerOf, verifySignature } from "../../src/node/protocol/signature.js";
+import { signerOf, verifySignature } from "../../src/node/replica/signature.js";
 import { hubcast } from "./cli.js";
 import { fakeNode } from "./fake-node.js";
 
@@ -30,6 +30,15 @@ describe("keys generate", () => {
       expect([stdout, stderr, code]).toEqual(["", expect.stringContaining("exists already"), 2]);
     }
     expect(readFileSync(file("taken"), "utf8")).toBe("precious");
+  });
+
+  it("writes through no link that somebody put there, also where it leads to nothing", async () => {
+    symlinkSync(file("elsewhere"), file("link"));
+    for (const command of ["generate", "cluster"]) {
+      const { stderr, code } = await hubcast(["keys", command, "--out", file("link")]);
+      expect([stderr, code]).toEqual([expect.stringContaining("exists already"), 2]);
+    }
+    expect(existsSync(file("elsewhere"))).toBe(false);
   });
 });
 
@@ -63,7 +72,9 @@ describe("broadcast post --sign-key", () => {
   it("signs what it posts, and stamps it", async () => {
     const { stdout } = await hubcast(["keys", "generate", "--out", file("author.pem")]);
     await using node = await fakeNode(({ method }) =>
-      method === "POST" ? { status: 201, body: { id: "x", status: "accepted" } } : { body: STATUS },
+      method === "POST"
+        ? { status: 201, body: { id: "x", digest: "00", timestampMs: 1, status: "accepted", visible: "00" } }
+        : { body: STATUS },
     );
     const args = ["broadcast", "post", "döner", "--sign-key", file("author.pem"), "--url", node.url];
     expect((await hubcast(args)).code).toBe(0);

@@ -1,4 +1,6 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Hub, startHub } from "../../src/hub/index.js";
 import { eventually } from "../fixtures/eventually.js";
@@ -6,7 +8,7 @@ import { loopbackFlags, NodeProcess } from "../fixtures/node-process.js";
 import { Cli, hubcast } from "./cli.js";
 
 const cluster = `live-${randomBytes(4).toString("hex")}`;
-const env = { HUBCAST_MDNS_INTERFACE: "127.0.0.1" };
+const env = { HUBCAST_MDNS_INTERFACE: "127.0.0.1", HUBCAST_HUB_MDNS_INTERFACE: "127.0.0.1" };
 let nodes: NodeProcess[];
 let hub: Hub;
 
@@ -164,5 +166,50 @@ describe("doctor", () => {
       verdict: "ok",
       text: "multicast comes back on lo",
     });
+  });
+
+  it("says what listens at an address: a node, a hub, where nodes connect, or something else", async () => {
+    const peer = (await nodes[0]!.status()).peerAddresses[0]!;
+    const other = createServer((socket) => socket.resume()).listen(0, "127.0.0.1");
+    await once(other, "listening");
+    const otherAddress = `127.0.0.1:${(other.address() as AddressInfo).port}`;
+    try {
+      const probes = [nodes[0]!.url, hub.address, peer, otherAddress].map((address) =>
+        hubcast(["doctor", address]),
+      );
+      const [node, relay, port, nothing] = await Promise.all(probes);
+      expect(node).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining(`HTTP API of node ${cluster}-a`),
+      });
+      expect(relay).toMatchObject({ code: 0, stdout: expect.stringContaining(`it is hub ${cluster}-hub`) });
+      expect(port).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining("where nodes connect to a node"),
+      });
+      expect(nothing).toMatchObject({ code: 3, stdout: expect.stringContaining("no node and no hub") });
+    } finally {
+      other.close();
+    }
+  });
+
+  it.each([
+    [
+      "where nothing listens",
+      "127.0.0.1:1",
+      3,
+      /problem +127.0.0.1:1 takes no connection \(connection refused\)\n/,
+    ],
+    ["of no machine", "none.invalid:80", 3, /problem +none.invalid has no address: /],
+  ])("says why nothing is reached at an address %s", async (_, address, code, said) => {
+    const byUrl = await hubcast(["doctor", "--url", address]);
+    expect(byUrl.stdout).toMatch(said);
+    const probe = await hubcast(["doctor", address]);
+    expect(probe).toMatchObject({ code, stdout: expect.stringMatching(said) });
+  });
+
+  it("refuses what is no address", async () => {
+    const probe = await hubcast(["doctor", "kitchen"]);
+    expect(probe).toMatchObject({ code: 2, stderr: expect.stringContaining("Write HOST:PORT") });
   });
 });

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { FakeService } from "../fixtures/fake-service.js";
 import { Cli, hubcast } from "./cli.js";
 import { type Answer, type FakeNode, fakeNode } from "./fake-node.js";
 
 const NOW_MS = Date.now();
-const STATUS = { name: "kitchen", id: "n1", cluster: "hubcast", version: "0.1.0", fingerprint: "0f" };
+const STATUS = { ...new FakeService().status(), name: "kitchen" };
 const ITEMS = [
   { id: "a", raw: "doors open\nat nine", signature: "sha256:00", timestampMs: NOW_MS - 1000, digest: "00" },
   { id: "b", raw: "\u001b[31mred", signature: "sha256:00", timestampMs: NOW_MS, digest: "01" },
@@ -14,6 +15,7 @@ const PEERS = [
     name: "hall",
     address: "/ip4/127.0.0.1/tcp/4001",
     state: "connected",
+    linked: true,
     sinceMs: NOW_MS - 65_000,
     roundTripMs: 0.4,
     summary: { items: 3, fingerprint: "0f", fingerprintSinceMs: 0, ageMs: 10 },
@@ -24,8 +26,10 @@ const PEERS = [
     name: "attic",
     address: "/ip4/127.0.0.1/tcp/4002",
     state: "lost",
+    linked: false,
     sinceMs: NOW_MS,
     reason: "silent for 5 s",
+    summary: { items: 2, fingerprint: "0e", fingerprintSinceMs: 0, ageMs: 60_000 },
     agreement: "unknown",
   },
 ];
@@ -92,9 +96,9 @@ describe("broadcast peers", () => {
   it("shows who is connected, who is gone and why, and whether the sets agree", async () => {
     await using server = await node({ "/v1/peers": { body: PEERS } });
     const { stdout, code } = await hubcast(["broadcast", "peers", "--url", server.url]);
-    expect(stdout).toMatch(/^NAME +STATE +FOR +ROUND TRIP +ITEMS +SET +ADDRESS\n/);
-    expect(stdout).toMatch(/hall +connected +1 min +0\.4 ms +3 +agrees +\/ip4/);
-    expect(stdout).toMatch(/attic +lost +.* +- +- +unknown +\S+ \(silent for 5 s\)/);
+    expect(stdout).toMatch(/^NAME +STATE +FOR +ROUND TRIP +ITEMS +SET +AS OF +ADDRESS\n/);
+    expect(stdout).toMatch(/hall +connected +1 min +0\.4 ms +3 +agrees +10 ms ago +\/ip4/);
+    expect(stdout).toMatch(/attic +lost +.* +- +2 +unknown +1 min ago +\S+ \(silent for 5 s\)/);
     expect(code).toBe(0);
   });
 
@@ -123,7 +127,7 @@ describe("broadcast watch", () => {
 
   it("prints items on stdout and the rest on stderr", async () => {
     await using server = await node({ "/v1/events": stream });
-    const cli = new Cli(["broadcast", "watch", "--url", server.url]);
+    const cli = new Cli(["broadcast", "watch", "--since", "1h", "--url", server.url]);
     await cli.says(/replaces another/);
     cli.kill("SIGINT");
     const { stdout, stderr, code } = await cli.ended();
@@ -134,12 +138,43 @@ describe("broadcast watch", () => {
 
   it("prints an event a line with --json, type first", async () => {
     await using server = await node({ "/v1/events": stream });
-    const cli = new Cli(["broadcast", "watch", "--json", "--url", server.url]);
+    const cli = new Cli(["broadcast", "watch", "--json", "--since", "1h", "--url", server.url]);
     await cli.says(/"replaced".*\n/);
     cli.kill("SIGINT");
     const lines = (await cli.ended()).stdout.trimEnd().split("\n");
     expect(lines.slice(0, 4).map((line) => JSON.parse(line).type)).toEqual(EVENTS.map(({ type }) => type));
     for (const line of lines.slice(0, 4)) expect(line).toMatch(/^\{"type":/);
+  });
+
+  it("waits for a node that goes away, says so, and goes on when it is back", async () => {
+    let connections = 0;
+    const text = (event: object & { type: string; eventId?: string }) =>
+      `event: ${event.type}\nid: ${event.eventId}\ndata: ${JSON.stringify(event)}\n\n`;
+    const again = { type: "caught-up", eventId: "f-1" };
+    await using server = await fakeNode(({ path }) => {
+      if (path !== "/v1/events") return { body: STATUS };
+      connections++;
+      if (connections === 1) return { type: "text/event-stream", body: text(EVENTS[0]!) };
+      const old = { type: "item", item: ITEMS[0] };
+      const fresh = { type: "item", eventId: "f-2", item: { ...ITEMS[1], timestampMs: Date.now() } };
+      return {
+        type: "text/event-stream",
+        body: text(old).replace(/^id.*\n/m, "") + text(again) + text(fresh),
+        stream: () => {},
+      };
+    });
+    const cli = new Cli(["broadcast", "watch", "--url", server.url]);
+    await cli.says(/ b /);
+    cli.kill("SIGINT");
+    const { stdout, stderr } = await cli.ended();
+    expect(stdout).toMatch(/^\S+ \S+ {2}a .*\n\S+ \S+ {2}b .*\n$/);
+    expect(stderr).toMatch(/^\S+ ended the stream of events; connecting again\nconnected again\n$/);
+  });
+
+  it("ends with 3 when the node goes away, with --once", async () => {
+    await using server = await node({ "/v1/events": { ...stream, stream: (response) => response.end() } });
+    const { stderr, code } = await hubcast(["broadcast", "watch", "--once", "--url", server.url]);
+    expect([code, stderr]).toEqual([3, expect.stringContaining("ended the stream of events")]);
   });
 
   it("ends in silence when its reader goes away", async () => {

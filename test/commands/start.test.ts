@@ -1,7 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
+import { eventually } from "../fixtures/eventually.js";
 import { Cli, type CliOptions, hubcast } from "./cli.js";
 
 /** Keeps a node of these tests to itself, on loopback. */
@@ -48,8 +52,8 @@ describe("broadcast start", () => {
     const { stdout, code } = await cli.ended();
     const url = /http:\/\/127\.0\.0\.1:\d+/.exec(stdout)![0];
     expect(stdout).toMatch(/^node kitchen is up/);
-    expect(stdout).toContain(`hubcast broadcast post --url ${url} `);
-    expect(stdout).toContain(`hubcast broadcast watch --url ${url}\n`);
+    expect(stdout).toContain(`node bin/run.js broadcast post --url ${url} `);
+    expect(stdout).toContain(`node bin/run.js broadcast watch --url ${url}\n`);
     expect(stdout).toContain("anyone on this network can join and post");
     expect(stdout.trimEnd().split("\n").length).toBeLessThanOrEqual(10);
     expect(code).toBe(0);
@@ -68,8 +72,9 @@ describe("broadcast start", () => {
     ["--cluster-key-file", "5ecre7", /does not hold 64 hex digits/],
     ["--allow-peers", "kitchen", /"kitchen" is no id of a node/],
     ["--trust", "# nobody yet", /there is no key in/],
-    ["--trust", "alice", /"alice" in .* is no public key/],
-  ])("refuses to start with a bad file: %s %j", async (flag, text, said) => {
+    ["--trust", "# me\n5ecre7", /line 2 of .* is no public key/],
+    ["--trust", "a".repeat(5_000_000), /has more than 4194304 bytes/],
+  ])("refuses to start with a bad file: %s %.20j", async (flag, text, said) => {
     const file = join(directory, "bad");
     writeFileSync(file, text);
     const { stderr, code } = await hubcast([...ALONE, "--port", "0", flag, file]);
@@ -99,6 +104,13 @@ describe("broadcast start", () => {
     expect(node.url).not.toMatch(/:8080$/);
   });
 
+  it("is called as the system before it was: one dash", async () => {
+    const cli = new Cli(["broadcast", "start", "-httpport=0", "-no-mdns", "-p2p-host=127.0.0.1", "-json"]);
+    await cli.says(/"type":"ready"/);
+    cli.kill("SIGTERM");
+    expect((await cli.ended()).code).toBe(0);
+  });
+
   it("names the port that is in use, and what to do", async () => {
     await using node = await started(["--port", "0"]);
     const { port } = new URL(node.url);
@@ -106,6 +118,42 @@ describe("broadcast start", () => {
     expect(stderr).toMatch(new RegExp(`error: .*${port}.*in use`));
     expect(stderr).toContain("--port");
     expect([stdout, code]).toEqual(["", 3]);
+  });
+
+  it.each(["/proc/x", "/proc/x/y", "/proc/self/fd/x", "/sys/x"])(
+    "says that no data directory can be made at %s",
+    async (path) => {
+      const { stdout, stderr, code } = await hubcast([...ALONE, "--port", "0", "--data-dir", path]);
+      expect(stderr).toMatch(new RegExp(`^error: cannot .* data directory ${path}`));
+      expect([stdout, code]).toEqual(["", 4]);
+    },
+  );
+
+  it.each([
+    ["nothing", "nowhere"],
+    ["itself", "loop"],
+    ["a device", "/dev/null"],
+  ])("takes no data directory that is a link to %s, and one to a directory", async (_what, target) => {
+    const link = join(directory, "loop");
+    rmSync(link, { force: true });
+    symlinkSync(target, link);
+    const { stderr, code } = await hubcast([...ALONE, "--port", "0", "--data-dir", link]);
+    expect([stderr, code]).toEqual([expect.stringContaining(`the data directory ${link}: E`), 4]);
+    rmSync(link);
+    symlinkSync(mkdtempSync(join(directory, "data-")), link);
+    await using node = await started(["--port", "0", "--data-dir", link]);
+    expect(node.url).toMatch(/^http:/);
+  });
+
+  it("ends at a second signal while it waits for a file that never comes", async () => {
+    const pipe = join(directory, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    const cli = new Cli([...ALONE, "--port", "0", "--token-file", pipe]);
+    const again = setInterval(() => cli.kill("SIGTERM"), 100);
+    // One may come before there is a handler, or when the process has given its place away.
+    const { code, signal } = await cli.ended();
+    clearInterval(again);
+    expect([code, signal]).toSatisfy(([code, signal]) => code === 130 || signal === "SIGTERM");
   });
 
   it("lets nobody in from elsewhere without a token", async () => {
@@ -127,6 +175,85 @@ describe("broadcast start", () => {
       const { stderr, code } = await hubcast([...ALONE, "--port", "0", "--token-file", file!]);
       expect([stderr, code]).toEqual([expect.stringContaining(said!), 2]);
     }
+  });
+});
+
+describe("every hint that a start prints works when it is pasted", () => {
+  const token = join(directory, "a token");
+  writeFileSync(token, "secret\n");
+  const cert = fileURLToPath(new URL("../fixtures/tls/cert.pem", import.meta.url));
+  const tls = ["--tls-cert", cert, "--tls-key", cert.replace("cert.pem", "key.pem")];
+  const hints = (stdout: string) =>
+    stdout.split("\n").filter((line) => line.startsWith("  ") && / bin\/run\.js /.test(line));
+  const paste = (line: string) => {
+    const child = spawn("sh", ["-c", `exec env ${line.trim()}`], { stdio: ["ignore", "pipe", "pipe"] });
+    let text = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (chunk: string) => {
+        text += chunk;
+      });
+    return { child, text: () => text };
+  };
+
+  it.each([
+    ["a node on loopback", []],
+    ["a node with a token, on all addresses", ["--host", "0.0.0.0", "--token-file", token]],
+    ["a node with a certificate", tls],
+  ])("%s", { timeout: 60_000 }, async (_, flags) => {
+    const cli = new Cli([...ALONE, "--port", "0", ...flags], { deadlineMs: 60_000 });
+    await cli.says(/can join/);
+    const [post, watch] = hints(cli.stdout);
+    const watching = paste(watch!);
+    try {
+      // Until the watcher is there, a post is history to it.
+      await eventually(async () => {
+        const posting = paste(post!);
+        const [code] = await once(posting.child, "close");
+        if (code !== 0) throw new Error(`${post}: ${posting.text()}`);
+        return watching.text().includes("hello");
+      }, 40_000);
+    } finally {
+      watching.child.kill("SIGKILL");
+      cli.kill("SIGKILL");
+      await cli.ended();
+    }
+  });
+
+  it.each([
+    ["a hub on loopback", []],
+    ["a hub with a token, on all addresses", ["--host", "0.0.0.0", "--token-file", token]],
+    ["a hub with a certificate", tls],
+  ])("%s", { timeout: 60_000 }, async (_, flags) => {
+    const cli = new Cli(["hub", "start", "--no-mdns", "--port", "0", ...flags], { deadlineMs: 60_000 });
+    await cli.says(/send.*--all/);
+    const [listen, send] = hints(cli.stdout);
+    const listening = paste(listen!);
+    try {
+      await eventually(async () => {
+        const sending = paste(send!);
+        const [code] = await once(sending.child, "close");
+        if (code !== 0) throw new Error(`${send}: ${sending.text()}`);
+        return listening.text().includes("hello");
+      }, 40_000);
+    } finally {
+      listening.child.kill("SIGKILL");
+      cli.kill("SIGKILL");
+      await cli.ended();
+    }
+  });
+
+  it("with trusted keys it suggests no post, which would be refused", async () => {
+    const key = join(directory, "author.key");
+    await hubcast(["keys", "generate", "--out", key]);
+    const shown = await hubcast(["keys", "show", key]);
+    const trusted = join(directory, "trusted");
+    writeFileSync(trusted, /[0-9a-f]{64}/.exec(shown.stdout)![0]);
+    const cli = new Cli([...ALONE, "--port", "0", "--trust", trusted]);
+    await cli.says(/can join/);
+    cli.kill("SIGKILL");
+    expect(hints((await cli.ended()).stdout).map((line) => /broadcast \w+/.exec(line)?.[0])).toEqual([
+      "broadcast watch",
+    ]);
   });
 });
 

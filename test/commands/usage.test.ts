@@ -1,16 +1,17 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
+import { ROOT } from "../repository/architecture.js";
 import { hubcast } from "./cli.js";
 
-const home = mkdtempSync(join(tmpdir(), "hubcast-home-"));
-afterAll(() => rmSync(home, { recursive: true, force: true }));
+const RUN = fileURLToPath(new URL("../../bin/run.js", import.meta.url));
 
 describe("hubcast", () => {
-  it("says its version", async () => {
-    const { stdout, code } = await hubcast(["--version"]);
+  it.each(["--version", "-v"])("says its version for %s", async (flag) => {
+    const { stdout, code } = await hubcast([flag]);
     expect(stdout).toMatch(new RegExp(`^hubcast/${manifest.version} \\S+ node-v\\d+`));
     expect(code).toBe(0);
   });
@@ -18,7 +19,7 @@ describe("hubcast", () => {
   it.each([[[]], [["--help"]], [["-h"]], [["help"]]])("lists topics and commands for %j", async (args) => {
     const { stdout, code } = await hubcast(args);
     expect(stdout).toMatch(/TOPICS\n\s+broadcast /);
-    expect(stdout).toMatch(/autocomplete/);
+    expect(stdout).toMatch(/completion/);
     expect(code).toBe(0);
   });
 
@@ -35,9 +36,23 @@ describe("hubcast", () => {
     expect(code).toBe(0);
   });
 
-  it("installs completion", async () => {
-    const { stderr, code } = await hubcast(["autocomplete", "bash"], { env: { HOME: home } });
-    expect([stderr, code]).toEqual([expect.stringContaining("done"), 0]);
+  it("breaks no example inside of quotes on 80 columns: a backslash there is not that of a shell", async () => {
+    const { commands } = JSON.parse(readFileSync(join(ROOT, "oclif.manifest.json"), "utf8")) as {
+      commands: Record<string, { examples?: readonly { command: string }[] }>;
+    };
+    const quoted = Object.entries(commands).filter(([, { examples = [] }]) =>
+      examples.some(({ command }) => /['"]/.test(command)),
+    );
+    expect(quoted.length).toBeGreaterThan(3);
+    for (const [id] of quoted) {
+      const { stdout } = await hubcast([...id.split(":"), "--help"], { env: { OCLIF_COLUMNS: "80" } });
+      const broken = stdout
+        .slice(stdout.indexOf("EXAMPLES"))
+        .split("\n")
+        .filter((line) => line.endsWith("\\"));
+      const isOpen = (line: string) => (line.replace(/"[^"]*"|'[^']*'/g, "").match(/['"]/g) ?? []).length > 0;
+      expect(broken.filter(isOpen), id).toEqual([]);
+    }
   });
 });
 
@@ -49,6 +64,26 @@ describe("a command line that cannot be understood", () => {
       /there is no command "broadcast lsit"\n +Did you mean hubcast broadcast list\?/,
     ],
     ["a misspelt topic", ["brodcast", "list"], /Did you mean hubcast broadcast list\?/],
+    [
+      "a command without its topic",
+      ["post", "hello"],
+      /there is no command "post hello"\n +Did you mean hubcast broadcast post\?/,
+    ],
+    [
+      "a command of two topics without either",
+      ["start"],
+      /there is no command "start"\n +Did you mean hubcast broadcast start, or hubcast hub start\?/,
+    ],
+    [
+      "a misspelt command under another topic",
+      ["hub", "lsit"],
+      /there is no command "hub lsit"\n +Did you mean hubcast broadcast list\?/,
+    ],
+    [
+      "a receiver that is no id",
+      ["hub", "send", "hi", "--to", "abc"],
+      /^error: --to: "abc" is not a whole number of 1 or more\n/,
+    ],
     ["nothing near", ["frobnicate"], /there is no command "frobnicate"\n +Run hubcast --help/],
     ["an unknown flag before a command", ["--frobnicate"], /unknown flag --frobnicate/],
     [
@@ -67,7 +102,7 @@ describe("a command line that cannot be understood", () => {
       ["broadcast", "list", "--since", "yesterday"],
       /--since: "yesterday" is not an instant\n +Write 10m/,
     ],
-    ["a bad count", ["broadcast", "list", "--limit", "0"], /--limit: "0" is not a whole number from 1/],
+    ["a bad count", ["broadcast", "list", "--limit", "0"], /--limit: "0" is not a whole number of 1 or more/],
     [
       "a bad duration",
       ["broadcast", "post", "x", "--wait", "1", "--timeout", "5"],
@@ -96,9 +131,47 @@ describe("a command line that cannot be understood", () => {
     expect([stderr, code]).toEqual(["", 2]);
   });
 
-  it("reads a flag of start from its variable, and names the flag when it is bad", async () => {
-    const { stderr, code } = await hubcast(["broadcast", "start"], { env: { HUBCAST_RETENTION: "soon" } });
-    expect(stderr).toMatch(/--retention: "soon" is not a duration/);
-    expect(code).toBe(2);
+  it.each([
+    ["broadcast", { HUBCAST_RETENTION: "soon" }, /^error: HUBCAST_RETENTION: "soon" is not a duration/],
+    [
+      "broadcast",
+      { HUBCAST_RETENTION: "5ms" },
+      /^error: HUBCAST_RETENTION: "5ms" is out of range: 1s at least/,
+    ],
+    ["broadcast", { HUBCAST_TOKEN_FILE: "/nowhere" }, /^error: cannot read HUBCAST_TOKEN_FILE: /],
+    ["hub", { HUBCAST_HUB_PORT: "x", HUBCAST_PORT: "1" }, /^error: HUBCAST_HUB_PORT: "x" is not a port/],
+    ["hub", { HUBCAST_HUB_SLOW_CONSUMER: "kill" }, /HUBCAST_HUB_SLOW_CONSUMER=kill/],
+  ])(
+    "%s start reads flags from variables, and names the variable that is bad: %j",
+    async (topic, env, said) => {
+      const { stderr, code } = await hubcast([topic, "start"], { env });
+      expect(stderr).toMatch(said);
+      expect(code).toBe(2);
+    },
+  );
+
+  it("names the flag where both are given", async () => {
+    const args = ["broadcast", "start", "--retention", "later"];
+    const { stderr } = await hubcast(args, { env: { HUBCAST_RETENTION: "soon" } });
+    expect(stderr).toMatch(/^error: --retention: "later" is not a duration/);
+  });
+});
+
+describe("a full disk", () => {
+  it.each([
+    ["for what is printed", "--version", ">/dev/full", /^error: cannot write: ENOSPC/],
+    ["for the help", "--help", ">/dev/full", /cannot write: ENOSPC/],
+    [
+      "for a report",
+      "hub simulate -c 2 -n 1 -i 1ms --size 100 --report /dev/full",
+      "",
+      /^error: --report: cannot write \/dev\/full: ENOSPC/m,
+    ],
+  ])("%s is said, and no bug", (_, words, to, said) => {
+    const command = `"${process.execPath}" "${RUN}" ${words} ${to}`;
+    const { status, stderr } = spawnSync("sh", ["-c", command], { encoding: "utf8" });
+    expect(stderr).toMatch(said);
+    expect(stderr).not.toContain("bug");
+    expect(status).not.toBe(0);
   });
 });

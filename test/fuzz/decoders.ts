@@ -3,25 +3,25 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { readTrustFile } from "../../src/cli/trust-file.js";
+import { readTrustFile } from "../../src/cli/start-flags.js";
 import { HubcastError } from "../../src/core/errors.js";
-import { decodeHubFrame } from "../../src/hub/protocol/decode.js";
-import { fromWire, type WirePacket } from "../../src/net/dnssd/protocol/packet.js";
-import { decodeTxt } from "../../src/net/dnssd/protocol/txt.js";
-import { FrameReader, FrameTooLarge } from "../../src/node/cluster/libp2p/frames.js";
-import { decodeGreeting } from "../../src/node/cluster/libp2p/greeting.js";
+import { fromWire, type WirePacket } from "../../src/discovery/packet.js";
+import { decodeTxt } from "../../src/discovery/records.js";
+import { decodeHubFrame } from "../../src/hub/machine/frames.js";
+import { FrameReader, FrameTooLarge } from "../../src/node/cluster/libp2p/frame-stream.js";
 import { decodeCursor } from "../../src/node/cursor.js";
-import { BulkBatch } from "../../src/node/http/bulk-batch.js";
+import { BulkBatch } from "../../src/node/http/bulk.js";
 import { LineBlocks } from "../../src/node/http/lines.js";
-import { decodeBatch, encodeBatch } from "../../src/node/protocol/batch.js";
-import { decodeFrame, FrameDecodeError } from "../../src/node/protocol/frames.js";
-import { ItemDecodeError } from "../../src/node/protocol/item.js";
-import { ItemSet } from "../../src/node/protocol/item-set/item-set.js";
-import { ReconcileError } from "../../src/node/protocol/reconcile/reconcile-error.js";
-import { respond } from "../../src/node/protocol/reconcile/respond.js";
-import { EventDecodeError, EventReader } from "../../src/node/remote/event-reader.js";
-import { Lan } from "../net/dnssd/protocol/lan.js";
-import { makeItem } from "../node/protocol/item-set/make-item.js";
+import { ReconcileError } from "../../src/node/negentropy/reconcile-error.js";
+import { respond } from "../../src/node/negentropy/respond.js";
+import { EventReader } from "../../src/node/remote/events.js";
+import { decodeBatch, encodeBatch } from "../../src/node/replica/batch.js";
+import { ItemDecodeError } from "../../src/node/replica/item.js";
+import { ItemSet } from "../../src/node/replica/item-set/item-set.js";
+import { decodeRecord } from "../../src/node/replica/member.js";
+import { decodeFrame, decodeQuestion, FrameDecodeError } from "../../src/node/replica/wire.js";
+import { VirtualLink } from "../discovery/virtual-link.js";
+import { makeItem } from "../node/replica/item-set/make-item.js";
 
 /**
  * Everything that reads bytes from others. Each takes any bytes: it returns, or refuses them in its own words. What it
@@ -39,12 +39,21 @@ export const DECODERS: Readonly<Record<string, (bytes: Buffer) => void | Promise
     if (frame) expect(frame.t).toBeTypeOf("string");
   },
 
-  greeting(bytes) {
-    decodeGreeting(bytes);
+  question(bytes) {
+    const question = unless(FrameDecodeError, () => decodeQuestion(bytes));
+    if (question) expect(question.t).toBeTypeOf("string");
+  },
+
+  record(bytes) {
+    const record = decodeRecord(bytes);
+    // The signature stands over these very bytes.
+    if (record) expect(bytes.equals(record.bytes)).toBe(true);
   },
 
   peerStream(bytes) {
-    unless(FrameTooLarge, () => new FrameReader(1_000).push(bytes, (frame) => decodeGreeting(frame)));
+    unless(FrameTooLarge, () =>
+      new FrameReader(1_000).push(bytes, (frame) => DECODERS.frame!(Buffer.from(frame))),
+    );
   },
 
   reconcile(bytes) {
@@ -66,7 +75,7 @@ export const DECODERS: Readonly<Record<string, (bytes: Buffer) => void | Promise
     }
     const read = fromWire(packet);
     if (!read) return;
-    const lan = new Lan();
+    const lan = new VirtualLink();
     lan.browse();
     lan.inject(read);
     lan.run(1_000);
@@ -125,14 +134,14 @@ const dnsPacket = createRequire(createRequire(import.meta.url).resolve("multicas
 };
 
 function eventsIn(chunks: readonly string[]): unknown {
-  const reader = new EventReader();
+  const reader = new EventReader(new URL("http://127.0.0.1"));
   const events: unknown[] = [];
   for (const chunk of chunks) {
-    const read = unless(EventDecodeError, () => reader.push(chunk));
+    const read = unless(HubcastError, () => reader.push(chunk));
     if (!read) return "refused";
     events.push(...read);
   }
-  return [events, reader.problem];
+  return [events, reader.refusal?.code];
 }
 
 /** What it returns; `undefined` when it refuses in these words. */

@@ -1,23 +1,23 @@
 import { createRequire } from "node:module";
-import { identityFrame, presenceFrame, textFrame } from "../../src/hub/protocol/encode.js";
-import { FRAME } from "../../src/hub/protocol/frame-type.js";
-import { response, toWire } from "../../src/net/dnssd/protocol/packet.js";
-import { frameHeader } from "../../src/node/cluster/libp2p/frames.js";
-import { encodeGreeting } from "../../src/node/cluster/libp2p/greeting.js";
+import { response, toWire } from "../../src/discovery/packet.js";
+import { FRAME, identityFrame, presenceFrame, textFrame } from "../../src/hub/machine/frames.js";
+import { frameHeader } from "../../src/node/cluster/libp2p/frame-stream.js";
 import { encodeCursor } from "../../src/node/cursor.js";
-import { encodeBatch } from "../../src/node/protocol/batch.js";
-import { encodeFrame } from "../../src/node/protocol/frames.js";
-import { withDigest } from "../../src/node/protocol/item.js";
-import { ItemSet } from "../../src/node/protocol/item-set/item-set.js";
-import { Round } from "../../src/node/protocol/reconcile/round.js";
-import { integritySignature } from "../../src/node/protocol/signature.js";
-import { service } from "../net/dnssd/protocol/spoken.js";
-import { makeItem } from "../node/protocol/item-set/make-item.js";
+import { Round } from "../../src/node/negentropy/round.js";
+import { encodeBatch } from "../../src/node/replica/batch.js";
+import { withDigest } from "../../src/node/replica/item.js";
+import { ItemSet } from "../../src/node/replica/item-set/item-set.js";
+import { integritySignature } from "../../src/node/replica/signature.js";
+import { encodeFrame, encodeQuestion } from "../../src/node/replica/wire.js";
+import { service } from "../discovery/spoken.js";
+import { makeItem } from "../node/replica/item-set/make-item.js";
+import { recordOf } from "../node/replica/replica-kit.js";
 
 const items = ["a", "größe"].map((raw) =>
   withDigest({ id: `id-${raw}`, raw, signature: integritySignature(raw), timestampMs: 1_700_000_000_000 }),
 );
-const greeting = encodeGreeting({ spare: false, cluster: "default" });
+const ping = encodeFrame({ t: "ping", atMs: 1, roster: "0".repeat(16) });
+const record = recordOf("a", { links: new Set(["0123456789abcdef"]) });
 const round = new Round(new ItemSet(Array.from({ length: 20 }, (_, n) => makeItem(n * 3, n * 3)))).open();
 const dnsPacket = createRequire(createRequire(import.meta.url).resolve("multicast-dns"))("dns-packet") as {
   encode(packet: object): Buffer;
@@ -31,12 +31,15 @@ const events = items.map(
 export const SAMPLES: Readonly<Record<string, readonly Uint8Array[]>> = {
   batch: [encodeBatch(items)],
   frame: [
-    encodeFrame({ t: "ping", atMs: 1 }),
+    ping,
     encodeFrame({ t: "items", served: 2, batch: encodeBatch(items) }),
     encodeFrame({ t: "have", digests: Buffer.alloc(64, 7) }),
+    encodeFrame({ t: "refer", peers: [{ id: "a", addresses: ["/ip4/10.0.0.1/tcp/1"] }], release: false }),
+    encodeFrame({ t: "records", records: [record.bytes], want: Buffer.alloc(8) }),
   ],
-  greeting: [greeting],
-  peerStream: [Buffer.concat([frameHeader(greeting.length), greeting])],
+  question: [encodeQuestion({ t: "held", asker: "a", number: 1, digests: Buffer.alloc(32, 7) })],
+  record: [record.bytes],
+  peerStream: [Buffer.concat([frameHeader(ping.length), ping])],
   reconcile: [round],
   hubFrame: [identityFrame(7), presenceFrame(7, "ann"), textFrame(FRAME.error, 2, "no")].map((frame) =>
     Buffer.from(frame).subarray(4),

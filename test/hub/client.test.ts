@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { connectToHub, type HubClient, type HubClientOptions } from "../../src/hub/client.js";
+import { LIMITS } from "../../src/core/limits.js";
+import { connectToHub, type HubClient, type HubClientOptions } from "../../src/hub/client/index.js";
 import { type Hub, startHub } from "../../src/hub/index.js";
 import { RawClient, relay } from "./raw-client.js";
 
@@ -186,7 +187,26 @@ describe("connecting", () => {
     await hub.close();
     await expect(connectToHub(`127.0.0.1:${port}`)).rejects.toMatchObject({ code: "unreachable" });
     await expect(connectToHub("a:b:c")).rejects.toMatchObject({ code: "invalidOption" });
+    await expect(connectToHub(port as never)).rejects.toMatchObject({ code: "invalidOption" });
     hub = await startHub({ port: 0 });
+  });
+
+  it.each<[unknown, RegExp]>([
+    [{ nam: "x" }, /^connectToHub has no option "nam"$/],
+    [{ tls: { cca: "x" } }, /^connectToHub has no option "tls.cca"$/],
+    [{ tls: "ca.pem" }, /^tls is "ca.pem"; it must be true, or an object$/],
+    [{ version: 3 }, /^version is 3; it must be 1 or 2$/],
+    [{ callTimeoutMs: 0 }, /^callTimeoutMs is 0; it must be a whole number from 1 /],
+    [{ retry: "yes" }, /^retry is "yes"; it must be true or false$/],
+    [{ name: "n".repeat(65) }, /it must be 0 to 64 bytes of text without control characters$/],
+    [{ token: 7 }, /^token is a number; it must be a string$/],
+    [{ token: "t".repeat(513) }, /^token has 513 bytes$/],
+    [null, /^the options of connectToHub are null, not an object$/],
+  ])("with no such options: %j", async (options, message) => {
+    await expect(connectToHub("127.0.0.1:1", options as never)).rejects.toMatchObject({
+      code: "invalidOption",
+      message: expect.stringMatching(message),
+    });
   });
 
   it("needs the token where the hub has one", async () => {
@@ -201,6 +221,32 @@ describe("connecting", () => {
     await client.close();
     const old = await RawClient.connect(guarded.port);
     await expect(old.identity()).rejects.toThrow("closed");
+  });
+
+  it("is refused when many wrong tokens came from there, but for tokens that were right there before", async () => {
+    const guarded = await startHub({ port: 0, token: "secret", monitorPort: 0 });
+    open.push(guarded);
+    const holder = await connectToHub(guarded.address, { token: "secret" });
+    await holder.close();
+    const monitor = async (token: string): Promise<number> =>
+      (await fetch(`${guarded.monitorUrl}/v1/status`, { headers: { authorization: `Bearer ${token}` } }))
+        .status;
+    // Half of them at each of the two servers: an address has one number of guesses for both.
+    for (let n = 0; n < LIMITS.tokenGuessesMax / 2; n += 1) {
+      expect(await monitor(`monitor-${n}`)).toBe(401);
+      const guess = connectToHub(guarded.address, { token: `hub-${n}` });
+      await expect(guess).rejects.toMatchObject({ code: "unauthorized" });
+    }
+    // Some seconds may have passed meanwhile, each of which brings one guess.
+    let status = 401;
+    for (let n = 0; n < 1_000 && status === 401; n += 1) status = await monitor(`more-${n}`);
+    expect(status).toBe(429);
+    let code = "";
+    for (let n = 0; n < 1_000 && code !== "tooManyGuesses"; n += 1)
+      ({ code } = await connectToHub(guarded.address, { token: `late-${n}` }).catch((error) => error));
+    await expect.poll(() => guarded.stats().closed.tooManyGuesses, { timeout: 20_000 }).toBe(1);
+    expect(await monitor("secret")).toBe(200);
+    await (await connectToHub(guarded.address, { token: "secret" })).close();
   });
 
   it("is refused with a reason when the hub is full", async () => {

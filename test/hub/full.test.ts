@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { afterEach, expect, test } from "vitest";
-import { connectToHub } from "../../src/hub/client.js";
-import { HUB_LIMITS } from "../../src/hub/protocol/limits.js";
+import { connectToHub } from "../../src/hub/client/index.js";
+import { HUB_LIMITS } from "../../src/hub/machine/limits.js";
 import { Cli } from "../commands/cli.js";
 import { eventually } from "../fixtures/eventually.js";
 import { RawClient } from "./raw-client.js";

@@ -1,6 +1,8 @@
 import { request } from "node:http";
+import { connect } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { type Hub, type HubOptions, startHub } from "../../src/hub/index.js";
+import { readToEnd } from "../fixtures/http-call.js";
 import { frame, RawClient, relay } from "./raw-client.js";
 
 let hub: Hub;
@@ -34,26 +36,38 @@ describe("monitoring", () => {
     await b.next();
     a.send(frame(9));
     await b.until(() => hub.stats().closed.unknownType === 1, "the end of a");
-    const { clients } = JSON.parse((await get("/v1/clients?sort=bytesIn&order=desc")).text);
+    const { clients } = JSON.parse((await get("/v1/clients?state=all&sort=bytesIn&order=desc")).text);
     expect(clients).toMatchObject([
       { id: 1, messagesIn: 2, reason: "unknownType" },
       { id: 2, messagesOut: 2, bytesOut: 13 + 1_005 },
     ]);
-    const ascending = JSON.parse((await get("/v1/clients?sort=bytesIn")).text).clients;
+    const ascending = JSON.parse((await get("/v1/clients?sort=bytesIn&state=all")).text).clients;
     expect(ascending.map(({ id }: { id: number }) => id)).toEqual([2, 1]);
-    expect((await get("/v1/clients?sort=nothing")).status).toBe(400);
+    const idsOf = async (query: string): Promise<number[]> =>
+      JSON.parse((await get(`/v1/clients${query}`)).text).clients.map(({ id }: { id: number }) => id);
+    expect(await idsOf("")).toEqual([2]);
+    expect(await idsOf("?state=closed")).toEqual([1]);
+    expect(await idsOf("?state=all&sort=id&order=desc&limit=1")).toEqual([2]);
+    const wrong = ["sort=nothing", "order=up", "limit=0", "limit=x", "state=open", "filter=x", "sort="];
+    for (const query of wrong) expect((await get(`/v1/clients?${query}`)).status, query).toBe(400);
     b.close();
   });
 
   it("answers as the ecosystem expects", async () => {
     await start({ name: "kitchen" });
     expect(await get("/healthz")).toEqual({ status: 200, text: '{"status":"ok"}' });
+    expect(await get("/readyz")).toEqual({ status: 200, text: '{"status":"ready"}' });
     expect(JSON.parse((await get("/v1/status")).text)).toMatchObject({
       name: "kitchen",
       clients: 0,
       state: "ready",
     });
-    expect((await get("/metrics")).text).toContain("\nhubcast_hub_clients 0\n");
+    const metrics = (await get("/metrics")).text;
+    expect(metrics).toContain("\nhubcast_hub_clients 0\n");
+    expect(metrics).toMatch(/^hubcast_hub_info\{name="kitchen",version="[\d.]+",engine="local"\} 1$/m);
+    for (const name of ["process_cpu_seconds_total", "nodejs_eventloop_lag_p99_seconds"])
+      expect(metrics).toMatch(new RegExp(`^${name} `, "m"));
+    expect(JSON.parse((await get("/nothing")).text).type).toBe("urn:hubcast:error:notFound");
     expect((await get("/nothing")).status).toBe(404);
   });
 
@@ -63,9 +77,35 @@ describe("monitoring", () => {
     expect((await get("/v1/status", { origin: "http://evil.example" })).status).toBe(403);
   });
 
-  it("needs the hub's token where it has one, but for /healthz", async () => {
-    await start({ token: "secret" });
+  it("does not answer to a name rebound to it, nor to other spellings of it as an origin", async () => {
+    await start();
+    for (const host of ["127.0.0.1.evil.example", "localhost@evil.example", "192.0.2.1"])
+      expect((await get("/healthz", { host })).status).toBe(403);
+    expect((await get("/healthz", { "sec-fetch-site": "same-site" })).status).toBe(403);
+    expect((await get("/healthz", { origin: "null" })).status).toBe(403);
+  });
+
+  it("outlives paths that are no URL", async () => {
+    await start();
+    for (const path of ["//", "//[", "/\\", "/%", "/v1/clients?sort=%", "/v1/clients?sort=toString"])
+      expect([200, 400, 404]).toContain((await get(path)).status);
     expect((await get("/healthz")).status).toBe(200);
+  });
+
+  it("closes the connection of a body instead of parsing it", async () => {
+    await start({ token: "secret" });
+    for (const method of ["GET", "POST"]) {
+      const socket = connect(Number(new URL(hub.monitorUrl!).port), "127.0.0.1");
+      socket.on("error", () => {});
+      socket.write(`${method} /v1/status HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n`);
+      socket.once("data", () => socket.write("no chunk\r\n".repeat(1_000)));
+      expect(await readToEnd(socket)).toMatch(/^HTTP\/1.1 40[15] .*connection: close/is);
+    }
+  });
+
+  it("needs the hub's token where it has one, but for the probes", async () => {
+    await start({ token: "secret" });
+    for (const probe of ["/healthz", "/readyz"]) expect((await get(probe)).status).toBe(200);
     expect((await get("/v1/clients")).status).toBe(401);
     expect((await get("/v1/clients", { authorization: "Bearer secret" })).status).toBe(200);
   });

@@ -57,7 +57,10 @@ export class RawClient {
   #wanted = 4;
   #waiting: (() => void)[] = [];
 
-  private constructor(readonly socket: Socket) {
+  readonly socket: Socket;
+
+  private constructor(socket: Socket) {
+    this.socket = socket;
     socket.on("data", (chunk: Buffer) => {
       this.bytesReceived += chunk.length;
       this.#chunks.push(chunk);

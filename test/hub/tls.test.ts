@@ -1,10 +1,9 @@
-import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { connectToHub } from "../../src/hub/client.js";
+import { connectToHub } from "../../src/hub/client/index.js";
 import { type Hub, startHub } from "../../src/hub/index.js";
+import { FIRST, RENEWED, shownName } from "../fixtures/certificates.js";
 
-const cert = readFileSync(new URL("../fixtures/tls/cert.pem", import.meta.url));
-const key = readFileSync(new URL("../fixtures/tls/key.pem", import.meta.url));
+const { cert, key } = FIRST;
 
 let hub: Hub;
 beforeEach(async () => {
@@ -33,8 +32,34 @@ test("a hub with a certificate talks TLS, large messages and all", async () => {
 
 test("a certificate that is not trusted, and a client without TLS, are refused", async () => {
   const untrusted = connectToHub(hub.address, { tls: true, token: "secret" });
-  await expect(untrusted).rejects.toMatchObject({ code: "unreachable" });
+  await expect(untrusted).rejects.toMatchObject({ code: "certificateRefused" });
+  const otherName = connectToHub(hub.address, {
+    tls: { ca: cert, servername: "elsewhere" },
+    token: "secret",
+  });
+  await expect(otherName).rejects.toMatchObject({ code: "certificateRefused" });
   const plain = connectToHub(hub.address, { token: "secret", connectTimeoutMs: 2_000 });
   const suggestions = expect.arrayContaining([expect.stringContaining("talks TLS")]);
   await expect(plain).rejects.toMatchObject({ code: "notHubcast", suggestions });
+});
+
+test("another certificate and another token are taken from then on, and who is connected stays", async () => {
+  const options = { tls: { ca: cert, servername: "localhost" }, token: "secret" };
+  await using before = await connectToHub(hub.address, options);
+  const expiredAtMs = hub.stats().certificateExpiresAtMs;
+  hub.renew({ tls: RENEWED, token: "another" });
+  expect(await shownName(hub.port)).toBe("renewed");
+  expect(hub.stats().certificateExpiresAtMs).not.toBe(expiredAtMs);
+  const renewed = { tls: { ca: RENEWED.cert, servername: "localhost" } };
+  await expect(connectToHub(hub.address, { ...renewed, token: "secret" })).rejects.toMatchObject({
+    code: "unauthorized",
+  });
+  await using after = await connectToHub(hub.address, { ...renewed, token: "another" });
+  expect(await before.relay([after.id], Buffer.from("hello"), { receipt: true })).toMatchObject({
+    reached: 1,
+  });
+
+  expect(() => hub.renew({ tls: { cert, key: RENEWED.key } })).toThrow("cannot be used");
+  expect(() => hub.renew({ token: "" })).toThrow("token has 0 bytes");
+  expect(await shownName(hub.port)).toBe("renewed");
 });

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { startHub } from "../../src/hub/index.js";
-import { HUB_LIMITS } from "../../src/hub/protocol/limits.js";
+import { HUB_LIMITS } from "../../src/hub/machine/limits.js";
 import { RawClient, relay } from "./raw-client.js";
 
 const SENDERS = 8;

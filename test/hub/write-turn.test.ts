@@ -1,18 +1,18 @@
 import { expect, it } from "vitest";
-import { HUB_LIMITS } from "../../src/hub/protocol/limits.js";
-import { WriteTurn } from "../../src/hub/write-turn.js";
+import { WriteTurn } from "../../src/hub/connection.js";
+import { HUB_LIMITS } from "../../src/hub/machine/limits.js";
 
 const BATCH = HUB_LIMITS.turnWriteBytesMax / 4;
 
 /** Writes its batches while the turn lasts, as a connection does. */
 function writer(turn: WriteTurn, name: string, batches: number, log: string[]) {
-  const goOn = (): void => {
+  const resume = (): void => {
     for (; batches > 0 && turn.admits(self); batches -= 1) {
       turn.wrote(BATCH);
       log.push(name);
     }
   };
-  const self = { goOn };
+  const self = { resume };
   return self;
 }
 
@@ -25,7 +25,7 @@ it("a turn ends after its share of bytes, and writers go on in the order in whic
     ["c", 1],
     ["d", 2],
   ] as const) {
-    writer(turn, name, batches, log).goOn();
+    writer(turn, name, batches, log).resume();
   }
   const turns = [log.splice(0).join("")];
   while (turn.hasWaiting && turns.length < 10) {

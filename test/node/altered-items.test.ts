@@ -2,14 +2,14 @@ import { generateKeyPairSync } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { asBinary, open } from "lmdb";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, describe, expect, test } from "vitest";
 import { connectToNode } from "../../src/node/client.js";
 import type { NodeOptions, StartedNode } from "../../src/node/index.js";
 import { signItem } from "../../src/node/keys.js";
-import { encodeBatch } from "../../src/node/protocol/batch.js";
-import { encodedLength, encodeItem, type Item, withDigest } from "../../src/node/protocol/item.js";
-import { integritySignature, publicKeyHex } from "../../src/node/protocol/signature.js";
+import { encodeBatch } from "../../src/node/replica/batch.js";
+import { type Item, withDigest } from "../../src/node/replica/item.js";
+import { integritySignature, publicKeyHex } from "../../src/node/replica/signature.js";
 import { BadMember } from "../fixtures/bad-member.js";
 import { eventually } from "../fixtures/eventually.js";
 import { Nodes } from "../fixtures/nodes.js";
@@ -29,6 +29,8 @@ const altered = (change: Partial<Item>): Item => {
 };
 const flipped = (signature: string) =>
   signature.slice(0, -1) + (Number.parseInt(signature.slice(-1), 16) ^ 1).toString(16);
+
+const LEFT_OUT = "stored items are damaged, and left out; peers that hold them bring them back";
 
 const ALTERATIONS: readonly [string, () => Item][] = [
   ["raw", () => altered({ raw: "doors open at ten" })],
@@ -77,21 +79,21 @@ describe.each(ALTERATIONS)("an item with another %s is refused", (_what, make) =
     expect((await node.status()).items).toBe(0);
   });
 
-  test.each(["sealed by another node", "as an older one was stored"] as const)(
-    "from disk, %s",
-    async (how) => {
-      await using nodes = new Nodes();
-      const log: string[] = [];
-      const options = stored(log);
-      const before = await nodes.start(options);
-      await before.post({ id: "untouched", raw: "untouched" });
-      await before.close();
-      await putRecord(options.dataDir, make(), how);
-      const node = await nodes.start(options);
-      expect(await idsOf(node)).toEqual(["untouched"]);
-      expect(log).toEqual(["stored items are damaged, and left out"]);
-    },
-  );
+  test("from disk, sealed by another node", async () => {
+    await using nodes = new Nodes();
+    const log: string[] = [];
+    const options = stored(log);
+    const before = await nodes.start(options);
+    await before.post({ id: "untouched", raw: "untouched" });
+    await before.close();
+    putRow(options.dataDir, make());
+    const node = await nodes.start(options);
+    expect(await idsOf(node)).toEqual(["untouched"]);
+    expect(log).toEqual([LEFT_OUT]);
+    expect(await node.status()).toMatchObject({ state: "degraded", reasons: ["itemsLeftOut"], leftOut: 1 });
+    await node.close();
+    expect((await (await nodes.start(options)).status()).leftOut, "it is gone from the disk").toBe(0);
+  });
 });
 
 test("what was stored and then altered in its place is left out", async () => {
@@ -102,16 +104,16 @@ test("what was stored and then altered in its place is left out", async () => {
   for (const id of ["a", "b"]) await before.post(signItem({ id, raw: `text of ${id}` }, alice));
   const item = (await before.get("b"))!;
   await before.close();
-  await putRecord(options.dataDir, { ...item, raw: "text of c" }, "sealed by another node");
+  putRow(options.dataDir, { ...item, raw: "text of c" });
   expect(await idsOf(await nodes.start(options))).toEqual(["a"]);
-  expect(log).toEqual(["stored items are damaged, and left out"]);
+  expect(log).toEqual([LEFT_OUT]);
 });
 
 test("what an author did sign is taken on each of these ways", async () => {
   await using nodes = new Nodes();
   const options = stored([]);
   await (await nodes.start(options)).close();
-  await putRecord(options.dataDir, altered({}), "sealed by another node");
+  putRow(options.dataDir, altered({}));
   const node = await nodes.start(options);
   expect(await idsOf(node)).toEqual(["notice"]);
   await using member = await BadMember.join(node, nodes.cluster);
@@ -133,29 +135,14 @@ function stored(log: string[]): NodeOptions & { readonly dataDir: string } {
   return { mdns: false, dataDir: join(directories, `${++lastDirectory}`), logger };
 }
 
-/** Writes a record as docs/durability.md has it, with the node's own format but not its secret. */
-async function putRecord(
-  dataDir: string,
-  item: Item,
-  how: "sealed by another node" | "as an older one was stored",
-): Promise<void> {
-  const key = Buffer.alloc(40);
-  key.writeBigUInt64BE(BigInt(item.timestampMs));
-  key.write(item.digest, 8, "hex");
-  const head =
-    how === "as an older one was stored"
-      ? Buffer.of(1)
-      : Buffer.concat([Buffer.of(2), Buffer.alloc(16, 0xaa)]);
-  const encoding = Buffer.alloc(encodedLength(item));
-  encodeItem(item, encoding, 0);
-  const database = open({
-    path: join(dataDir, "items.mdb"),
-    noSubdir: true,
-    encoding: "binary",
-    keyEncoding: "binary",
-  });
-  await database.put(key, asBinary(Buffer.concat([head, encoding])) as never);
-  await database.close();
+/** Writes a row as docs/durability.md has it, with a seal that this node did not make. */
+function putRow(dataDir: string, { id, raw, signature, timestampMs, digest }: Item): void {
+  const database = new DatabaseSync(join(dataDir, "items.sqlite"));
+  database.prepare("DELETE FROM items WHERE digest = ?").run(digest);
+  database
+    .prepare("INSERT INTO items VALUES (NULL, ?, ?, ?, ?, ?, ?, 0)")
+    .run(id, raw, signature, timestampMs, digest, "a".repeat(32));
+  database.close();
 }
 
 async function idsOf(node: StartedNode): Promise<string[]> {

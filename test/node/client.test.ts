@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { HubcastError } from "../../src/core/errors.js";
 import type { NodeEvent } from "../../src/node/broadcast.js";
 import { connectToNode } from "../../src/node/client.js";
+import { FakeService } from "../fixtures/fake-service.js";
 import { all, TestApi, until } from "../fixtures/http-call.js";
 
 test("post, get, list, status and peers say what the node says", async () => {
@@ -38,6 +39,16 @@ test("a list is read page by page, to its limit", async () => {
   expect(await all(node.list({ limit: 120 }))).toHaveLength(120);
   expect(await all(node.list({ untilMs: 1_000 }))).toEqual([]);
   expect(await all(node.list({ sinceMs: Date.now() + 60_000 }))).toEqual([]);
+});
+
+test("a page that would take too much memory is asked for in parts", async () => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(api.api.url, { timeoutMs: 30_000 });
+  for (let id = 0; id < 75; id++)
+    api.service.put({ id: `${id}`, raw: "x".repeat(1_000_000), timestampMs: id });
+  let count = 0;
+  for await (const { id } of node.list()) expect(id).toBe(String(count++));
+  expect(count).toBe(75);
 });
 
 test("wait and its deadline reach the node", async () => {
@@ -91,6 +102,20 @@ test.each(["", "ftp://127.0.0.1", "http://", "http://a b", "http://user@127.0.0.
     await expect(connectToNode(url)).rejects.toMatchObject({ code: "invalidOption" });
   },
 );
+
+test.each([
+  { token: "two\nlines" },
+  { token: "" },
+  { timeoutMs: 0 },
+  { timeoutMs: Number.NaN },
+  { ca: 7 },
+  { signal: {} },
+  { tokn: "x" },
+  null,
+])("connects with no such options: %j", async (options) => {
+  const connecting = connectToNode("http://127.0.0.1:1", options as never);
+  await expect(connecting).rejects.toMatchObject({ code: "invalidOption" });
+});
 
 test.each<[string, (socket: net.Socket) => void]>([
   ["another web server", (socket) => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")],
@@ -186,15 +211,39 @@ test("a reader told that it is too slow gets eventsGone", async () => {
   await expect(first).rejects.toMatchObject({ code: "eventsGone" });
 });
 
-test("events of a node that stops end with connectionLost", async () => {
+test("events of a node that stops end with connectionLost, for whoever wants the end", async () => {
   await using api = await TestApi.open();
   await using node = await connectToNode(api.api.url);
-  const events = node.events()[Symbol.asyncIterator]();
+  const events = node.events({ reconnect: false })[Symbol.asyncIterator]();
   const first = events.next();
   const lost = expect(first).rejects.toMatchObject({ code: "connectionLost" });
   await until("it is subscribed", () => api.service.subscriberCount === 1);
   await api.api.close();
   await lost;
+});
+
+test.each([
+  ["with an id is sent once more", { id: "a", raw: "x" }, 2],
+  ["without an id is not: the node would make two", { raw: "x" }, 1],
+])("a post %s when the connection breaks", async (_what, draft, posts) => {
+  let posted = 0;
+  const server = http.createServer((request, response) => {
+    if (request.method === "GET") response.end(JSON.stringify(new FakeService().status()));
+    else if (++posted === 1) request.socket.destroy();
+    else
+      response.end(
+        JSON.stringify({ id: "a", digest: "d", timestampMs: 1, status: "accepted", visible: "d" }),
+      );
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const node = await connectToNode(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const posting = node.post(draft);
+  if (posts === 2) expect(await posting).toMatchObject({ status: "accepted" });
+  else await expect(posting).rejects.toMatchObject({ code: "connectionLost" });
+  expect(posted).toBe(posts);
+  await node.close();
+  server.close();
 });
 
 test("closing the client ends its events, and refuses further calls", async () => {

@@ -12,7 +12,7 @@ test.each([1, 20, 21, 500])("each of %d subscribers is told everything, in order
   const log = new EventLog("e");
   const heard = Array.from({ length: count }, () => [] as string[]);
   const ended = heard.map(async (ids) => {
-    for await (const { eventId } of log.subscribe(undefined)) ids.push(eventId);
+    for await (const { eventId } of log.subscribe(undefined)) ids.push(eventId!);
   });
   const expected: string[] = [];
   for (let n = 0; n < 100; n++) {

@@ -1,14 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { afterEach, expect, test, vi } from "vitest";
 import { LIMITS } from "../../src/core/limits.js";
-import { Gossip } from "../../src/node/cluster/libp2p/gossip.js";
 import type { StartedNode } from "../../src/node/index.js";
-import { encodeBatch } from "../../src/node/protocol/batch.js";
-import { packDigests } from "../../src/node/protocol/frames.js";
-import { type Item, withDigest } from "../../src/node/protocol/item.js";
-import { ItemSet } from "../../src/node/protocol/item-set/item-set.js";
-import { Round } from "../../src/node/protocol/reconcile/round.js";
-import { integritySignature } from "../../src/node/protocol/signature.js";
+import { Round } from "../../src/node/negentropy/round.js";
+import { encodeBatch } from "../../src/node/replica/batch.js";
+import { type Item, withDigest } from "../../src/node/replica/item.js";
+import { ItemSet } from "../../src/node/replica/item-set/item-set.js";
+import { Membership } from "../../src/node/replica/membership.js";
+import { integritySignature } from "../../src/node/replica/signature.js";
+import { packDigests } from "../../src/node/replica/wire.js";
 import { eventually } from "../fixtures/eventually.js";
 import { meshed, Nodes } from "../fixtures/nodes.js";
 import { RoguePeer } from "../fixtures/rogue-peer.js";
@@ -20,14 +20,14 @@ test.each<
   [
     what: string,
     reason: string | RegExp,
-    /** Not for what a slow or a dying peer does too. */
-    scoreFalls: boolean,
+    /** What cannot be decoded or fails its signature; all else only cuts. */
+    isPunished: boolean,
     misbehave: (rogue: RoguePeer, held: Uint8Array) => void | Promise<void>,
   ]
 >([
   ["bytes that are no frame", "badFrame", true, (rogue) => rogue.sendFramed(randomBytes(64))],
   ["a frame of unknown type", "badFrame", true, (rogue) => rogue.send({ t: "toString" } as never)],
-  ["a second hello", "badFrame", true, (rogue) => rogue.send({ ...HELLO, t: "hello" })],
+  ["a second hello", "badFrame", true, (rogue) => rogue.send(rogue.hello)],
   [
     "a summary of a million digits",
     "badFrame",
@@ -37,13 +37,13 @@ test.each<
   [
     "a range that is none",
     "badRange",
-    true,
+    false,
     (rogue) => rogue.send({ t: "reconcile", round: 1, message: Buffer.from("6100000203ff", "hex") }),
   ],
   [
     "a round without end",
     "endlessRound",
-    true,
+    false,
     (rogue) => {
       const message = new Round(new ItemSet(), { frameBytesMax: LIMITS.reconcileBytesMax }).open();
       for (let n = 0; n <= LIMITS.roundMessagesMax; n++) rogue.send({ t: "reconcile", round: 1, message });
@@ -52,7 +52,7 @@ test.each<
   [
     "one round after the other",
     "tooManyRounds",
-    true,
+    false,
     (rogue) => {
       const message = new Round(new ItemSet(), { frameBytesMax: LIMITS.reconcileBytesMax }).open();
       for (let round = 0; round <= LIMITS.roundsPerPeerMinuteMax; round++)
@@ -62,13 +62,13 @@ test.each<
   [
     "items that nobody asked for",
     "unwantedItem",
-    true,
+    false,
     (rogue) => rogue.send({ t: "items", served: 1, batch: encodeBatch([item("unasked")]) }),
   ],
   [
     "another item than the one asked for",
     "unwantedItem",
-    true,
+    false,
     async (rogue) => {
       await askedFor(rogue, item("asked"));
       rogue.send({ t: "items", served: 1, batch: encodeBatch([item("another")]) });
@@ -77,7 +77,7 @@ test.each<
   [
     "more items than were asked for",
     "unwantedItem",
-    true,
+    false,
     async (rogue) => {
       await askedFor(rogue, item("asked"));
       rogue.send({ t: "items", served: 2, batch: encodeBatch([item("asked"), item("another")]) });
@@ -121,13 +121,13 @@ test.each<
   [
     "a frame of 2 GiB",
     /2147483647 bytes exceeds peerFrameBytesMax/,
-    true,
+    false,
     (rogue) => rogue.sendRaw(Buffer.from("7fffffff00", "hex")),
   ],
   [
     "half a frame and silence",
     "heartbeatLost",
-    true,
+    false,
     (rogue) => rogue.sendRaw(Buffer.from("000000ffa1", "hex")),
   ],
   [
@@ -154,7 +154,7 @@ test.each<
 ])(
   "%s: the peer is cut off with its reason, the others are served",
   { timeout: 60_000 },
-  async (_, reason, scoreFalls, misbehave) => {
+  async (_, reason, isPunished, misbehave) => {
     await using nodes = new Nodes();
     const node = await nodes.start();
     const { digest } = await node.post({ id: "big", raw: "x".repeat(LIMITS.rawBytesMax) });
@@ -163,11 +163,11 @@ test.each<
     await using rogue = await RoguePeer.meet(node.peerAddresses[0]!, nodes.cluster);
     await eventually(async () => (await peer(node, rogue))?.state === "connected");
     const before = memory();
-    const punished = vi.spyOn(Gossip.prototype, "punish");
+    const punished = vi.spyOn(Membership.prototype, "punish");
     await misbehave(rogue, packDigests([digest]));
     await eventually(async () => (await peer(node, rogue))?.state === "lost", 20_000);
     expect((await peer(node, rogue))!.reason).toMatch(reason);
-    expect(punished.mock.calls).toEqual(scoreFalls ? [[rogue.id]] : []);
+    expect(punished.mock.calls).toEqual(isPunished ? [[rogue.id, expect.any(Number)]] : []);
     expect(memory() - before).toBeLessThan(MEMORY_RISE_MAX);
     await eventually(() => rogue.isCutOff);
     expect((await peer(node, friend))!.state).toBe("connected");
@@ -195,17 +195,6 @@ test("summaries without end cost no other peer anything", { timeout: 60_000 }, a
   expect((await node.status()).sync.rounds).toBeLessThan(10);
 });
 
-const HELLO = {
-  v: 1,
-  name: "rogue",
-  version: "0",
-  cluster: "x",
-  retentionMs: 1,
-  policy: "",
-  nowMs: 0,
-  addresses: [],
-  starting: false,
-};
 const SUMMARY = {
   t: "summary",
   count: 1,

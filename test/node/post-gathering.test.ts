@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { PostGathering } from "../../src/node/post-gathering.js";
-import type { Item } from "../../src/node/protocol/item.js";
-import { itemOf, NOW } from "./protocol/replica-kit.js";
+import type { Item } from "../../src/node/replica/item.js";
+import { itemOf, NOW } from "./replica/replica-kit.js";
 
 describe("posts of one turn", () => {
   const items = [0, 1, 2].map((n) => itemOf(`id ${n}`, `raw ${n}`, NOW + n)) as [Item, Item, Item];

@@ -2,7 +2,7 @@ import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { StartedNode } from "../../src/node/index.js";
 import { signItem } from "../../src/node/keys.js";
-import { publicKeyHex } from "../../src/node/protocol/signature.js";
+import { publicKeyHex } from "../../src/node/replica/signature.js";
 import { eventually } from "../fixtures/eventually.js";
 import { listen, meshed, Nodes } from "../fixtures/nodes.js";
 

@@ -18,8 +18,9 @@ const start = (dir: string) =>
     flags: ["--port", "0", "--p2p-host", "127.0.0.1", "--no-mdns", "--cluster", cluster, "--data-dir", dir],
   });
 
-/** 100 rounds: HUBCAST_KILL_ROUNDS=100 npx vitest run test/processes/durability */
+/** HUBCAST_KILL_ROUNDS=100 HUBCAST_AIMED_ROUNDS=20 npx vitest run test/processes/durability */
 const ROUNDS = Number(process.env.HUBCAST_KILL_ROUNDS ?? 10);
+const AIMED_ROUNDS = Number(process.env.HUBCAST_AIMED_ROUNDS ?? 4);
 
 test(`a node killed under load ${ROUNDS} times has everything that it acknowledged, and its id`, {
   timeout: 20_000 + ROUNDS * 10_000,
@@ -32,7 +33,9 @@ test(`a node killed under load ${ROUNDS} times has everything that it acknowledg
     ids.add(node.id);
     await expectAll(node, acknowledged);
     const victims = acknowledged.size + 1 + Math.floor(Math.random() * 500);
-    await postUntilDead(node, `round-${round}`, acknowledged, victims);
+    await postUntilDead(node, `round-${round}`, acknowledged, () => {
+      if (acknowledged.size >= victims) node.child.kill("SIGKILL");
+    });
   }
   await using node = await start(dir);
   await expectAll(node, acknowledged);
@@ -58,30 +61,72 @@ describe.skipIf(reason)(`seen by strace${reason ? ` (skipped: ${reason})` : ""}`
     };
     let at = 0;
     for (const marker of markers) {
-      at = after(at, new RegExp(`write.*items\\.mdb>.*${marker}`));
-      at = after(at, /fdatasync(\(.*items\.mdb>\)| resumed>\)) += 0/);
-      // The page that makes the transaction valid, through the descriptor that syncs by itself.
-      const answer = after(at, new RegExp(`write.*HTTP/1\\.1 201.*${marker}`));
-      at = after(at, /pwrite64\(.*items\.mdb>.*, 128, (40|4136)/);
+      at = after(at, new RegExp(`write.*items\\.sqlite-wal>.*${marker}`));
+      at = after(at, /f(?:data)?sync(\(.*items\.sqlite-wal>\)| resumed>\)) += 0/);
+      const answer = after(0, new RegExp(`write.*HTTP/1\\.1 201.*${marker}`));
       expect(at).toBeLessThan(answer);
       at = answer;
     }
   });
+
+  test("a post has a sync of its own, and many at once share theirs", { timeout: 60_000 }, async () => {
+    await using node = await start(join(root, "counted"));
+    const syncsOf = async (posts: () => Promise<unknown>) => {
+      await using trace = await Trace.attach(node.child.pid!);
+      await posts();
+      return (await trace.calls()).filter((line) => /f(data)?sync\(/.test(line)).length;
+    };
+    const post = async (id: string) => expect((await node.post({ id, raw: "kept" })).status).toBe(201);
+    const alone = await syncsOf(async () => {
+      for (let n = 0; n < 20; n++) await post(`alone-${n}`);
+    });
+    expect(alone).toBeGreaterThanOrEqual(20);
+    // The first one after the log started over syncs the log's head, too.
+    expect(alone).toBeLessThanOrEqual(22);
+    const together = await syncsOf(() =>
+      Promise.all(Array.from({ length: 200 }, (_, n) => post(`with-${n}`))),
+    );
+    expect(together).toBeGreaterThan(0);
+    expect(together).toBeLessThan(150);
+  });
+
+  test(`a node killed in the middle of a commit ${AIMED_ROUNDS} times has everything that it acknowledged`, {
+    timeout: 20_000 + AIMED_ROUNDS * 20_000,
+  }, async () => {
+    const dir = join(root, "aimed");
+    const acknowledged = new Map<string, string>();
+    for (let round = 0; round < AIMED_ROUNDS; round++) {
+      await using node = await start(dir);
+      await expectAll(node, acknowledged);
+      // Between two pages of a commit, or before the commit is synced.
+      const call = round % 2 ? "fsync,fdatasync" : "pwrite64";
+      await using _ = await Trace.attach(node.child.pid!, [
+        ...["-P", join(dir, "items.sqlite-wal")],
+        ...["-e", `inject=${call}:signal=SIGKILL:when=${round + 1 + Math.floor(Math.random() * 50)}`],
+      ]);
+      await postUntilDead(node, `aimed-${round}`, acknowledged, () => {});
+      expect(node.child.signalCode).toBe("SIGKILL");
+    }
+    await using node = await start(dir);
+    await expectAll(node, acknowledged);
+    console.log(`${acknowledged.size} items acknowledged in ${AIMED_ROUNDS} rounds, all there`);
+  });
 });
 
-/** Posts over a few connections, single items and bulk, and kills the node at the `last` acknowledgement. */
+/** Posts over a few connections, single items and bulk, until the node is dead. @param onAcknowledged after each answer */
 async function postUntilDead(
   node: NodeProcess,
   prefix: string,
   acknowledged: Map<string, string>,
-  last: number,
+  onAcknowledged: () => void,
 ): Promise<void> {
   let isDead = false;
+  node.child.once("exit", () => {
+    isDead = true;
+  });
   const acknowledge = (id: string, raw: string) => {
     acknowledged.set(id, raw);
-    if (acknowledged.size < last || isDead) return;
-    isDead = true;
-    node.child.kill("SIGKILL");
+    onAcknowledged();
   };
   const single = async (worker: number) => {
     for (let n = 0; n < 10_000 && !isDead; n++) {
@@ -112,7 +157,7 @@ async function postUntilDead(
   };
   // Their last requests end with the node.
   await Promise.allSettled([...Array.from({ length: 8 }, (_, worker) => single(worker)), bulk()]);
-  expect(isDead).toBe(true);
+  if (!isDead) await once(node.child, "exit");
 }
 
 async function expectAll(node: NodeProcess, acknowledged: ReadonlyMap<string, string>): Promise<void> {
@@ -130,10 +175,11 @@ class Trace implements AsyncDisposable {
     private readonly file: string,
   ) {}
 
-  static async attach(pid: number): Promise<Trace> {
+  static async attach(pid: number, flags: readonly string[] = []): Promise<Trace> {
     const file = join(root, `strace-${pid}`);
     const calls = "trace=fdatasync,fsync,write,writev,pwrite64,pwritev,sendto,sendmsg";
-    const strace = spawn("strace", ["-f", "-y", "-s", "20000", "-e", calls, "-o", file, "-p", String(pid)]);
+    const all = ["-f", "-y", "-s", "20000", "-e", calls, ...flags, "-o", file, "-p", String(pid)];
+    const strace = spawn("strace", all);
     let said = "";
     strace.stderr!.on("data", (text) => {
       said += text;

@@ -4,7 +4,7 @@ import type { Item } from "../../src/node/broadcast.js";
 import { connectToNode } from "../../src/node/client.js";
 import { eventually } from "../fixtures/eventually.js";
 import { Lan, type Machine, whyNoLan, whyNoRoughCable } from "../fixtures/lan.js";
-import { loopbackFlags, NodeProcess, processesAgree } from "../fixtures/node-process.js";
+import { loopbackFlags, NodeCrowd, NodeProcess, processesAgree } from "../fixtures/node-process.js";
 
 const noLan = whyNoLan();
 const skipped = (reason: string | undefined) => (reason === undefined ? "" : ` (skipped: ${reason})`);
@@ -15,7 +15,7 @@ describe.skipIf(noLan)(`machines in two rooms${skipped(noLan)}`, () => {
   }, async () => {
     await using lan = await Lan.open(2, 3);
     await using nodes = await startNodes(lan.machines);
-    await connected(nodes.all);
+    await nodes.connected();
     const [left, right] = [nodes.all.slice(0, 2), nodes.all.slice(2)];
     await lan.cut();
     for (let n = 0; n < 10; n++) {
@@ -40,7 +40,7 @@ describe.skipIf(noLan)(`machines in two rooms${skipped(noLan)}`, () => {
     await using lan = await Lan.open(1, 2);
     await using nodes = await startNodes(lan.machines);
     const [left, ...right] = nodes.all as [NodeProcess, NodeProcess, NodeProcess];
-    await connected(nodes.all);
+    await nodes.connected();
     await lan.cut();
     // Lost for so long that redialling is at its slowest.
     const lostFor = async (node: NodeProcess, ids: readonly string[], lengthMs: number) => {
@@ -55,7 +55,29 @@ describe.skipIf(noLan)(`machines in two rooms${skipped(noLan)}`, () => {
     await lan.heal();
     await processesAgree(nodes.all, 2, 10_000);
     // Equal they may be before the last two have met.
-    await connected(nodes.all, 10_000);
+    await nodes.connected(10_000);
+  });
+
+  test("rooms of 5 and 5 that have given each other up, and were not linked all with all, heal within 30 s", {
+    timeout: 300_000,
+  }, async () => {
+    await using lan = await Lan.open(5, 5);
+    await using nodes = await startNodes(lan.machines);
+    const rooms = [nodes.all.slice(0, 5), nodes.all.slice(5)] as const;
+    await nodes.connected(60_000);
+    await lan.cut();
+    for (const [room, own] of rooms.entries()) {
+      const gone = new Set(rooms[1 - room]!.map(({ id }) => id));
+      for (const node of own)
+        await nodes.eventually(async () => {
+          const lost = (await node.peers()).filter(({ state, id }) => state === "lost" && gone.has(id));
+          return lost.length === 5 && (await node.status()).peers === 4;
+        }, 30_000);
+    }
+    for (const [room, own] of rooms.entries())
+      for (const [n, node] of own.entries()) await post(node, `room-${room}-${n}`, `said in room ${room}`);
+    await lan.heal();
+    await Promise.all([processesAgree(nodes.all, 10, 30_000), nodes.connected(30_000)]);
   });
 
   const noRoughCable = whyNoRoughCable();
@@ -66,7 +88,7 @@ describe.skipIf(noLan)(`machines in two rooms${skipped(noLan)}`, () => {
       await using lan = await Lan.open(2, 2);
       await lan.roughen(10, 50);
       await using nodes = await startNodes(lan.machines);
-      await connected(nodes.all, 60_000);
+      await nodes.connected(60_000);
       for (let n = 0; n < 40; n++) await post(nodes.all[n % 4]!, `n${n}`, `news ${n}`);
       await processesAgree(nodes.all, 40, 60_000);
     },
@@ -79,7 +101,7 @@ test("all nodes restarted one after the other under posts: nothing that a second
   const flags = loopbackFlags(`t-${randomUUID().slice(0, 13)}`);
   await using nodes = new NodeCrowd();
   for (let n = 0; n < 3; n++) nodes.all.push(await NodeProcess.start({ flags }));
-  await connected(nodes.all);
+  await nodes.connected();
   const promised: string[] = [];
   const writer = writeTo(nodes, promised);
   for (const signal of ["SIGTERM", "SIGKILL", "SIGTERM", "SIGKILL", "SIGKILL", "SIGTERM"] as const) {
@@ -94,8 +116,9 @@ test("all nodes restarted one after the other under posts: nothing that a second
   await writer.stop();
   await eventually(() => allAgree(nodes.all), 30_000);
   for (const node of nodes.all) {
-    const lines = (await (await node.call("/v1/items?limit=10000")).json()) as { items: Item[] };
-    const held = new Set(lines.items.map(({ id }) => id));
+    await using client = await connectToNode(node.url);
+    const held = new Set<string>();
+    for await (const { id } of client.list()) held.add(id);
     expect(promised.filter((id) => !held.has(id))).toEqual([]);
   }
 });
@@ -125,15 +148,6 @@ function writeTo(nodes: NodeCrowd, promised: string[]): { stop(): Promise<void> 
   };
 }
 
-/** Nodes that are killed when the test ends, whichever they are by then. */
-class NodeCrowd implements AsyncDisposable {
-  readonly all: NodeProcess[] = [];
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.all.map((node) => node[Symbol.asyncDispose]()));
-  }
-}
-
 /** One node on each machine, started as users start it; they find each other by mDNS. */
 async function startNodes(machines: readonly Machine[]): Promise<NodeCrowd> {
   const nodes = new NodeCrowd();
@@ -144,11 +158,6 @@ async function startNodes(machines: readonly Machine[]): Promise<NodeCrowd> {
     await nodes[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-async function connected(nodes: readonly NodeProcess[], deadlineMs = 30_000): Promise<void> {
-  for (const node of nodes)
-    await eventually(async () => (await node.status()).peers === nodes.length - 1, deadlineMs);
 }
 
 async function post(node: NodeProcess, id: string, raw: string): Promise<void> {

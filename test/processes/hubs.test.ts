@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { connectToHub, type HubClientEvent } from "../../src/hub/client.js";
+import { connectToHub, type HubClientEvent } from "../../src/hub/client/index.js";
 import { Cli, hubcast } from "../commands/cli.js";
 import { eventually } from "../fixtures/eventually.js";
 import { NatsServer, natsMissing } from "../fixtures/nats-server.js";
@@ -25,6 +25,63 @@ async function startHubs(count: number, engine: string): Promise<string[]> {
   }
   return addresses;
 }
+
+describe.skipIf(natsMissing)("a hub whose nats-server is away", { timeout: 60_000 }, () => {
+  test("says so wherever one looks, and no more when the server is back", async () => {
+    await using server = await NatsServer.start();
+    const hub = new Cli(
+      [
+        ...["hub", "start", "--port", "0", "--monitor-port", "0", "--mdns-interface", "127.0.0.1"],
+        ...["--engine", server.url, "--name", "porter", "--stat", "--json"],
+      ],
+      { deadlineMs: 60_000 },
+    );
+    running.push(hub);
+    await hub.says(/"ready"/);
+    const { monitorUrl } = JSON.parse(hub.stdout.split("\n")[0]!) as { monitorUrl: string };
+    const loopback = ["--mdns-interface", "127.0.0.1"];
+    /** The text at each place: a line of `top`, the findings of `doctor`, and the answers of the monitoring. */
+    const places = async () => {
+      const get = async (path: string) => {
+        const answer = await fetch(`${monitorUrl}${path}`);
+        return { code: answer.status, text: await answer.text() };
+      };
+      const [top, doctor] = await Promise.all([
+        hubcast(["top", "--once", "--hub", monitorUrl, ...loopback]),
+        hubcast(["doctor", "--json", ...loopback]),
+      ]);
+      const { findings } = JSON.parse(doctor.stdout) as { findings: { verdict: string; text: string }[] };
+      return {
+        top: top.stdout.split("\n").find((line) => line.includes("hub porter")),
+        doctor: findings
+          .filter(({ verdict, text }) => verdict === "problem" && text.includes("porter"))
+          .map(({ text }) => text),
+        ready: await get("/readyz"),
+        status: JSON.parse((await get("/v1/status")).text) as { state: string; reasons: string[] },
+        metrics: (await get("/metrics")).text,
+      };
+    };
+    expect(await places()).toMatchObject({
+      top: expect.stringMatching(/hub porter ready, 0 clients/),
+      doctor: [],
+      ready: { code: 200, text: '{"status":"ready"}' },
+      status: { state: "ready", reasons: [], details: [] },
+      metrics: expect.stringMatching(/^hubcast_hub_degraded\{reason="natsAway"\} 0$/m),
+    });
+    await server.stop();
+    await eventually(async () => (await fetch(`${monitorUrl}/readyz`)).status === 503);
+    expect(await places()).toMatchObject({
+      top: expect.stringMatching(/hub porter degraded \(natsAway\), 0 clients/),
+      doctor: ["hub porter is degraded: NATS is away: clients of this hub reach each other only"],
+      ready: { code: 503, text: '{"status":"degraded"}' },
+      status: { state: "degraded", reasons: ["natsAway"], details: [{ code: "natsAway" }] },
+      metrics: expect.stringMatching(/^hubcast_hub_degraded\{reason="natsAway"\} 1$/m),
+    });
+    await eventually(() => /degraded \(natsAway\), 0 clients/.test(hub.stderr));
+    await server.restart();
+    await eventually(async () => (await fetch(`${monitorUrl}/readyz`)).status === 200, 10_000);
+  });
+});
 
 describe.skipIf(natsMissing)("three hubs on a nats-server", () => {
   test("deliver every payload of 90 clients to all others once, in order per pair", {

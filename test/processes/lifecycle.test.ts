@@ -1,8 +1,13 @@
+import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { connectToNode } from "../../src/node/client.js";
 import { eventually } from "../fixtures/eventually.js";
-import { loopbackFlags, NodeProcess, processesAgree } from "../fixtures/node-process.js";
+import { loopbackFlags, NodeCrowd, NodeProcess, processesAgree } from "../fixtures/node-process.js";
 
 const flagsOfOneCluster = () => loopbackFlags(`t-${randomUUID().slice(0, 13)}`);
 const connectedTo = (node: NodeProcess, count: number) =>
@@ -23,6 +28,32 @@ test("a killed node is lost within 5 s; its items stay, and a newcomer gets them
   await eventually(async () => (await a.peerState(victim.id)) === "lost", 5_000);
   await using newcomer = await NodeProcess.start({ flags });
   await processesAgree([a, b, newcomer], 20);
+});
+
+test("of 10 nodes one that is killed is lost within 5 s, and one that stops has left, in the rosters of all others", {
+  timeout: 240_000,
+}, async () => {
+  const flags = flagsOfOneCluster();
+  await using nodes = new NodeCrowd();
+  for (let n = 0; n < 10; n++) nodes.all.push(await NodeProcess.start({ flags }));
+  await nodes.connected(60_000);
+  const [killed, stopped] = nodes.all.splice(3, 2) as [NodeProcess, NodeProcess];
+  const others = nodes.all;
+  try {
+    const shows = (id: string, state: string, deadlineMs: number) =>
+      Promise.all(
+        others.map((node) => eventually(async () => (await node.peerState(id)) === state, deadlineMs)),
+      );
+    await killed.stop("SIGKILL");
+    await shows(killed.id, "lost", 5_000);
+    expect(await stopped.stop()).toBe(0);
+    await shows(stopped.id, "left", 5_000);
+    expect(await Promise.all(others.map(async (node) => (await node.status()).members))).toEqual(
+      others.map(() => 8),
+    );
+  } finally {
+    await stopped.stop("SIGKILL");
+  }
 });
 
 test("a node that stops has left within 1.5 s, with exit code 0, and what it said last is kept", {
@@ -89,3 +120,64 @@ test("20,000 single posts over three nodes: every accepted one on every node", {
     expect(new Set(ids).size).toBe(POSTS);
   }
 });
+
+test.each([
+  "a node in memory",
+  "a node with a disk, callers and multicast DNS",
+  "two linked nodes",
+  "a hub and its client",
+])(
+  "%s that is closed keeps no timer, so that its program ends at once",
+  { timeout: 60_000 },
+  async (what) => {
+    const directory = mkdtempSync(join(tmpdir(), "hubcast-closed-"));
+    try {
+      const { stdout } = await promisify(execFile)(
+        process.execPath,
+        ["--input-type=module", "-e", CLOSES, what],
+        {
+          cwd: directory,
+        },
+      );
+      expect(stdout).toBe("no timer\n");
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  },
+);
+
+/** Opens what is named, uses it and closes it, and looks for timers that hold up the end. What is closed may take some turns of the loop. */
+const CLOSES = `
+const { startNode, startHub, connectToHub, connectToNode } = await import(${JSON.stringify(new URL("../../dist/index.js", import.meta.url).href)});
+const quiet = { mdns: false, p2p: { hosts: ["127.0.0.1"] } };
+const cases = {
+  "a node in memory": async () => {
+    const node = await startNode(quiet);
+    await node.post({ raw: "x" });
+    await node.close();
+  },
+  "a node with a disk, callers and multicast DNS": async () => {
+    const node = await startNode({ ...quiet, mdns: { interfaces: ["127.0.0.1"] }, dataDir: "data", http: { port: 0 } });
+    const remote = await connectToNode(node.url);
+    await remote.post({ raw: "x" });
+    await remote.close();
+    await node.close();
+  },
+  "two linked nodes": async () => {
+    const one = await startNode(quiet);
+    const other = await startNode({ ...quiet, peers: [one.peerAddresses[0]] });
+    while ((await one.peers()).length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    await Promise.all([one.close(), other.close()]);
+  },
+  "a hub and its client": async () => {
+    const hub = await startHub({ port: 0 });
+    const client = await connectToHub(hub.address);
+    await client.close();
+    await hub.close();
+  },
+};
+await cases[process.argv[1]]();
+const hasTimer = () => process.getActiveResourcesInfo().includes("Timeout");
+for (let turn = 0; turn < 2_000 && hasTimer(); turn++) await new Promise(setImmediate);
+console.log(hasTimer() ? process.getActiveResourcesInfo() : "no timer");
+`;

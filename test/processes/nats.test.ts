@@ -2,7 +2,10 @@ import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { connectToHub } from "../../src/hub/client/index.js";
+import { startHub } from "../../src/hub/index.js";
 import { hubcast } from "../commands/cli.js";
 import { eventually } from "../fixtures/eventually.js";
 import { NatsServer, natsMissing } from "../fixtures/nats-server.js";
@@ -47,7 +50,9 @@ describe.skipIf(natsMissing)("nodes as commands start them, on NATS", { timeout:
     const checked = await hubcast(["broadcast", "check", "--url", b.url, "--timeout", "10s"]);
     expect([checked.code, checked.stdout]).toEqual([0, expect.stringContaining("agrees")]);
     const peers = await hubcast(["broadcast", "peers", "--url", a.url]);
-    expect(peers.stdout).toMatch(new RegExp(`bert +connected .*nats://127.0.0.1:${server.port}`));
+    expect(peers.stdout).toMatch(
+      new RegExp(`bert +connected .* 1 +agrees .*nats://127.0.0.1:${server.port}`),
+    );
     const status = await hubcast(["broadcast", "status", "--url", a.url, "--json"]);
     expect(JSON.parse(status.stdout)).toMatchObject({ engine: "nats", peers: 1, peerAddresses: [] });
     const top = await hubcast(["top", "--once", "--url", a.url, "--mdns-interface", "127.0.0.1"]);
@@ -111,22 +116,67 @@ describe.skipIf(natsMissing)("nodes as commands start them, on NATS", { timeout:
       // Then it has nothing to read any more.
       await using idle = await NodeProcess.start({ flags: withDisk });
       await eventually(async () => (await idle.status()).state === "ready");
-      expect(await idle.status()).toMatchObject({ items: ITEMS, gossip: { messagesReceived: 0 } });
+      expect(await idle.status()).toMatchObject({ items: ITEMS, gossip: { batchesReceived: 0 } });
     } finally {
       rmSync(dataDir, { recursive: true, force: true });
     }
   });
 
-  test("without a server: exit code 3, and what to do", async () => {
-    const { code, stderr } = await hubcast([
-      "broadcast",
-      "start",
-      "--engine",
-      "nats://127.0.0.1:1",
-      "--port",
-      "0",
-    ]);
-    expect(code).toBe(3);
-    expect(stderr).toMatch(/no NATS server answers at 127\.0\.0\.1:1[\s\S]*nats-server -js/);
+  test("nothing that people choose makes a subject of its own: names, topics, ids, groups", async () => {
+    const cluster = `t-${randomUUID().slice(0, 13)}`;
+    const watcher = await connect({ servers: `127.0.0.1:${server.port}` });
+    const subjects = new Set<string>();
+    watcher.subscribe(">", { callback: (_error, { subject }) => void subjects.add(subject) });
+    await watcher.flush();
+    // Each would be a wildcard, another's subject, or more tokens, if it were part of one.
+    const chosen = ["zzz.>", "zzz.*", "zzz $JS.API.>", "hubcast.nodes.1.zzz.items.x"];
+    const flags = ["--port", "0", "--mdns-interface", "127.0.0.1", "--engine", server.url];
+    await using node = await NodeProcess.start({
+      flags: [...flags, "--cluster", cluster, "--name", chosen[0]!],
+    });
+    for (const id of chosen) expect((await node.post({ id: `${id}/${id}`, raw: id })).status).toBe(201);
+    await using hub = await startHub({ port: 0, engine: server.url, name: chosen[0]! });
+    await using other = await startHub({ port: 0, engine: server.url, name: chosen[1]! });
+    await using client = await connectToHub(hub.address, { name: chosen[1]! });
+    await using listener = await connectToHub(other.address, { name: chosen[2]! });
+    for (const group of chosen) {
+      await listener.join(group);
+      await eventually(async () => (await client.join(group)) === 2);
+      expect(await client.sendToGroup(group, group, { receipt: true })).toMatchObject({ reached: 1 });
+    }
+    await watcher.drain();
+    const ours = [...subjects].filter((subject) => /^(hubcast|\$KV)\./.test(subject));
+    expect(ours.length).toBeGreaterThan(4);
+    expect([...subjects].filter((subject) => subject.includes("zzz"))).toEqual([]);
+    const id = "[A-Za-z0-9]+";
+    const known = new RegExp(
+      [
+        `^hubcast\\.nodes\\.1\\.${cluster}\\.(items|members|news|question)\\.${id}$`,
+        `^\\$KV\\.hubcast-nodes-${cluster}\\.(leader|member\\.${id})$`,
+        `^hubcast\\.hub\\.1\\.(all|to\\.[0-9a-f]{16})$`,
+        "^\\$KV\\.hubcast_hub\\.next_id$",
+      ].join("|"),
+    );
+    // Other tests of this file have clusters of their own.
+    const strange = ours.filter((subject) => !known.test(subject));
+    expect(strange.filter((subject) => !/hubcast[.-]nodes[.-](1\.)?t-/.test(subject))).toEqual([]);
+    for (const name of ["a.b", "a.>", "*", "a b", "A", ""]) {
+      const refused = await hubcast(["broadcast", "start", ...flags, "--cluster", name]);
+      expect([name, refused.code]).toEqual([name, 2]);
+    }
+  });
+
+  test("without a server a node starts, says so, and is not ready", async () => {
+    const flags = ["--engine", "nats://127.0.0.1:1", "--port", "0", "--mdns-interface", "127.0.0.1"];
+    await using node = await NodeProcess.start({ flags });
+    expect(await node.status()).toMatchObject({
+      state: "degraded",
+      reasons: ["natsAway"],
+      details: [{ message: expect.stringContaining("no NATS server answers at 127.0.0.1:1") }],
+    });
+    expect((await node.call("/readyz")).status).toBe(503);
+    expect((await node.post({ raw: "hello" })).status).toBe(503);
+    const peers = await hubcast(["broadcast", "check", "--url", node.url]);
+    expect([peers.code, peers.stderr + peers.stdout]).toEqual([6, expect.stringContaining("127.0.0.1:1")]);
   });
 });

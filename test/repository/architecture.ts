@@ -3,9 +3,6 @@ import { join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-export const LINES_MAX = 250;
-/** Tests are tables of cases: they are read one case at a time. */
-export const TEST_LINES_MAX = 400;
 
 /** Path from the root of the repository, with slashes, and text. */
 export interface SourceFile {
@@ -15,26 +12,58 @@ export interface SourceFile {
 
 /** What each part of src may import besides itself; `doors` are the files that a part shows to others. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  index: ["core", "node doors", "hub doors"],
-  commands: ["cli", "core", "node doors", "hub doors", "sim doors", "tui doors", "net doors"],
-  cli: ["core", "node doors", "hub doors", "sim doors", "tui doors", "net doors"],
+  index: ["client", "node doors", "hub doors"],
+  client: ["core", "node doors", "hub doors"],
+  commands: [
+    "cli",
+    "core",
+    "runtime",
+    "node doors",
+    "hub doors",
+    "sim doors",
+    "tui doors",
+    "net doors",
+    "discovery doors",
+  ],
+  cli: [
+    "core",
+    "runtime",
+    "node doors",
+    "hub doors",
+    "sim doors",
+    "tui doors",
+    "net doors",
+    "discovery doors",
+  ],
   tui: ["core", "node doors", "hub doors"],
-  sim: ["core", "node protocol"],
-  node: ["core", "node protocol", "net doors"],
-  hub: ["core", "hub protocol", "net doors"],
-  net: ["core", "net protocol"],
-  "node protocol": ["core"],
-  "hub protocol": ["core"],
-  "net protocol": ["core"],
+  sim: ["core", "node pure"],
+  node: ["core", "node pure", "net doors", "discovery doors", "runtime"],
+  hub: ["core", "hub pure", "net doors", "discovery doors", "runtime"],
+  runtime: ["core"],
+  net: ["core"],
+  discovery: ["core", "discovery machines"],
+  "node pure": ["core"],
+  "hub pure": ["core"],
+  "discovery machines": ["core"],
   core: [],
 };
 
 /** Doors beside `index`. */
-const DOORS = ["src/node/client", "src/node/broadcast", "src/node/keys", "src/hub/client"];
+const DOORS = ["client", "broadcast", "keys", "option-kinds"]
+  .map((name) => `src/node/${name}`)
+  .concat("src/hub/option-kinds");
+
+/** The sockets of discovery; all else in that folder is a machine. */
+const DISCOVERY_SHELLS = ["src/discovery/index", "src/discovery/links"];
+/** What runs the federation of hubs over NATS; all else in that folder is a machine. */
+const FEDERATION_SHELLS = ["index", "nats"].map((name) => `src/hub/federation/${name}`);
 
 /** Parts without socket, file, clock or dice. */
-const PURE = new Set(["core", "sim", "node protocol", "hub protocol", "net protocol"]);
-const PURE_PACKAGES = new Set(["node:crypto", "node:buffer", "cborg"]);
+const PURE = new Set(["core", "sim", "node pure", "hub pure", "discovery machines"]);
+/** Folders of pure code inside of an impure part. */
+const PURE_FOLDERS = new Set(["federation", "machine", "negentropy", "proof", "protocol", "replica"]);
+// node:module loads string-width when the first text needs it.
+const PURE_PACKAGES = new Set(["node:crypto", "node:buffer", "node:module", "cborg", "string-width"]);
 const IMPURE =
   /\b(Date\.now|new Date\(\)|performance\.|Math\.random|setTimeout|setInterval|setImmediate|process\.[a-z]|hrtime|fetch\(|console\.|random(?:Bytes|UUID|Int|Fill\w*)|getRandomValues|generateKey\w*)/g;
 
@@ -63,14 +92,6 @@ export function breaches(files: readonly SourceFile[]): string[] {
     });
 }
 
-/** Files that are longer than anyone reads in one go, as `FILE: lines`. */
-export function tooLong(files: readonly SourceFile[]): string[] {
-  return files
-    .map(({ path, text }) => ({ path, lines: text.trimEnd().split("\n").length }))
-    .filter(({ path, lines }) => lines > (path.startsWith("test/") ? TEST_LINES_MAX : LINES_MAX))
-    .map(({ path, lines }) => `${path}: ${lines} lines`);
-}
-
 /** What a file imports: modules, and those of which it takes only types. */
 export function importsOf(text: string): { readonly specifier: string; readonly typesOnly: boolean }[] {
   const statement =
@@ -79,6 +100,41 @@ export function importsOf(text: string): { readonly specifier: string; readonly 
     specifier: specifier!,
     typesOnly: type !== undefined,
   }));
+}
+
+/** Groups of files that import each other in a circle, also for types alone. */
+export function importCircles(files: readonly SourceFile[]): string[][] {
+  const names = new Map(files.map(({ path }) => [withoutEnding(path), path]));
+  const imports = new Map(
+    files.map(({ path, text }) => [
+      path,
+      importsOf(text).flatMap(({ specifier }) =>
+        specifier.startsWith(".")
+          ? (names.get(withoutEnding(posix.join(posix.dirname(path), specifier))) ?? [])
+          : [],
+      ),
+    ]),
+  );
+  const reachedFrom = (start: string): Set<string> => {
+    const reached = new Set<string>();
+    const open = [...imports.get(start)!];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      if (reached.has(next)) continue;
+      reached.add(next);
+      open.push(...imports.get(next)!);
+    }
+    return reached;
+  };
+  const reached = new Map([...imports.keys()].map((path) => [path, reachedFrom(path)]));
+  const inCircles = [...imports.keys()].filter((path) => reached.get(path)!.has(path));
+  const circles = inCircles.map((path) =>
+    inCircles.filter((other) => reached.get(path)!.has(other) && reached.get(other)!.has(path)),
+  );
+  return [...new Map(circles.map((circle) => [circle.join(" "), circle])).values()];
+}
+
+function withoutEnding(path: string): string {
+  return path.replace(/\.(ts|tsx|js)$/, "");
 }
 
 function badImports(path: string, code: string): string[] {
@@ -101,10 +157,18 @@ function impurities(code: string): string[] {
   return [...code.matchAll(IMPURE)].map((match) => `is pure, but uses ${match[0]}`);
 }
 
-/** `src/node/protocol/item.ts` is part `node protocol`, `src/node/http/gate.ts` is part `node`. */
+/** `src/node/replica/item.ts` is part `node pure`, `src/node/http/gate.ts` is part `node`. */
 function partOf(path: string): string {
   const area = areaOf(path);
-  return path.split("/").slice(2, -1).includes("protocol") ? `${area} protocol` : area;
+  const bare = path.replace(/\.(ts|js)$/, "");
+  if (area === "discovery") return DISCOVERY_SHELLS.includes(bare) ? area : "discovery machines";
+  if (FEDERATION_SHELLS.includes(bare)) return area;
+  return path
+    .split("/")
+    .slice(2, -1)
+    .some((folder) => PURE_FOLDERS.has(folder))
+    ? `${area} pure`
+    : area;
 }
 
 function areaOf(path: string): string {
@@ -112,7 +176,7 @@ function areaOf(path: string): string {
 }
 
 function isDoor(path: string): boolean {
-  const bare = path.replace(/\.(ts|tsx|js)$/, "");
+  const bare = withoutEnding(path);
   return DOORS.includes(bare) || /^src\/(\w+\/)?\w+\/index$/.test(bare) || /^src\/net\/[^/]+$/.test(bare);
 }
 

@@ -53,7 +53,9 @@ describe("oclif.manifest.json", () => {
         ([name]) => !["json", "quiet", "verbose"].includes(name),
       );
       for (const [name, { env }] of own)
-        expect(env).toBe(`HUBCAST_${name.toUpperCase().replaceAll("-", "_")}`);
+        expect(env).toBe(
+          `${command.id === "hub:start" ? "HUBCAST_HUB_" : "HUBCAST_"}${name.toUpperCase().replaceAll("-", "_")}`,
+        );
     },
   );
 });

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { startHub } from "../../src/hub/index.js";
@@ -15,6 +16,7 @@ interface Metric {
 
 const markdown = readFileSync(join(ROOT, "docs", "metrics.md"), "utf8");
 let node = "";
+let nodeLater = "";
 let hub = "";
 
 beforeAll(async () => {
@@ -27,6 +29,10 @@ beforeAll(async () => {
   await eventually(async () => (await other.status()).peers === 1 && (await started.peers())[0]?.roundTripMs);
   await fetch(`${started.url}/v1/items/absent`);
   node = await (await fetch(`${started.url}/metrics`)).text();
+  await started.post({ raw: "posted here" }, { wait: 1 });
+  await started.post({ raw: "posted there" });
+  await other.post({ raw: "delivered here" }, { wait: 1 });
+  nodeLater = await (await fetch(`${started.url}/metrics`)).text();
   const hubStarted = await startHub({ port: 0, monitorPort: 0 });
   try {
     // Not even a frame: a connection that ends, so that there is a reason to show.
@@ -46,6 +52,15 @@ describe("docs/metrics.md", () => {
     expect(documented()).toEqual(shown);
   });
 
+  it("has histograms that count what was posted, waited for and delivered since the first scrape", () => {
+    const countOf = (text: string, name: string) =>
+      Number(new RegExp(`^${name}_count (\\d+)$`, "m").exec(text)?.[1]);
+    const names = ["hubcast_post_seconds", "hubcast_receipt_seconds", "hubcast_delivery_seconds"];
+    expect(names.map((name) => countOf(node, name))).toEqual([0, 0, 0]);
+    expect(names.map((name) => countOf(nodeLater, name))).toEqual([2, 1, 1]);
+    expect(nodeLater).toMatch(/^hubcast_post_seconds_bucket\{le="10"\} 2$/m);
+  });
+
   it("names only metrics of the process that are there", () => {
     const named = [...markdown.matchAll(/`((?:process|nodejs)_\w+[a-z])`/g)].map((match) => match[1]!);
     expect(named.length).toBeGreaterThan(3);
@@ -63,12 +78,46 @@ describe("docs/grafana.json", () => {
     for (const { title, targets = [] } of drawn) {
       const names = targets.flatMap(({ expr }) => expr.match(/\b(?:hubcast|process|nodejs)_\w+/g) ?? []);
       expect(names.length, title).toBeGreaterThan(0);
-      for (const name of names) expect(node + hub, title).toContain(`# TYPE ${name} `);
+      for (const name of names)
+        expect(node + hub, title).toContain(`# TYPE ${name.replace(/_bucket$/, "")} `);
     }
   });
 });
 
 const hasPromtool = spawnSync("promtool", ["--version"]).status === 0;
+describe.skipIf(!hasPromtool)("promtool test rules (Debian's package prometheus)", () => {
+  it("items apart is of one cluster, and counts no other", () => {
+    const [, expression] = /^\| nodes of a cluster hold different numbers of items \| `(.+)` for/m.exec(
+      markdown,
+    )!;
+    const series = [
+      ...[
+        ["one", "a", 5],
+        ["one", "b", 5],
+        ["two", "c", 9],
+        ["two", "d", 7],
+      ].flatMap(([cluster, instance, items]) => [
+        { series: `hubcast_items{instance="${instance}"}`, values: `${items}` },
+        { series: `hubcast_node_info{instance="${instance}", cluster="${cluster}"}`, values: "1" },
+      ]),
+    ];
+    const expected = [{ labels: '{cluster="two"}', value: 2 }];
+    const tests = [
+      {
+        input_series: series,
+        promql_expr_test: [{ expr: expression, eval_time: "0m", exp_samples: expected }],
+      },
+    ];
+    const directory = mkdtempSync(join(tmpdir(), "hubcast-rules-"));
+    const file = join(directory, "test.yml");
+    // JSON is YAML.
+    writeFileSync(file, JSON.stringify({ rule_files: [], tests }));
+    const { status, stdout, stderr } = spawnSync("promtool", ["test", "rules", file], { encoding: "utf8" });
+    rmSync(directory, { recursive: true });
+    expect([status, stdout + stderr]).toEqual([0, expect.stringContaining("SUCCESS")]);
+  });
+});
+
 describe.skipIf(!hasPromtool)("promtool check metrics (Debian's package prometheus)", () => {
   it.each([
     ["a node", () => node],

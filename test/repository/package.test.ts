@@ -6,9 +6,13 @@ import { publint } from "publint";
 import { beforeAll, describe, expect, it } from "vitest";
 import { importsOf, ROOT, readSources } from "./architecture.js";
 
-const { bin, dependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+const { bin, dependencies, overrides, allowScripts } = JSON.parse(
+  readFileSync(join(ROOT, "package.json"), "utf8"),
+) as {
   bin: { hubcast: string };
   dependencies: Record<string, string>;
+  overrides?: unknown;
+  allowScripts?: unknown;
 };
 
 describe("the published package", () => {
@@ -33,8 +37,20 @@ describe("the published package", () => {
     expect(packed).toEqual(
       expect.arrayContaining([...needed, "oclif.manifest.json", "package.json", "LICENSE"]),
     );
-    const allowed = /^(bin|dist|docs)\/|^(oclif\.manifest|package)\.json$|^(README|CHANGELOG)\.md$|^LICENSE$/;
+    const allowed =
+      /^(bin|dist|docs|examples)\/|^(oclif\.manifest|package)\.json$|^([A-Z]+|bench\/README)\.md$|^LICENSE$/;
     expect(packed.filter((path) => !allowed.test(path))).toEqual([]);
+  });
+
+  it("holds what its README links to", () => {
+    const readme = readFileSync(join(ROOT, "README.md"), "utf8");
+    const links = [...readme.matchAll(/(?:\]\(|src(?:set)?=")(?!https?:|#)([^)"#]+)/g)].map(
+      ([, link]) => link!,
+    );
+    expect(links.length).toBeGreaterThan(20);
+    expect(
+      links.filter((link) => !packed.some((path) => path === link || path.startsWith(`${link}/`))),
+    ).toEqual([]);
   });
 
   it("starts at a file that can be executed", () => {
@@ -72,12 +88,67 @@ describe("the published package", () => {
     expect([...outside, ...chunkless]).toEqual([]);
   });
 
+  it("installs without a script: no dependency of its users has one", () => {
+    const { packages } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
+      packages: Record<string, { dev?: boolean; hasInstallScript?: boolean; integrity?: string }>;
+    };
+    const installed = Object.entries(packages).filter(([path, { dev }]) => path !== "" && !dev);
+    expect(installed.length).toBeGreaterThan(100);
+    // 267 with lmdb and before parts of libp2p were left out; scripts/check-package.sh prints count and size.
+    expect(installed.length).toBeLessThan(260);
+    expect(installed.filter(([, { hasInstallScript }]) => hasInstallScript).map(([path]) => path)).toEqual(
+      [],
+    );
+    expect(installed.filter(([, { integrity }]) => !integrity).map(([path]) => path)).toEqual([]);
+    // In a checkout the pinned Node brings its binary by one.
+    expect({ overrides, allowScripts }).toEqual({ overrides: undefined, allowScripts: { node: true } });
+  });
+
+  it("pins the packages of which it uses files that they do not export", () => {
+    const texts = readSources(["src", "scripts"]).map(({ text }) => text);
+    const inner = texts.flatMap((text) =>
+      [...text.matchAll(/["'`]((?:@[\w.-]+\/)?[\w.-]+)\/([\w./-]+)["'`]/g)]
+        .map(([, name, path]) => ({ name: name!, path: path! }))
+        .filter(
+          ({ name, path }) => dependencies[name] !== undefined && !exportsOf(name).includes(`./${path}`),
+        ),
+    );
+    const touched = [...new Set(inner.map(({ name }) => name))];
+    expect(touched).toEqual(["undici"]);
+    expect(touched.map((name) => dependencies[name])).toEqual([expect.stringMatching(/^\d+\.\d+\.\d+$/)]);
+  });
+
   it("resolves for its users", async () => {
     expect(existsSync(join(ROOT, "dist", "index.js"))).toBe(true);
     const { messages } = await publint({ pkgDir: ROOT, strict: true });
     expect(messages).toEqual([]);
   });
 });
+
+describe("package-lock.json", () => {
+  type Locked = { integrity?: string; resolved?: string; link?: boolean };
+  const lock = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
+    packages: Record<string, Locked>;
+  };
+  const installed = Object.entries(lock.packages).filter(([path, { link }]) => path !== "" && !link);
+
+  it("has the hash of every package, so that nobody can put another one in its place", () => {
+    expect(installed.length).toBeGreaterThan(300);
+    const without = installed.filter(([, { integrity }]) => !/^sha512-[\w+/]{86}==$/.test(integrity ?? ""));
+    expect(without.map(([path]) => path)).toEqual([]);
+  });
+
+  it("names no other place than the public registry", () => {
+    const places = installed.flatMap(([, { resolved }]) => (resolved === undefined ? [] : [resolved]));
+    expect(places.filter((url) => !url.startsWith("https://registry.npmjs.org/"))).toEqual([]);
+    expect(readFileSync(join(ROOT, ".npmrc"), "utf8")).not.toMatch(/^(.*:)?registry\s*=|_auth/m);
+  });
+});
+
+function exportsOf(name: string): string[] {
+  const path = join(ROOT, "node_modules", name, "package.json");
+  return Object.keys((JSON.parse(readFileSync(path, "utf8")) as { exports?: object }).exports ?? {});
+}
 
 function packageOf(specifier: string): string {
   if (specifier.startsWith("node:")) return specifier;

@@ -1,6 +1,6 @@
 import { HubcastError } from "../../src/core/errors.js";
-import type { ReplicaOptions } from "../../src/node/protocol/context.js";
-import type { Replica } from "../../src/node/protocol/replica.js";
+import type { ReplicaOptions } from "../../src/node/replica/context.js";
+import type { Replica } from "../../src/node/replica/replica.js";
 import { type Report, type SimulationOptions, simulate } from "../../src/sim/index.js";
 
 /** Runs a world to its end. @throws with the line that replays it in the message, so that a failing test shows it */

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { agreementOf } from "../../src/cli/agreement.js";
 import type { Peer } from "../../src/node/broadcast.js";
-import { type AskedNode, nodeRowsOf } from "../../src/tui/assemble.js";
-import { happenings } from "../../src/tui/happenings.js";
-import { RateMeter } from "../../src/tui/rate.js";
+import { eventsBetween } from "../../src/tui/collect.js";
+import { RateMeter, topOf } from "../../src/tui/figures.js";
+import { type AskedNode, nodeRowsOf, verdictsOf } from "../../src/tui/snapshot.js";
 import { FakeService } from "../fixtures/fake-service.js";
 import { SCENE } from "./scene.js";
 
@@ -21,8 +22,9 @@ function asked(name: string, more: Partial<AskedNode> = {}): AskedNode {
 }
 
 function peer(name: string, more: Partial<Peer> = {}): Peer {
-  const place = { address: "127.0.0.1:4001", state: "connected", sinceMs: 1, agreement: "agrees" } as const;
-  return { id: name, name, ...place, ...more };
+  const place = { address: "127.0.0.1:4001", state: "connected", linked: true, sinceMs: 1 } as const;
+  const summary = { items: 0, fingerprint: "0".repeat(32), fingerprintSinceMs: 0, ageMs: 1 };
+  return { id: name, name, ...place, summary, agreement: "agrees", ...more };
 }
 
 const FAULT = { kind: "unreachable", message: "no node answers" } as const;
@@ -66,9 +68,73 @@ describe("rows of nodes", () => {
   });
 });
 
+describe("a node that started again with another id", () => {
+  const lost = (id: string, sinceMs: number) => peer("hall", { id, state: "lost", sinceMs });
+
+  it("is one row, as it is now", () => {
+    expect(states([asked("a", { peers: [lost("1", 5), lost("2", 9), peer("hall")] })])).toEqual([
+      "a ready",
+      "hall connected",
+    ]);
+  });
+
+  it("is one row while it is away, as it was last", () => {
+    const rows = nodeRowsOf([asked("a", { peers: [lost("2", 9), lost("1", 5)] })]);
+    expect(rows.map(({ key }) => key)).toEqual(["a", "2"]);
+  });
+
+  it("is told to have started again", () => {
+    const rows = (id: string) => nodeRowsOf([asked("a", { peers: [peer("hall", { id })] })]);
+    const told = eventsBetween({ nodes: rows("1"), hubs: [] }, { nodes: rows("2"), hubs: [] });
+    expect(told.map(({ text }) => text)).toEqual(["node hall has started again"]);
+  });
+});
+
+describe("the verdict on all nodes", () => {
+  const said = (...peers: Peer[]) => verdictsOf(nodeRowsOf([asked("a", { peers })])).map(({ text }) => text);
+
+  it.each<readonly [string, Peer[], string[]]>([
+    ["all agree", [peer("b"), peer("c")], ["= agree"]],
+    ["a node is alone", [], ["alone"]],
+    ["one was lost", [peer("b"), peer("c", { state: "lost" })], ["! 1 lost"]],
+    ["the only other one was lost", [peer("b", { state: "lost" })], ["! 1 lost"]],
+    ["one said goodbye", [peer("b"), peer("c", { state: "left" })], ["= agree"]],
+    ["one of a lost one's name is back", [peer("b", { state: "lost" }), peer("b", { id: "2" })], ["= agree"]],
+    ["one has not said what it holds", [peer("b"), peer("c", { agreement: "unknown" })], ["? 1 unknown"]],
+    [
+      "an address leads to nobody",
+      [peer("b"), peer("c", { state: "unreached" })],
+      ["= agree", "? 1 not reached"],
+    ],
+    ["one accepts other items", [peer("b"), peer("c", { agreement: "differsByPolicy" })], ["~ 1 by policy"]],
+  ])("when %s agrees with broadcast check", (_case, peers, verdicts) => {
+    expect(said(...peers)).toEqual(verdicts);
+    const { agreed } = agreementOf(asked("a").status!, peers);
+    expect(verdicts.every((text) => ["= agree", "alone", "? 1 not reached"].includes(text))).toBe(agreed);
+  });
+
+  it("is not good while a node is degraded, and its row says why and of whom", () => {
+    const detail = { code: "policyDiffers", message: "", advice: "", peer: { id: "b", name: "b" } } as const;
+    const degraded = {
+      ...asked("a").status!,
+      ...({ state: "degraded", reasons: ["policyDiffers", "nodeFull"], details: [detail] } as const),
+    };
+    const rows = nodeRowsOf([
+      asked("a", { status: degraded, peers: [peer("b", { reasons: ["policyDiffers"] })] }),
+    ]);
+    expect(verdictsOf(rows).map(({ text }) => text)).toEqual(["! 1 degraded"]);
+    expect(rows.map(({ detail }) => detail)).toEqual(["policyDiffers: b; nodeFull", "policyDiffers"]);
+  });
+
+  it("counts a named node that does not answer", () => {
+    const rows = nodeRowsOf([asked("a", { peers: [peer("b")] }), asked("c", { fault: FAULT })]);
+    expect(verdictsOf(rows)).toEqual([{ tone: "bad", text: "! 1 silent" }]);
+  });
+});
+
 describe("what happened between two looks", () => {
   it("is nothing when nothing changed", () => {
-    expect(happenings(SCENE, SCENE)).toEqual([]);
+    expect(eventsBetween(SCENE, SCENE)).toEqual([]);
   });
 
   it("is told of nodes, sets, hubs and items", () => {
@@ -83,7 +149,7 @@ describe("what happened between two looks", () => {
       ],
       hubs: [{ ...hub!, closed: { clientClosed: 9, slowConsumer: 5 } }, other!],
     };
-    expect(happenings(before, after).map(({ text }) => text)).toEqual([
+    expect(eventsBetween(before, after).map(({ text }) => text)).toEqual([
       "the set of kitchen differs",
       "node kitchen: 2 items are hidden now, behind one of the same id that was stamped earlier",
       "node hall is ready (nodeFull)",
@@ -91,6 +157,17 @@ describe("what happened between two looks", () => {
       "hub hubcast: 3 clients closed, slowConsumer",
     ]);
   });
+});
+
+it.each([
+  [[], 1],
+  [[0.2], 1],
+  [[12, 199], 200],
+  [[201], 500],
+  [[1_000], 1_000],
+  [[1_001], 2_000],
+])("graphs of %j go up to %d", (history, top) => {
+  expect(topOf([{ perSecond: 0, history }, undefined])).toBe(top);
 });
 
 describe("a rate", () => {

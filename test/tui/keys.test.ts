@@ -1,20 +1,34 @@
+import type { Key } from "ink";
 import { describe, expect, it } from "vitest";
-import { KEY_HELP, type NamedKey, type Pressed, press } from "../../src/tui/keys.js";
-import { eventRows, nodeRows, rowKeys } from "../../src/tui/rows.js";
-import { firstScreen, type Screen } from "../../src/tui/screen.js";
+import {
+  eventRows,
+  firstScreen,
+  KEY_HELP,
+  nodeRows,
+  type Pressed,
+  pasted,
+  postTarget,
+  press,
+  rowKeys,
+  type Screen,
+  stepOf,
+} from "../../src/tui/screen.js";
 import { SCENE } from "./scene.js";
 
-const NAMED: Readonly<Record<string, NamedKey>> = {
-  Up: "up",
-  Down: "down",
+const NAMED: Readonly<Record<string, keyof Key>> = {
+  Up: "upArrow",
+  Down: "downArrow",
   PgUp: "pageUp",
   PgDn: "pageDown",
-  Enter: "enter",
+  Enter: "return",
   Esc: "escape",
   Tab: "tab",
   Back: "backspace",
-  "Ctrl-L": "redraw",
 };
+/** What the terminal's owner does, not the screen. */
+const NOT_OF_THE_SCREEN = ["Ctrl-L", "Ctrl-Z", "Ctrl-C"];
+
+const contextOf = (screen: Screen) => ({ rows: rowKeys(SCENE, screen), target: postTarget(SCENE, screen) });
 
 /** Presses keys one after the other: names as in the help, `"text"` for what is typed. */
 function pressed(keys: string, start: Screen = firstScreen()): Pressed {
@@ -22,13 +36,13 @@ function pressed(keys: string, start: Screen = firstScreen()): Pressed {
   for (const word of keys.match(/"[^"]*"|\S+/g) ?? []) {
     const name = NAMED[word];
     const text = word === "Space" ? " " : word.replaceAll('"', "");
-    const key = name ? ({ type: "named", name } as const) : ({ type: "text", text } as const);
-    last = press(last.screen, key, rowKeys(SCENE, last.screen));
+    last = press(last.screen, name ? "" : text, name ? { [name]: true } : {}, contextOf);
   }
   return last;
 }
 
 const names = (screen: Screen) => nodeRows(SCENE, screen).map(({ name }) => name);
+const keyOf = (name: string) => SCENE.nodes.find((node) => node.name === name)!.key;
 
 describe("keys", () => {
   it("every key in the help does something", () => {
@@ -37,10 +51,13 @@ describe("keys", () => {
       pressed("/ k Enter").screen,
       { ...firstScreen("items"), marked: { items: SCENE.items[2]!.digest } },
     ];
-    for (const key of KEY_HELP.flatMap(([keys]) => keys.split(" "))) {
+    const keys = KEY_HELP.flatMap(([words]) => words.split(" ")).filter(
+      (key) => !NOT_OF_THE_SCREEN.includes(key),
+    );
+    for (const key of keys) {
       const changes = starts.filter((start) => {
-        const { screen, order } = pressed(key, start);
-        return order !== undefined || JSON.stringify(screen) !== JSON.stringify(start);
+        const { screen, action } = pressed(key, start);
+        return action !== undefined || JSON.stringify(screen) !== JSON.stringify(start);
       });
       expect(changes.length, key).toBeGreaterThan(0);
     }
@@ -54,15 +71,21 @@ describe("keys", () => {
 
   it("mark a row, and stop at both ends", () => {
     const rows = rowKeys(SCENE, firstScreen());
-    expect(pressed("j j").screen.marked.cluster).toBe(rows[2]);
-    expect(pressed("j k k k").screen.marked.cluster).toBe(rows[0]);
+    expect(pressed("j Down").screen.marked.cluster).toBe(rows[2]);
+    expect(pressed("j k Up k").screen.marked.cluster).toBe(rows[0]);
     expect(pressed("G j").screen.marked.cluster).toBe(rows.at(-1));
     expect(pressed("PgDn g").screen.marked.cluster).toBe(rows[0]);
+  });
+
+  it("keys that come at once are taken one after the other", () => {
+    expect(pressed('"2j"').screen.marked.items).toBe(SCENE.items[1]!.digest);
+    expect(pressed('"2q1"').action).toEqual({ type: "quit" });
   });
 
   it("Enter opens the marked row, Esc closes it, another view too", () => {
     const opened = pressed("2 j Enter").screen;
     expect(opened.opened).toBe(SCENE.items[1]!.digest);
+    expect(pressed("j", opened).screen.marked).toEqual(opened.marked);
     expect(pressed("Esc", opened).screen.opened).toBeUndefined();
     expect(pressed("1", opened).screen.opened).toBeUndefined();
   });
@@ -70,7 +93,7 @@ describe("keys", () => {
   it("/ filters while it is typed; Enter keeps it, Esc drops it", () => {
     expect(names(pressed('/ "KIT"').screen)).toEqual(["kitchen"]);
     expect(names(pressed('/ "kitx" Back Enter').screen)).toEqual(["kitchen"]);
-    expect(pressed('/ "kit" Enter q').order).toEqual({ type: "quit" });
+    expect(pressed('/ "kit" Enter q').action).toEqual({ type: "quit" });
     expect(pressed('/ "kit" Esc').screen.filter).toBe("");
     expect(pressed('/ "kit" Enter Esc').screen.filter).toBe("");
   });
@@ -78,37 +101,63 @@ describe("keys", () => {
   it("s sorts by the next column, r reverses, and rows without the figure come last", () => {
     expect(names(firstScreen()).at(0)).toBe("10.0.0.9:8080");
     const byItems = pressed("s s").screen;
-    expect(nodeRows(SCENE, byItems).map(({ items }) => items)).toEqual([
-      12_345,
-      12_345,
-      12_345,
-      7,
-      undefined,
-    ]);
-    expect(nodeRows(SCENE, pressed("r", byItems).screen).map(({ items }) => items)).toEqual([
-      7,
-      12_345,
-      12_345,
-      12_345,
-      undefined,
-    ]);
+    const items = [12_345, 12_345, 12_345, 7];
+    expect(nodeRows(SCENE, byItems).map((row) => row.items)).toEqual([...items, undefined]);
+    const reversed = pressed("r", byItems).screen;
+    expect(nodeRows(SCENE, reversed).map((row) => row.items)).toEqual([...items.toReversed(), undefined]);
     expect(eventRows(SCENE, pressed("4 r").screen).map(({ key }) => key)).toEqual(["1", "2"]);
-  });
-
-  it("p posts what is typed, and nothing when it is empty or given up", () => {
-    expect(pressed('p "doors open"').screen.typing?.text).toBe("doors open");
-    expect(pressed('p "doors open" Enter').order).toEqual({ type: "post", raw: "doors open" });
-    expect(pressed("p Enter").order).toBeUndefined();
-    expect(pressed('p "x" Esc Enter').order).toBeUndefined();
-    expect(pressed("p q").order).toBeUndefined();
-  });
-
-  it("Ctrl-C ends also while something is typed", () => {
-    const { order } = press(pressed('p "x"').screen, { type: "named", name: "interrupt" }, []);
-    expect(order).toEqual({ type: "interrupt" });
   });
 
   it("any key closes the help, and does nothing else", () => {
     expect(pressed("? q")).toEqual({ screen: firstScreen() });
+  });
+
+  it("a step is one line, a page, or all", () => {
+    expect([stepOf("k", {}, 9), stepOf("", { pageDown: true }, 9), stepOf("G", {}, 9)]).toEqual([
+      -1,
+      9,
+      Number.POSITIVE_INFINITY,
+    ]);
+    expect(stepOf("x", {}, 9)).toBeUndefined();
+  });
+});
+
+describe("p", () => {
+  const marked = { ...firstScreen(), marked: { cluster: keyOf("kitchen") } };
+  const to = { key: keyOf("kitchen"), name: "kitchen" };
+
+  it("posts what is typed, and nothing when it is empty or given up", () => {
+    expect(pressed('p "doors open"', marked).screen.typing?.text).toBe("doors open");
+    expect(pressed('p "doors open" Enter', marked).action).toEqual({ type: "post", raw: "doors open", to });
+    expect(press(pressed("p", marked).screen, "at nine\r", {}, contextOf).action).toEqual({
+      type: "post",
+      raw: "at nine",
+      to,
+    });
+    expect(pressed("p Enter", marked).action).toBeUndefined();
+    expect(pressed('p "x" Esc Enter', marked).action).toBeUndefined();
+    expect(pressed("p q", marked).action).toBeUndefined();
+  });
+
+  it("goes to the marked node, also from another view, whatever the filter there", () => {
+    expect(pressed('2 / "doors" Enter p', marked).screen.typing).toMatchObject({ to });
+    expect(pressed("G p").screen.typing).toMatchObject({ to: { name: names(firstScreen()).at(-1) } });
+  });
+
+  it("goes to the first that answers where no mark is seen and none was chosen", () => {
+    expect(pressed("p").screen.typing).toMatchObject({ to: { name: "10.0.0.9:8080" } });
+    expect(pressed("2 p").screen.typing).toMatchObject({ to: { name: names(firstScreen())[1] } });
+  });
+
+  it("stays with the node that was marked when typing began", () => {
+    const typing = pressed('p "x"', marked).screen;
+    const other = () => ({ rows: [], target: { key: "other", name: "other" } });
+    expect(press(typing, "", { return: true }, other).action).toMatchObject({ to });
+  });
+
+  it("takes a paste as it is, and no paste is taken for keys", () => {
+    const { screen } = pressed("p", marked);
+    expect(pasted(screen, "one\r\ntwo").typing?.text).toBe("one\ntwo");
+    expect(pasted(firstScreen(), "q")).toEqual(firstScreen());
   });
 });

@@ -1,9 +1,10 @@
 import type { HubClientStatus } from "../../src/hub/index.js";
-import { withDigest } from "../../src/node/protocol/item.js";
+import { withDigest } from "../../src/node/replica/item.js";
 import type { NodeRow, Rate, Snapshot } from "../../src/tui/snapshot.js";
 
 // Frames show local time: the same one everywhere.
 process.env.TZ = "UTC";
+process.env.FORCE_COLOR = "1";
 const AT_MS = Date.UTC(2026, 0, 31, 14, 5, 9);
 
 function rate(perSecond: number): Rate {

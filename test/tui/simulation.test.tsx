@@ -1,7 +1,7 @@
 import { render } from "ink-testing-library";
 import { describe, expect, it } from "vitest";
 import type { Snapshot } from "../../src/hub/simulate/index.js";
-import { SimulationView } from "../../src/tui/simulation/view.js";
+import { SimulationView } from "../../src/tui/simulation.js";
 
 const SNAPSHOT: Snapshot = {
   ...{ run: "load", phase: "running", elapsedMs: 2_500, clients: 20, sent: 50, toSend: 100 },
@@ -26,7 +26,7 @@ describe("the view of a simulation", () => {
   it("names the run, and clients that were closed", () => {
     const frame = frameOf({ ...SNAPSHOT, run: "chaos", closed: 3 });
     expect(frame).toMatch(/^chaos run, █/);
-    expect(frame).toContain("3 clients were closed by the hub");
+    expect(frame).toContain("3 clients closed by the hub");
   });
 
   it("says what it waits for before it starts", () => {

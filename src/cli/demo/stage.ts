@@ -1,13 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { basename, relative } from "node:path";
 import type { Output } from "../output.js";
-import { Child } from "./child.js";
-import { deadlineIn } from "./deadline.js";
-import { NodeProcess } from "./node-process.js";
+import { painted } from "../output.js";
+import { Child, NodeProcess } from "./processes.js";
 
 const LOOK_EVERY_MS = 10;
 
-/** What the steps of the demo play on: the processes it started, and where it says what happens. */
+/** Shared by the steps of the demo: the processes it started, and its output. */
 export class Stage implements AsyncDisposable {
   /** Random, so that two demos on one machine never meet. */
   readonly cluster = `demo-${randomBytes(3).toString("hex")}`;
@@ -15,7 +14,7 @@ export class Stage implements AsyncDisposable {
   readonly sinceMs = Math.floor(Date.now() / 60_000) * 60_000;
   /** Nodes that were started and not stopped or killed on purpose, oldest first. */
   readonly nodes: NodeProcess[] = [];
-  /** Rejects when a process ends that nobody asked to. */
+  /** Rejects when a process ends unasked. */
   readonly faulted: Promise<never>;
   readonly #children = new Set<Child>();
   readonly #killAll = () => {
@@ -33,11 +32,11 @@ export class Stage implements AsyncDisposable {
       this.#fault = reject;
     });
     this.faulted.catch(() => {});
-    // Also when this process ends by itself, in the middle: process.exit, an error that nobody caught.
+    // Also when this process ends by itself, in the middle: process.exit, an uncaught error.
     process.on("exit", this.#killAll);
   }
 
-  /** What a user types for `hubcast`. */
+  /** The words a user types for `hubcast`. */
   get typed(): string {
     const script = process.argv[1] ?? this.program;
     return basename(script) === "run.js" ? `node ${relative(process.cwd(), script)}` : basename(script);
@@ -50,12 +49,12 @@ export class Stage implements AsyncDisposable {
 
   /** Shows a command as a user would type it. */
   show(command: string): void {
-    this.say(this.output.painted("cyan", `$ ${command}`));
+    this.output.text(["   ", painted("cyan", `$ ${command}`)]);
   }
 
   /** Starts a command of the real CLI, in a process that ends with this one at the latest. */
   spawn(args: readonly string[]): Child {
-    // A step that was left in its middle goes on until it touches something.
+    // A step that has failed continues until its next call here.
     if (this.#ended) throw new Error("the demo has ended");
     const child = new Child(this.program, args, this.output);
     this.#children.add(child);
@@ -79,7 +78,7 @@ export class Stage implements AsyncDisposable {
     if (index >= 0) this.nodes.splice(index, 1);
   }
 
-  /** Runs a command of the real CLI to its end, shown as it is typed. @returns what it printed */
+  /** Runs a command of the real CLI to its end, shown as it is typed. @returns its output */
   async run(...args: readonly string[]): Promise<string> {
     const child = this.spawn(args);
     const { code, how, stdout } = await child.ended;
@@ -103,19 +102,19 @@ export class Stage implements AsyncDisposable {
     throw new Error("the demo has ended");
   }
 
-  /** What the running step waits for, as the end of a sentence. */
+  /** The condition that the running step waits for, as the end of a sentence. */
   hope(): string {
     return this.#hope && `: ${this.#hope}`;
   }
 
-  /** The unexpected end of a process, if there is one within that time. */
+  /** The unexpected end of a process within that time, if any. */
   async faultWithin(lengthMs: number): Promise<Error | undefined> {
     using none = deadlineIn(lengthMs, () => "none");
     const fault = this.faulted.catch((error: Error) => error);
     return await Promise.race([fault, none.passed.catch(() => undefined)]);
   }
 
-  /** The end of what processes said on stderr that are not well. */
+  /** The last stderr lines of processes that have failed. */
   lastWords(): string[] {
     return [...this.#children].flatMap((child) => child.lastWords());
   }
@@ -128,4 +127,19 @@ export class Stage implements AsyncDisposable {
     await Promise.all([...this.#children].map((child) => child.ended));
     process.off("exit", this.#killAll);
   }
+}
+
+/** A promise that rejects at its deadline; disposing of it clears the timer. */
+export interface Deadline extends Disposable {
+  readonly passed: Promise<never>;
+}
+
+/** @param what asked when it passes: what has not come true */
+export function deadlineIn(lengthMs: number, what: () => string): Deadline {
+  let timer: NodeJS.Timeout | undefined;
+  const passed = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(what())), lengthMs);
+  });
+  passed.catch(() => {});
+  return { passed, [Symbol.dispose]: () => clearTimeout(timer) };
 }

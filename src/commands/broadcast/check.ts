@@ -1,8 +1,6 @@
-import { type Agreement, agreementOf } from "../../cli/agreement.js";
-import { agreementLines, disagreementOf } from "../../cli/agreement-lines.js";
-import { ClientCommand } from "../../cli/client-command.js";
+import { type Agreement, agreementLines, agreementOf, disagreementOf } from "../../cli/agreement.js";
+import { ClientCommand, NODE_URL_FLAGS } from "../../cli/client-command.js";
 import { durationFlag } from "../../cli/flags.js";
-import { NODE_URL_FLAGS } from "../../cli/node-url.js";
 import { errorDocument } from "../../cli/output.js";
 import { HubcastError } from "../../core/errors.js";
 import type { Broadcast } from "../../node/broadcast.js";
@@ -12,7 +10,7 @@ const LOOK_EVERY_MS = 200;
 export default class Check extends ClientCommand<typeof Check> {
   static override summary = "Check that all nodes hold the same set; exit code 6 if not.";
   static override description =
-    "Asks one node, which knows what its peers hold. Items posted in the last 2 s are on their way and count as no difference. A node that was lost counts as one that may differ, until one of its name is back or it is forgotten after 10 min; one that said goodbye does not count.";
+    "Asks one node, which knows what its peers hold, and why it is degraded, if it is: retentions, policies, versions or cluster keys that differ, a second process with its identity, no peer, a clock, a disk. Items posted in the last 2 s are on their way and count as no difference. A node that was lost counts as one that may differ, until one of its name is back or it is forgotten after 10 min; one that said goodbye does not count.";
   static override examples = [
     { description: "Do all agree now?", command: "<%= config.bin %> <%= command.id %>" },
     {
@@ -22,7 +20,7 @@ export default class Check extends ClientCommand<typeof Check> {
     {
       description: "Names of those that do not agree:",
       command:
-        "<%= config.bin %> <%= command.id %> --json | jq -r '.peers[] | select(.verdict != \"agrees\").name'",
+        "<%= config.bin %> <%= command.id %> --json | jq -r '.peers[]|select(.verdict!=\"agrees\").name'",
     },
   ];
   static override flags = {
@@ -36,8 +34,11 @@ export default class Check extends ClientCommand<typeof Check> {
     // One document, also when they disagree: who differs is in it.
     this.output.document({ ...agreement, ...(failure && { error: errorDocument(failure) }) });
     for (const line of agreementLines(agreement, Date.now())) this.output.text(line);
-    if (agreement.peers.length === 0 && agreement.agreed)
-      this.output.note("it has no peers: nothing to compare");
+    if (agreement.membersEstimated !== undefined)
+      this.output.note(
+        `compared with ${agreement.peers.length} members, a sample of about ${agreement.membersEstimated}`,
+      );
+    if (agreement.alone && agreement.agreed) this.output.note("it has no peers: nothing to compare");
     if (!failure) return;
     if (this.output.json) this.exit(failure.exitCode);
     throw failure;
@@ -47,7 +48,7 @@ export default class Check extends ClientCommand<typeof Check> {
     const endMs = performance.now() + this.flags.timeout;
     let said = "";
     for (;;) {
-      const agreement = agreementOf(await node.status(), await node.peers());
+      const agreement = agreementOf(await node.status(), await node.peers({ fresh: true }));
       const leftMs = endMs - performance.now();
       if (agreement.agreed || leftMs <= 0 || signal.aborted) return agreement;
       const news = disagreementOf(agreement);
@@ -61,7 +62,8 @@ export default class Check extends ClientCommand<typeof Check> {
 function failureOf(agreement: Agreement, timeoutMs: number): HubcastError {
   return new HubcastError("disagreement", disagreementOf(agreement), {
     suggestions: [
-      ...(timeoutMs === 0 ? ["Give them time: --timeout 10s"] : []),
+      ...new Set(agreement.details.map(({ advice }) => advice)),
+      ...(timeoutMs === 0 && agreement.details.length === 0 ? ["Give them time: --timeout 10s"] : []),
       "See hubcast broadcast peers for their addresses and connections.",
     ],
   });

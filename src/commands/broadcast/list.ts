@@ -1,8 +1,6 @@
-import { ClientCommand } from "../../cli/client-command.js";
-import { defined } from "../../cli/defined.js";
-import { countFlag, instantFlag } from "../../cli/flags.js";
-import { itemLine } from "../../cli/item-line.js";
-import { NODE_URL_FLAGS } from "../../cli/node-url.js";
+import { ClientCommand, NODE_URL_FLAGS } from "../../cli/client-command.js";
+import { countFlag, defined, instantFlag } from "../../cli/flags.js";
+import { itemLine } from "../../cli/output.js";
 import type { Broadcast } from "../../node/broadcast.js";
 
 export default class List extends ClientCommand<typeof List> {

@@ -1,11 +1,9 @@
 import * as Args from "@oclif/core/args";
 import * as Flags from "@oclif/core/flags";
-import { ClientCommand } from "../../cli/client-command.js";
-import { defined } from "../../cli/defined.js";
-import { durationFlag, waitFlag } from "../../cli/flags.js";
-import { NODE_URL_FLAGS } from "../../cli/node-url.js";
+import { ClientCommand, NODE_URL_FLAGS } from "../../cli/client-command.js";
+import { defined, durationFlag, waitFlag } from "../../cli/flags.js";
+import { readRaw } from "../../cli/input.js";
 import { errorDocument } from "../../cli/output.js";
-import { readRaw } from "../../cli/raw-input.js";
 import { HubcastError } from "../../core/errors.js";
 import { formatDuration } from "../../core/units.js";
 import type { Broadcast, ItemDraft, Receipt } from "../../node/broadcast.js";
@@ -85,15 +83,21 @@ export default class Post extends ClientCommand<typeof Post> {
     for (const { name, afterMs } of result.receipt?.holders ?? []) {
       this.output.note(`held by ${name} after ${formatDuration(afterMs)}`);
     }
+    const { of, membersEstimated } = result.receipt ?? {};
+    if (membersEstimated !== undefined)
+      this.output.note(`${of} members were asked, a sample of about ${membersEstimated}`);
     if (!late) return;
     if (this.output.json) this.exit(late.exitCode);
     throw late;
   }
 }
 
-function lateError({ holders, missing }: Receipt): HubcastError {
-  const names = missing.map(({ name }) => name).join(", ");
-  const what = missing.length === 0 ? "no other node is connected" : `missing: ${names}`;
+function lateError({ alone, holders, missing, refused }: Receipt): HubcastError {
+  const those = (word: string, members: Receipt["missing"]) =>
+    members.length === 0 ? [] : [`${word}: ${members.map(({ name }) => name).join(", ")}`];
+  const why = [...those("missing", missing), ...those("refused by policy", refused)];
+  const what =
+    why.length > 0 ? why.join("; ") : alone ? "no other node is connected" : "no more nodes are connected";
   return new HubcastError(
     "deadline",
     `${holders.length} other nodes hold the item at the deadline; ${what}`,

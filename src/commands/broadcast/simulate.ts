@@ -1,17 +1,23 @@
 import { randomInt } from "node:crypto";
 import * as Flags from "@oclif/core/flags";
 import { BaseCommand } from "../../cli/base-command.js";
-import { needsLargerHeap, rerunWithHeap } from "../../cli/large-heap.js";
+import { needsLargerHeap, rerunWithHeap } from "../../cli/heap.js";
+import { properties, table } from "../../cli/output.js";
 import { onInterrupt } from "../../cli/signals.js";
-import { SIMULATE_FLAGS, simulationOptions } from "../../cli/simulate-flags.js";
-import { GROWTH_HEAD, growthRow, reportPairs } from "../../cli/simulation-report.js";
-import { runSimulation, type SimulationRun } from "../../cli/simulation-run.js";
-import { properties, table } from "../../cli/table.js";
+import {
+  GROWTH_HEAD,
+  growthRow,
+  reportPairs,
+  runSimulation,
+  SIMULATE_FLAGS,
+  type SimulationRun,
+  simulationOptions,
+} from "../../cli/simulation.js";
 import type { SimulationOptions } from "../../sim/index.js";
 
 const GROWTH_NODES = [10, 30, 100, 300, 1_000, 3_000, 10_000];
 const GROWTH_ITEMS = 100;
-/** What a world takes, measured: a node, and an item that one node holds. */
+/** Measured memory of a simulated node, and of an item that one node holds. */
 const NODE_BYTES = 120_000;
 const HOLDING_BYTES = 500;
 
@@ -51,7 +57,7 @@ export default class Simulate extends BaseCommand<typeof Simulate> {
 
   private async once(options: SimulationOptions): Promise<void> {
     const run = await runSimulation(options, this.output);
-    this.output.document({ ...run.report, tookMs: Math.round(run.tookMs) });
+    this.output.document(documentOf(run));
     for (const line of properties(reportPairs(run))) this.output.text(line);
   }
 
@@ -63,15 +69,13 @@ export default class Simulate extends BaseCommand<typeof Simulate> {
       runs.push(run);
       this.output.note(`${nodes} nodes agree`);
     }
-    this.output.document({
-      runs: runs.map(({ report, tookMs, memoryBytes }) => ({
-        ...report,
-        tookMs: Math.round(tookMs),
-        memoryBytes,
-      })),
-    });
+    this.output.document({ runs: runs.map(documentOf) });
     for (const line of table(GROWTH_HEAD, runs.map(growthRow))) this.output.text(line);
   }
+}
+
+function documentOf({ report, tookMs, cpuMs, memoryBytes }: SimulationRun): object {
+  return { ...report, tookMs: Math.round(tookMs), cpuMs, memoryBytes };
 }
 
 function heapBytesOf({ nodes, items }: SimulationOptions): number {

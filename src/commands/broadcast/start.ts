@@ -1,17 +1,30 @@
 import { BaseCommand } from "../../cli/base-command.js";
-import { keepHeapLean } from "../../cli/lean-heap.js";
-import { showLive } from "../../cli/live-status.js";
+import { readTlsFiles } from "../../cli/flag-file.js";
+import { keepHeapLean } from "../../cli/heap.js";
+import {
+  addressesFromElsewhere,
+  flagWords,
+  programWords,
+  reportPeers,
+  shellWord,
+  showLive,
+} from "../../cli/live-status.js";
 import { openLogger } from "../../cli/logger.js";
-import { nodeOptions } from "../../cli/node-options.js";
-import { reportPeers } from "../../cli/peer-reports.js";
-import { onHangUp, onSignals } from "../../cli/signals.js";
-import { START_FLAGS } from "../../cli/start-flags.js";
-import { type TrustWatch, watchTrustFile } from "../../cli/trust-file.js";
+import { Stopping } from "../../cli/signals.js";
+import { nodeOptions, readTokens, readTrustFile, START_FLAGS } from "../../cli/start-flags.js";
+import { WatchedFiles } from "../../cli/watched-files.js";
 import type { StartedNode } from "../../node/index.js";
 
 const ADDRESSES_SHOWN = 2;
 
-/** What the first lines say of a node. */
+/** Where other machines call an API that is bound to all addresses. */
+function urlsFromElsewhere(host: string, url: string | undefined): readonly string[] {
+  if (url === undefined) return [];
+  const { protocol, port } = new URL(url);
+  return addressesFromElsewhere(host).map((address) => `${protocol}//${address}:${port}`);
+}
+
+/** The facts in the first lines about a node. */
 interface Started {
   readonly id: string;
   readonly name: string;
@@ -22,7 +35,7 @@ interface Started {
 export default class Start extends BaseCommand<typeof Start> {
   static override summary = "Start a node: it finds the others and keeps the shared set of items.";
   static override description =
-    "Runs until Ctrl-C (or SIGTERM, SIGHUP): it says goodbye to its peers, finishes its requests, and exits with 0. A second Ctrl-C ends it at once. With --trust, a SIGHUP that does not come from a closed terminal reads the trust file again. Every flag also reads HUBCAST_ and its name: --p2p-port reads HUBCAST_P2P_PORT.";
+    "Runs until Ctrl-C (or SIGTERM, SIGHUP): it says goodbye to its peers, finishes its requests, and exits with 0. A second Ctrl-C ends it at once. With --trust, --token-file or --tls-cert, a SIGHUP that does not come from a closed terminal reads their files again, as a change of them does. Every flag also reads HUBCAST_ and its name: --p2p-port reads HUBCAST_P2P_PORT.";
   static override examples = [
     { description: "A node on this machine:", command: "<%= config.bin %> <%= command.id %>" },
     { description: "A second one beside it:", command: "<%= config.bin %> <%= command.id %> --port 8081" },
@@ -53,47 +66,28 @@ export default class Start extends BaseCommand<typeof Start> {
   ];
   static override flags = START_FLAGS;
 
-  override async init(): Promise<void> {
-    // The seed's users write -httpport, with one dash.
-    this.argv = this.argv.map((word) => (/^-httpport(=|$)/.test(word) ? `-${word}` : word));
-    await super.init();
-  }
+  protected override readonly takesOneDash = true;
 
   async run(): Promise<void> {
-    const stopping = new AbortController();
-    let trust: TrustWatch | undefined;
-    const stopped = new Promise<void>((resolve) => {
-      const stop = (signal: NodeJS.Signals) => {
-        this.output.note(`${signal}: stopping; Ctrl-C again ends at once`);
-        stopping.abort();
-        resolve();
-      };
-      onSignals(["SIGINT", "SIGTERM", ...(this.flags.trust ? [] : (["SIGHUP"] as const))], stop);
-      if (this.flags.trust)
-        onHangUp(
-          () => stop("SIGHUP"),
-          () => trust?.look(),
-        );
-    });
+    const { trust, "token-file": tokens, "tls-cert": cert } = this.flags;
+    const files = new WatchedFiles(this.output);
+    const stopping = Stopping.ofServer(this.output, [trust, tokens, cert], files);
     const options = await nodeOptions(this.flags);
     const level = this.flags.verbose ? "debug" : this.flags["log-level"];
     const logger = await openLogger(level, this.flags["log-format"]);
+    if (this.flags["log-format"] === "json") this.output.logTo(logger);
     const { startNode } = await import("../../node/index.js");
-    const node = await startNode({ ...options, logger, signal: stopping.signal }).catch((error) => {
-      // Stopped while it was starting: it has given everything back.
-      if (stopping.signal.aborted) return undefined;
-      throw error;
-    });
+    const node = await stopping.unlessTold(startNode({ ...options, logger, signal: stopping.signal }));
     if (node) {
       keepHeapLean();
       this.announce(node);
       const stopReports = reportPeers(node, this.output);
-      trust = this.watchTrust(node);
+      this.watchFiles(node, files);
       const stopLive = this.flags.live ? await this.showLive(node) : () => {};
-      await stopped;
+      await stopping.told;
       stopLive();
       stopReports();
-      trust?.stop();
+      files.stop();
       await node.close();
     }
     this.output.note("stopped");
@@ -106,39 +100,56 @@ export default class Start extends BaseCommand<typeof Start> {
     return showLive(async () => live.line(await node.status(), await node.peers()), this.output);
   }
 
-  private watchTrust(node: StartedNode): TrustWatch | undefined {
-    const path = this.flags.trust;
-    if (path === undefined) return undefined;
-    return watchTrustFile(
-      path,
-      (keys) => {
-        node.trust(keys);
-        this.output.detail(`${keys.length} keys are trusted, from ${path}`);
-      },
-      ({ message }) => this.output.warning(`${message}; the keys trusted before stay trusted`),
-    );
+  private watchFiles(node: StartedNode, files: WatchedFiles): void {
+    const { trust, "token-file": tokens, "tls-cert": cert, "tls-key": key } = this.flags;
+    const takeKeys = async () => {
+      const keys = await readTrustFile(trust!);
+      node.trust(keys);
+      this.output.detail(`${keys.length} keys are trusted, from ${trust}`);
+    };
+    const takeTokens = async () => node.renew({ tokens: (await readTokens(tokens))! });
+    const takePair = async () => node.renew({ tls: (await readTlsFiles(this.flags))! });
+    files.add([trust], takeKeys, "the keys trusted before stay trusted");
+    files.add([tokens], takeTokens, "the tokens read before stay in force");
+    files.add([cert, key], takePair, "the certificate read before stays in force");
   }
 
   private announce({ id, name, url, peerAddresses }: Started): void {
-    this.output.document({ type: "ready", url, peerAddresses, name, id });
+    const elsewhere = urlsFromElsewhere(this.flags.host, url);
+    this.output.document({
+      type: "ready",
+      url,
+      ...(elsewhere.length > 0 && { urls: elsewhere }),
+      peerAddresses,
+      name,
+      id,
+    });
     if (this.flags.name !== undefined && name !== this.flags.name) {
       this.output.warning(
         `the name ${this.flags.name} is taken on this network; this node is called ${name}`,
       );
     }
     const more = peerAddresses.length - ADDRESSES_SHOWN;
-    const at = url === "http://127.0.0.1:8080" ? "" : ` --url ${url}`;
+    const { "token-file": tokenFile, "tls-cert": cert, trust } = this.flags;
+    const tls = cert === undefined ? "" : `NODE_EXTRA_CA_CERTS=${shellWord(cert)} `;
+    const program = `${tls}${programWords()}`;
+    const at = flagWords({
+      url: url === "http://127.0.0.1:8080" ? undefined : url,
+      "token-file": tokenFile,
+    });
     this.output.text(`node ${name} is up, in cluster ${this.flags.cluster}`);
-    this.output.text(`  http api      ${url}`);
+    for (const [index, place] of [url, ...elsewhere.slice(0, ADDRESSES_SHOWN)].entries())
+      this.output.text(`  ${(index === 0 ? "http api" : "").padEnd(12)}  ${place}`);
     if (peerAddresses.length === 0) this.output.text(`  meets others  ${this.flags.engine}`);
     else
-      this.output.text(
-        `  peer address  ${peerAddresses.slice(0, ADDRESSES_SHOWN).join("\n                ")}`,
-      );
-    if (more > 0) this.output.text(`                and ${more} more: hubcast broadcast status${at}`);
-    this.output.text("from another terminal:");
-    this.output.text(`  hubcast broadcast post${at} "hello"`);
-    this.output.text(`  hubcast broadcast watch${at}`);
+      for (const [index, address] of peerAddresses.slice(0, ADDRESSES_SHOWN).entries())
+        this.output.text(`  ${(index === 0 ? "peer address" : "").padEnd(12)}  ${address}`);
+    if (more > 0) this.output.text(`                and ${more} more: ${program} broadcast status${at}`);
+    const needs = tokenFile === undefined && process.env.HUBCAST_TOKEN ? ", with HUBCAST_TOKEN as here" : "";
+    this.output.text(`from another terminal${needs}:`);
+    // A post needs a key that is trusted, and this node does not know where anybody keeps one.
+    if (trust === undefined) this.output.text(`  ${program} broadcast post${at} "hello"`);
+    this.output.text(`  ${program} broadcast watch${at}`);
     this.output.text(`${this.whoCanJoin(peerAddresses)}; Ctrl-C stops`);
   }
 

@@ -1,8 +1,6 @@
-import { ClientCommand } from "../../cli/client-command.js";
-import { localTime } from "../../cli/item-line.js";
-import { NODE_URL_FLAGS } from "../../cli/node-url.js";
-import { properties } from "../../cli/table.js";
-import { counted } from "../../core/text.js";
+import { ClientCommand, NODE_URL_FLAGS } from "../../cli/client-command.js";
+import { localTime, properties } from "../../cli/output.js";
+import { counted, shown } from "../../core/text.js";
 import { formatDuration, formatSize } from "../../core/units.js";
 import type { Broadcast, NodeStatus } from "../../node/broadcast.js";
 
@@ -24,22 +22,37 @@ export default class Status extends ClientCommand<typeof Status> {
   }
 }
 
+function certificate({ certificateExpiresAtMs: atMs }: NodeStatus): [string, string][] {
+  if (atMs === undefined) return [];
+  return [["certificate", `${atMs <= Date.now() ? "expired" : "expires"} ${localTime(atMs)}`]];
+}
+
 function described(status: NodeStatus): [string, string][] {
   const { state, reasons, sync, gossip } = status;
   const hidden = status.hidden > 0 ? `, ${status.hidden} hidden behind another of the same id` : "";
+  const ahead = status.ahead > 0 ? `, ${status.ahead} stamped ahead of this clock` : "";
+  const leftOut = status.leftOut > 0 ? `, ${status.leftOut} damaged on disk and left out at the start` : "";
   return [
     ["name", status.name],
     ["id", status.id],
     ["cluster", status.cluster],
     ["state", reasons.length > 0 ? `${state}: ${reasons.join(", ")}` : state],
+    ...status.details.map(({ code, message, advice }): [string, string] => [
+      "",
+      shown(`${code}: ${message}. ${advice}`, Number.POSITIVE_INFINITY),
+    ]),
     ["up", `${formatDuration(status.uptimeMs)}, hubcast ${status.version}, engine ${status.engine}`],
     [
       "items",
-      `${status.items}${hidden}, ${formatSize(status.bytes)}, kept ${formatDuration(status.retentionMs)}`,
+      `${status.items}${hidden}${ahead}${leftOut}, ${formatSize(status.bytes)}, kept ${formatDuration(status.retentionMs)}`,
     ],
+    ...certificate(status),
     ["fingerprint", `${status.fingerprint} since ${localTime(status.fingerprintSinceMs)}`],
     ["peers", `${status.peers} connected`],
-    ["peer address", status.peerAddresses.join("\n              ")],
+    ...status.peerAddresses.map((address, index): [string, string] => [
+      index === 0 ? "peer address" : "",
+      address,
+    ]),
     [
       "sync",
       `${counted(sync.rounds, "round")} (${sync.roundsFailed} failed), ${sync.itemsReceived} items in, ${sync.itemsSent} out`,

@@ -1,19 +1,25 @@
 import * as Flags from "@oclif/core/flags";
-import { HubCommand } from "../../cli/hub-command.js";
-import { HUB_ADDRESS_FLAGS } from "../../cli/hub-flags.js";
-import { shown } from "../../cli/text.js";
-import type { HubClient, HubClientEvent, HubClientOptions, HubMessage } from "../../hub/client.js";
+import { countFlag } from "../../cli/flags.js";
+import { HUB_ADDRESS_FLAGS, HubCommand } from "../../cli/hub-command.js";
+import { painted } from "../../cli/output.js";
+import { HubcastError } from "../../core/errors.js";
+import { counted, shown } from "../../core/text.js";
+import type { HubClient, HubClientEvent, HubClientOptions, HubMessage } from "../../hub/client/index.js";
 
 export default class Listen extends HubCommand<typeof Listen> {
   static override summary = "Print what is sent to a new client of a hub, until Ctrl-C.";
   static override description =
-    "Says its id on stderr, so that others can send to it. When the connection is lost it dials again, under a new id, and says what may have been missed. --json prints payloads in base64, one object a line.";
+    "Says its id on stderr, so that others can send to it. When the connection is lost it dials again, under a new id, and says what may have been missed. --json prints payloads in base64, one object a line. With --timeout it ends then: with 5 if fewer messages came than --count.";
   static override examples = [
     {
       description: "Under a name, in a group:",
       command: "<%= config.bin %> <%= command.id %> --name me --group g",
     },
     { description: "One message, then end:", command: "<%= config.bin %> <%= command.id %> --count 1" },
+    {
+      description: "Its bytes alone, from a hub that may not be up yet, for a minute at most:",
+      command: "<%= config.bin %> <%= command.id %> --count 1 --raw --retry --timeout 1m",
+    },
   ];
   static override flags = {
     ...HUB_ADDRESS_FLAGS,
@@ -23,7 +29,11 @@ export default class Listen extends HubCommand<typeof Listen> {
       multiple: true,
       multipleNonGreedy: true,
     }),
-    count: Flags.integer({ description: "End after so many messages.", min: 1, helpValue: "NUMBER" }),
+    count: countFlag({ description: "End after so many messages.", min: 1, max: Number.MAX_SAFE_INTEGER }),
+    raw: Flags.boolean({
+      description: "Print payloads as they are, with nothing before or between them.",
+      exclusive: ["json"],
+    }),
     presence: Flags.boolean({ description: "Also say who comes and goes." }),
   };
 
@@ -43,9 +53,18 @@ export default class Listen extends HubCommand<typeof Listen> {
       count += 1;
       if (count === this.flags.count) return;
     }
+    const wanted = this.flags.count;
+    if (wanted !== undefined && this.flags.timeout !== undefined) {
+      const text = `${counted(count, "message")} of ${wanted} came within ${this.flags.timeout} ms`;
+      throw new HubcastError("deadline", text);
+    }
   }
 
   private print({ sender, to, payload }: HubMessage): void {
+    if (this.flags.raw) {
+      this.output.bytes(payload);
+      return;
+    }
     this.output.document({
       type: "message",
       sender,
@@ -55,8 +74,8 @@ export default class Listen extends HubCommand<typeof Listen> {
     });
     const from = sender === undefined ? "?" : String(sender);
     const where = typeof to === "object" ? ` (${to.group})` : to === "all" ? " (all)" : "";
-    const label = this.output.painted("dim", `${from}${where}:`);
-    this.output.text(`${label} ${shown(payload.toString(), this.output.columns)}`);
+    const text = shown(payload.toString(), this.output.columns);
+    this.output.text([painted("dim", `${from}${where}:`), ` ${text}`]);
   }
 
   private async tell(hub: HubClient): Promise<void> {
@@ -74,7 +93,7 @@ function described(event: HubClientEvent): string {
     case "departed":
       return `${whoIs(event)} went: ${event.reason}`;
     case "disconnected":
-      return `connection lost: ${event.reason}`;
+      return `the hub went away (${event.reason})${event.final ? "" : "; dialling again"}`;
     case "reconnected": {
       const awayMs = event.missedUntilMs - event.missedFromMs;
       return `back as client ${event.id}; what was sent in the ${awayMs} ms between was missed`;

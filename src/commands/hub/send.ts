@@ -1,11 +1,14 @@
 import * as Args from "@oclif/core/args";
 import * as Flags from "@oclif/core/flags";
-import { HubCommand } from "../../cli/hub-command.js";
-import { HUB_ADDRESS_FLAGS } from "../../cli/hub-flags.js";
-import { readPayload } from "../../cli/payload.js";
+import { countFlag } from "../../cli/flags.js";
+import { HUB_ADDRESS_FLAGS, HubCommand } from "../../cli/hub-command.js";
+import { readLines, readPayload } from "../../cli/input.js";
 import { HubcastError } from "../../core/errors.js";
 import { counted } from "../../core/text.js";
-import type { HubClient, HubReceipt } from "../../hub/client.js";
+import type { HubClient, HubReceipt } from "../../hub/client/index.js";
+
+/** Messages on their way while more lines are read. */
+const LINES_AT_ONCE = 64;
 
 export default class Send extends HubCommand<typeof Send> {
   static override summary = "Send a message to clients of a hub.";
@@ -18,6 +21,10 @@ export default class Send extends HubCommand<typeof Send> {
       description: "A file, to a group:",
       command: "<%= config.bin %> <%= command.id %> --file a.bin --group g",
     },
+    {
+      description: "What a program prints, line by line:",
+      command: "tail -f log | <%= config.bin %> <%= command.id %> --lines --all",
+    },
   ];
   static override args = {
     payload: Args.string({
@@ -29,16 +36,20 @@ export default class Send extends HubCommand<typeof Send> {
   };
   static override flags = {
     ...HUB_ADDRESS_FLAGS,
-    to: Flags.integer({
-      description: "Id of a receiver; may be given again.",
+    to: countFlag({
+      description: "Id of a receiver, as hub who shows it; may be given again.",
       multiple: true,
       multipleNonGreedy: true,
       min: 1,
+      max: Number.MAX_SAFE_INTEGER,
       helpValue: "ID",
     }),
     all: Flags.boolean({ description: "To all other clients.", exclusive: ["to", "group"] }),
     group: Flags.string({ description: "To a group.", helpValue: "NAME", exclusive: ["to", "all"] }),
     file: Flags.string({ description: "Send the bytes of a file.", helpValue: "PATH" }),
+    lines: Flags.boolean({
+      description: "Send each line of the file or of standard input as a message, as it comes.",
+    }),
   };
 
   private payload: Buffer = Buffer.alloc(0);
@@ -49,24 +60,71 @@ export default class Send extends HubCommand<typeof Send> {
         suggestions: ["Pass --to ID, --group NAME or --all; `hubcast hub who` shows ids."],
       });
     }
-    this.payload = await readPayload(this.args.payload, this.flags.file);
+    if (!this.flags.lines) this.payload = await readPayload(this.args.payload, this.flags.file);
+    else if (this.args.payload !== undefined) {
+      throw new HubcastError("usage", "PAYLOAD and --lines were both given", {
+        suggestions: ["Pipe the lines in, or name a --file of them."],
+      });
+    }
   }
 
   protected async ask(hub: HubClient, signal: AbortSignal): Promise<void> {
-    const receipt = (await this.sent(hub, signal))!;
+    if (this.flags.lines) {
+      await this.sendLines(hub, signal);
+      return;
+    }
+    const receipt = await this.sent(hub, this.payload, signal);
     const { reached, unknown, evicted } = receipt;
     this.output.document({ reached, unknown, evicted });
-    this.output.text(`${this.payload.length} bytes reached ${counted(reached, "client")}`);
-    if (unknown.length + evicted.length > 0) {
+    this.output.text(`${counted(this.payload.length, "byte")} reached ${counted(reached, "client")}`);
+    if (missed(receipt) > 0) {
       const parts = [...unknown.map((id) => `${id} is unknown`), ...evicted.map((id) => `${id} was closed`)];
       throw new HubcastError("notDelivered", `not delivered to all: ${parts.join(", ")}`);
     }
   }
 
-  private async sent(hub: HubClient, signal: AbortSignal): Promise<HubReceipt | undefined> {
-    const options = { receipt: true, signal };
-    if (this.flags.all) return await hub.sendToAll(this.payload, options);
-    if (this.flags.group !== undefined) return await hub.sendToGroup(this.flags.group, this.payload, options);
-    return await hub.relay(this.flags.to!, this.payload, options);
+  /** Some are on their way at a time: a producer may be endless, and a receipt takes a round trip. */
+  private async sendLines(hub: HubClient, signal: AbortSignal): Promise<void> {
+    const underWay = new Set<Promise<void>>();
+    let [lines, failed] = [0, 0];
+    let fault: unknown;
+    const send = async (line: number, payload: Buffer): Promise<void> => {
+      const receipt = await this.sent(hub, payload, signal);
+      const { reached, unknown, evicted } = receipt;
+      this.output.document({ type: "sent", line, reached, unknown, evicted });
+      if (missed(receipt) > 0) failed += 1;
+    };
+    for await (const payload of readLines(this.flags.file, signal)) {
+      lines += 1;
+      const sent = send(lines, payload)
+        .catch((error: unknown) => {
+          fault ??= error;
+        })
+        .finally(() => underWay.delete(sent));
+      underWay.add(sent);
+      if (underWay.size >= LINES_AT_ONCE) await Promise.race(underWay);
+      if (fault !== undefined) break;
+    }
+    await Promise.all(underWay);
+    if (fault !== undefined) throw fault;
+    this.output.text(`${counted(lines, "message")} sent`);
+    if (failed > 0)
+      throw new HubcastError("notDelivered", `${failed} of ${lines} messages were not delivered to all`);
   }
+
+  private async sent(hub: HubClient, payload: Buffer, signal: AbortSignal): Promise<HubReceipt> {
+    const options = { receipt: true, signal };
+    const { all, group, to } = this.flags;
+    const receipt = all
+      ? await hub.sendToAll(payload, options)
+      : group !== undefined
+        ? await hub.sendToGroup(group, payload, options)
+        : await hub.relay(to!, payload, options);
+    return receipt!;
+  }
+}
+
+/** How many of its receivers a message did not reach. */
+function missed({ unknown, evicted }: HubReceipt): number {
+  return unknown.length + evicted.length;
 }

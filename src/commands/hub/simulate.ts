@@ -1,11 +1,15 @@
 import { BaseCommand } from "../../cli/base-command.js";
-import { defined } from "../../cli/defined.js";
-import { hubTls } from "../../cli/hub-flags.js";
-import { HUB_SIMULATE_FLAGS, hubPlaces } from "../../cli/hub-simulate-flags.js";
-import { showProgress } from "../../cli/hub-simulate-progress.js";
-import { faultLine, reportLines } from "../../cli/hub-simulate-report.js";
-import { hubToken } from "../../cli/hub-token.js";
-import { ReportFile } from "../../cli/report-file.js";
+import { readToken } from "../../cli/flag-file.js";
+import { defined } from "../../cli/flags.js";
+import { hubTls } from "../../cli/hub-command.js";
+import {
+  faultLine,
+  HUB_SIMULATE_FLAGS,
+  hubPlaces,
+  ReportFile,
+  reportLines,
+  showProgress,
+} from "../../cli/hub-simulation.js";
 import { onInterrupt } from "../../cli/signals.js";
 import { HubcastError } from "../../core/errors.js";
 
@@ -36,12 +40,14 @@ export default class Simulate extends BaseCommand<typeof Simulate> {
   ];
   static override flags = HUB_SIMULATE_FLAGS;
 
+  protected override readonly takesOneDash = true;
+
   async run(): Promise<void> {
     this.output.survivesBrokenPipes(() => process.exit());
     const { signal } = onInterrupt();
     const { addr, port, stat, report: file, interval, timeout, ...load } = this.flags;
     const address = hubPlaces({ addr, port });
-    const token = await hubToken(this.flags["token-file"]);
+    const token = await readToken(this.flags["token-file"]);
     const tls = await hubTls(this.flags["tls-ca"]);
     const page = file === undefined ? undefined : await ReportFile.create(file);
     const { simulateHub } = await import("../../hub/simulate/index.js");
@@ -50,7 +56,7 @@ export default class Simulate extends BaseCommand<typeof Simulate> {
       ...defined({ address, token, tls, workers: load.workers }),
       ...{ size: load.size, clients: load.clients, messages: load.messages, chaos: load.chaos },
       ...{ intervalMs: interval, timeoutMs: timeout, signal, onProgress: progress.show },
-    }).finally(() => progress.end());
+    }).finally(() => progress.end(signal.aborted));
     this.output.document(report);
     for (const line of reportLines(report, stat)) this.output.text(line);
     if (page) this.output.note(`charts are in ${await page.write(report)}`);

@@ -1,14 +1,18 @@
 import { BaseCommand } from "../../cli/base-command.js";
-import { HubLine } from "../../cli/hub-reports.js";
-import { HUB_START_FLAGS, hubOptions } from "../../cli/hub-start-flags.js";
-import { showLive } from "../../cli/live-status.js";
+import { readTlsFiles } from "../../cli/flag-file.js";
+import { HUB_START_FLAGS, hubOptions, readHubToken } from "../../cli/hub-start-flags.js";
+import { addressesFromElsewhere, flagWords, HubLine, programWords, showLive } from "../../cli/live-status.js";
 import { openLogger } from "../../cli/logger.js";
-import { onSignals } from "../../cli/signals.js";
+import { Stopping } from "../../cli/signals.js";
+import { WatchedFiles } from "../../cli/watched-files.js";
+import type { Hub } from "../../hub/index.js";
+
+const ADDRESSES_SHOWN = 2;
 
 export default class Start extends BaseCommand<typeof Start> {
   static override summary = "Start a hub: it relays messages between the clients that connect to it.";
   static override description =
-    "Runs until Ctrl-C (or SIGTERM, SIGHUP): it takes no new clients, writes what is queued, closes them, and exits with 0. A second Ctrl-C ends it at once. Every flag also reads HUBCAST_ and its name: --outbox-max reads HUBCAST_OUTBOX_MAX.";
+    "Runs until Ctrl-C (or SIGTERM, SIGHUP): it takes no new clients, writes what is queued, closes them, and exits with 0. A second Ctrl-C ends it at once. With --token-file or --tls-cert, a SIGHUP that does not come from a closed terminal reads their files again, as a change of them does. Every flag also reads HUBCAST_HUB_ and its name: --outbox-max reads HUBCAST_HUB_OUTBOX_MAX.";
   static override examples = [
     { description: "A hub on this machine:", command: "<%= config.bin %> <%= command.id %>" },
     {
@@ -30,19 +34,36 @@ export default class Start extends BaseCommand<typeof Start> {
   ];
   static override flags = HUB_START_FLAGS;
 
+  protected override readonly takesOneDash = true;
+
   async run(): Promise<void> {
-    const stopped = new Promise<void>((resolve) => {
-      onSignals(["SIGINT", "SIGTERM", "SIGHUP"], (signal) => {
-        this.output.note(`${signal}: stopping; Ctrl-C again ends at once`);
-        resolve();
-      });
-    });
+    const { "token-file": tokenFile, "tls-cert": cert } = this.flags;
+    const files = new WatchedFiles(this.output);
+    const stopping = Stopping.ofServer(this.output, [tokenFile, cert], files);
     const options = await hubOptions(this.flags);
     const level = this.flags.verbose ? "debug" : this.flags["log-level"];
     const logger = await openLogger(level, this.flags["log-format"]);
+    if (this.flags["log-format"] === "json") this.output.logTo(logger);
     const { keepHeapCalm, startHub } = await import("../../hub/index.js");
-    keepHeapCalm();
-    const hub = await startHub({ ...options, logger });
+    const hub = await stopping.unlessTold(startHub({ ...options, logger, signal: stopping.signal }));
+    if (hub) keepHeapCalm(() => hub.stats().memoryBytes);
+    if (hub) {
+      this.watchFiles(hub, files);
+      await this.serve(hub, stopping.told);
+      files.stop();
+    }
+    this.output.note("stopped");
+  }
+
+  private watchFiles(hub: Hub, files: WatchedFiles): void {
+    const { "token-file": tokenFile, "tls-cert": cert, "tls-key": key } = this.flags;
+    const takeToken = async () => hub.renew({ token: (await readHubToken(tokenFile))! });
+    const takePair = async () => hub.renew({ tls: (await readTlsFiles(this.flags))! });
+    files.add([tokenFile], takeToken, "the token read before stays in force");
+    files.add([cert, key], takePair, "the certificate read before stays in force");
+  }
+
+  private async serve(hub: Hub, stopped: Promise<void>): Promise<void> {
     const { address, monitorUrl } = hub;
     this.output.document({
       type: "ready",
@@ -50,19 +71,29 @@ export default class Start extends BaseCommand<typeof Start> {
       ...(monitorUrl && { monitorUrl }),
       name: this.flags.name,
     });
-    this.output.text(`hub ${this.flags.name} is up at ${address}`);
+    const elsewhere = addressesFromElsewhere(this.flags.host).map((host) => `${host}:${hub.port}`);
+    // An address that is bound to all of them is none to dial.
+    const here =
+      elsewhere.length > 0 || /^(0\.0\.0\.0|\[::\]):/.test(address) ? `127.0.0.1:${hub.port}` : address;
+    const places = [here, ...elsewhere.slice(0, ADDRESSES_SHOWN)];
+    this.output.text(`hub ${this.flags.name} is up at ${places.join(", ")}`);
     const others = hub.stats().router;
     if (others) this.output.text(`  engine      ${others.engine}, with ${others.hubs.length} other hubs`);
     if (monitorUrl) this.output.text(`  monitoring  ${monitorUrl}/v1/clients`);
-    this.output.text("from another terminal:");
-    const at = address === "127.0.0.1:9999" ? "" : ` --addr ${address}`;
-    this.output.text(`  hubcast hub listen${at}`);
-    this.output.text(`  hubcast hub send${at} "hello" --all`);
+    const { "token-file": tokenFile, "tls-cert": cert } = this.flags;
+    const at = flagWords({
+      addr: here === "127.0.0.1:9999" ? undefined : here,
+      "token-file": tokenFile,
+      "tls-ca": cert,
+    });
+    const needs = tokenFile === undefined && process.env.HUBCAST_TOKEN ? ", with HUBCAST_TOKEN as here" : "";
+    this.output.text(`from another terminal${needs}:`);
+    this.output.text(`  ${programWords()} hub listen${at}`);
+    this.output.text(`  ${programWords()} hub send${at} "hello" --all`);
     const stopReports = this.report(new HubLine(hub));
     await stopped;
     await hub.close();
     stopReports();
-    this.output.note("stopped");
   }
 
   /** @returns stops it */

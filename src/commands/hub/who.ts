@@ -1,8 +1,7 @@
-import { HubCommand } from "../../cli/hub-command.js";
-import { HUB_ADDRESS_FLAGS } from "../../cli/hub-flags.js";
-import { table } from "../../cli/table.js";
-import { shown } from "../../cli/text.js";
-import type { HubClient } from "../../hub/client.js";
+import { HUB_ADDRESS_FLAGS, HubCommand } from "../../cli/hub-command.js";
+import { table } from "../../cli/output.js";
+import { shown } from "../../core/text.js";
+import type { HubClient } from "../../hub/client/index.js";
 
 export default class Who extends HubCommand<typeof Who> {
   static override summary = "Show who is connected to a hub.";

@@ -1,13 +1,11 @@
 import type { Socket } from "node:net";
 import { HubcastError } from "../../core/errors.js";
-import type { CloseReason } from "../protocol/close-reason.js";
-import type { HubAddress } from "../remote/address.js";
-import type { HubTls } from "../remote/options.js";
-import { refusalOf } from "../remote/refusal.js";
-import { openSocket } from "../remote/socket.js";
+import type { HubAddress, HubTls } from "../client/options.js";
+import { connectError, openSocket, refusalOf } from "../client/socket.js";
+import type { CloseReason } from "../machine/frames.js";
 import { addressText } from "./options.js";
-import { FrameReader, type FrameSink } from "./protocol/frame-reader.js";
-import { KIND, type Wire } from "./protocol/wire.js";
+import type { ChaosRole } from "./proof/statistics.js";
+import { FrameReader, type FrameSink, KIND, type Wire } from "./proof/wire.js";
 
 const ANSWER_TIMEOUT_MS = 10_000;
 
@@ -16,27 +14,27 @@ interface ClientOptions {
   readonly wire: Wire;
   readonly token?: string | undefined;
   readonly tls?: HubTls | undefined;
-  /** All reads of a process go there, one after the other: it stays in the cache, and 10,000 idle clients need no more. */
+  /** Shared by all reads of a process: it stays in the cache, and 10,000 idle clients need no more. */
   readonly readBuffer: Buffer;
 }
 
-/** What a client does with deliveries; answers it keeps to itself. */
+/** Receives the deliveries of a client; the client handles answers itself. */
 export interface DeliverySink extends Omit<FrameSink, "answer"> {
-  /** Bytes have come off the socket. */
+  /** Bytes have arrived. */
   chunkCame(): void;
 }
 
-/** One connection of a simulated client. */
+/** One simulated client and its connection. */
 export class Client {
   id = 0;
-  /** Why the connection ended; empty while it stands. */
+  /** Why the connection ended; empty while it is open. */
   ended = "";
   /** Called once, when it ends. */
   onEnd: () => void = () => {};
   readonly socket: Socket;
   readonly #waiting: ((body: Buffer | undefined) => void)[] = [];
   #error: Error | undefined;
-  /** Why the hub closes the connection, where it says so. */
+  /** The hub's reason for closing the connection, if it told one. */
   #reason: CloseReason | undefined;
 
   constructor(
@@ -71,21 +69,21 @@ export class Client {
     });
   }
 
-  /** Set by those that misbehave: nothing more is read until `socket.resume()`. */
+  /** Set by misbehaving clients: nothing more is read until `socket.resume()`. */
   stopsReading = false;
 
   get address(): HubAddress {
     return this.options.address;
   }
 
-  /** Says who it is, and learns its own id. @throws unreachable, notHubcast */
+  /** Says hello and learns its own id. @throws unreachable, notHubcast */
   async open(index: number): Promise<void> {
     const { wire, token } = this.options;
     const body = await this.#ask(wire.hello(index, token));
     this.id = wire.readId?.(body) ?? index + 1;
   }
 
-  /** The same, without waiting. */
+  /** Says hello without waiting for the answer. */
   greet(index: number): void {
     const { wire, token } = this.options;
     this.socket.write(wire.hello(index, token));
@@ -103,7 +101,7 @@ export class Client {
     return list && readList ? readList(await this.#ask(list)) : [];
   }
 
-  /** Resolves when everything that was queued for this client before is here, or the connection has ended. */
+  /** Resolves when everything queued for this client before has arrived, or the connection has ended. */
   async fence(): Promise<void> {
     if (this.ended === "") await this.#ask(this.options.wire.fence).catch(() => {});
   }
@@ -131,13 +129,8 @@ export class Client {
     const refusal = this.#reason && refusalOf(this.#reason, where);
     if (refusal) return refusal;
     if (this.id > 0) return new HubcastError("connectionLost", `the hub at ${where} closed the connection`);
-    if (error && "syscall" in error && error.syscall !== "read") {
-      return new HubcastError("unreachable", `no hub answers at ${where}: ${error.message}`, {
-        suggestions: [
-          "Start one with `hubcast hub start`, or leave out --addr: a hub is started for the run.",
-        ],
-      });
-    }
+    const known = error && connectError(error, where, this.options.tls !== undefined);
+    if (known !== undefined) return known;
     const what = this.ended === "" ? `said nothing for ${ANSWER_TIMEOUT_MS / 1000} s` : this.ended;
     return new HubcastError("notHubcast", `what listens at ${where} gave a client no id: ${what}`, {
       suggestions: [
@@ -149,4 +142,54 @@ export class Client {
       ],
     });
   }
+}
+
+/** A slow reader takes one read (128 KiB), then rests: 2.6 MB/s at most. */
+const SLOW_READ_REST_MS = 50;
+const KILL_INTERVAL_MS = 100;
+
+/**
+ * Makes a client play its role until `signal` aborts.
+ * @param reopen dials the hub again, for clients that cut their own connection
+ */
+export function misbehave(client: Client, role: ChaosRole, reopen: () => Client, signal: AbortSignal): void {
+  switch (role) {
+    case "slowReader":
+      client.stopsReading = true;
+      repeat(SLOW_READ_REST_MS, () => client.socket.resume(), signal);
+      break;
+    case "staller":
+      client.stopsReading = true;
+      client.socket.pause();
+      break;
+    case "halfOpen":
+      // Sends its end and reads nothing more.
+      client.stopsReading = true;
+      client.socket.pause();
+      client.socket.end();
+      break;
+    case "midFrameKiller": {
+      let current = client;
+      const kill = (): void => {
+        cutMidFrame(current);
+        current = reopen();
+      };
+      kill();
+      repeat(KILL_INTERVAL_MS, kill, signal);
+    }
+  }
+}
+
+/** The head of a relay of 100,000 bytes, the first of its bytes, and a reset. */
+function cutMidFrame(client: Client): void {
+  const frame = Buffer.alloc(1_000, "x");
+  frame.writeUInt32BE(100_000, 0);
+  frame[4] = 3;
+  frame[5] = 0;
+  client.socket.write(frame, () => client.cut());
+}
+
+function repeat(intervalMs: number, work: () => void, signal: AbortSignal): void {
+  const timer = setInterval(work, intervalMs);
+  signal.addEventListener("abort", () => clearInterval(timer), { once: true });
 }

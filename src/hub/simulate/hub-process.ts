@@ -1,4 +1,4 @@
-// A hub in a process of its own, for one run; says what it costs ten times a second.
+// A hub in its own process for one run; reports its resource use ten times a second.
 import { asHubcastError } from "../../core/errors.js";
 import { keepHeapCalm, startHub } from "../index.js";
 import type { HubLoad } from "./own-hub.js";
@@ -9,8 +9,8 @@ process.on("disconnect", () => process.exit());
 process.on("SIGINT", () => {});
 
 try {
-  keepHeapCalm();
   const hub = await startHub({ port: 0, ...JSON.parse(process.argv[2] ?? "{}") });
+  keepHeapCalm(() => hub.stats().memoryBytes);
   process.send!({ type: "ready", port: hub.port });
   setInterval(() => {
     const { user, system } = process.cpuUsage();

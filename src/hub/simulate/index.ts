@@ -1,21 +1,69 @@
 import { randomInt } from "node:crypto";
+import { HubcastError } from "../../core/errors.js";
+import { connectToHub } from "../client/index.js";
+import { HUB_LIMITS } from "../machine/limits.js";
+import { openFiles } from "../process.js";
 import { type Load, type LoadResult, runLoad } from "./load.js";
-import { type CompleteSimulateOptions, completeSimulateOptions, type SimulateOptions } from "./options.js";
+import {
+  addressText,
+  type CompleteSimulateOptions,
+  completeSimulateOptions,
+  type SimulateOptions,
+} from "./options.js";
 import { OwnHub } from "./own-hub.js";
-import { rolesOf } from "./protocol/role.js";
+import { rolesOf } from "./proof/statistics.js";
 import { reportOf, type SimulationReport } from "./report.js";
 
 /**
- * Loads a hub with clients that send to all others, checks every delivery, and says what it cost. The clients live in
- * processes of their own; none is left behind, whatever happens.
+ * Loads a hub with clients that send to all others, checks every delivery, and reports the cost. The clients live in
+ * processes of their own, which always end with the run.
  * @throws invalidOption, unreachable, notHubcast, connectionLost; the reason of `signal`. Faulty delivery is no
- *   error: see `proof` of the report
+ * error: see `proof` of the report
  */
 export async function simulateHub(options: SimulateOptions = {}): Promise<SimulationReport> {
   const complete = completeSimulateOptions(options);
+  checkFiles(complete);
   if (complete.chaos === 0) return reportOf(complete, await runOnce(complete, "load"), undefined);
   const baseline = await runOnce(complete, "baseline");
   return reportOf(complete, await runOnce(complete, "chaos"), baseline);
+}
+
+/** Open files of each process besides client sockets. */
+const FILES_BESIDES = 40;
+
+/** Before anything is started. @throws ownLimit */
+function checkFiles({ addresses, clients, workers }: CompleteSimulateOptions): void {
+  const ofHub = addresses.length === 0 ? clients + HUB_LIMITS.filesReserved : 0;
+  const needed = FILES_BESIDES + Math.max(ofHub, Math.ceil(clients / workers));
+  const max = openFiles()?.max ?? Number.POSITIVE_INFINITY;
+  if (needed <= max) return;
+  throw new HubcastError(
+    "ownLimit",
+    `${clients} clients need ${needed} open files; a process may have ${max}`,
+    {
+      suggestions: [`Raise the limit (ulimit -n ${needed}), or pass fewer --clients.`],
+    },
+  );
+}
+
+/** Version 1 does not tell why the hub closes connections: a client of version 2 asks. */
+async function refusal(error: unknown, options: CompleteSimulateOptions): Promise<HubcastError | undefined> {
+  const [address] = options.addresses;
+  if (address === undefined || !(error instanceof HubcastError) || error.code !== "notHubcast")
+    return undefined;
+  const { token, tls } = options;
+  const asked = {
+    ...(token !== undefined && { token }),
+    ...(tls !== undefined && { tls }),
+    reconnect: false,
+  };
+  try {
+    const client = await connectToHub(addressText(address), asked);
+    await client.close();
+  } catch (reason) {
+    if (reason instanceof HubcastError && reason.code !== "notHubcast") return reason;
+  }
+  return undefined;
 }
 
 async function runOnce(options: CompleteSimulateOptions, run: Load["run"]): Promise<LoadResult> {
@@ -36,16 +84,16 @@ async function runOnce(options: CompleteSimulateOptions, run: Load["run"]): Prom
       lists: "same",
       echoes: false,
     };
-    return await runLoad(load, hub, onProgress, signal);
+    return await runLoad(load, hub, onProgress, signal).catch(async (error: unknown) => {
+      throw (await refusal(error, options)) ?? error;
+    });
   } finally {
     await hub?.stop();
   }
 }
 
-export type { SimulateOptions } from "./options.js";
-export { reportPage } from "./page/index.js";
-export type { PairReport, Proof } from "./protocol/proof.js";
-export type { Moment } from "./protocol/timeline.js";
-export type { Verdict } from "./protocol/verdict.js";
+export type { SimulateOptions, Snapshot } from "./options.js";
+export { reportPage } from "./page.js";
+export type { PairReport, Proof } from "./proof/proof.js";
+export type { Moment, Verdict } from "./proof/statistics.js";
 export type { Isolation, Quantiles, SimulationReport, Traffic } from "./report.js";
-export type { Snapshot } from "./snapshot.js";

@@ -1,29 +1,26 @@
 import { Histogram } from "../../core/histogram.js";
-import { nowUs } from "./clock.js";
-import { Crew } from "./crew.js";
-import type { Share, WorkerResult } from "./orders.js";
+import type { Snapshot } from "./options.js";
 import type { HubGauge, HubLoad } from "./own-hub.js";
-import { Progress } from "./progress.js";
-import { type Proof, prove } from "./protocol/proof.js";
-import type { Moment } from "./protocol/timeline.js";
-import type { Busy } from "./protocol/verdict.js";
-import type { Snapshot } from "./snapshot.js";
+import { type Proof, prove } from "./proof/proof.js";
+import { type Busy, type Moment, TimeSeries } from "./proof/statistics.js";
+import { nowUs } from "./traffic.js";
+import { type Share, WorkerPool, type WorkerProgress, type WorkerResult } from "./worker-pool.js";
 
-/** Everybody gets the order to go before it is time to. */
+/** All workers receive the command before the run starts. */
 const HEAD_START_US = 50_000;
 const LOOK_MS = 50;
 const TELL_MS = 100;
 
-/** One load: who sends what to whom. */
+/** One load: senders, receivers, and messages. */
 export type Load = Omit<Share, "first" | "end"> & {
   readonly workers: number;
   readonly timeoutMs: number;
   readonly run: Snapshot["run"];
-  /** Of the protocol: senders get their own messages too. */
+  /** The protocol returns messages to their sender too. */
   readonly echoes: boolean;
 };
 
-/** What one load did. */
+/** The result of one load. */
 export interface LoadResult {
   /** Clients that take part; with chaos, fewer than all. */
   readonly healthy: number;
@@ -36,16 +33,18 @@ export interface LoadResult {
   readonly intended: Histogram;
   readonly actual: Histogram;
   readonly lag: Histogram;
-  /** The longest that a client could not write what it had to send. */
+  /** The longest that a client could not write because the hub did not read. */
   readonly pauseMaxMs: number;
   readonly moments: readonly Moment[];
   readonly workers: readonly Busy[];
-  /** Seconds of processor of all workers. */
+  /** CPU seconds of all workers. */
   readonly workerCpuS: number;
   readonly hub?: { readonly before: HubLoad; readonly after: HubLoad };
 }
 
-/** Connects all clients, lets them send, and proves what arrived. Leaves no process behind. @throws unreachable, ... */
+/**
+ * Connects all clients, lets them send, and checks what arrived. Leaves no process behind. @throws unreachable, ...
+ */
 export async function runLoad(
   load: Load,
   hub: HubGauge | undefined,
@@ -55,8 +54,8 @@ export async function runLoad(
   signal.throwIfAborted();
   const progress = new Progress(load.workers);
   let startUs = nowUs();
-  const crew = new Crew(sharesOf(load), (worker, beat) =>
-    progress.add(worker, beat, (nowUs() - startUs) / 1_000),
+  const pool = new WorkerPool(sharesOf(load), (worker, report) =>
+    progress.add(worker, report, (nowUs() - startUs) / 1_000),
   );
   let phase: Snapshot["phase"] = "connecting";
   const teller = setInterval(() => onProgress(snapshot(load, phase, progress, startUs, hub)), TELL_MS);
@@ -65,32 +64,32 @@ export async function runLoad(
   signal.addEventListener("abort", onAbort, { once: true });
 
   const work = async (): Promise<LoadResult> => {
-    const ids = await crew.open();
+    const ids = await pool.open();
     phase = "meeting";
-    await crew.meet(ids);
+    await pool.meet(ids);
     const before = await hub?.freshLoad();
     phase = "running";
     startUs = nowUs() + HEAD_START_US;
-    crew.go(startUs);
+    pool.go(startUs);
     await untilQuiet(progress, load, () => (nowUs() - startUs) / 1_000);
     const after = await hub?.freshLoad();
     const busy = busyOf(progress);
     phase = "finishing";
-    const results = await crew.finish();
+    const results = await pool.finish();
     return resultOf(load, progress, results, busy, before && after && { before, after });
   };
-  const stops = [crew.failed(), aborted.promise, ...(hub ? [hub.lost] : [])];
+  const stops = [pool.failed(), aborted.promise, ...(hub ? [hub.lost] : [])];
   for (const stop of stops) stop.catch(() => {});
   try {
     return await Promise.race([work(), ...stops]);
   } finally {
     clearInterval(teller);
     signal.removeEventListener("abort", onAbort);
-    await crew.stop();
+    await pool.stop();
   }
 }
 
-/** Clients side by side, as even as it goes. */
+/** Clients in order, split as evenly as possible. */
 function sharesOf(load: Load): Share[] {
   const { workers, timeoutMs: _, run: __, echoes: ___, ...share } = load;
   return Array.from({ length: workers }, (_, index) => ({
@@ -100,19 +99,19 @@ function sharesOf(load: Load): Share[] {
   }));
 }
 
-/** Resolves when everything has come, or nothing has moved for long. */
+/** Resolves when everything has arrived, or nothing has moved for long. */
 async function untilQuiet(progress: Progress, load: Load, elapsedMs: () => number): Promise<void> {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     if (progress.allSent && progress.allReceived) return;
-    // Between two messages that are due, nothing moves and nothing is wrong.
+    // Between two scheduled messages nothing moves.
     const patienceMs = load.timeoutMs + (progress.allSent ? 0 : load.intervalUs / 1_000);
     if (elapsedMs() - Math.max(0, progress.movedAtMs) > patienceMs) return;
   }
 }
 
 function busyOf(progress: Progress): Busy[] {
-  return progress.beats.map(({ cpuUs, activeMs, wallMs }) => ({
+  return progress.reports.map(({ cpuUs, activeMs, wallMs }) => ({
     loop: activeMs / wallMs,
     cpu: cpuUs / 1_000 / wallMs,
   }));
@@ -143,7 +142,7 @@ function resultOf(
     pauseMaxMs: Math.max(...results.map(({ pauseMaxUs }) => pauseMaxUs)) / 1_000,
     moments: progress.moments(),
     workers,
-    workerCpuS: progress.beats.reduce((sum, { cpuUs }) => sum + cpuUs, 0) / 1e6,
+    workerCpuS: progress.reports.reduce((sum, { cpuUs }) => sum + cpuUs, 0) / 1e6,
     ...(hub && { hub }),
   };
 }
@@ -176,4 +175,83 @@ function snapshot(
     closed: progress.total("closed"),
     ...(use && { hub: { rssBytes: use.rssBytes, loop: use.activeMs / use.wallMs } }),
   };
+}
+
+/** Rates are shown over the last second. */
+const RECENT_MS = 1_000;
+
+interface Recent {
+  readonly fromMs: number;
+  readonly atMs: number;
+  readonly deliveries: number;
+  readonly bytes: number;
+  readonly latency: Histogram;
+}
+
+/** Sums the reports of all workers during a run. */
+class Progress {
+  readonly #reports: (WorkerProgress | undefined)[];
+  readonly #reportAtMs: number[] = [];
+  readonly #series = new TimeSeries();
+  #recent: Recent[] = [];
+  /** When something was last sent or received. */
+  movedAtMs = 0;
+
+  constructor(workers: number) {
+    this.#reports = new Array<WorkerProgress | undefined>(workers).fill(undefined);
+  }
+
+  /** @param atMs from the start of the run */
+  add(worker: number, report: WorkerProgress, atMs: number): void {
+    const before = this.#reports[worker];
+    this.#reports[worker] = report;
+    const deliveries = report.deliveries - (before?.deliveries ?? 0);
+    const bytes = report.deliveredBytes - (before?.deliveredBytes ?? 0);
+    const latency = new Histogram(report.latency.counts, report.latency.max);
+    if (deliveries > 0 || report.sent !== before?.sent) this.movedAtMs = atMs;
+    const fromMs = Math.max(0, this.#reportAtMs[worker] ?? 0);
+    if (deliveries > 0 && atMs > fromMs) this.#series.add(fromMs, atMs, { deliveries, bytes, latency });
+    this.#reportAtMs[worker] = atMs;
+    this.#recent.push({ fromMs, atMs, deliveries, bytes, latency });
+    this.#recent = this.#recent.filter((recent) => recent.atMs > atMs - RECENT_MS);
+  }
+
+  get reports(): readonly WorkerProgress[] {
+    return this.#reports.filter((report) => report !== undefined);
+  }
+
+  total(field: "sent" | "sentBytes" | "deliveries" | "deliveredBytes" | "closed"): number {
+    return this.reports.reduce((sum, report) => sum + report[field], 0);
+  }
+
+  get allSent(): boolean {
+    return this.#reports.every((report) => report?.allSent);
+  }
+
+  get allReceived(): boolean {
+    return this.#reports.every((report) => report?.allReceived);
+  }
+
+  moments(): Moment[] {
+    return this.#series.moments();
+  }
+
+  recently(): { deliveriesPerSecond: number; bytesPerSecond: number; p50Ms: number; p99Ms: number } {
+    const latency = new Histogram();
+    for (const recent of this.#recent) latency.add(recent.latency);
+    const fromMs = Math.min(...this.#recent.map((recent) => recent.fromMs));
+    const toMs = Math.max(...this.#recent.map((recent) => recent.atMs));
+    // A starved worker reports more than a second at once.
+    const spanS = toMs > fromMs ? (toMs - fromMs) / 1_000 : 1;
+    return {
+      deliveriesPerSecond: sum(this.#recent.map(({ deliveries }) => deliveries)) / spanS,
+      bytesPerSecond: sum(this.#recent.map(({ bytes }) => bytes)) / spanS,
+      p50Ms: latency.quantile(0.5) / 1_000,
+      p99Ms: latency.quantile(0.99) / 1_000,
+    };
+  }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }

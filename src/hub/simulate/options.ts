@@ -1,10 +1,9 @@
 import { availableParallelism } from "node:os";
 import { HubcastError } from "../../core/errors.js";
-import { HUB_LIMITS } from "../protocol/limits.js";
-import { type HubAddress, parseHubAddress } from "../remote/address.js";
-import type { HubTls } from "../remote/options.js";
-import { STAMP_BYTES } from "./protocol/payload.js";
-import type { Snapshot } from "./snapshot.js";
+import type { HubTls } from "../client/options.js";
+import { type HubAddress, parseHubAddress } from "../client/options.js";
+import { HUB_LIMITS } from "../machine/limits.js";
+import { STAMP_BYTES } from "./proof/payload.js";
 
 /** Options of `simulateHub`; each is also a flag of `hub simulate`. */
 export interface SimulateOptions {
@@ -15,17 +14,17 @@ export interface SimulateOptions {
   readonly address?: string | readonly string[];
   /** Clients say hello in version 2 and show it; without, they speak version 1. */
   readonly token?: string;
-  /** How to talk TLS to the hubs at `address`; without, it is plain TCP. */
+  /** TLS to the hubs at `address`; without, plain TCP. */
   readonly tls?: HubTls;
   /** Bytes of a payload, 24 to 1,024,000. Default 10,240. */
   readonly size?: number;
   /** Default 100. */
   readonly clients?: number;
-  /** That each client sends to all others. Default 100; 0 connects and sends nothing. */
+  /** Sent by each client to all others. Default 100; 0 connects and sends nothing. */
   readonly messages?: number;
   /** Between two messages of one client, in ms; default 1. 0: as fast as it goes. */
   readonly intervalMs?: number;
-  /** Processes that the clients live in; default one less than there are processors. */
+  /** Processes for the clients; default one less than there are processors. */
   readonly workers?: number;
   /** Share of the clients that misbehave, 0 to 0.9; default 0. */
   readonly chaos?: number;
@@ -98,7 +97,6 @@ export function completeSimulateOptions(options: SimulateOptions): CompleteSimul
   return { ...complete, workers: Math.min(complete.workers, clients) };
 }
 
-/** `host:port`, as people write it. */
 export function addressText({ host, port }: HubAddress): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
@@ -108,4 +106,27 @@ function check(name: string, value: number, min: number, max: number): void {
   throw new HubcastError("invalidOption", `${name} is ${value}`, {
     suggestions: [`Pass a whole number from ${min} to ${max}.`],
   });
+}
+
+/** The progress of a run. */
+export interface Snapshot {
+  /** `baseline` and `chaos` are the two runs of `--chaos`; without, there is `load` alone. */
+  readonly run: "load" | "baseline" | "chaos";
+  readonly phase: "connecting" | "meeting" | "running" | "finishing";
+  readonly elapsedMs: number;
+  readonly clients: number;
+  readonly sent: number;
+  readonly toSend: number;
+  readonly deliveries: number;
+  readonly expected: number;
+  /** Over the last second. */
+  readonly deliveriesPerSecond: number;
+  readonly bytesPerSecond: number;
+  /** Latency of the last second, against the intended send time. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** Clients that the hub has closed. */
+  readonly closed: number;
+  /** The hub, if it was started for the run; `loop` is the share of time its event loop worked, so far. */
+  readonly hub?: { readonly rssBytes: number; readonly loop: number };
 }

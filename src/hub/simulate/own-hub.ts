@@ -2,9 +2,9 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { type ErrorCode, HubcastError } from "../../core/errors.js";
 import type { HubOptions } from "../index.js";
-import type { CloseReason } from "../protocol/close-reason.js";
+import type { CloseReason } from "../machine/frames.js";
 
-/** What a hub's process has used since its start. */
+/** The resource use of a hub's process since its start. */
 export interface HubLoad {
   readonly cpuUs: number;
   /** Time in which its event loop worked, of all time. */
@@ -12,14 +12,14 @@ export interface HubLoad {
   readonly wallMs: number;
   readonly rssBytes: number;
   readonly rssPeakBytes: number;
-  /** The most that its frames and queues took, by its own account. */
+  /** The peak of frames and queues, as the hub counts them. */
   readonly budgetPeakBytes: number;
   readonly closed: Readonly<Partial<Record<CloseReason, number>>>;
 }
 
-/** A hub whose use of the machine can be seen. */
+/** A hub whose resource use can be read. */
 export interface HubGauge {
-  /** The last that is known. */
+  /** The latest report. */
   readonly load: HubLoad | undefined;
   /** Newer than the call. */
   freshLoad(): Promise<HubLoad>;
@@ -27,7 +27,7 @@ export interface HubGauge {
   readonly lost: Promise<never>;
 }
 
-type HubWord =
+type HubProcessMessage =
   | { readonly type: "ready"; readonly port: number }
   | { readonly type: "load"; readonly load: HubLoad }
   | { readonly type: "failed"; readonly code: ErrorCode; readonly message: string };
@@ -42,12 +42,12 @@ export class OwnHub implements HubGauge {
     private readonly child: ChildProcess,
     readonly port: number,
   ) {
-    child.on("message", (word: HubWord) => {
-      if (word.type === "load") this.load = word.load;
+    child.on("message", (message: HubProcessMessage) => {
+      if (message.type === "load") this.load = message.load;
     });
     const lost = Promise.withResolvers<never>();
     child.once("exit", (code, signal) => {
-      if (!this.#stopping) lost.reject(new HubcastError("bug", `the hub ended: ${signal ?? `code ${code}`}`));
+      if (!this.#stopping) lost.reject(endedEarly("the hub", code, signal));
     });
     this.lost = lost.promise;
     this.lost.catch(() => {});
@@ -58,11 +58,11 @@ export class OwnHub implements HubGauge {
       serialization: "advanced",
     });
     const ended = once(child, "exit").then(() => undefined);
-    const said = await Promise.race([once(child, "message") as Promise<[HubWord]>, ended]);
-    const word = said?.[0];
-    if (word?.type === "ready") return new OwnHub(child, word.port);
+    const said = await Promise.race([once(child, "message") as Promise<[HubProcessMessage]>, ended]);
+    const message = said?.[0];
+    if (message?.type === "ready") return new OwnHub(child, message.port);
     child.kill("SIGKILL");
-    if (word?.type === "failed") throw new HubcastError(word.code, word.message);
+    if (message?.type === "failed") throw new HubcastError(message.code, message.message);
     throw new HubcastError("bug", "the hub ended before it was ready");
   }
 
@@ -78,4 +78,14 @@ export class OwnHub implements HubGauge {
     this.child.kill("SIGKILL");
     await exited;
   }
+}
+
+/** A process of the simulator has ended before it was told to: by a signal, which comes from outside, or by itself. */
+export function endedEarly(what: string, code: number | null, signal: NodeJS.Signals | null): HubcastError {
+  if (signal === null) return new HubcastError("bug", `${what} ended with code ${code}`);
+  return new HubcastError("systemFailed", `${what} was ended by ${signal}`, {
+    suggestions: [
+      "SIGKILL that nobody sent is the system's, for lack of memory: use fewer clients, or smaller messages.",
+    ],
+  });
 }

@@ -1,9 +1,9 @@
+import { availableParallelism } from "node:os";
 import type { Histogram } from "../../core/histogram.js";
 import type { LoadResult } from "./load.js";
 import { addressText, type CompleteSimulateOptions } from "./options.js";
-import type { Proof } from "./protocol/proof.js";
-import type { Moment } from "./protocol/timeline.js";
-import { type Verdict, verdict } from "./protocol/verdict.js";
+import type { Proof } from "./proof/proof.js";
+import { type Moment, type Verdict, verdict } from "./proof/statistics.js";
 
 /** In ms. */
 export interface Quantiles {
@@ -14,7 +14,7 @@ export interface Quantiles {
   readonly maxMs: number;
 }
 
-/** What `hub simulate --json` prints. */
+/** The output of `hub simulate --json`. */
 export interface SimulationReport {
   readonly type: "simulation";
   /** Addresses of the hubs; absent when one was started for the run. */
@@ -24,22 +24,28 @@ export interface SimulationReport {
   readonly size: number;
   readonly intervalMs: number;
   readonly workers: number;
-  /** From the first message sent to the last delivery. */
+  /** The time from the first message sent to the last delivery. */
   readonly seconds: number;
   readonly sent: Traffic;
   readonly received: Traffic;
   readonly deliveriesPerSecond: number;
-  /** Of payload. */
   readonly payloadBytesPerSecond: number;
   /** `intended`: from when a message was due; `actual`: from when it was written. Without a schedule they are one. */
   readonly latency: { readonly intended: Quantiles; readonly actual: Quantiles };
+  /** The rate of the schedule, and how much of it was reached; absent without a schedule. */
+  readonly schedule?: {
+    readonly askedPerSecond: number;
+    readonly donePerSecond: number;
+    /** `donePerSecond / askedPerSecond`; 1 at most. */
+    readonly kept: number;
+  };
   /** How late messages were written, against the schedule. */
   readonly lateness?: Quantiles;
   /** The longest that a client could not write, because the hub did not read from it. */
   readonly pauseMaxMs: number;
   readonly proof: Proof;
   readonly bottleneck: Verdict;
-  /** Of a hub that was started for the run. */
+  /** The hub's process, if it was started for the run. */
   readonly hubProcess?: {
     readonly cpuSeconds: number;
     readonly cpuUsPerDelivery: number;
@@ -66,7 +72,7 @@ export interface Traffic {
   readonly bytesPerClient: number;
 }
 
-/** What clients that misbehave cost those that do not. */
+/** The cost of misbehaving clients for the others. */
 export interface Isolation {
   readonly share: number;
   readonly healthy: number;
@@ -88,7 +94,9 @@ export function reportOf(
   const { seconds, deliveries, healthy } = load;
   const rate = seconds > 0 ? deliveries / seconds : 0;
   const hubBusy = load.hub && busyBetween(load.hub);
-  const paced = intervalMs > 0;
+  const asked = (load.proof.expected / messages) * (1_000 / intervalMs);
+  const kept = Math.min(1, rate / asked);
+  const paced = intervalMs > 0 && { kept, lateMs: load.lag.quantile(0.99) / 1_000 };
   return {
     type: "simulation",
     ...(addresses.length > 0 && { hubs: addresses.map(addressText) }),
@@ -98,10 +106,11 @@ export function reportOf(
     deliveriesPerSecond: rate,
     payloadBytesPerSecond: seconds > 0 ? load.deliveredBytes / seconds : 0,
     latency: { intended: quantiles(load.intended), actual: quantiles(load.actual) },
+    ...(paced && { schedule: { askedPerSecond: asked, donePerSecond: rate, kept } }),
     ...(paced && { lateness: quantiles(load.lag) }),
     pauseMaxMs: load.pauseMaxMs,
     proof: load.proof,
-    bottleneck: verdict(load.workers, hubBusy, paced ? load.lag.quantile(0.99) / 1_000 : undefined),
+    bottleneck: verdict(load.workers, hubBusy, paced || undefined, availableParallelism()),
     ...(load.hub && hubBusy && { hubProcess: hubUse(load.hub, hubBusy.loop, deliveries) }),
     generator: { cpuSeconds: load.workerCpuS, workers: load.workers },
     timeline: load.moments,

@@ -15,8 +15,8 @@ const PING_MS = 2_000;
 const RECONNECT_MS = 200;
 
 /**
- * Connects to one of the servers. From then on the connection mends itself, for as long as it takes; what was
- * published meanwhile may be lost. Who needs to know reads `status()`.
+ * Connects to one of the servers. The connection then reconnects by itself without limit; messages published while it is
+ * down may be lost. `status()` of the connection tells.
  * @throws natsUnreachable, natsRefused, invalidOption; nothing is left open then
  */
 export async function connectNats(options: NatsConnectOptions): Promise<NatsConnection> {

@@ -1,6 +1,6 @@
 import { HubcastError } from "../../core/errors.js";
 
-/** What kept us from a NATS server, in words that say what to do. */
+/** The error for a failed connection to a NATS server, with advice. */
 export function connectError(
   error: Error,
   servers: readonly string[],

@@ -1,4 +1,11 @@
 // Door: a connection to NATS, for nodes and hubs. The client library is loaded by the first connection.
 export { connectNats, type NatsConnectOptions } from "./connect.js";
 export { noJetStream } from "./faults.js";
-export { isNatsEngine, type NatsAccess, type NatsServers, parseNatsEngine } from "./options.js";
+export {
+  isNatsEngine,
+  NATS_ACCESS_KINDS,
+  NATS_REPLICAS,
+  type NatsAccess,
+  type NatsServers,
+  parseNatsEngine,
+} from "./options.js";

@@ -1,4 +1,5 @@
 import { HubcastError } from "../../core/errors.js";
+import { type Kinds, TEXT, wholeNumber } from "../../core/options.js";
 
 /** Where the servers of one NATS cluster listen; any of them will do. */
 export interface NatsServers {
@@ -8,7 +9,7 @@ export interface NatsServers {
   readonly tls: boolean;
 }
 
-/** How a program shows who it is, and whom it trusts. */
+/** Credentials and trusted authorities of a client. */
 export interface NatsAccess {
   /**
    * Text of a credentials file: what `nsc` writes (a JWT and a seed), or an nkey seed alone, or `USER:PASSWORD`, or a
@@ -18,6 +19,11 @@ export interface NatsAccess {
   /** PEM of the authorities that may have signed the server's certificate; default: those of the system. */
   readonly ca?: string;
 }
+
+export const NATS_ACCESS_KINDS = { credentials: TEXT, ca: TEXT } satisfies Kinds<NatsAccess>;
+
+/** Servers of one NATS cluster that keep a copy; JetStream takes no more. */
+export const NATS_REPLICAS = wholeNumber(1, 5);
 
 const DEFAULT_PORT = 4222;
 const EXAMPLE = "Use --engine nats://HOST:4222, or several: --engine nats://HOST:4222,HOST:4222.";

@@ -1,3 +1,4 @@
+import { startStep } from "../../runtime/start-step.js";
 import type { CompleteNodeOptions } from "../options.js";
 import type { Storage } from "../storage/port.js";
 import type { Cluster, ClusterListener } from "./port.js";
@@ -9,8 +10,15 @@ interface OpenOptions {
   readonly privateKey?: Uint8Array;
 }
 
-/** The engine that the options choose; only that one is loaded. @throws portInUse, natsUnreachable and their like */
-export async function openCluster({ options, listener, storage, privateKey }: OpenOptions): Promise<Cluster> {
+/** The engine that the options choose. @throws portInUse, natsUnreachable and their like, deadline */
+export async function openCluster(open: OpenOptions): Promise<Cluster> {
+  const { engine, logger } = open.options;
+  const late = (cluster: Cluster) => cluster.close();
+  return await startStep(`opening the engine ${engine.name}`, openEngine(open), { logger, late });
+}
+
+/** Only the chosen one is loaded. */
+async function openEngine({ options, listener, storage, privateKey }: OpenOptions): Promise<Cluster> {
   const { cluster, engine, retentionMs } = options;
   const own = { cluster, listener, ...(privateKey && { privateKey }) };
   if (engine.name === "nats") {

@@ -1,59 +1,79 @@
+import type { PublishKind } from "../replica/messages.js";
+
 /**
- * How a node reaches its peers: who is connected, one reliable ordered stream of frames to each, and gossip to
- * all. It carries bytes and knows nothing of items. Engines: libp2p (default), nats, and the virtual network of
- * the simulator; one contract suite runs on all of them.
+ * How a node reaches its peers. An engine carries bytes and decides nothing: who is a member, whom to dial, what a peer may
+ * cost, and when it is lost are decisions of the replica machine. Two kinds: `LinkEngine` (libp2p, the default), where peers
+ * connect to each other, and `BrokerEngine` (nats), where a server that all connect to stands between them.
  */
-export interface Cluster {
-  /** This node's identity on the wire, proven to peers by the engine. */
+interface Engine {
+  /** This node's identity: the text of a libp2p peer id (`12D3KooW...`). */
   readonly id: string;
   /** Addresses that a peer's `--peer` takes. */
   readonly addresses: readonly string[];
+  /** For people. */
   readonly engine: string;
   /** TCP port where peers connect; absent when the engine has none of its own. */
   readonly port?: number;
-  /** Absent where messages only pass by (libp2p): who was not there when one was published never hears of it. */
-  readonly log?: MessageLog;
 
-  /** Absent where an engine of its own (a server) holds up who sends too much. */
-  readonly gossipFigures?: ClusterGossipFigures;
+  /** @returns the Ed25519 signature of this node's key (RFC 8032), 64 bytes */
+  sign(bytes: Uint8Array): Uint8Array;
 
-  /** Whether a message published now goes anywhere. Without an audience it need not be made. */
-  readonly hasAudience: boolean;
+  /** @param peer an id, which has the public key in it @returns false also when it is no id of an Ed25519 key */
+  verify(peer: string, bytes: Uint8Array, signature: Uint8Array): boolean;
 
-  /** Gossips one message to all nodes of the cluster. Never echoes to this node. */
-  publish(message: Uint8Array): void;
-
-  /**
-   * Sends a frame to a connected peer, behind the frames sent before.
-   * @returns bytes that wait for that peer, this frame included; 0 when it is not connected (the frame is dropped)
-   */
-  send(peerId: string, frame: Uint8Array): number;
-
-  /** Remembers where a node may be found, dials all of its addresses in parallel, redials with back-off. */
-  dial(candidate: PeerCandidate): void;
-
-  /** Stops dialling a node: it said goodbye. It may come back by itself, or by another `dial`. */
-  forget(peerId: string): void;
-
-  /**
-   * Cuts the connection. `punish` lowers the score that GossipSub gives the peer; `silent` does so if the peer fell silent
-   * in the middle of a frame.
-   */
-  disconnect(
-    peerId: string,
-    reason: string,
-    options?: { readonly punish?: boolean; readonly silent?: boolean },
-  ): void;
-
-  /** Gives back every socket. Frames already sent are flushed first, for 500 ms at most. */
+  /** Flushes for 500 ms at most, and gives back every socket; every link that is up gets its `linkDown` first. Idempotent. */
   close(): Promise<void>;
 }
 
-export interface ClusterGossipFigures {
-  /** Messages not sent to a peer because too much waited for it; reconciliation brings them. */
-  readonly unsent: number;
-  /** Times that a peer was not read for a moment, because it gossiped more than its share. */
-  readonly heldUp: number;
+/** Links, each one reliable ordered stream of frames with a peer whose id the engine has proven. */
+export interface LinkEngine extends Engine {
+  /**
+   * Dials all addresses, staggered: the first link wins and the others are aborted. The answer is one `linkUp` with this
+   * attempt or one `dialFailed`, within peerHandshakeMsMax (8 s).
+   */
+  dial(dial: Dial): void;
+
+  /**
+   * Sends behind the frames sent before; frames sent in one turn leave together. A link that is down takes nothing.
+   * @throws RangeError for more than peerFrameBytesMax
+   */
+  send(link: number, frame: Uint8Array): void;
+
+  /**
+   * Stops or goes on reading a link. Once `hold(link, true)` has returned, no frame of it is delivered: what has been read
+   * waits here (at most one window of the stream, 1 MiB), the rest waits at the peer.
+   */
+  hold(link: number, held: boolean): void;
+
+  /**
+   * Ends a link. `linkDown` follows with this reason, no frame of it is delivered any more, and the frames sent before
+   * are flushed for 500 ms at most.
+   */
+  disconnect(link: number, reason: string): void;
+}
+
+/** A broker. It keeps items in a log and records in a registry; the rest may be lost, and is dropped while it is away. */
+export interface BrokerEngine extends Engine {
+  readonly log: MessageLog;
+  /** Keeps this node's record in the registry, in place of the one before. */
+  renew(record: Uint8Array): void;
+  /** Reads the registry; `registry` of the listener follows, unless the broker is away. */
+  readRegistry(): void;
+  /** To all members that are there. */
+  publish(kind: PublishKind, payload: Uint8Array): void;
+  /** To one member. @param peer an id @param frame at most peerFrameBytesMax bytes */
+  tell(peer: string, frame: Uint8Array): void;
+}
+
+export type Cluster = LinkEngine | BrokerEngine;
+
+export interface Dial {
+  /** Chosen by the caller, to tell the answers apart. */
+  readonly attempt: number;
+  /** Engine addresses (libp2p: multiaddrs, or HOST:PORT). Those that cannot be read count as failed. */
+  readonly addresses: readonly string[];
+  /** The expected id; another id there is a failure. */
+  readonly peer?: string;
 }
 
 /**
@@ -63,8 +83,12 @@ export interface ClusterGossipFigures {
 export interface MessageLog {
   /** It can be appended to now. */
   readonly isUp: boolean;
+  /** Why not, for people; empty while it can. */
+  readonly reason: string;
   /** All that the log had when the node was started has been handed over and settled. */
   readonly caughtUp: boolean;
+  /** Something that the log had when it was found last is still to be handed over. */
+  readonly isBehind: boolean;
   /**
    * All messages up to here were taken (`GossipMessage.taken`). Opaque text, which a later start may begin behind;
    * absent before the first.
@@ -77,44 +101,79 @@ export interface MessageLog {
   append(message: Uint8Array): Promise<void>;
 }
 
-export interface PeerCandidate {
-  /** Known when it was discovered; absent for `--peer` without an id. */
-  readonly id?: string;
-  /** Engine addresses (libp2p: multiaddrs, or HOST:PORT). */
-  readonly addresses: readonly string[];
-}
-
 export type GossipVerdict = "accept" | "ignore" | "reject";
 
+/** A message of the engine's log that another node appended. */
 export interface GossipMessage {
-  /** The peer it came from, which need not be its origin. */
+  /** The node that appended it. */
   readonly from: string;
   readonly bytes: Uint8Array;
-  /** Must be called once: only an accepted message travels on; a rejected one counts against the peer. */
+  /** Must be called once: the log hands on more only as messages are settled. */
   settle(verdict: GossipVerdict): void;
   /**
-   * Only of a message from the engine's log, which is read but once: called right before its items are handed on, so
-   * that what is stored with them is the position behind it. Such a message must not be left to reconciliation.
+   * The log is read but once: called right before its items are handed on, so that what is stored with them is the
+   * position behind it. Such a message must not be left to reconciliation.
    */
   taken?(): void;
 }
 
-/** What an engine tells its node. Calls come one at a time, never from inside a call into the engine. */
-export interface ClusterListener {
-  /** The peer's frame stream is open both ways. */
-  peerUp(peer: { readonly id: string; readonly address: string }): void;
-  /** It is gone; `reason` is for people. Every `peerUp` has one. */
-  peerDown(peerId: string, reason: string): void;
+/**
+ * The callbacks of an engine of links. Calls come one at a time, never from inside a call into the engine, and none before
+ * the caller has its engine.
+ */
+export interface LinkListener {
+  /** May this peer connect? Asked once it has proven its id, for links in both directions. */
+  admits(peer: string): boolean;
+  /** A link is open both ways. Several links to one peer may be: both sides dialled at once, or the peer came back. */
+  linkUp(link: LinkUp): void;
+  /** @param reason for people @param self an address was this node's own, and nobody else answered */
+  dialFailed(attempt: number, reason: string, self: boolean): void;
+  /** It is gone; `reason` is for people. Every `linkUp` has one, behind the frames that arrived and were not held. */
+  linkDown(link: number, reason: string): void;
   /** One whole frame, in the order it was sent. */
-  frame(peerId: string, frame: Uint8Array): void;
-  gossip(message: GossipMessage): void;
-  /** The engine's log is there, for the first time or again. @param isNew this node made it, and nothing is in it */
-  logUp?(isNew: boolean): void;
+  frame(link: number, frame: Uint8Array): void;
+  /**
+   * More than linkQueueBytesLong waits for a link (true), or less than a quarter of it again (false). Past
+   * peerQueueBytesMax the link ends.
+   */
+  queued(link: number, isLong: boolean): void;
 }
 
-/** What every engine is opened with. */
-export interface ClusterOptions {
+/** The callbacks of a broker, on the same terms. */
+export interface BrokerListener {
+  /** The registry can be read, and members reached; or no longer. */
+  broker(isUp: boolean): void;
+  /** The log is there. @param isNew this node made it, and nothing is in it */
+  logUp(isNew: boolean): void;
+  /** It is away. @param reason for people */
+  logDown(reason: string): void;
+  gossip(message: GossipMessage): void;
+  /** This node is elected: of all nodes at most one should be. Told again when it is so no more. */
+  leads(leads: boolean): void;
+  /** All entries of the registry. @see RegistryEntry for `ageMs` */
+  registry(entries: readonly { readonly record: Uint8Array; readonly ageMs: number }[]): void;
+  /** Another member published. */
+  published(kind: PublishKind, payload: Uint8Array): void;
+  /** Another member tells this one. @param peer who says that it is; nothing proves it */
+  told(peer: string, frame: Uint8Array): void;
+}
+
+export type ClusterListener = LinkListener & BrokerListener;
+
+export interface LinkUp {
+  /** Unique while the engine is open, from 1 on. */
+  readonly link: number;
+  /** Proven by its key. */
+  readonly peer: string;
+  /** Where the peer is seen at; of an accepted link not where it listens. */
+  readonly address: string;
+  /** Of `dial`, when this node dialled; absent when the peer did. */
+  readonly attempt?: number;
+}
+
+/** Options of every engine. */
+export interface ClusterOptions<Listener = LinkListener> {
   /** Cluster name: 1..63 characters of a-z, 0-9 and `-`. */
   readonly cluster: string;
-  readonly listener: ClusterListener;
+  readonly listener: Listener;
 }

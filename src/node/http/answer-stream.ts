@@ -1,6 +1,9 @@
 import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { FastifyReply } from "fastify";
+import type { Item } from "../replica/item.js";
+import type { ApiContext } from "./options.js";
 
-/** Texts are joined into blocks of about this size: one write, one chunk header, one entry of a writev each. */
+/** Texts are joined into blocks of about this size, before the client takes them and other requests have a turn. */
 const BLOCK_LENGTH = 65_536;
 
 /**
@@ -107,5 +110,55 @@ export class AnswerStream {
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const wake of waiters) wake();
+  }
+}
+
+/**
+ * Writes many items without ever holding more than a block of text: as a list inside a JSON document, or one a line.
+ * @param toText one item as it stands between `before` and `after`
+ */
+export async function streamItems(
+  answer: AnswerStream,
+  items: Iterable<Item>,
+  frame: { readonly before: string; readonly between: string; readonly after: string },
+  toText: (item: Item) => string,
+): Promise<void> {
+  let block = frame.before;
+  let separator = "";
+  for (const item of items) {
+    block += separator + toText(item);
+    separator = frame.between;
+    if (block.length < BLOCK_LENGTH) continue;
+    answer.push(block);
+    block = "";
+    await answer.whenBelow(BLOCK_LENGTH);
+    // A client that reads as fast as we write would otherwise keep everybody else waiting.
+    await new Promise(setImmediate);
+    if (answer.gone) return;
+  }
+  answer.push(block + frame.after);
+  await answer.end();
+}
+
+/**
+ * Takes the answer out of fastify's hands to write it bit by bit. As a stream that fastify pipes, a list of 100,000 items
+ * comes in objects of their own, and nothing says how much waits for whom.
+ */
+export async function streamOf(
+  { limits, refusals }: Pick<ApiContext, "limits" | "refusals">,
+  reply: FastifyReply,
+  mediaType: string,
+  write: (answer: AnswerStream) => Promise<void>,
+): Promise<void> {
+  reply.hijack();
+  const head = {
+    ...(reply.getHeaders() as OutgoingHttpHeaders),
+    "content-type": `${mediaType}; charset=utf-8`,
+    "cache-control": "no-store",
+  };
+  try {
+    await write(new AnswerStream(reply.raw, head, limits.streamStallMs));
+  } catch (thrown) {
+    refusals.answer(reply, thrown);
   }
 }

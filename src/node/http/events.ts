@@ -1,14 +1,11 @@
+import type { FastifyInstance, FastifySchema } from "fastify";
 import { asHubcastError } from "../../core/errors.js";
+import { problemOf } from "../../runtime/http/problem.js";
 import type { NodeEvent } from "../broadcast.js";
-import { PacedCalls } from "../paced-calls.js";
-import { encodedLength } from "../protocol/item.js";
-import type { AnswerStream } from "./answer-stream.js";
-import { EventText } from "./event-text.js";
-import { ref, refusals, text } from "./json-schema.js";
-import { problemOf } from "./problem.js";
-import { Query } from "./query.js";
-import { streamOf } from "./read-items.js";
-import type { ApiContext, Route } from "./route.js";
+import { encodedLength } from "../replica/item.js";
+import { type AnswerStream, streamOf } from "./answer-stream.js";
+import type { ApiContext } from "./options.js";
+import { instant, instantOf, query, refusals, text } from "./schemas.js";
 
 /** A subscriber is asked to take what it got before so much more is made for it. */
 const WAITING_BYTES_MAX = 65_536;
@@ -16,31 +13,26 @@ const WAITING_BYTES_MAX = 65_536;
 const EVENTS_AT_ONCE = 256;
 
 /** GET /v1/events: server-sent events. */
-export function events({ service, limits, logger, closing }: ApiContext): Route {
+export async function eventRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {
+  const { service, limits, logger, closing } = context;
   const text = new EventText();
-  // A thousand subscribers that come at once wait for each other, and let others pass.
-  const entrance = new PacedCalls(1);
   // One listener for all: a signal made of two for each subscriber costs a tenth of what it takes to let one in.
   const open = new Set<AbortController>();
   closing.addEventListener("abort", () => {
     for (const subscriber of open) subscriber.abort();
   });
-  return {
-    method: "GET",
-    url: "/v1/events",
-    role: "read",
-    schema: SCHEMA,
-    async handle(request, reply) {
-      await new Promise<void>((resolve) => entrance.add([resolve]));
+  app.get<{ Querystring: { since?: string; after?: string } }>(
+    "/v1/events",
+    { config: { role: "read" }, schema: SCHEMA },
+    async (request, reply) => {
+      await new Promise<void>((resolve) => context.subscriberTurns.add([resolve]));
       if (reply.raw.destroyed) {
         reply.hijack();
         return;
       }
-      const query = new Query(request.raw.url!, ["since", "after"]);
-      // EventSource repeats its URL when it reconnects: where it was beats where it began.
-      const last = request.headers["last-event-id"];
-      const after = (typeof last === "string" && last !== "" ? last : undefined) ?? query.text("after");
-      const sinceMs = after === undefined ? query.instant("since") : undefined;
+      // EventSource repeats its URL when it reconnects: where it was beats where it began, unless it is gone.
+      const after = [request.headers["last-event-id"]].flat()[0] || request.query.after;
+      const sinceMs = instantOf("since", request.query.since);
       const left = new AbortController();
       const { signal } = left;
       if (closing.aborted) left.abort();
@@ -49,27 +41,30 @@ export function events({ service, limits, logger, closing }: ApiContext): Route 
         ...(after === undefined ? {} : { after }),
         ...(sinceMs === undefined ? {} : { sinceMs }),
       });
-      const answer = streamOf(reply, "text/event-stream", limits.streamStallMs);
       open.add(left);
       reply.raw.once("close", () => {
         open.delete(left);
         left.abort();
       });
-      answer.open();
-      const heartbeat = setInterval(() => answer.push(":\n\n"), limits.eventHeartbeatMs).unref();
-      try {
-        await send(subscription, answer, text);
-      } catch (thrown) {
-        // The head is gone, so the refusal travels as the last event: a reader too slow for its backlog.
-        const error = asHubcastError(thrown);
-        if (!signal.aborted) answer.push(`event: problem\ndata: ${JSON.stringify(problemOf(error))}\n\n`);
-        logger.debug({ err: thrown }, "an event stream ended");
-      } finally {
-        clearInterval(heartbeat);
-      }
-      await answer.end();
+      // nginx would hold events back until it has a buffer full of them.
+      reply.header("x-accel-buffering", "no");
+      await streamOf(context, reply, "text/event-stream", async (answer) => {
+        answer.open();
+        const heartbeat = setInterval(() => answer.push(":\n\n"), limits.eventHeartbeatMs).unref();
+        try {
+          await send(subscription, answer, text);
+        } catch (thrown) {
+          // The head is gone, so the refusal travels as the last event: a reader too slow for its backlog.
+          const problem = JSON.stringify(problemOf(asHubcastError(thrown)));
+          if (!signal.aborted) answer.push(`event: problem\ndata: ${problem}\n\n`);
+          logger.debug({ err: thrown }, "an event stream ended");
+        } finally {
+          clearInterval(heartbeat);
+        }
+        await answer.end();
+      });
     },
-  };
+  );
 }
 
 /** Events that are there at once leave as one write. */
@@ -98,26 +93,50 @@ async function send(
   flush();
 }
 
-const SCHEMA: Route["schema"] = {
+const SCHEMA: FastifySchema = {
+  operationId: "followEvents",
   summary: "Follow what happens",
   description:
     "Server-sent events: the name is the event's type, the id resumes behind it, the data is a NodeEvent. With " +
-    "`since`, visible items from then on come first, then `caught-up`. Comments are heartbeats. An event named " +
-    "`problem` is a refusal and the last one: the reader was too slow. Unknown or too old ids are answered 410: " +
-    "list again, then follow.",
+    "`since`, visible items from then on come first, without an id, then `caught-up`. Comments are heartbeats. An " +
+    "event named `problem` is a refusal and the last one: the reader was too slow. An id to resume that is unknown " +
+    "or too old is answered 410; with `since` the stream starts over from there instead.",
   tags: ["events"],
   headers: { type: "object", properties: { "last-event-id": text("Resume behind this event.") } },
-  querystring: {
-    type: "object",
-    properties: {
-      since: text(
-        "ISO 8601, epoch milliseconds, or `10m` (ago). Without effect when an id to resume is given.",
-      ),
-      after: text("As Last-Event-ID, for clients that cannot send headers."),
-    },
-  },
+  querystring: query({
+    since: instant("First the items from then on, where there is no id to resume, or it is gone"),
+    after: text("As Last-Event-ID, for clients that cannot send headers."),
+  }),
   response: {
-    200: { description: "The stream.", content: { "text/event-stream": { schema: ref("NodeEvent") } } },
+    200: {
+      description: "The stream.",
+      content: { "text/event-stream": { schema: text("Each `data` is a NodeEvent.") } },
+    },
     ...refusals("badRequest", "unauthorized", "eventsGone", "tooManySubscribers"),
   },
 };
+
+/** Events as they go over the wire. Subscribers that are told the same share one text: it is made for the first. */
+export class EventText {
+  #key = "";
+  #text = Buffer.alloc(0);
+
+  /** @param events one behind the other, 1 at least */
+  of(events: readonly NodeEvent[]): Buffer {
+    const { type, eventId } = events[0]!;
+    // Only what comes live has an id of its own: history differs by subscriber and has none, and `caught-up` bears the
+    // id of the live event before it.
+    const isLive = type !== "caught-up" && eventId !== undefined;
+    const key = isLive ? `${eventId} ${events.length}` : "";
+    if (key === "" || key !== this.#key) {
+      this.#key = key;
+      this.#text = Buffer.from(events.map(textOf).join(""));
+    }
+    return this.#text;
+  }
+}
+
+function textOf(event: NodeEvent): string {
+  const id = event.eventId === undefined ? "" : `id: ${event.eventId}\n`;
+  return `event: ${event.type}\n${id}data: ${JSON.stringify(event)}\n\n`;
+}

@@ -1,26 +1,49 @@
 import { hostname } from "node:os";
-import { fastify } from "fastify";
-import { HubcastError } from "../../core/errors.js";
-import { isLoopbackHost } from "../../net/loopback.js";
-import { Deadlines } from "./deadlines.js";
-import { Gate } from "./gate.js";
-import { KeyRate } from "./key-rate.js";
-import { type CompleteOptions, completeOptions, type HttpApiOptions } from "./options.js";
-import { PostRate } from "./post-rate.js";
-import { RefusalBook } from "./refusal-book.js";
-import type { ApiContext, Route } from "./route.js";
-import { missingRoute, routesOf } from "./routes.js";
-import { HttpServer } from "./server.js";
-import { TokenTable } from "./tokens.js";
+import swagger from "@fastify/swagger";
+import type { FastifyInstance } from "fastify";
+import { isLoopbackHost } from "../../core/loopback.js";
+import { VERSION } from "../../net/version.js";
+import type { ServedCertificate } from "../../runtime/certificate.js";
+import { Gate } from "../../runtime/http/gate.js";
+import { serveMetrics } from "../../runtime/http/metrics.js";
+import { HttpServer } from "../../runtime/http/server.js";
+import { PacedCalls } from "../../runtime/paced-calls.js";
+import { startStep } from "../../runtime/start-step.js";
+import { TokenTable } from "../../runtime/tokens.js";
+import { Deadlines } from "./body.js";
+import { eventRoutes } from "./events.js";
+import { itemRoutes } from "./items.js";
+import { nodeFigures } from "./metrics.js";
+import {
+  type Access,
+  type ApiContext,
+  type CompleteOptions,
+  checkTokens,
+  completeOptions,
+  type HttpApiOptions,
+} from "./options.js";
+import { KeyRate, PostRate } from "./rates.js";
+import { body, refusals, SCHEMAS, text } from "./schemas.js";
+import { listAllRecentData, postNewData } from "./seed.js";
+import { statusRoutes } from "./status.js";
 
-export type { HttpApiOptions, HttpLogger, Role, Token } from "./options.js";
+export type { HttpLogger } from "../../runtime/http/problem.js";
+export type { Role, Token } from "../../runtime/tokens.js";
+export { timingsOf } from "./metrics.js";
+export type { Access, HttpApiOptions } from "./options.js";
 
 /** The HTTP API of a running node. */
 export interface HttpApi {
   /** Where a program on this machine reaches it. */
   readonly url: string;
-  /** What it is bound to. */
+  /** The address it is bound to. */
   readonly address: { readonly host: string; readonly port: number };
+  readonly certificate: Pick<ServedCertificate, "expiresAtMs">;
+  /**
+   * Takes another certificate and other tokens from now on; connections that are open stay.
+   * @throws invalidOption when one of them cannot be used; nothing changes then
+   */
+  renew(access: Access): void;
   /** Idempotent. Takes no new request, ends event streams, lets running requests finish for a while. */
   close(): Promise<void>;
 }
@@ -32,89 +55,113 @@ export interface HttpApi {
 export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   const complete = completeOptions(options);
   const closing = new AbortController();
-  const refusals = new RefusalBook(complete.limits, complete.logger);
+  const scheme = complete.tls ? "https" : "http";
+  const ownNames = isLoopbackHost(complete.host) ? [] : [hostname(), `${hostname()}.local`];
+  const tokens = new TokenTable(complete.tokens, "node", (address) => {
+    complete.logger.warn(
+      { address },
+      "too many wrong tokens from one address: others of it are not looked at now",
+    );
+  });
+  const server = new HttpServer({
+    ...complete,
+    gate: new Gate([complete.host, ...ownNames, ...complete.boundNames], scheme, "node"),
+    tokens,
+    advice: "See GET /openapi.json for every call.",
+  });
+  const { app } = server;
   const context: ApiContext = {
     service: complete.service,
     limits: complete.limits,
     logger: complete.logger,
     bodyDeadlines: new Deadlines(complete.limits.requestTimeoutMs),
     closing: closing.signal,
-    refusals,
+    refusals: server.refusals,
+    bulkTurns: new PacedCalls(1),
+    subscriberTurns: new PacedCalls(1, server.arrivals.watch()),
     postRate: new PostRate(complete.postRate, complete.limits),
     keyRate: new KeyRate(complete.keyRate, complete.limits),
   };
-  const scheme = complete.tls ? "https" : "http";
-  const ownNames = isLoopbackHost(complete.host) ? [] : [hostname(), `${hostname()}.local`];
-  const gate = new Gate([complete.host, ...ownNames, ...complete.boundNames], scheme);
-  const server = await HttpServer.create(complete, (request) => gate.refusal(request), refusals);
-  const app = await routerOf(routesOf(context), complete, refusals, server);
+  // In the order in which OpenAPI shows them; each in a scope of its own, with its own parsers.
+  await describe(app, complete);
+  for (const routes of [itemRoutes, eventRoutes, statusRoutes, postNewData, listAllRecentData])
+    await app.register((scope) => routes(scope, context));
+  serveMetrics(app, nodeFigures(context), {
+    timings: Object.values(complete.service.timings),
+    response: {
+      200: {
+        description: "Prometheus text format.",
+        content: { "text/plain": { schema: text("Metrics named hubcast_..., and those of the process.") } },
+      },
+      ...refusals("unauthorized"),
+    },
+  });
   try {
-    const address = await server.listen(complete.host, complete.port);
+    const { host, port, logger } = complete;
+    const late = () => server.close();
+    const address = await startStep(`listening on ${host}`, server.listen(host, port), { logger, late });
     let closed: Promise<void> | undefined;
     const close = async () => {
       closing.abort();
       await server.close();
-      await app.close();
     };
     return {
       url: `${scheme}://${urlHost(address.host)}:${address.port}`,
       address,
+      certificate: server.certificate,
+      renew(access) {
+        if (access.tokens) checkTokens(access.tokens);
+        // The API asks nobody while it allows everybody.
+        const asked = options.allowAnonymous ? undefined : access.tokens;
+        if (asked) tokens.checkRenewal(asked);
+        if (access.tls) server.renew(access.tls);
+        if (asked) tokens.renew(asked);
+      },
       close() {
         closed ??= close();
         return closed;
       },
     };
   } catch (error) {
-    await app.close();
+    await server.close();
     throw error;
   }
 }
 
-/** fastify finds the route; bodies, queries and errors are ours. */
-async function routerOf(
-  routes: readonly Route[],
-  { tokens, limits }: CompleteOptions,
-  refusals: RefusalBook,
-  server: HttpServer,
-) {
-  const app = fastify({
-    serverFactory: (handle) => server.serve(handle),
-    exposeHeadRoutes: false,
-    routerOptions: { maxParamLength: 3 * limits.idBytesMax },
-    frameworkErrors: (error, _request, reply) => {
-      // The only two are a path that is no UTF-8, and an id longer than any item has.
-      const code = error.code === "FST_ERR_BAD_URL" ? "badRequest" : "notFound";
-      refusals.answer(reply.raw, new HubcastError(code, error.message, { cause: error }));
+/** The part of /openapi.json about the API itself. The part about a call stands beside its route. */
+async function describe(app: FastifyInstance, { tokens }: CompleteOptions): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: "3.1.0",
+      info: {
+        title: "hubcast node",
+        version: VERSION,
+        description: "A node of a broadcast cluster: post items to any node, read them from every other.",
+      },
+      servers: [{ url: "/" }],
+      components: { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } },
+    },
+    refResolver: { buildLocalReference: ({ $id }) => $id as string },
+    // A client made from it asks for a token where this node does.
+    transform: ({ schema, url, route }) => {
+      const isAsked = route.config?.role !== undefined && tokens.length > 0;
+      return { schema: { ...schema, security: isAsked ? [{ bearer: [] }] : [] }, url };
     },
   });
-  // Each route reads its own body, as it comes: the parsers of fastify would look at content types first.
-  app.addHttpMethod("POST", { hasBody: false, overrideExisting: true });
-
-  const table = new TokenTable(tokens);
-  for (const route of routes) {
-    const { method, url, role } = route;
-    app.route({
-      method,
-      url,
-      exposeHeadRoute: method === "GET" && role === undefined,
-      handler: async (request, reply) => {
-        try {
-          if (role !== undefined && !table.isEmpty) table.check(request.headers.authorization, role);
-          return await route.handle(request, reply);
-        } catch (thrown) {
-          reply.hijack();
-          refusals.answer(reply.raw, thrown);
-        }
+  for (const [name, schema] of Object.entries(SCHEMAS)) app.addSchema({ $id: name, ...schema });
+  app.get(
+    "/openapi.json",
+    {
+      config: { role: "read" },
+      schema: {
+        operationId: "getOpenApi",
+        summary: "This description",
+        tags: ["probes"],
+        response: { 200: body("OpenAPI 3.1.", { type: "object" }), ...refusals("unauthorized") },
       },
-    });
-  }
-  app.setNotFoundHandler((request, reply) => {
-    reply.hijack();
-    const { error, allow } = missingRoute(routes, request.method, request.raw.url!);
-    refusals.answer(reply.raw, error, allow === undefined ? {} : { allow });
-  });
-  await app.ready();
-  return app;
+    },
+    async () => app.swagger(),
+  );
 }
 
 /** How a URL writes the address; a wildcard is reached by loopback. */

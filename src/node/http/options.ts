@@ -1,26 +1,21 @@
 import { HubcastError } from "../../core/errors.js";
 import { LIMITS } from "../../core/limits.js";
-import { isLoopbackHost } from "../../net/loopback.js";
+import { isLoopbackHost } from "../../core/loopback.js";
+import { checkOptions } from "../../core/options.js";
+import type { TlsPair } from "../../runtime/certificate.js";
+import type { HttpLogger, RefusalBook } from "../../runtime/http/problem.js";
+import type { PacedCalls } from "../../runtime/paced-calls.js";
+import type { Token } from "../../runtime/tokens.js";
+import { HTTP_KINDS } from "../option-kinds.js";
 import type { NodeService } from "../service.js";
-
-/** What a token allows: `read` every GET and the seed's list, `post` that and posting. */
-export type Role = "read" | "post";
-
-export interface Token {
-  /** Visible ASCII, as it stands behind `Bearer `. */
-  readonly token: string;
-  readonly role: Role;
-}
-
-/** What the API says to whoever runs the node; a pino logger fits. */
-export interface HttpLogger {
-  debug(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
+import type { Deadlines } from "./body.js";
+import type { KeyRate, PostRate } from "./rates.js";
 
 /** The limits of LIMITS that the HTTP API keeps. */
 export type HttpLimits = { readonly [Name in keyof typeof LIMITS]: number };
+
+/** The credentials of the API; they may change while it is served. */
+export type Access = Pick<HttpApiOptions, "tls" | "tokens">;
 
 export interface HttpApiOptions {
   readonly service: NodeService;
@@ -33,7 +28,7 @@ export interface HttpApiOptions {
   /** Lets everybody in who can reach the address; tokens, if there are any, are then not asked for. */
   readonly allowAnonymous?: boolean;
   /** PEM; the API then speaks HTTPS only. */
-  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer };
+  readonly tls?: TlsPair;
   /**
    * Items a second that one caller (token, and address) may post, and ten times as many at once. Default 2,000 for
    * callers on other machines, no limit for those on this one.
@@ -67,23 +62,11 @@ export interface CompleteOptions {
 
 /** @throws invalidOption when an option is out of its range, or the API would be open to a network unasked */
 export function completeOptions(options: HttpApiOptions): CompleteOptions {
-  const { host = "127.0.0.1", port = 8080, tokens = [], allowAnonymous = false } = options;
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new HubcastError("invalidOption", `port ${port} is not a whole number from 0 to 65535`);
-  }
-  checkRate("postRate", options.postRate);
-  checkRate("keyRate", options.keyRate);
-  for (const { token, role } of tokens) {
-    if (!/^[\x21-\x7e]+$/.test(token) || (role !== "read" && role !== "post")) {
-      throw new HubcastError(
-        "invalidOption",
-        `a token of the HTTP API has a bad character or role "${role}"`,
-        {
-          suggestions: ["Use visible ASCII characters without spaces, and the role read or post."],
-        },
-      );
-    }
-  }
+  const { service, ...given } = options;
+  checkOptions("the HTTP API", given, HTTP_KINDS);
+  const { host = HTTP_KINDS.host.default, port = HTTP_KINDS.port.default } = given;
+  const { tokens = [], allowAnonymous = false } = given;
+  checkTokens(tokens);
   if (!isLoopbackHost(host) && tokens.length === 0 && !allowAnonymous) {
     throw new HubcastError(
       "invalidOption",
@@ -97,7 +80,7 @@ export function completeOptions(options: HttpApiOptions): CompleteOptions {
     );
   }
   return {
-    service: options.service,
+    service,
     host,
     port,
     tokens: allowAnonymous ? [] : tokens,
@@ -110,9 +93,32 @@ export function completeOptions(options: HttpApiOptions): CompleteOptions {
   };
 }
 
-function checkRate(option: string, rate: number | undefined): void {
-  if (rate === undefined || (Number.isSafeInteger(rate) && rate >= 1)) return;
-  throw new HubcastError("invalidOption", `${option} ${rate} is not a whole number of items, 1 at least`);
+/** @throws invalidOption */
+export function checkTokens(tokens: readonly Token[]): void {
+  for (const { token, role } of tokens) {
+    if (/^[\x21-\x7e]+$/.test(token) && (role === "read" || role === "post")) continue;
+    throw new HubcastError("invalidOption", `a token of the HTTP API has a bad character or role "${role}"`, {
+      suggestions: ["Use visible ASCII characters without spaces, and the role read or post."],
+    });
+  }
 }
 
 const SILENT: HttpLogger = { debug() {}, warn() {}, error() {} };
+
+/** Shared by all routes. */
+export interface ApiContext {
+  readonly service: NodeService;
+  readonly limits: HttpLimits;
+  readonly logger: HttpLogger;
+  /** Of bodies that are read whole: `requestTimeoutMs` each. */
+  readonly bodyDeadlines: Deadlines;
+  /** Aborts when the API closes: streams that would never end, end. */
+  readonly closing: AbortSignal;
+  readonly refusals: RefusalBook;
+  /** Bulk requests take turns of the event loop: between two batches others are served. */
+  readonly bulkTurns: PacedCalls;
+  /** A thousand subscribers that come at once wait for each other, and let others pass. */
+  readonly subscriberTurns: PacedCalls;
+  readonly postRate: PostRate;
+  readonly keyRate: KeyRate;
+}

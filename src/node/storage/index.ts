@@ -1,4 +1,7 @@
+import { startStep } from "../../runtime/start-step.js";
 import type { CompleteNodeOptions } from "../options.js";
+import type { Item } from "../replica/item.js";
+import type { Replica } from "../replica/replica.js";
 import { memoryStorage } from "./memory.js";
 import type { Storage } from "./port.js";
 
@@ -9,7 +12,37 @@ export async function openStorage({
   logger,
 }: CompleteNodeOptions): Promise<{ storage: Storage; privateKey?: Uint8Array }> {
   if (dataDir === undefined) return { storage: memoryStorage() };
-  const { openLmdbStorage } = await import("./lmdb/index.js");
-  const storage = await openLmdbStorage(dataDir, { cluster, logger });
+  const { openSqliteStorage } = await import("./sqlite.js");
+  const storage = await openSqliteStorage(dataDir, { cluster, logger });
   return { storage, privateKey: storage.privateKey };
+}
+
+/** Hands what is stored to a replica; a million items take some seconds. @returns those that the cluster's log lacks */
+export async function loadInto(
+  replica: Replica,
+  storage: Storage,
+  signal: AbortSignal | undefined,
+): Promise<readonly Item[]> {
+  const unlogged: Item[] = [];
+  for await (const items of inTime(storage.load())) {
+    signal?.throwIfAborted();
+    replica.load(items);
+    if (storage.unlogged.size > 0)
+      unlogged.push(...items.filter(({ digest }) => storage.unlogged.has(digest)));
+  }
+  return unlogged;
+}
+
+/** However many there are, the next ones come in time. */
+async function* inTime<T>(pages: AsyncIterable<T>): AsyncGenerator<T> {
+  const iterator = pages[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const { done, value } = await startStep("loading items from the data directory", iterator.next());
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    iterator.return?.().catch(() => {});
+  }
 }

@@ -8,6 +8,7 @@ export function memoryStorage(): Storage {
     isDurable: false,
     position: undefined,
     unlogged: new Set(),
+    leftOut: 0,
     async *load() {},
     commit: () => DONE,
     close: () => DONE,

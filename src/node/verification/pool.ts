@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { HubcastError } from "../../core/errors.js";
 import { LIMITS } from "../../core/limits.js";
-import type { Proof } from "../protocol/ed25519.js";
+import type { Proof } from "../replica/ed25519.js";
 import { VerificationThread } from "./verification-thread.js";
 
 interface Waiting {
@@ -38,7 +38,7 @@ export class VerificationPool {
       this.#queuedBytes += proof.message.length;
       if (this.#dispatching) return;
       this.#dispatching = true;
-      // What is asked in one turn of the event loop is handed over in one go: each batch wakes a thread and is woken by it.
+      // Requests of one turn of the event loop go over together: each batch wakes a thread, and its reply wakes this one.
       setImmediate(() => {
         this.#dispatching = false;
         this.#dispatch();

@@ -1,6 +1,6 @@
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
-import type { Proof } from "../protocol/ed25519.js";
+import type { Proof } from "../replica/ed25519.js";
 
 interface Asker {
   resolve(verdicts: Uint8Array): void;

@@ -1,6 +1,6 @@
 import { LIMITS } from "../../core/limits.js";
-import type { Item } from "../protocol/item.js";
-import { isAuthored, proofOf, verifySignature } from "../protocol/signature.js";
+import type { Item } from "../replica/item.js";
+import { isAuthored, proofOf, verifySignature } from "../replica/signature.js";
 import { VerificationPool } from "./pool.js";
 
 /**

@@ -1,9 +1,4 @@
-import type {
-  Cluster,
-  ClusterListener,
-  GossipMessage,
-  GossipVerdict,
-} from "../../../src/node/cluster/port.js";
+import type { LinkEngine, LinkListener, LinkUp } from "../../../src/node/cluster/port.js";
 
 /** Waits for a state, and says what it waited for when that does not come. */
 export async function until(what: string, holds: () => boolean, deadlineMs = 10_000): Promise<void> {
@@ -14,57 +9,75 @@ export async function until(what: string, holds: () => boolean, deadlineMs = 10_
   }
 }
 
+/** A link as its engine told of it. */
+export interface RecordedLink extends LinkUp {
+  readonly frames: Buffer[];
+  /** Of `queued`, in order. */
+  readonly queued: boolean[];
+  /** Why it is down; absent while it is up. */
+  reason?: string;
+}
+
 /** A listener that writes down what its engine tells, and checks the rules of the port on the way. */
-export class Recorder implements ClusterListener {
-  /** `up ID`, `down ID`, in order. */
-  readonly events: string[] = [];
-  readonly reasons: string[] = [];
-  readonly frames: { readonly from: string; readonly frame: Uint8Array }[] = [];
-  readonly gossips: { readonly from: string; readonly text: string }[] = [];
-  readonly up = new Set<string>();
+export class Recorder implements LinkListener {
+  readonly links: RecordedLink[] = [];
+  readonly failures: { readonly attempt: number; readonly reason: string; readonly self: boolean }[] = [];
   readonly faults: string[] = [];
-  cluster!: Cluster;
-  verdict: (message: GossipMessage) => GossipVerdict = () => "accept";
-  onFrame: ((peerId: string, frame: Uint8Array) => void) | undefined;
+  cluster!: LinkEngine;
+  admits: (peer: string) => boolean = () => true;
+  onFrame: ((link: RecordedLink, frame: Buffer) => void) | undefined;
   #inside = false;
 
-  peerUp({ id }: { readonly id: string }): void {
+  /** The links that are up. */
+  get up(): readonly RecordedLink[] {
+    return this.links.filter(({ reason }) => reason === undefined);
+  }
+
+  /** The link to that node that is up. */
+  to({ cluster }: Recorder): RecordedLink | undefined {
+    return this.up.find(({ peer }) => peer === cluster.id);
+  }
+
+  linkUp(link: LinkUp): void {
     this.#told(() => {
-      if (this.up.has(id)) this.faults.push(`${id} is up twice`);
-      this.up.add(id);
-      this.events.push(`up ${id}`);
+      if (this.links.some((other) => other.link === link.link)) this.faults.push("a link is up twice");
+      this.links.push({ ...link, frames: [], queued: [] });
     });
   }
 
-  peerDown(id: string, reason: string): void {
+  dialFailed(attempt: number, reason: string, self: boolean): void {
+    this.#told(() => this.failures.push({ attempt, reason, self }));
+  }
+
+  linkDown(link: number, reason: string): void {
     this.#told(() => {
-      if (!this.up.delete(id)) this.faults.push(`${id} is down without being up`);
-      this.events.push(`down ${id}`);
-      this.reasons.push(reason);
+      const down = this.#get(link, "linkDown");
+      if (down) down.reason = reason;
+      if (reason === "") this.faults.push("a link is down without a reason");
     });
   }
 
-  frame(from: string, frame: Uint8Array): void {
+  frame(link: number, bytes: Uint8Array): void {
     this.#told(() => {
-      if (!this.up.has(from)) this.faults.push(`a frame of ${from}, which is not up`);
-      if (this.onFrame) this.onFrame(from, frame);
-      else this.frames.push({ from, frame });
+      const from = this.#get(link, "a frame");
+      const frame = Buffer.from(bytes);
+      if (from && this.onFrame) this.onFrame(from, frame);
+      else from?.frames.push(frame);
     });
   }
 
-  gossip(message: GossipMessage): void {
+  queued(link: number, isLong: boolean): void {
     this.#told(() => {
-      this.gossips.push({ from: message.from, text: Buffer.from(message.bytes).toString() });
-      message.settle(this.verdict(message));
+      const told = this.#get(link, "queued")?.queued;
+      if (told && (told.at(-1) ?? false) === isLong) this.faults.push(`queued ${isLong} twice`);
+      told?.push(isLong);
     });
   }
 
-  heard(text: string): boolean {
-    return this.gossips.some((gossip) => gossip.text === text);
-  }
-
-  count(event: "up" | "down"): number {
-    return this.events.filter((one) => one.startsWith(event)).length;
+  #get(number: number, what: string): RecordedLink | undefined {
+    const link = this.up.find(({ link }) => link === number);
+    if (!link) this.faults.push(`${what} of link ${number}, which is not up`);
+    return link;
   }
 
   #told(note: () => void): void {

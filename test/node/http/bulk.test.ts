@@ -36,6 +36,19 @@ test("the last line needs no newline, CRLF ends a line, empty lines are skipped"
   expect(linesOf(answer.text).map(({ id }) => id)).toEqual(["1", "2"]);
 });
 
+test("a byte order mark before a line is skipped", async () => {
+  await using api = await TestApi.open();
+  const file = '\ufeff{"id":"1","raw":"\ufeffx"}\n{"id":"2","raw":"x"}\n';
+  const answer = await api.bulk(`${file}${file.replace(/\d/g, (digit) => `${Number(digit) + 2}`)}\ufeff\n`);
+  expect(linesOf(answer.text).map(({ id, status }) => `${id} ${status}`)).toEqual([
+    "1 accepted",
+    "2 accepted",
+    "3 accepted",
+    "4 accepted",
+  ]);
+  expect(api.service.get("1")!.raw).toBe("\ufeffx");
+});
+
 test("an empty body has no results", async () => {
   await using api = await TestApi.open();
   const answer = await api.bulk("");

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Deadlines } from "../../../src/node/http/deadlines.js";
+import { Deadlines } from "../../../src/node/http/body.js";
 
 test("deadlines that are not met expire in their order, met ones never", async () => {
   const deadlines = new Deadlines(20);

@@ -35,6 +35,40 @@ test("since gives what there is, then caught-up, then what comes", async () => {
   stream.close();
 });
 
+test("what since gives has no id, for nobody can resume inside of it; caught-up has one", async () => {
+  await using api = await TestApi.open();
+  await api.post("/v1/items", { id: "old", raw: "x" });
+  const { response, close } = await follow(api, "/v1/events?since=1h");
+  let text = "";
+  while (!text.includes("caught-up")) text += (await once(response, "data"))[0];
+  expect(text).toMatch(/^event: item\ndata: [^\n]*\n\nevent: caught-up\nid: 7-1\ndata: [^\n]*\n\n$/);
+  expect(text).not.toContain('"type":"item","eventId"');
+  close();
+});
+
+test.each(["6-1", "7-99", "garbage"])(
+  "behind the event id %s, a stream with since starts over",
+  async (id) => {
+    await using api = await TestApi.open();
+    await api.post("/v1/items", { id: "old", raw: "x" });
+    for (const [path, headers] of [
+      ["/v1/events?since=1h", { "last-event-id": id }],
+      [`/v1/events?since=1h&after=${id}`, {}],
+    ] as const) {
+      const stream = await follow(api, path, headers);
+      expect([(await stream.next()).event, (await stream.next()).event]).toEqual(["item", "caught-up"]);
+      stream.close();
+    }
+  },
+);
+
+test("a proxy is told to hold nothing back", async () => {
+  await using api = await TestApi.open();
+  const { response, close } = await follow(api, "/v1/events");
+  expect(response.headers["x-accel-buffering"]).toBe("no");
+  close();
+});
+
 test("Last-Event-ID resumes behind it, and beats since", async () => {
   await using api = await TestApi.open();
   for (const id of ["1", "2", "3"]) await api.post("/v1/items", { id, raw: "x" });

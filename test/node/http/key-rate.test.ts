@@ -2,7 +2,7 @@ import { generateKeyPairSync } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { expect, test } from "vitest";
 import { LIMITS } from "../../../src/core/limits.js";
-import { KeyRate } from "../../../src/node/http/key-rate.js";
+import { KeyRate } from "../../../src/node/http/rates.js";
 import { signItem } from "../../../src/node/keys.js";
 import { TestApi } from "../../fixtures/http-call.js";
 

@@ -15,7 +15,7 @@ test("a body that announces 100 MB is refused before it is sent, naming the limi
 });
 
 test("a client that sends 100 MB regardless, and then hangs up, gets to read the answer without a reset", async () => {
-  await using api = await TestApi.open();
+  await using api = await TestApi.open({ limits: { refusedBodyMs: 20_000 } });
   for (const path of ["/v1/items", "/postNewData"]) {
     const socket = await api.connect();
     const faults: Error[] = [];
@@ -127,4 +127,41 @@ test("a body announced with Expect: 100-continue is asked for", async () => {
   expect(String(chunk)).toMatch(/^HTTP\/1.1 100 /);
   socket.write(body);
   expect(await readToEnd(socket)).toMatch(/^HTTP\/1.1 201 /);
+});
+
+test.each([
+  ["of a foreign origin", "POST /v1/items", "Origin: http://evil.example\r\n", 403],
+  ["for a foreign host", "POST /v1/items", "Host: evil.example\r\n", 403],
+  ["without the token", "POST /v1/items", "", 401],
+  ["without the token, to the earlier system's call", "POST /postNewData", "", 401],
+  ["that is too large", "POST /v1/items", "Authorization: Bearer secret\r\nContent-Length: 9000000\r\n", 413],
+])("a body %s is not parsed: it is answered and its connection closed", async (_, call, headers, status) => {
+  const tokens = [{ token: "secret", role: "post" }] as const;
+  await using api = await TestApi.open({ tokens, limits: { refusedBodyMs: 60_000 } });
+  const socket = await api.connect();
+  const host = headers.startsWith("Host") ? "" : "Host: localhost\r\n";
+  const framing = headers.includes("Content-Length") ? "" : "Transfer-Encoding: chunked\r\n";
+  socket.write(`${call} HTTP/1.1\r\n${host}${headers}${framing}Content-Type: application/json\r\n\r\n`);
+  // Not a chunk, and never the end of the body: a parser would break off, or wait.
+  socket.once("data", () => socket.write("no chunk\r\n".repeat(1_000)));
+  const answer = await readToEnd(socket);
+  expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  expect(answer).toMatch(/^connection: close\r$/im);
+});
+
+test("a small body refused for a while keeps its connection", async () => {
+  await using api = await TestApi.open({ postRate: 1 });
+  const socket = await api.connect();
+  const post = `${HEAD}Content-Length: 11\r\n\r\n{"raw":"x"}`;
+  socket.write(`${post.repeat(20)}GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+  const answers = await readToEnd(socket);
+  expect(answers.match(/HTTP\/1.1 (201|200|429) /g)).toHaveLength(21);
+  expect(answers).toMatch("HTTP/1.1 429 ");
+});
+
+test("a body that no call reads is thrown away, and its connection closed", async () => {
+  await using api = await TestApi.open();
+  const socket = await api.connect();
+  socket.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
+  expect(await readToEnd(socket)).toMatch(/^HTTP\/1.1 200 .*connection: close/is);
 });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { LineBlocks, type Lines } from "../../../src/node/http/lines.js";
+import { JoinedBytes, LineBlocks, type Lines, portionsOf } from "../../../src/node/http/lines.js";
 
 const LINE_BYTES_MAX = 40;
 
@@ -28,6 +28,37 @@ test("a line past the limit is one mark, wherever it is cut", () => {
   for (let size = 1; size < LINE_BYTES_MAX; size++) {
     expect(linesOf(bytes, [size])).toEqual(["before", "tooLong", "after"]);
   }
+});
+
+test("portions have the same lines in the same order, and no more than they may", () => {
+  const text = fc.array(fc.constantFrom("", "a", "bb"), { maxLength: 40 }).map((lines) => lines.join("\n"));
+  fc.assert(
+    fc.property(
+      fc.array(fc.oneof(text, fc.constant("tooLong"))),
+      fc.integer({ min: 1, max: 9 }),
+      (texts, max) => {
+        const lines = texts.map((part): Lines => (part === "tooLong" ? part : { block: Buffer.from(part) }));
+        const textOf = (part: Lines) => (part === "tooLong" ? part : part.block.toString());
+        const portions = [...portionsOf(lines, max)].map((portion) =>
+          portion.map(textOf).join("\n").split("\n"),
+        );
+        for (const portion of portions) expect(portion.length).toBeLessThanOrEqual(max);
+        expect(portions.flat()).toEqual(texts.flatMap((part) => part.split("\n")));
+      },
+    ),
+  );
+});
+
+test("joined bytes are what came, and pieces of one byte take no Buffer each", () => {
+  const joined = new JoinedBytes();
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(1, 2, 4_095, 4_096, 20_000), { maxLength: 12 }), (sizes) => {
+      const pieces = sizes.map((size, index) => Buffer.alloc(size, index + 1));
+      for (const piece of pieces) joined.push(piece);
+      expect(joined.take().equals(Buffer.concat(pieces))).toBe(true);
+      expect(joined.length).toBe(0);
+    }),
+  );
 });
 
 function linesOf(bytes: Buffer, cuts: readonly number[]): string[] {

@@ -13,6 +13,7 @@ test("an accepted item is answered 201 with its place", async () => {
     digest: api.service.get("hi there")!.digest,
     timestampMs: api.service.get("hi there")!.timestampMs,
     status: "accepted",
+    visible: api.service.get("hi there")!.digest,
   });
 });
 
@@ -29,6 +30,29 @@ test("an id that needs escaping comes back as it was", async () => {
   const answer = await api.post("/v1/items", { id, raw: "x" });
   expect(answer.json.id).toBe(id);
   expect((await api.get(answer.headers.location!)).json.id).toBe(id);
+});
+
+test.each([".", "..", "...", "%2e", "a/.."])(
+  "the place of the id %j leads to it, also behind a URL parser",
+  async (id) => {
+    await using api = await TestApi.open();
+    const { location } = (await api.post("/v1/items", { id, raw: "x" })).headers;
+    const { pathname, search } = new URL(location!, api.api.url);
+    expect((await api.get(pathname + search)).json.id).toBe(id);
+  },
+);
+
+test("an id in the query that is held by nobody, or absent, is refused", async () => {
+  await using api = await TestApi.open();
+  expect((await api.get("/v1/items/?id=.")).json.code).toBe("notFound");
+  expect((await api.get("/v1/items/")).json.code).toBe("badRequest");
+});
+
+test("a byte order mark before the JSON is skipped", async () => {
+  await using api = await TestApi.open();
+  expect((await api.post("/v1/items", '\ufeff{"id":"a","raw":"\ufeffx"}')).status).toBe(201);
+  expect(api.service.get("a")!.raw).toBe("\ufeffx");
+  expect((await api.post("/v1/items", '\ufeff\ufeff{"raw":"x"}')).status).toBe(400);
 });
 
 test("a raw of 1,000,000 bytes that JSON escapes to six times that is accepted", async () => {
@@ -55,7 +79,7 @@ test("wait and timeoutMs reach the node, and the receipt comes back", async () =
   await using api = await TestApi.open();
   const answer = await api.post("/v1/items?wait=all&timeoutMs=250", { raw: "x" });
   expect(api.service.lastPostOptions).toMatchObject({ wait: "all", timeoutMs: 250 });
-  expect(answer.json.receipt).toEqual({ complete: true, holders: [], missing: [] });
+  expect(answer.json.receipt).toEqual({ of: 1, complete: true, holders: [], missing: [], refused: [] });
   await api.post("/v1/items?wait=2", { raw: "x" });
   expect(api.service.lastPostOptions).toMatchObject({ wait: 2 });
 });

@@ -1,11 +1,12 @@
-import type { IncomingMessage } from "node:http";
+import { once } from "node:events";
+import http from "node:http";
 import { expect, test } from "vitest";
 import { LIMITS } from "../../../src/core/limits.js";
-import { PostRate } from "../../../src/node/http/post-rate.js";
-import { TestApi } from "../../fixtures/http-call.js";
+import type { Caller } from "../../../src/node/http/rates.js";
+import { PostRate } from "../../../src/node/http/rates.js";
+import { TestApi, textOf } from "../../fixtures/http-call.js";
 
-const from = (remoteAddress: string, authorization?: string) =>
-  ({ socket: { remoteAddress }, headers: { authorization } }) as unknown as IncomingMessage;
+const from = (remoteAddress: string, token?: string): Caller => ({ socket: { remoteAddress }, token });
 
 test("a caller may post ten seconds' worth at once, then so many a second", () => {
   let nowMs = 1_000_000;
@@ -29,9 +30,9 @@ test("callers are told apart by address, IPv6 by network, and by token whatever 
   expect(rate.grant(from("2001:db8::1"), 20)).toBe(10);
   expect(rate.grant(from("2001:db8:0:0:5::1"), 20)).toBe(0);
   expect(rate.grant(from("2001:db8:0:1::1"), 20)).toBe(10);
-  expect(rate.grant(from("192.0.2.3", "Bearer one"), 4)).toBe(4);
-  expect(rate.grant(from("192.0.2.4", "Bearer one"), 20)).toBe(6);
-  expect(rate.grant(from("192.0.2.4", "Bearer two"), 20)).toBe(4);
+  expect(rate.grant(from("192.0.2.3", "one"), 4)).toBe(4);
+  expect(rate.grant(from("192.0.2.4", "one"), 20)).toBe(6);
+  expect(rate.grant(from("192.0.2.4", "two"), 20)).toBe(4);
 });
 
 test("this machine has no limit, unless one was asked for", () => {
@@ -69,4 +70,28 @@ test("posts past the limit are answered 429 or refused line by line, and counted
   expect(single.headers["retry-after"]).toBe("1");
   expect(single.json).toMatchObject({ code: "rateLimited" });
   expect((await api.get("/metrics")).text).toMatch(/refus\w*\{code="rateLimited"\} [4-9]/);
+});
+
+test("a token has one share, however its header is spelled and wherever it comes from", async () => {
+  await using api = await TestApi.open({ postRate: 1, tokens: [{ token: "secret", role: "post" }] });
+  let accepted = 0;
+  for (let n = 1; n <= 12; n++) {
+    const request = http.request({
+      host: "127.0.0.1",
+      port: api.port,
+      localAddress: `127.0.0.${n}`,
+      method: "POST",
+      path: "/v1/items",
+      headers: {
+        authorization: `${n % 2 ? "Bearer" : "bEARER"}${" ".repeat(n)}secret${" ".repeat(n)}`,
+        "content-type": "application/x-ndjson",
+      },
+    });
+    request.end(`{"raw":"${n}"}\n`.repeat(10));
+    const [response] = (await once(request, "response")) as [http.IncomingMessage];
+    accepted += (await textOf(response)).match(/accepted|held/g)?.length ?? 0;
+  }
+  // Ten seconds' worth, and what the test takes.
+  expect(accepted).toBeGreaterThanOrEqual(10);
+  expect(accepted).toBeLessThan(20);
 });

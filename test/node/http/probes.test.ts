@@ -98,6 +98,7 @@ test("openapi.json describes every route, every answer and no dangling name", as
       "GET /readyz",
       "GET /v1/events",
       "GET /v1/items",
+      "GET /v1/items/",
       "GET /v1/items/{id}",
       "GET /v1/peers",
       "GET /v1/status",
@@ -120,11 +121,33 @@ test("openapi.json describes every route, every answer and no dangling name", as
   for (const [, name] of names) expect(Object.keys(components.schemas)).toContain(name);
 });
 
+test("openapi.json is fit for generated clients: names of calls, types of lines, a token only where one is asked for", async () => {
+  await using api = await TestApi.open();
+  const { paths, servers } = (await api.get("/openapi.json")).json;
+  const calls = Object.values<object>(paths).flatMap((methods) => Object.values(methods));
+  const names = calls.map(({ operationId }) => operationId);
+  expect(names).toContain("postItem");
+  expect(new Set(names).size).toBe(calls.length);
+  for (const name of names) expect(name).toMatch(/^[a-z]+[A-Za-z]+$/);
+  expect(servers).toEqual([{ url: "/" }]);
+  const { post, get } = paths["/v1/items"];
+  for (const { content } of [post.requestBody, post.responses[200], get.responses[200]])
+    expect(content["application/x-ndjson"].schema.type).toBe("string");
+  expect(calls.every(({ security }) => security.length === 0)).toBe(true);
+
+  await using closed = await TestApi.open({ tokens: [{ token: "secret", role: "post" }] });
+  const asked = (await closed.get("/openapi.json", { authorization: "Bearer secret" })).json.paths;
+  expect(asked["/v1/items"].post.security).toEqual([{ bearer: [] }]);
+  expect(asked["/healthz"].get.security).toEqual([]);
+});
+
 test("the schema of a status names exactly the fields of a status", async () => {
   await using api = await TestApi.open();
   const { schemas } = (await api.get("/openapi.json")).json.components;
   const status = api.service.status();
-  expect(Object.keys(schemas.NodeStatus.properties)).toEqual(Object.keys(status));
+  expect(schemas.NodeStatus.required).toEqual(Object.keys(status));
+  const optional = ["certificateExpiresAtMs"];
+  expect(Object.keys(schemas.NodeStatus.properties)).toEqual([...Object.keys(status), ...optional]);
   expect(Object.keys(schemas.NodeStatus.properties.sync.properties)).toEqual(Object.keys(status.sync));
   expect(Object.keys(schemas.NodeStatus.properties.gossip.properties)).toEqual(Object.keys(status.gossip));
 });

@@ -14,7 +14,7 @@ test.each(["a/b", "..", ".", "a?b", "a#b", "%41", "a b", "a+b", ":id"])(
   async (id) => {
     await using api = await TestApi.open();
     await api.post("/v1/items", { id, raw: "x" });
-    expect((await api.get(`/v1/items/${encodeURIComponent(id)}`)).json).toEqual(api.service.get(id));
+    expect((await api.get(`/v1/items/${encodeURIComponent(id)}`)).json).toMatchObject(api.service.get(id)!);
   },
 );
 
@@ -49,8 +49,15 @@ test("since and until take instants", async () => {
   expect(await count(`since=${api.service.get("1")!.timestampMs}`)).toBe(1);
 });
 
+test.each(["", "1", "TRUE", "yes"])("fresh=%s of peers is refused", async (fresh) => {
+  await using api = await TestApi.open();
+  const answer = await api.get(`/v1/peers?fresh=${fresh}`);
+  expect([answer.status, answer.json.code]).toEqual([400, "badRequest"]);
+});
+
 test.each([
   "since=yesterday",
+  "since=9999999999999999",
   "until=",
   "limit=0",
   "limit=10001",

@@ -1,13 +1,12 @@
-import { readFileSync } from "node:fs";
+import { Agent, request } from "node:https";
 import { expect, test } from "vitest";
 import { connectToNode } from "../../../src/node/client.js";
 import { openHttpApi } from "../../../src/node/http/index.js";
+import { EXPIRED, FIRST, RENEWED, shownName } from "../../fixtures/certificates.js";
 import { FakeService } from "../../fixtures/fake-service.js";
 import { all } from "../../fixtures/http-call.js";
 
-// Self-signed for localhost and 127.0.0.1, good for a hundred years, and of use to nobody.
-const cert = readFileSync(new URL("../../fixtures/tls/cert.pem", import.meta.url));
-const key = readFileSync(new URL("../../fixtures/tls/key.pem", import.meta.url));
+const { cert, key } = FIRST;
 
 test("a certificate makes it HTTPS, for calls and streams", async () => {
   const api = await openHttpApi({ service: new FakeService(), port: 0, tls: { cert, key } });
@@ -41,4 +40,41 @@ test("http to an https node is not hubcast, or unreachable, but never hangs", as
 test("a key that is none is refused at the door", async () => {
   const opening = openHttpApi({ service: new FakeService(), port: 0, tls: { cert, key: "no key" } });
   await expect(opening).rejects.toMatchObject({ code: "invalidOption", suggestions: [expect.any(String)] });
+});
+
+test("another certificate is shown from then on, and an open connection stays", async () => {
+  const api = await openHttpApi({ service: new FakeService(), port: 0, tls: FIRST });
+  const agent = new Agent({ keepAlive: true, ca: FIRST.cert });
+  const ask = () =>
+    new Promise<boolean>((resolve, reject) => {
+      const asked = request(`${api.url}/healthz`, { agent }, (answer) =>
+        answer.resume().once("end", () => resolve(asked.reusedSocket)),
+      );
+      asked.once("error", reject).end();
+    });
+  expect(await ask()).toBe(false);
+  api.renew({ tls: RENEWED });
+  expect(await shownName(api.address.port)).toBe("renewed");
+  expect(() => api.renew({ tls: { cert: FIRST.cert, key: RENEWED.key } })).toThrow("key values mismatch");
+  expect(await shownName(api.address.port)).toBe("renewed");
+  expect(() => api.renew({ tls: FIRST, tokens: [{ token: "first", role: "read" }] })).toThrow("settled");
+  expect(await shownName(api.address.port), "nothing of a renewal that is refused").toBe("renewed");
+  expect(await ask()).toBe(true);
+  agent.destroy();
+  await api.close();
+});
+
+test("one that expired is taken, told in the log and shown", async () => {
+  const told: string[] = [];
+  const logger = { debug() {}, error() {}, warn: (_: object, message: string) => void told.push(message) };
+  const api = await openHttpApi({ service: new FakeService(), port: 0, tls: EXPIRED, logger });
+  expect(told).toEqual([expect.stringContaining("expired at 2020-12-31")]);
+  expect(api.certificate!.expiresAtMs).toBe(Date.parse("2020-12-31"));
+  await api.close();
+});
+
+test("an API without TLS takes no certificate", async () => {
+  const api = await openHttpApi({ service: new FakeService(), port: 0 });
+  expect(() => api.renew({ tls: FIRST })).toThrow("started without TLS");
+  await api.close();
 });

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { LIMITS } from "../../../src/core/limits.js";
 import { openHttpApi } from "../../../src/node/http/index.js";
 import { FakeService } from "../../fixtures/fake-service.js";
 import { JSON_TYPE, TestApi } from "../../fixtures/http-call.js";
@@ -89,4 +90,37 @@ test("a token with a space is refused at the door", async () => {
     tokens: [{ token: "a b", role: "read" }],
   });
   await expect(opening).rejects.toMatchObject({ code: "invalidOption" });
+});
+
+test("guesses beyond the limit are answered 429 and counted, and who has shown a right token goes on", async () => {
+  const warnings: object[] = [];
+  const logger = { debug() {}, error() {}, warn: (fields: object) => void warnings.push(fields) };
+  await using api = await TestApi.open({ tokens: TOKENS, logger });
+  const ask = (token: string) => api.get("/v1/items", { authorization: `Bearer ${token}` });
+  expect((await ask("reader")).status).toBe(200);
+  for (let n = 0; n < LIMITS.tokenGuessesMax; n++) expect((await ask(`guess-${n}`)).status).toBe(401);
+  // A second may have passed meanwhile, and have brought a guess.
+  let answer = await ask("guess");
+  for (let n = 0; n < 100 && answer.status === 401; n++) answer = await ask(`another-${n}`);
+  expect(answer).toMatchObject({ status: 429, json: { code: "tooManyGuesses" } });
+  expect(answer.headers["retry-after"]).toBe("1");
+  expect((await ask("reader")).status).toBe(200);
+  expect((await api.get("/metrics", { authorization: "Bearer reader" })).text).toMatch(
+    /refus\w*\{code="tooManyGuesses"\} [1-9]/,
+  );
+  expect(warnings).toContainEqual({ address: "127.0.0.1" });
+});
+
+test("other tokens are taken from then on; whether there are any is settled at the start", async () => {
+  const api = await openHttpApi({ service: new FakeService(), port: 0, tokens: TOKENS });
+  const status = async (token: string) => {
+    const answer = await fetch(`${api.url}/v1/status`, { headers: { authorization: `Bearer ${token}` } });
+    return answer.status;
+  };
+  api.renew({ tokens: [{ token: "another", role: "read" }] });
+  expect([await status("reader"), await status("another")]).toEqual([401, 200]);
+  expect(() => api.renew({ tokens: [] })).toThrow("settled when it starts");
+  expect(() => api.renew({ tokens: [{ token: "two words", role: "read" }] })).toThrow("bad character");
+  expect(await status("another")).toBe(200);
+  await api.close();
 });

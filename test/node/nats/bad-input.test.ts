@@ -39,12 +39,6 @@ describe.skipIf(natsMissing)("a node cannot start", () => {
     return { code: error?.code, text: [error?.message, ...(error?.suggestions ?? [])].join("\n") };
   }
 
-  test("where nobody listens", async () => {
-    const { code, text } = await refusal({ engine: "nats://127.0.0.1:1" });
-    expect(code).toBe("natsUnreachable");
-    expect(text).toMatch(/127\.0\.0\.1:1[\s\S]*nats-server -js/);
-  });
-
   test("on a server without JetStream", async () => {
     await using bare = await NatsServer.start({ jetStream: false });
     const { code, text } = await refusal({}, bare);

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { StartedNode } from "../../../src/node/index.js";
-import { encodeBatch } from "../../../src/node/protocol/batch.js";
-import { withDigest } from "../../../src/node/protocol/item.js";
+import { encodeBatch } from "../../../src/node/replica/batch.js";
+import { withDigest } from "../../../src/node/replica/item.js";
 import { eventually } from "../../fixtures/eventually.js";
 import { NatsServer, natsMissing } from "../../fixtures/nats-server.js";
 import { agreed, listen, meshed } from "../../fixtures/nodes.js";
@@ -111,6 +111,18 @@ describe.skipIf(natsMissing)("nodes on NATS", () => {
     await again.post({ id: "e", raw: "e" });
     await agreed([later, again], 5);
   });
+
+  test("put back into a stream that was purged what a node that came later lacks", async () => {
+    await using nodes = new NatsNodes(server);
+    const [one, two] = (await nodes.startMesh(2)) as [StartedNode, StartedNode];
+    for (const item of post(["a", "b", "c"])) await one.post(item);
+    await agreed([one, two], 3);
+    await nodes.manage((jsm) => jsm.streams.purge(nodes.stream));
+    const later = await nodes.start();
+    await agreed([one, two, later], 3, 60_000);
+    const { state } = await nodes.manage((jsm) => jsm.streams.info(nodes.stream));
+    expect(state.messages).toBeGreaterThan(0);
+  }, 90_000);
 
   test("of a full stream refuse a post, keep what they have, and go on when there is room", async () => {
     await using nodes = new NatsNodes(server);

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { type Item, withDigest } from "../../../src/node/protocol/item.js";
-import { integritySignature } from "../../../src/node/protocol/signature.js";
+import { type Item, withDigest } from "../../../src/node/replica/item.js";
+import { integritySignature } from "../../../src/node/replica/signature.js";
 import type { Storage } from "../../../src/node/storage/port.js";
 
 /** One engine under test. */
@@ -134,7 +134,7 @@ export function storageContract(name: string, engine: EngineUnderTest): void {
       expect([last.position, last.unlogged.size]).toEqual(["2", 0]);
     });
 
-    test("in many groups, more than one batch to load, is all there", async () => {
+    test("in many groups, more than one batch to load, is all there", { timeout: 90_000 }, async () => {
       const storage = await open();
       const items = makeItems(12_000, 1_000);
       const commits: Promise<void>[] = [];

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { afterEach, expect, test } from "vitest";
-import { withDigest } from "../../../src/node/protocol/item.js";
-import { authorSignature, integritySignature } from "../../../src/node/protocol/signature.js";
+import { withDigest } from "../../../src/node/replica/item.js";
+import { authorSignature, integritySignature } from "../../../src/node/replica/signature.js";
 import { Verifier } from "../../../src/node/verification/verifier.js";
 
 const { privateKey } = generateKeyPairSync("ed25519");

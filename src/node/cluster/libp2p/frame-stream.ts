@@ -1,107 +1,200 @@
 import type { Stream } from "@libp2p/interface";
 import { LIMITS } from "../../../core/limits.js";
-import { FRAME_HEADER_BYTES, FrameReader, FrameTooLarge, frameHeader } from "./frames.js";
 
+/** Bytes in front of a frame: its length, u32 big-endian. */
+const FRAME_HEADER_BYTES = 4;
 /** Small pieces are joined up to this size: one encryption and one write for many frames. */
 const JOIN_BYTES_MAX = 65_536;
+/** Frames of one link are delivered for so long in one turn of the event loop: then other links have theirs, and HTTP. */
+const TURN_MS_MAX = 2;
+/** More bytes that wait for their turn: the stream is not read, and yamux lets the peer send one window more. */
+const BACKLOG_BYTES_MAX = 1_048_576;
 
-interface FrameListener {
+export interface FrameStreamListener {
   frame(frame: Uint8Array): void;
-  /** Called once; `reason` is for people. @param breach the other side sent what no honest peer sends */
-  ended(reason: string, breach: boolean): void;
+  /** As `queued` of the port. */
+  queued(isLong: boolean): void;
+  /** Called once, unless this side ended it; `reason` is for people. */
+  ended(reason: string): void;
 }
 
 /** Frames in both directions on one libp2p stream, in order, within limits. */
 export class FrameStream {
   readonly #stream: Stream;
-  readonly #listener: FrameListener;
+  readonly #listener: FrameStreamListener;
+  /** Runs a call in a turn of its own, behind those posted before. */
+  readonly #post: (call: () => void) => void;
   readonly #reader = new FrameReader(LIMITS.peerFrameBytesMax);
+  /** Read and not delivered: those from `#delivered` on. */
+  #inbox: Uint8Array[] = [];
+  #delivered = 0;
+  #inboxBytes = 0;
+  #isDelivering = false;
+  #isHeld = false;
+  /** Why the stream is over; the listener is told behind what was read. */
+  #endReason: string | undefined;
   #pieces: Uint8Array[] = [];
   #piecesBytes = 0;
+  #isLong = false;
   #flushScheduled = false;
   #ended = false;
-  #drained: (() => void) | undefined;
+  #flushed: (() => void) | undefined;
 
-  constructor(stream: Stream, listener: FrameListener) {
+  /** The listener is called by way of `post` only. */
+  constructor(stream: Stream, post: (call: () => void) => void, listener: FrameStreamListener) {
     this.#stream = stream;
+    this.#post = post;
     this.#listener = listener;
     stream.addEventListener("drain", () => this.#flush());
-    stream.addEventListener("idle", () => this.#notifyDrained());
-    stream.addEventListener("remoteCloseWrite", () => this.#end("it closed the connection"));
-    stream.addEventListener("close", ({ error }) => this.#end(error ? describe(error) : "connection closed"));
+    // `end` alone would come late: what arrives in front of it waits while the link is held.
+    for (const event of ["remoteCloseWrite", "end"] as const) {
+      stream.addEventListener(event, () => this.#endBehindRest("it closed the connection"));
+    }
+    stream.addEventListener("close", ({ error }) =>
+      this.#endBehindRest(error ? describe(error) : "connection closed"),
+    );
     stream.addEventListener("message", ({ data }) => this.#received(data));
+    if (stream.status !== "open") this.#end("it closed the connection");
   }
 
-  /** Bytes that wait on this side; what the kernel has taken does not count. */
-  get queuedBytes(): number {
-    return this.#piecesBytes + this.#stream.writeBufferLength;
-  }
-
-  /** The other side has begun a frame and not finished it. */
-  get isMidFrame(): boolean {
-    return this.#reader.isMidFrame;
-  }
-
-  /** Frames sent in one turn leave together. Past peerQueueBytesMax the stream ends. @returns bytes that wait */
-  send(frame: Uint8Array): number {
+  /** Frames sent in one turn leave together. Past peerQueueBytesMax the stream ends. */
+  send(frame: Uint8Array): void {
+    if (this.#ended) return;
     if (frame.length > LIMITS.peerFrameBytesMax) {
       throw new RangeError(`a frame of ${frame.length} bytes exceeds peerFrameBytesMax`);
     }
-    if (this.#ended) return 0;
     this.#pieces.push(frameHeader(frame.length), frame);
     this.#piecesBytes += FRAME_HEADER_BYTES + frame.length;
-    const queuedBytes = this.queuedBytes;
-    if (queuedBytes > LIMITS.peerQueueBytesMax) {
-      this.#end(
-        `it reads too slowly: more than peerQueueBytesMax (${LIMITS.peerQueueBytesMax}) waited for it`,
-      );
-      return 0;
+    const { peerQueueBytesMax } = LIMITS;
+    if (this.#queuedBytes > peerQueueBytesMax) {
+      this.#end(`it reads too slowly: more than peerQueueBytesMax (${peerQueueBytesMax}) waited for it`);
+      return;
     }
     if (!this.#flushScheduled) {
       this.#flushScheduled = true;
       queueMicrotask(() => this.#flush());
     }
-    return queuedBytes;
   }
 
-  /** Resolves when all frames have left this side, or the stream has ended; then says that no more will come. */
+  /** No frame is delivered while it is held; yamux lets the peer send one window, which waits here. */
+  hold(held: boolean): void {
+    if (held === this.#isHeld || this.#ended) return;
+    this.#isHeld = held;
+    this.#pace();
+    if (!held) this.#deliverSoon();
+  }
+
+  /**
+   * Delivers nothing more, and says behind the frames sent before that no more will come. Resolves when both sides have
+   * said so, or the stream is over: then each has read all that it will read.
+   */
   async finish(): Promise<void> {
-    while (!this.#ended && this.queuedBytes > 0) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#drained = resolve;
-      await promise;
-    }
-    if (!this.#ended) await this.#stream.close().catch(() => {});
+    const { promise: closed, resolve: close } = Promise.withResolvers<void>();
+    this.#stream.addEventListener("close", () => close(), { once: true });
+    this.#ended = true;
+    this.#inbox = [];
+    if (this.#stream.status !== "open") return;
+    // Read on, to see the other side hang up.
+    this.#resume();
+    const { promise: flushed, resolve: flush } = Promise.withResolvers<void>();
+    this.#flushed = flush;
+    this.#flush();
+    await Promise.race([flushed, closed]);
+    await this.#stream.close().catch(() => {});
+    await closed;
   }
 
-  abort(reason: string): void {
-    this.#ended = true;
-    this.#drop();
-    this.#stream.abort(new Error(reason));
+  /** Bytes that wait on this side; what the kernel has taken does not count. */
+  get #queuedBytes(): number {
+    return this.#piecesBytes + this.#stream.writeBufferLength;
   }
 
   #received(chunk: Uint8Array | Iterable<Uint8Array>): void {
+    if (this.#ended) return;
     try {
-      for (const bytes of chunk instanceof Uint8Array ? [chunk] : chunk) {
+      for (const bytes of chunk instanceof Uint8Array ? [chunk] : chunk)
         this.#reader.push(bytes, (frame) => {
-          if (!this.#ended) this.#listener.frame(frame);
+          this.#inbox.push(frame);
+          this.#inboxBytes += frame.length;
         });
-      }
     } catch (error) {
-      this.#end(describe(error), error instanceof FrameTooLarge);
+      this.#end(describe(error));
+    }
+    this.#deliverSoon();
+  }
+
+  #deliverSoon(): void {
+    if (this.#isDelivering) return;
+    this.#isDelivering = true;
+    this.#post(() => this.#deliver());
+  }
+
+  /** Delivers what was read, for a bounded time: the rest has its turn when others had theirs. */
+  #deliver(): void {
+    const endMs = performance.now() + TURN_MS_MAX;
+    try {
+      while (!this.#isHeld && this.#delivered < this.#inbox.length) {
+        const frame = this.#inbox[this.#delivered++]!;
+        this.#inboxBytes -= frame.length;
+        this.#listener.frame(frame);
+        if (performance.now() >= endMs) break;
+      }
+    } finally {
+      this.#turnOver();
+    }
+  }
+
+  #turnOver(): void {
+    this.#isDelivering = false;
+    const isBehind = this.#delivered < this.#inbox.length && !this.#isHeld;
+    if (this.#endReason !== undefined && !isBehind) {
+      this.#inbox = [];
+      this.#listener.ended(this.#endReason);
+      return;
+    }
+    // Half of it at least, so that each frame is moved once on average.
+    if (2 * this.#delivered >= this.#inbox.length) {
+      this.#inbox = this.#inbox.slice(this.#delivered);
+      this.#delivered = 0;
+    }
+    this.#pace();
+    if (!isBehind) return;
+    this.#isDelivering = true;
+    setImmediate(() => this.#post(() => this.#deliver()));
+  }
+
+  /** Lets the peer send, or not. */
+  #pace(): void {
+    if (this.#ended) return;
+    if (!this.#isHeld && this.#inboxBytes <= BACKLOG_BYTES_MAX) this.#resume();
+    else if (this.#stream.readStatus === "readable") this.#stream.pause();
+  }
+
+  #resume(): void {
+    if (this.#stream.readStatus !== "paused") return;
+    try {
+      this.#stream.resume();
+    } catch {
+      // The stream has delivered everything, and its peer is gone.
     }
   }
 
   #flush(): void {
     this.#flushScheduled = false;
     try {
-      while (!this.#ended && this.#pieces.length > 0 && !this.#stream.writableNeedsDrain) {
+      while (this.#pieces.length > 0 && !this.#stream.writableNeedsDrain && this.#stream.status === "open") {
         this.#stream.send(this.#take());
       }
     } catch (error) {
       this.#end(describe(error));
     }
-    if (this.queuedBytes === 0) this.#notifyDrained();
+    const { linkQueueBytesLong } = LIMITS;
+    if (this.#isLong ? this.#queuedBytes < linkQueueBytesLong / 4 : this.#queuedBytes > linkQueueBytesLong) {
+      const isLong = !this.#isLong;
+      this.#isLong = isLong;
+      if (!this.#ended) this.#post(() => this.#listener.queued(isLong));
+    }
+    if (this.#pieces.length === 0) this.#flushed?.();
   }
 
   /** The next piece, or as many small ones as fit into one. */
@@ -117,23 +210,88 @@ export class FrameStream {
     return joined;
   }
 
-  #end(reason: string, breach = false): void {
+  /** Behind what the stream still has, unless that waits because the link is held. */
+  #endBehindRest(reason: string): void {
+    if (!this.#isHeld) this.#resume();
+    this.#end(reason);
+  }
+
+  #end(reason: string): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#drop();
-    // In a turn of its own: gossip that came right before the end is still being read.
-    setImmediate(() => this.#listener.ended(reason, breach));
-  }
-
-  #drop(): void {
+    this.#endReason = reason;
     this.#pieces = [];
     this.#piecesBytes = 0;
-    this.#notifyDrained();
+    this.#deliverSoon();
+  }
+}
+
+/** The header of a frame of that many bytes. */
+export function frameHeader(frameBytes: number): Uint8Array {
+  const header = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
+  header.writeUInt32BE(frameBytes);
+  return header;
+}
+
+/** A length that no honest peer sends. */
+export class FrameTooLarge extends Error {
+  constructor(
+    readonly frameBytes: number,
+    readonly frameBytesMax: number,
+  ) {
+    super(`a frame of ${frameBytes} bytes exceeds peerFrameBytesMax (${frameBytesMax})`);
+  }
+}
+
+/** Splits a byte stream into frames: u32 length (big-endian), then that many bytes. */
+export class FrameReader {
+  readonly #frameBytesMax: number;
+  readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
+  #headerFilled = 0;
+  #frame: Uint8Array | undefined;
+  #frameFilled = 0;
+
+  constructor(frameBytesMax: number) {
+    this.#frameBytesMax = frameBytesMax;
   }
 
-  #notifyDrained(): void {
-    this.#drained?.();
-    this.#drained = undefined;
+  /**
+   * Takes the next bytes of the stream, any number of them. A frame that lies whole in the chunk is a view of
+   * it; one that was cut is copied once, into a buffer of its size.
+   * @param deliver called with each frame that became complete, oldest first
+   * @throws FrameTooLarge when a length exceeds frameBytesMax (nothing is buffered for it)
+   */
+  push(chunk: Uint8Array, deliver: (frame: Uint8Array) => void): void {
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#frame) {
+        at += this.#fill(this.#frame, chunk, at);
+        if (this.#frameFilled < this.#frame.length) return;
+        const frame = this.#frame;
+        this.#frame = undefined;
+        deliver(frame);
+        continue;
+      }
+      this.#header[this.#headerFilled++] = chunk[at++]!;
+      if (this.#headerFilled < FRAME_HEADER_BYTES) continue;
+      this.#headerFilled = 0;
+      const frameBytes = new DataView(this.#header.buffer).getUint32(0);
+      if (frameBytes > this.#frameBytesMax) throw new FrameTooLarge(frameBytes, this.#frameBytesMax);
+      if (frameBytes <= chunk.length - at) {
+        deliver(chunk.subarray(at, at + frameBytes));
+        at += frameBytes;
+      } else {
+        this.#frame = new Uint8Array(frameBytes);
+        this.#frameFilled = 0;
+      }
+    }
+  }
+
+  #fill(frame: Uint8Array, chunk: Uint8Array, at: number): number {
+    const bytes = Math.min(frame.length - this.#frameFilled, chunk.length - at);
+    frame.set(chunk.subarray(at, at + bytes), this.#frameFilled);
+    this.#frameFilled += bytes;
+    return bytes;
   }
 }
 

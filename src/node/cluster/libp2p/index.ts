@@ -1,21 +1,20 @@
-import type { Connection, Libp2p } from "@libp2p/interface";
+import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
+import type { Connection, Libp2p, PeerId, Stream, Transport } from "@libp2p/interface";
+import { noise } from "@libp2p/noise";
+import { preSharedKey } from "@libp2p/pnet";
+import { tcp } from "@libp2p/tcp";
+import { yamux } from "@libp2p/yamux";
+import { multiaddr } from "@multiformats/multiaddr";
+import { createLibp2p } from "libp2p";
 import { HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
+import { Identity } from "../identity.js";
 import { Mailbox } from "../mailbox.js";
-import type {
-  Cluster,
-  ClusterGossipFigures,
-  ClusterListener,
-  ClusterOptions,
-  PeerCandidate,
-} from "../port.js";
-import { Dialer } from "./dialer.js";
-import { Gossip } from "./gossip.js";
-import type { GossipRate } from "./gossip-budget.js";
-import { type Host, startHost } from "./host.js";
-import { Links, SYNC_PROTOCOL } from "./links.js";
+import type { ClusterOptions, Dial, LinkEngine, LinkListener } from "../port.js";
+import { type PeerAddress, parsePeerAddress } from "./address.js";
+import { DialFault, dialFirst, NO_HANDSHAKE } from "./dial.js";
+import { FrameStream } from "./frame-stream.js";
 import { type ListenOptions, listenAddresses } from "./listen.js";
-import { reach } from "./reach.js";
 
 export interface Libp2pClusterOptions extends ClusterOptions {
   readonly listen?: ListenOptions;
@@ -23,166 +22,192 @@ export interface Libp2pClusterOptions extends ClusterOptions {
   readonly privateKey?: Uint8Array;
   /** 32 bytes that all nodes of the cluster share; nobody else gets as far as a handshake. */
   readonly clusterKey?: Uint8Array;
-  /** Ids of the peers that may connect; without it any may. */
+  /** Ids of the peers that may connect; without it any may that the listener admits. */
   readonly allowPeers?: ReadonlySet<string>;
-  /** Default LIMITS.peersMax. */
-  readonly peersMax?: number;
-  /** Default GOSSIP_RATE. */
-  readonly gossipRate?: GossipRate;
 }
 
-/** One connected peer, for figures. */
-export interface PeerConnection {
-  readonly id: string;
-  readonly address: string;
-  /** Frames and gossip that wait for it on this side. */
-  readonly queuedBytes: number;
-  /** What GossipSub thinks of it; 0 is good, less is worse. */
-  readonly score: number;
-}
+/** The protocol of the frame stream. */
+export const SYNC_PROTOCOL = "/hubcast/sync/1";
 
-export interface Libp2pCluster extends Cluster {
-  connections(): readonly PeerConnection[];
-  readonly gossipFigures: ClusterGossipFigures;
-}
-
-/** How long `close` waits for peers to take what was sent. */
+/** How long the TCP connect of one address may take, so that of peerHandshakeMsMax some is left for its handshake. */
+const CONNECT_MS_MAX = 5_000;
+/** How long peers may take to read what was sent before a link ends. */
 const FLUSH_MS_MAX = 500;
+/** Connections at the same time. The machine keeps far fewer; a whole cluster may ask one node for the way at once. */
+const CONNECTIONS_MAX = 1_024;
+/** ... of which so many in the handshake, which takes 5 ms of processor. */
+const PENDING_CONNECTIONS_MAX = 512;
+/** New connections a second from one address: hundreds of nodes may share one. libp2p's default is 5. */
+const CONNECTIONS_PER_SECOND_MAX = 150;
+/** Bytes that a peer may send before they are read; so many wait here while a link is held. yamux: 16 MiB. */
+const WINDOW_BYTES_MAX = 1_048_576;
 
 /**
- * Starts the embedded engine: libp2p over TCP, encrypted with noise, gossiping with GossipSub. Peers are found
+ * Starts the embedded engine: libp2p over TCP, encrypted with noise, one yamux stream for each link. Peers are found
  * elsewhere and handed to `dial`.
  * @throws portInUse, cannotListen, invalidOption; nothing is left open then
  */
-export async function openLibp2pCluster(options: Libp2pClusterOptions): Promise<Libp2pCluster> {
-  const { cluster, privateKey, clusterKey, allowPeers, peersMax = LIMITS.peersMax } = options;
-  checkKey("privateKey", privateKey);
-  checkKey("clusterKey", clusterKey);
-  const gossip = new Gossip(cluster, options.gossipRate);
-  let links: Links | undefined;
-  const host = await startHost({
-    listen: await listenAddresses(options.listen ?? {}),
-    gossip,
-    peersMax,
-    ...(privateKey && { privateKey }),
-    ...(clusterKey && { clusterKey }),
-    admits: (peerId) =>
-      links !== undefined &&
-      (allowPeers?.has(peerId) ?? true) &&
-      !gossip.shuns(peerId) &&
-      (links.size < peersMax || links.isConnected(peerId)),
-  });
-  const engine = new Engine(host, gossip, options, peersMax);
-  links = engine.links;
-  await engine.start();
+export async function openLibp2pCluster(options: Libp2pClusterOptions): Promise<LinkEngine> {
+  checkKey("privateKey", options.privateKey);
+  checkKey("clusterKey", options.clusterKey);
+  const identity = new Identity(options.privateKey);
+  let engine: Engine | undefined;
+  const libp2p = await createHost(options, identity, (peer) => engine?.admits(peer) ?? false);
+  try {
+    await libp2p.start();
+    const opened = new Engine(identity, libp2p, options);
+    await opened.accept();
+    engine = opened;
+  } catch (cause) {
+    await libp2p.stop();
+    throw new HubcastError("cannotListen", `cannot listen for peers: ${(cause as Error).message}`, { cause });
+  }
   return engine;
 }
 
-class Engine implements Libp2pCluster {
+async function createHost(
+  { listen = {}, clusterKey }: Libp2pClusterOptions,
+  { seed }: Identity,
+  admits: (peer: string) => boolean,
+): Promise<Libp2p> {
+  const denies = (peer: PeerId) => !admits(peer.toString());
+  return await createLibp2p({
+    start: false,
+    privateKey: await generateKeyPairFromSeed("Ed25519", seed),
+    ...(clusterKey && { connectionProtector: preSharedKey({ psk: swarmKey(clusterKey) }) }),
+    addresses: { listen: [...(await listenAddresses(listen))] },
+    // An idle link is the machine's to end: it has heartbeats.
+    transports: [quiet(tcp({ inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 }))],
+    connectionEncrypters: [noise()],
+    streamMuxers: [
+      yamux({
+        enableKeepAlive: false,
+        maxInboundStreams: 4,
+        streamOptions: { maxStreamWindowSize: WINDOW_BYTES_MAX },
+      }),
+    ],
+    connectionGater: {
+      denyInboundEncryptedConnection: denies,
+      denyOutboundEncryptedConnection: denies,
+    },
+    connectionManager: {
+      maxConnections: CONNECTIONS_MAX,
+      maxIncomingPendingConnections: PENDING_CONNECTIONS_MAX,
+      inboundConnectionThreshold: CONNECTIONS_PER_SECOND_MAX,
+      maxParallelDials: PENDING_CONNECTIONS_MAX,
+      maxDialQueueLength: CONNECTIONS_MAX,
+      addressDialTimeout: LIMITS.peerHandshakeMsMax,
+      inboundUpgradeTimeout: LIMITS.peerHandshakeMsMax,
+      inboundStreamProtocolNegotiationTimeout: LIMITS.peerHandshakeMsMax,
+      reconnectRetries: 0,
+    },
+    connectionMonitor: { enabled: false },
+  });
+}
+
+/**
+ * That transport, with listeners whose beginning and end are no events. On each libp2p waits for a second with a timer that
+ * holds up the end of a process, to write this node's addresses where its protocol `identify`, which is not used here, would
+ * read them.
+ */
+function quiet<Components>(make: (components: Components) => Transport) {
+  return (components: Components): Transport => {
+    const transport = make(components);
+    const createListener = transport.createListener.bind(transport);
+    transport.createListener = (options) => {
+      const listener = createListener(options);
+      // Before those of libp2p are added.
+      for (const type of ["listening", "close"] as const)
+        listener.addEventListener(type, (event) => event.stopImmediatePropagation());
+      return listener;
+    };
+    return transport;
+  };
+}
+
+interface Link {
+  readonly connection: Connection;
+  readonly frames: FrameStream;
+}
+
+class Engine implements LinkEngine {
   readonly engine = "libp2p";
   readonly id: string;
   readonly addresses: readonly string[];
-  readonly links: Links;
+  readonly port: number;
+  readonly #identity: Identity;
   readonly #libp2p: Libp2p;
-  readonly #gossip: Gossip;
-  readonly #dialer: Dialer;
-  readonly #listener: ClusterListener;
+  readonly #listener: LinkListener;
+  readonly #allowPeers: ReadonlySet<string> | undefined;
   readonly #mailbox = new Mailbox();
+  readonly #links = new Map<number, Link>();
+  #lastLink = 0;
+  /** Accepted, and the peer has not opened the frame stream yet. */
+  readonly #awaited = new Map<Connection, NodeJS.Timeout>();
+  /** Dialled connections that belong to an attempt: libp2p joins dials of one address into one. */
+  readonly #dialled = new WeakSet<Connection>();
+  /** Links that are being flushed. */
+  readonly #endings = new Set<Promise<void>>();
+  readonly #over = new AbortController();
   #closing: Promise<void> | undefined;
 
-  constructor(host: Host, gossip: Gossip, options: Libp2pClusterOptions, peersMax: number) {
-    this.id = host.id;
-    this.addresses = host.addresses;
-    this.#libp2p = host.libp2p;
-    this.#gossip = gossip;
-    this.#listener = options.listener;
-    this.links = new Links(host.id, options.cluster, gossip, {
-      up: (id, address) => {
-        this.#dialer.up(id);
-        this.#mailbox.post(() => this.#listener.peerUp({ id, address }));
-      },
-      down: (id, reason) => {
-        this.#dialer.lost(id);
-        this.#mailbox.post(() => this.#listener.peerDown(id, reason));
-      },
-      frame: (id, frame) => this.#mailbox.post(() => this.#listener.frame(id, frame)),
-    });
-    this.#dialer = new Dialer({
-      selfId: host.id,
-      reach: async (addresses, options) => (await reach(host, addresses, options)).remotePeer.toString(),
-      isConnected: (id) => this.links.isConnected(id),
-      hasRoom: () => this.links.size < peersMax,
-    });
+  constructor(identity: Identity, libp2p: Libp2p, { listener, allowPeers }: Libp2pClusterOptions) {
+    this.id = identity.id;
+    this.#identity = identity;
+    this.#libp2p = libp2p;
+    this.addresses = libp2p.getMultiaddrs().map(String);
+    this.port = Number(/\/tcp\/(\d+)/.exec(this.addresses[0] ?? "")?.[1]);
+    this.#listener = listener;
+    this.#allowPeers = allowPeers;
   }
 
-  async start(): Promise<void> {
-    this.#gossip.start({
-      message: (message) => this.#mailbox.post(() => this.#listener.gossip(message)),
-      joined: (id) => this.links.joined(id),
-      broken: (id, reason) => this.links.cut(id, reason),
-      admits: (connection) => this.links.serves(connection),
-    });
+  async accept(): Promise<void> {
     this.#libp2p.addEventListener("connection:open", ({ detail }) => this.#connected(detail));
-    await this.#libp2p.handle(
-      SYNC_PROTOCOL,
-      (stream, connection) => this.links.accepted(stream, connection),
-      {
-        maxInboundStreams: 2,
-        maxOutboundStreams: 2,
-      },
-    );
+    // It remembers every id that ever proved itself.
+    this.#libp2p.addEventListener("peer:disconnect", ({ detail }) => {
+      this.#libp2p.peerStore.delete(detail).catch(() => {});
+    });
+    await this.#libp2p.handle(SYNC_PROTOCOL, (stream, connection) => this.#accepted(stream, connection), {
+      maxInboundStreams: 1,
+      maxOutboundStreams: 1,
+    });
   }
 
-  #connected(connection: Connection): void {
-    const id = connection.remotePeer.toString();
-    this.links.connected(connection);
-    if (connection.direction === "inbound") this.#dialer.accepted(id);
-    connection.addEventListener("close", () => this.#dialer.lost(id), { once: true });
+  admits(peer: string): boolean {
+    return !this.#closing && (this.#allowPeers?.has(peer) ?? true) && this.#listener.admits(peer);
   }
 
-  get port(): number {
-    return Number(/\/tcp\/(\d+)/.exec(this.addresses[0] ?? "")?.[1]);
+  dial({ attempt, addresses, peer }: Dial): void {
+    if (this.#closing) return;
+    this.#dial(attempt, addresses, peer).catch((error) => {
+      const { message, isSelf } = error as DialFault;
+      this.#tell((listener) => listener.dialFailed(attempt, message, isSelf === true));
+    });
   }
 
-  get gossipFigures(): ClusterGossipFigures {
-    return this.#gossip.figures;
+  send(link: number, frame: Uint8Array): void {
+    this.#links.get(link)?.frames.send(frame);
   }
 
-  get hasAudience(): boolean {
-    return this.#gossip.hasAudience;
+  hold(link: number, held: boolean): void {
+    this.#links.get(link)?.frames.hold(held);
   }
 
-  publish(message: Uint8Array): void {
-    if (message.length > LIMITS.gossipBytesMax) {
-      throw new RangeError(`a message of ${message.length} bytes exceeds gossipBytesMax`);
-    }
-    if (!this.#closing) this.#gossip.publish(message);
+  disconnect(link: number, reason: string): void {
+    const ended = this.#links.get(link);
+    if (!ended) return;
+    this.#links.delete(link);
+    this.#tell((listener) => listener.linkDown(link, reason));
+    const ending = hangUp(ended, reason).finally(() => this.#endings.delete(ending));
+    this.#endings.add(ending);
   }
 
-  send(peerId: string, frame: Uint8Array): number {
-    return this.#closing ? 0 : this.links.send(peerId, frame);
+  sign(bytes: Uint8Array): Uint8Array {
+    return this.#identity.sign(bytes);
   }
 
-  dial(candidate: PeerCandidate): void {
-    this.#dialer.dial(candidate);
-  }
-
-  forget(peerId: string): void {
-    this.#dialer.forget(peerId);
-  }
-
-  disconnect(peerId: string, reason: string, { punish = false, silent = false } = {}): void {
-    if (punish) this.#gossip.punish(peerId);
-    this.links.cut(peerId, reason, silent);
-  }
-
-  connections(): readonly PeerConnection[] {
-    return Array.from(this.links.up(), ({ id, address, queuedBytes }) => ({
-      id,
-      address,
-      queuedBytes: queuedBytes + this.#gossip.queuedBytes(id),
-      score: this.#gossip.score(id),
-    }));
+  verify(peer: string, bytes: Uint8Array, signature: Uint8Array): boolean {
+    return this.#identity.verify(peer, bytes, signature);
   }
 
   close(): Promise<void> {
@@ -191,16 +216,134 @@ class Engine implements Libp2pCluster {
   }
 
   async #close(): Promise<void> {
-    this.#dialer.close();
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, FLUSH_MS_MAX);
-    const finished = this.#gossip.settled().then(() => this.links.finish("this node is closing"));
-    await Promise.race([finished, late]);
-    clearTimeout(timer);
-    this.links.close();
-    this.#gossip.stop();
+    this.#over.abort(new Error("this node is closing"));
+    for (const link of [...this.#links.keys()]) this.disconnect(link, "this node is closing");
+    await Promise.all(this.#endings);
+    for (const timer of this.#awaited.values()) clearTimeout(timer);
     await this.#libp2p.stop();
   }
+
+  #tell(call: (listener: LinkListener) => void): void {
+    this.#mailbox.post(() => call(this.#listener));
+  }
+
+  async #dial(attempt: number, texts: readonly string[], peer: string | undefined): Promise<void> {
+    const addresses = texts.map(readAddress).filter((address) => address !== undefined);
+    const expected = peer ?? addresses.find(({ id }) => id !== undefined)?.id;
+    if (expected === this.id) throw new DialFault("the id is this node's own", true);
+    if (addresses.length === 0) throw new DialFault("there is no address that can be read");
+    const signal = AbortSignal.any([this.#over.signal, AbortSignal.timeout(LIMITS.peerHandshakeMsMax)]);
+    const { connection, stream } = await dialFirst({
+      addresses,
+      signal,
+      connect: (address, over) => this.#connect(address, expected, over),
+      discard: (late) => late.connection.abort(new Error("another address was faster")),
+    });
+    this.#up(connection, stream, attempt);
+  }
+
+  async #connect(address: string, peer: string | undefined, signal: AbortSignal) {
+    const connecting = new AbortController();
+    const late = setTimeout(() => connecting.abort(), CONNECT_MS_MAX);
+    let answers = false;
+    let connection: Connection;
+    try {
+      connection = await this.#libp2p.dial(multiaddr(address), {
+        force: true,
+        signal: AbortSignal.any([signal, connecting.signal]),
+        onProgress: ({ type }) => {
+          if (type !== "upgrader:encrypt-outbound-connection") return;
+          clearTimeout(late);
+          answers = true;
+        },
+      });
+    } catch (error) {
+      if ((error as Error).name === "InvalidPeerIdError") {
+        throw new DialFault("is an address of this node", true);
+      }
+      if (signal.aborted && answers) throw new DialFault(NO_HANDSHAKE);
+      throw error;
+    } finally {
+      clearTimeout(late);
+    }
+    if (this.#dialled.has(connection)) throw new DialFault("is being dialled already");
+    this.#dialled.add(connection);
+    try {
+      const id = connection.remotePeer.toString();
+      if (peer !== undefined && id !== peer) throw new DialFault(`is another node: ${id}`);
+      return { connection, stream: await connection.newStream(SYNC_PROTOCOL, { signal }) };
+    } catch (error) {
+      connection.abort(error as Error);
+      throw error;
+    }
+  }
+
+  #connected(connection: Connection): void {
+    if (connection.direction === "outbound") return;
+    const giveUp = () => connection.abort(new Error("the peer opened no frame stream"));
+    this.#awaited.set(connection, setTimeout(giveUp, LIMITS.peerHandshakeMsMax));
+    connection.addEventListener("close", () => this.#settled(connection), { once: true });
+    if (connection.status !== "open") this.#settled(connection);
+  }
+
+  /** The peer opened a frame stream; only who dialled may, and once. */
+  #accepted(stream: Stream, connection: Connection): void {
+    if (this.#settled(connection)) this.#up(connection, stream, undefined);
+    else stream.abort(new Error("the frame stream is open already, or not the peer's to open"));
+  }
+
+  #settled(connection: Connection): boolean {
+    clearTimeout(this.#awaited.get(connection));
+    return this.#awaited.delete(connection);
+  }
+
+  #up(connection: Connection, stream: Stream, attempt: number | undefined): void {
+    if (this.#closing) {
+      connection.abort(new Error("this node is closing"));
+      return;
+    }
+    const link = ++this.#lastLink;
+    const peer = connection.remotePeer.toString();
+    const address = connection.remoteAddr.toString();
+    this.#tell((listener) =>
+      listener.linkUp({ link, peer, address, ...(attempt !== undefined && { attempt }) }),
+    );
+    const frames = new FrameStream(stream, (call) => this.#mailbox.post(call), {
+      frame: (frame) => this.#listener.frame(link, frame),
+      queued: (isLong) => this.#listener.queued(link, isLong),
+      ended: (reason) => {
+        if (!this.#links.delete(link)) return;
+        connection.abort(new Error(reason));
+        this.#listener.linkDown(link, reason);
+      },
+    });
+    this.#links.set(link, { connection, frames });
+  }
+}
+
+/**
+ * Says behind what was sent that no more will come, and waits until the other side hangs up: then it has read all. Closed
+ * rather than aborted where both hang up at once: an abort throws away what the system has not sent yet.
+ */
+async function hangUp({ connection, frames }: Link, reason: string): Promise<void> {
+  const signal = AbortSignal.timeout(FLUSH_MS_MAX);
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  signal.addEventListener("abort", () => resolve());
+  await Promise.race([frames.finish().then(() => connection.close({ signal })), late]).catch(() => {});
+  connection.abort(new Error(reason));
+}
+
+function readAddress(text: string): PeerAddress | undefined {
+  try {
+    return parsePeerAddress(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The key in the file format that pnet reads. */
+function swarmKey(key: Uint8Array): Uint8Array {
+  return Buffer.from(`/key/swarm/psk/1.0.0/\n/base16/\n${Buffer.from(key).toString("hex")}`);
 }
 
 function checkKey(name: string, key: Uint8Array | undefined): void {

@@ -25,7 +25,7 @@ const ABANDONED_MAX = 10_000;
  */
 export class Appender {
   readonly #options: AppenderOptions;
-  /** Those under way, by mark; called when the message is known to be stored. */
+  /** Publishes under way, by mark; called when the message is known to be stored. */
   readonly #open = new Map<string, () => void>();
   /** Given up without an answer: if they are stored after all, they count as somebody else's. */
   readonly #abandoned = new Set<string>();

@@ -32,7 +32,7 @@ export function isPassing(error: unknown): boolean {
   return code === undefined ? !isPermission(error) : FOR_NOW.has(code);
 }
 
-/** What to say of an answer with which a node cannot start. */
+/** The error for an answer with which a node cannot start. */
 export function unusable(server: string, error: Error): HubcastError {
   return new HubcastError("natsUnusable", `the NATS server at ${server} refuses: ${error.message}`, {
     cause: error,

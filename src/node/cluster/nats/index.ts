@@ -1,18 +1,18 @@
 import { randomBytes } from "node:crypto";
-import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
 import { connectNats, type NatsAccess, type NatsServers } from "../../../net/nats/index.js";
+import type { PublishKind } from "../../replica/messages.js";
+import { Identity } from "../identity.js";
 import { Mailbox } from "../mailbox.js";
-import type { Cluster, ClusterListener, ClusterOptions, MessageLog, PeerCandidate } from "../port.js";
-import { nodeId } from "./identity.js";
+import type { BrokerEngine, BrokerListener, ClusterOptions } from "../port.js";
 import { openJetStream } from "./jetstream.js";
-import { Links } from "./links.js";
 import { Log } from "./log.js";
+import { Members, type MembersListener } from "./members.js";
 import { Names } from "./names.js";
 
-export interface NatsClusterOptions extends ClusterOptions, NatsServers, NatsAccess {
+export interface NatsClusterOptions extends ClusterOptions<BrokerListener>, NatsServers, NatsAccess {
   /** Items are kept for so long, ms; the same on all nodes of the cluster. */
   readonly retentionMs: number;
   /** Servers that keep a copy of the stream; absent: what the stream has, or one. */
@@ -21,105 +21,94 @@ export interface NatsClusterOptions extends ClusterOptions, NatsServers, NatsAcc
   readonly privateKey?: Uint8Array;
   /** Where an earlier run was in the stream; absent: from its start. */
   readonly position?: string;
-  /** Default LIMITS.peersMax. */
-  readonly peersMax?: number;
 }
 
-/** How long `close` waits for peers to take what was sent. */
-const FLUSH_MS_MAX = 500;
-
 /**
- * Attaches to a cluster by way of NATS: JetStream keeps the items, and frames between nodes are messages of core
- * NATS. Nodes of one cluster find each other by themselves.
- * @throws natsUnreachable, natsRefused, natsNoJetStream, natsStreamDiffers, natsUnusable; nothing is left open then
+ * Attaches to a cluster by way of NATS: JetStream keeps the items and the members' records, and frames between nodes are
+ * messages of core NATS. Where no server answers, the engine is open all the same, and goes on looking for one.
+ * @throws natsRefused, natsNoJetStream, natsStreamDiffers, natsUnusable; nothing is left open then
  */
-export async function openNatsCluster(options: NatsClusterOptions): Promise<Cluster> {
-  const id = nodeId(options.privateKey);
-  const connection = await connectNats({ ...options, name: `hubcast node ${id}` });
+export async function openNatsCluster(options: NatsClusterOptions): Promise<BrokerEngine> {
+  const engine = new Engine(options);
   try {
-    requirePayload(connection);
-    const jsm = await openJetStream(connection);
-    const engine = new Engine(id, connection, jsm, options);
     await engine.start();
     return engine;
   } catch (error) {
-    await connection.close();
+    await engine.close();
     throw error;
   }
 }
 
-class Engine implements Cluster {
+/** Between attempts to find a server at first. */
+const RETRY_MS = 1_000;
+
+class Engine implements BrokerEngine {
   readonly engine = "nats";
   /** Peers are found by themselves. */
   readonly addresses: readonly string[] = [];
-  /** The stream keeps what is published for whoever comes. */
-  readonly hasAudience = true;
-  readonly #connection: NatsConnection;
-  readonly #log: Log;
-  readonly #links: Links;
+  readonly id: string;
+  readonly log: Log;
+  readonly #identity: Identity;
+  readonly #options: NatsClusterOptions;
+  readonly #names: Names;
   readonly #mailbox = new Mailbox();
+  #connection: NatsConnection | undefined;
+  #members: Members | undefined;
+  #retryTimer: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(
-    readonly id: string,
-    connection: NatsConnection,
-    jsm: JetStreamManager,
-    options: NatsClusterOptions,
-  ) {
-    this.#connection = connection;
-    const names = new Names(options.cluster);
-    const tell = (call: (listener: ClusterListener) => void) =>
-      this.#mailbox.post(() => call(options.listener));
-    this.#log = new Log({
-      ...{ connection, jsm, names, id, instance: randomBytes(9).toString("base64url"), settings: options },
-      ...(options.position !== undefined && { position: options.position }),
-      gossip: (message) => tell((listener) => listener.gossip(message)),
-      up: (isNew) => tell((listener) => listener.logUp?.(isNew)),
-      // Whoever reads the past first finds nothing left to reconcile when he meets the others.
-      caughtUp: () => this.#links.open(),
-    });
-    this.#links = new Links({
-      ...{ connection, names, id, peersMax: options.peersMax ?? LIMITS.peersMax },
-      listener: {
-        up: (peer, address) => tell((listener) => listener.peerUp({ id: peer, address })),
-        down: (peer, reason) => tell((listener) => listener.peerDown(peer, reason)),
-        frame: (peer, frame) => tell((listener) => listener.frame(peer, frame)),
+  constructor(options: NatsClusterOptions) {
+    this.#options = options;
+    this.#identity = new Identity(options.privateKey);
+    this.id = this.#identity.id;
+    this.#names = new Names(options.cluster);
+    const { listener, position } = options;
+    this.log = new Log({
+      ...{
+        names: this.#names,
+        id: this.id,
+        instance: randomBytes(9).toString("base64url"),
+        settings: options,
       },
+      ...(position !== undefined && { position }),
+      gossip: (message) => this.#tell(() => listener.gossip(message)),
+      up: (isNew) => this.#tell(() => listener.logUp(isNew)),
+      down: (reason) => this.#tell(() => listener.logDown(reason)),
     });
   }
 
   async start(): Promise<void> {
-    await this.#log.find();
-    void this.#watch();
-    // Not before the caller has its engine: nobody is told anything from inside of this call.
-    setImmediate(() => this.#log.open());
-  }
-
-  get log(): MessageLog {
-    return this.#log;
-  }
-
-  publish(message: Uint8Array): void {
-    if (message.length > LIMITS.gossipBytesMax) {
-      throw new RangeError(`a message of ${message.length} bytes exceeds gossipBytesMax`);
+    try {
+      await this.#connect();
+    } catch (error) {
+      if (!isAway(error)) throw error;
+      // Not before the caller has its engine: nobody is told anything from inside of this call.
+      setImmediate(() => void this.#retry(error as Error));
     }
-    if (!this.#closing) this.#log.append(message).catch(() => {});
   }
 
-  send(peerId: string, frame: Uint8Array): number {
-    return this.#closing ? 0 : this.#links.send(peerId, frame);
+  renew(record: Uint8Array): void {
+    this.#members?.renew(record);
   }
 
-  dial({ id }: PeerCandidate): void {
-    if (!this.#closing && id !== this.id) this.#links.seek(id);
+  readRegistry(): void {
+    void this.#members?.read();
   }
 
-  forget(peerId: string): void {
-    this.#links.forget(peerId);
+  publish(kind: PublishKind, payload: Uint8Array): void {
+    this.#members?.publish(kind, payload);
   }
 
-  disconnect(peerId: string, reason: string, { punish = false } = {}): void {
-    this.#links.cut(peerId, reason, punish);
+  tell(peer: string, frame: Uint8Array): void {
+    this.#members?.tell(peer, frame);
+  }
+
+  sign(bytes: Uint8Array): Uint8Array {
+    return this.#identity.sign(bytes);
+  }
+
+  verify(peer: string, bytes: Uint8Array, signature: Uint8Array): boolean {
+    return this.#identity.verify(peer, bytes, signature);
   }
 
   close(): Promise<void> {
@@ -127,24 +116,83 @@ class Engine implements Cluster {
     return this.#closing;
   }
 
-  async #watch(): Promise<void> {
-    for await (const { type } of this.#connection.status()) {
+  async #connect(): Promise<void> {
+    const { id, log } = this;
+    const names = this.#names;
+    const connection = await connectNats({ ...this.#options, name: `hubcast node ${id}` });
+    try {
+      requirePayload(connection);
+      const { replicas } = await log.attach(connection, await openJetStream(connection));
+      if (this.#closing) throw new HubcastError("natsAway", "the node is closing");
+      this.#connection = connection;
+      void this.#watch(connection);
+      setImmediate(() => {
+        if (this.#closing) return;
+        log.open();
+        this.#members = new Members({ connection, names, id, replicas, listener: this.#listener() });
+      });
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  }
+
+  /** Calls to the listener go through the mailbox. */
+  #listener(): MembersListener {
+    const { listener } = this.#options;
+    return {
+      broker: (isUp) => this.#tell(() => listener.broker(isUp)),
+      leads: (leads) => this.#tell(() => listener.leads(leads)),
+      registry: (entries) => this.#tell(() => listener.registry(entries)),
+      published: (kind, payload) => this.#tell(() => listener.published(kind, payload)),
+      told: (peer, frame) => this.#tell(() => listener.told(peer, frame)),
+    };
+  }
+
+  #tell(call: () => void): void {
+    this.#mailbox.post(call);
+  }
+
+  async #retry(error: Error): Promise<void> {
+    for (let { message } = error; ; ) {
+      this.log.lost(message);
+      await new Promise<void>((resolve) => {
+        this.#retryTimer = setTimeout(resolve, RETRY_MS);
+      });
+      if (this.#closing) return;
+      try {
+        await this.#connect();
+        return;
+      } catch (thrown) {
+        ({ message } = thrown as Error);
+      }
+    }
+  }
+
+  async #watch(connection: NatsConnection): Promise<void> {
+    for await (const { type } of connection.status()) {
       if (this.#closing) return;
       if (type === "disconnect") {
-        this.#log.lost();
-        this.#links.shut("the connection to NATS was lost");
+        this.log.lost("the connection to NATS was lost");
+        this.#members?.lost();
       } else if (type === "reconnect") {
-        // Links are opened again when the log is there.
-        this.#log.open();
+        this.log.open();
+        this.#members?.open();
       }
     }
   }
 
   async #close(): Promise<void> {
-    await this.#links.finish("this node is closing", FLUSH_MS_MAX);
-    await this.#log.close();
-    await this.#connection.close();
+    clearTimeout(this.#retryTimer);
+    await this.#members?.close();
+    await this.log.close();
+    await this.#connection?.close();
   }
+}
+
+function isAway(error: unknown): boolean {
+  const { code } = error as { readonly code?: string };
+  return code === "natsUnreachable" || code === "natsAway";
 }
 
 /** An item of the largest size must fit in one message. @throws natsUnusable */

@@ -8,7 +8,7 @@ import { isPassing, isWithoutJetStream, unusable } from "./faults.js";
 const ELECTION_MS_MAX = 10_000;
 const PAUSE_MS = 200;
 
-/** @throws natsNoJetStream, natsUnusable */
+/** @throws natsAway, natsNoJetStream, natsUnusable */
 export async function openJetStream(connection: NatsConnection): Promise<JetStreamManager> {
   const { jetstreamManager } = await import("@nats-io/jetstream");
   return await untilElected(connection, () => jetstreamManager(connection));
@@ -16,7 +16,7 @@ export async function openJetStream(connection: NatsConnection): Promise<JetStre
 
 /**
  * Asks until somebody is there to answer.
- * @throws natsNoJetStream, natsUnusable, or what `ask` throws of our own
+ * @throws natsAway when nobody does in time; natsNoJetStream, natsUnusable, or what `ask` throws of our own
  */
 export async function untilElected<Answer>(
   connection: NatsConnection,
@@ -31,7 +31,9 @@ export async function untilElected<Answer>(
       const server = connection.getServer();
       // A server without it says so when one connects; one of many may have it for the others, and then answers.
       if (isWithoutJetStream(error) || connection.info?.jetstream !== true) throw noJetStream(server, error);
-      if (!isPassing(error) || performance.now() > endMs) throw unusable(server, error as Error);
+      if (!isPassing(error)) throw unusable(server, error as Error);
+      if (performance.now() > endMs)
+        throw new HubcastError("natsAway", `JetStream at ${server} does not answer`, { cause: error });
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
   }

@@ -1,5 +1,6 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
+import { ERRORS, HubcastError } from "../../../core/errors.js";
 import type { GossipMessage, MessageLog } from "../port.js";
 import { Appender } from "./appender.js";
 import { untilElected } from "./jetstream.js";
@@ -8,8 +9,6 @@ import { type LogMessage, Reader } from "./reader.js";
 import { ensureStream, type StreamSettings, type StreamState } from "./stream.js";
 
 interface LogOptions {
-  readonly connection: NatsConnection;
-  readonly jsm: JetStreamManager;
   readonly names: Names;
   readonly id: string;
   readonly instance: string;
@@ -17,23 +16,35 @@ interface LogOptions {
   readonly position?: string;
   gossip(message: GossipMessage): void;
   up(isNew: boolean): void;
-  /** Everything that was there at the start has been read. */
-  caughtUp(): void;
+  down(reason: string): void;
+}
+
+/** State while a server answers. */
+interface Attached {
+  readonly connection: NatsConnection;
+  readonly jsm: JetStreamManager;
+  readonly reader: Reader;
+  readonly appender: Appender;
 }
 
 /** How long `close` waits for acknowledgements. */
 const FLUSH_MS_MAX = 500;
+/** A stream that was there must be gone for so long before it is made again. */
+const GONE_MS = 500;
+const SILENT = "JetStream does not answer";
 /** Between attempts to get the stream back. */
 const RETRY_MS = 250;
 
 /** The cluster's stream: found or made, read and appended to, and found again when it was lost. */
 export class Log implements MessageLog {
   readonly #options: LogOptions;
-  readonly #reader: Reader;
-  readonly #appender: Appender;
-  /** What the start found; used by the first opening. */
+  #attached: Attached | undefined;
+  /** The stream that the start found; used by the first opening. */
   #found: StreamState | undefined;
   #isUp = false;
+  #reason = "no NATS server has answered yet";
+  /** Nobody has acknowledged what was appended for a while. It may be kept all the same, so posts go on waiting. */
+  #isSilent = false;
   /** The listener knows that it is up. */
   #isTold = false;
   #opening = false;
@@ -41,104 +52,113 @@ export class Log implements MessageLog {
   #closed = false;
 
   constructor(options: LogOptions) {
-    const { connection, jsm, names, id, instance } = options;
     this.#options = options;
-    this.#reader = new Reader({
-      ...{ connection, jsm, stream: names.stream },
-      deliver: (message) => this.#deliver(message),
-      broken: () => this.open(),
-      caughtUp: () => this.#caughtUp(),
-    });
-    this.#appender = new Appender({
-      ...{ js: jsm.jetstream(), subject: names.itemsOf(id), instance },
-      isUp: () => this.#isUp,
-      unanswered: () => this.open(),
-    });
   }
 
   get isUp(): boolean {
     return this.#isUp;
   }
 
+  get reason(): string {
+    if (this.#isUp) return this.#isSilent ? SILENT : "";
+    return this.#reason;
+  }
+
   get caughtUp(): boolean {
-    return this.#reader.caughtUp;
+    return this.#attached?.reader.caughtUp ?? false;
+  }
+
+  get isBehind(): boolean {
+    return this.#attached?.reader.isBehind ?? true;
   }
 
   get position(): string | undefined {
-    return this.#reader.position;
+    return this.#attached?.reader.position;
   }
 
-  append(message: Uint8Array): Promise<void> {
-    return this.#appender.append(message);
+  async append(message: Uint8Array): Promise<void> {
+    if (!this.#attached) throw new HubcastError("natsAway", ERRORS.natsAway.meaning);
+    await this.#attached.appender.append(message);
+    this.#isSilent = false;
   }
 
-  /** The stream as a start finds it, or makes it. @throws natsStreamDiffers, natsUnusable */
-  async find(): Promise<void> {
-    const { connection } = this.#options;
-    this.#found = await untilElected(connection, () => this.#ensure());
+  /** Finds the stream, or makes it; `open` reads it. @throws natsAway, natsStreamDiffers, natsUnusable */
+  async attach(connection: NatsConnection, jsm: JetStreamManager): Promise<StreamState> {
+    const { names, id, instance, settings } = this.#options;
+    this.#found = await untilElected(connection, () => ensureStream(jsm, names, settings));
+    const reader = new Reader({
+      ...{ connection, jsm, stream: names.stream },
+      deliver: (message) => this.#deliver(message),
+      broken: () => this.open(),
+    });
+    const appender = new Appender({
+      ...{ js: jsm.jetstream(), subject: names.itemsOf(id), instance },
+      isUp: () => this.#isUp,
+      unanswered: () => {
+        this.#isSilent = true;
+        this.open();
+      },
+    });
+    this.#attached = { connection, jsm, reader, appender };
     this.#isUp = true;
+    return this.#found;
   }
 
   /** Reads on, by a new consumer; again and again until that works. Harmless while it is being done already. */
   open(): void {
     if (this.#opening) this.#openAgain = true;
-    else void this.#open();
+    else if (this.#attached) void this.#open(this.#attached);
   }
 
-  /** The connection is gone. */
-  lost(): void {
-    this.#down();
-    this.#reader.stop();
+  /** The connection is gone, or none could be had. */
+  lost(reason: string): void {
+    this.#down(reason);
+    this.#attached?.reader.stop();
   }
 
   async close(): Promise<void> {
-    if (this.#isUp) await this.#appender.close(FLUSH_MS_MAX);
+    if (this.#isUp) await this.#attached?.appender.close(FLUSH_MS_MAX);
     this.#closed = true;
     this.#isUp = false;
-    await this.#reader.close();
+    await this.#attached?.reader.close();
   }
 
-  async #open(): Promise<void> {
+  async #open({ jsm, reader }: Attached): Promise<void> {
     this.#opening = true;
     for (let isFirst = true; !this.#closed; isFirst = false) {
       if (!isFirst) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       this.#openAgain = false;
-      // What it reads meanwhile would be ahead of what the stream is found to have.
-      this.#reader.stop();
+      // Messages read meanwhile would be ahead of the state of the stream.
+      reader.stop();
       try {
-        const state = this.#found ?? (await this.#ensure());
+        const { names, settings, position } = this.#options;
+        const state = this.#found ?? (await ensureStream(jsm, names, settings, GONE_MS));
         this.#found = undefined;
-        await this.#reader.read(state, this.#options.position);
+        await reader.read(state, position);
         if (this.#closed) break;
         this.#isUp = true;
+        this.#isSilent = false;
         if (!this.#isTold || state.isNew) this.#options.up(state.isNew);
         this.#isTold = true;
-        if (this.#reader.caughtUp) this.#caughtUp();
         if (!this.#openAgain) break;
-      } catch {
+      } catch (error) {
         // The stream cannot be reached, or not as it is now: posts wait, or are refused, until it can.
-        this.#down();
+        this.#down((error as Error).message);
       }
     }
     this.#opening = false;
   }
 
-  #down(): void {
+  #down(reason: string): void {
+    const isNews = this.#isUp || reason !== this.#reason;
     this.#isUp = false;
+    this.#reason = reason;
+    if (isNews && !this.#closed) this.#options.down(reason);
     this.#isTold = false;
   }
 
-  #ensure(): Promise<StreamState> {
-    const { jsm, names, settings } = this.#options;
-    return ensureStream(jsm, names, settings);
-  }
-
-  #caughtUp(): void {
-    if (!this.#closed && this.#isUp) this.#options.caughtUp();
-  }
-
   #deliver({ subject, bytes, mark, taken, settle }: LogMessage): void {
-    if (this.#appender.isOwn(mark)) settle();
+    if (this.#attached?.appender.isOwn(mark)) settle();
     else this.#options.gossip({ from: lastToken(subject), bytes, taken, settle });
   }
 }

@@ -20,8 +20,6 @@ interface ReaderOptions {
   deliver(message: LogMessage): void;
   /** Messages were lost on their way, or the server fell silent: `read` is to be called again. */
   broken(): void;
-  /** What was there when reading began is settled. */
-  caughtUp(): void;
 }
 
 /** The server sends a sign of life when there is nothing else. */
@@ -61,6 +59,11 @@ export class Reader {
 
   get caughtUp(): boolean {
     return this.#caughtUp;
+  }
+
+  /** Something that the stream had when reading began is still to come. */
+  get isBehind(): boolean {
+    return (this.#progress?.sequence ?? 0) < this.#target;
   }
 
   /** Begins where the last reading ended. @param position where to begin when there was none */
@@ -174,9 +177,9 @@ export class Reader {
   }
 
   #catchUp(): void {
-    if (this.#caughtUp) return;
     this.#caughtUp = true;
-    this.#options.caughtUp();
+    // Also where the last message has expired meanwhile.
+    this.#target = 0;
   }
 
   #checkPulse(): void {
@@ -190,7 +193,7 @@ export class Reader {
 }
 
 /**
- * What the server wrote into the reply subject: `$JS.ACK.STREAM.CONSUMER.TRIES.SEQUENCE.DELIVERY.TIME.PENDING`, from
+ * Parses the reply subject of the server: `$JS.ACK.STREAM.CONSUMER.TRIES.SEQUENCE.DELIVERY.TIME.PENDING`, from
  * 2.10 on with a domain and an account behind `ACK`.
  */
 function numbersOf(reply: string): { readonly stream: number; readonly delivery: number } {

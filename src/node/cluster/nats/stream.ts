@@ -16,6 +16,8 @@ export interface StreamState {
   readonly created: string;
   readonly lastSequence: number;
   readonly messages: number;
+  /** Servers that keep a copy. */
+  readonly replicas: number;
   /** This call made it. */
   readonly isNew: boolean;
 }
@@ -27,13 +29,23 @@ const NS_PER_MS = 1_000_000;
 /** A message that is sent again because its acknowledgement got lost is stored once, within this time. */
 const DUPLICATES_MS = 10_000;
 
-/** Finds the cluster's stream, or makes it. @throws natsStreamDiffers, natsUnusable; what the client throws */
+/**
+ * Finds the cluster's stream, or makes it.
+ * @param goneMs how long one that is not there must be gone before it is made: a server that is still taking it apart (2.9 under
+ *   load) stores what is published for the new one in the old one, and acknowledges it
+ * @throws natsStreamDiffers, natsUnusable; what the client throws
+ */
 export async function ensureStream(
   jsm: JetStreamManager,
   names: Names,
   settings: StreamSettings,
+  goneMs = 0,
 ): Promise<StreamState> {
-  const existing = await find(jsm, names.stream);
+  let existing = await find(jsm, names.stream);
+  if (!existing && goneMs > 0) {
+    await new Promise((resolve) => setTimeout(resolve, goneMs));
+    existing = await find(jsm, names.stream);
+  }
   if (existing) return checked(existing, names, settings);
   try {
     // `did_create` is in the answer of the server, though not in the types of the client.
@@ -71,7 +83,7 @@ function configOf(names: Names, { retentionMs, replicas = 1 }: StreamSettings) {
   } as const satisfies Partial<StreamConfig>;
 }
 
-/** What the operator may set as he likes (room, placement) is not looked at. @throws natsStreamDiffers */
+/** Settings that are the operator's choice (room, placement) are not checked. @throws natsStreamDiffers */
 function checked(info: StreamInfo, names: Names, settings: StreamSettings): StreamState {
   const { config } = info;
   const wanted = configOf(names, settings);
@@ -104,6 +116,7 @@ function differs(setting: string, is: unknown, wanted: unknown): string | false 
   return is !== wanted && `${setting} is ${is}, this node asks for ${wanted}`;
 }
 
-function stateOf({ created, state }: StreamInfo, isNew: boolean): StreamState {
-  return { created: String(created), lastSequence: state.last_seq, messages: state.messages, isNew };
+function stateOf({ created, state, config }: StreamInfo, isNew: boolean): StreamState {
+  const { last_seq: lastSequence, messages } = state;
+  return { created: String(created), lastSequence, messages, replicas: config.num_replicas, isNew };
 }

@@ -1,11 +1,10 @@
+import type { JetStreamManager } from "@nats-io/jetstream";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { LIMITS } from "../../../../src/core/limits.js";
-import { FrameReceiver, FrameSender } from "../../../../src/node/cluster/nats/frame-pipe.js";
-import { nodeId } from "../../../../src/node/cluster/nats/identity.js";
+import { Identity } from "../../../../src/node/cluster/identity.js";
 import { Names } from "../../../../src/node/cluster/nats/names.js";
 import { Progress } from "../../../../src/node/cluster/nats/progress.js";
-import { decodeMessage, encodeMessage, type LinkMessage } from "../../../../src/node/cluster/nats/wire.js";
+import { ensureStream } from "../../../../src/node/cluster/nats/stream.js";
 
 describe("a node's id", () => {
   test("is the one that libp2p makes of the same key", async () => {
@@ -14,9 +13,9 @@ describe("a node's id", () => {
     for (const fill of [0, 1, 127, 255]) {
       const seed = new Uint8Array(32).fill(fill);
       const key = await generateKeyPairFromSeed("Ed25519", seed);
-      expect(nodeId(seed)).toBe(peerIdFromPrivateKey(key).toString());
+      expect(new Identity(seed).id).toBe(peerIdFromPrivateKey(key).toString());
     }
-    expect(nodeId()).not.toBe(nodeId());
+    expect(new Identity().id).not.toBe(new Identity().id);
   });
 });
 
@@ -25,12 +24,12 @@ describe("names", () => {
     const clusters = ["a", "a-b", "b", "default", "1", "-", "x".repeat(63)];
     const subjects = clusters.flatMap((cluster) => {
       const names = new Names(cluster);
-      return [names.itemsOf("id"), names.hereOf("s"), names.to("s", "t")];
+      return [names.itemsOf("id"), names.published("members", "id"), names.to("id", "other")];
     });
     for (const cluster of clusters) {
-      const { items, here, stream } = new Names(cluster);
-      expect(stream).toMatch(/^[\w-]+$/);
-      for (const pattern of [items, here]) {
+      const names = new Names(cluster);
+      expect([names.stream, names.bucket].join("")).toMatch(/^[\w-]+$/);
+      for (const pattern of [names.items, names.published("members", "*"), names.to("id", "*")]) {
         const matches = new RegExp(`^${pattern.replaceAll(".", "\\.").replace("*", "[^.]+")}$`);
         expect(subjects.filter((subject) => matches.test(subject))).toHaveLength(1);
       }
@@ -97,90 +96,44 @@ describe("the position", () => {
   });
 });
 
-describe("what sessions say to each other", () => {
-  const number = fc.integer({ min: 0, max: 0xffff_ffff });
-  const message: fc.Arbitrary<LinkMessage> = fc.oneof(
-    fc.record({ type: fc.constant("here"), id: fc.string() }),
-    fc.record({ type: fc.constant("offer"), link: number, id: fc.string() }),
-    fc.record({ type: fc.constant("accept"), link: number }),
-    fc.record({
-      type: fc.constant("piece"),
-      link: number,
-      number,
-      isLast: fc.boolean(),
-      bytes: fc.uint8Array().map((bytes) => Buffer.from(bytes)),
-    }),
-    fc.record({ type: fc.constant("credit"), link: number, taken: number }),
-    fc.record({ type: fc.constant("end"), link: number, reason: fc.string() }),
-  ) as fc.Arbitrary<LinkMessage>;
+describe("a stream that is not there", () => {
+  const names = new Names("test");
+  const settings = { retentionMs: 3_600_000 };
 
-  test("comes back as it was", () => {
-    fc.assert(
-      fc.property(message, (said) => {
-        expect(decodeMessage(encodeMessage(said))).toEqual(said);
-      }),
-    );
-  });
-
-  test("cut or wrong, it is nothing, and never an error", () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => void decodeMessage(bytes)));
-    expect(decodeMessage(new Uint8Array())).toBeUndefined();
-    expect(decodeMessage(Uint8Array.of(0, 1, 2, 3, 4, 5))).toBeUndefined();
-    expect(decodeMessage(Uint8Array.of(99, 1, 2, 3, 4, 5))).toBeUndefined();
-  });
-});
-
-describe("frames in pieces", () => {
-  function pipe() {
-    const sent: { number: number; isLast: boolean; bytes: Uint8Array }[] = [];
-    const frames: Uint8Array[] = [];
-    const credits: number[] = [];
-    const sender = new FrameSender((piece) => sent.push(piece));
-    const receiver = new FrameReceiver(
-      (frame) => frames.push(frame),
-      (taken) => credits.push(taken),
-    );
-    return { sent, frames, credits, sender, receiver };
+  /** Servers that have the stream again at the second look, or never until it is made. */
+  function servers(isBack: boolean) {
+    const calls: string[] = [];
+    const config = {
+      ...{ subjects: [names.items], storage: "file", retention: "limits", discard: "new", num_replicas: 1 },
+      ...{ max_age: settings.retentionMs * 1_000_000, max_msg_size: -1, max_msgs_per_subject: -1 },
+    };
+    const found = { created: "then", config, state: { last_seq: 7, messages: 7 } };
+    const streams = {
+      info: async () => {
+        calls.push("info");
+        if (!isBack || calls.length === 1) throw Object.assign(new Error("not found"), { code: 10_059 });
+        return found;
+      },
+      add: async () => {
+        calls.push("add");
+        return { ...found, did_create: true };
+      },
+    };
+    return { calls, jsm: { streams } as unknown as JetStreamManager };
   }
 
-  test("no more than the window is under way, and all of it comes, in order", () => {
-    const { sent, frames, credits, sender, receiver } = pipe();
-    const sizes = [0, 1, 65_536, 65_537, 1_000_000, 0, 3];
-    for (const [index, size] of sizes.entries()) sender.add(Buffer.alloc(size, index));
-    let waiting = sender.queuedBytes;
-    expect(waiting).toBeGreaterThan(1_131_077);
-    while (sent.length > 0) {
-      expect(sent.reduce((sum, { bytes }) => sum + bytes.length, 0)).toBeLessThan(
-        LIMITS.natsWindowBytes + 65_536,
-      );
-      for (const piece of sent.splice(0)) expect(receiver.take(piece)).toBeUndefined();
-      for (const taken of credits.splice(0)) expect(sender.credit(taken)).toBe(true);
-      expect(sender.queuedBytes).toBeLessThan(waiting);
-      waiting = sender.queuedBytes;
-    }
-    expect(frames.map(({ length }) => length)).toEqual(sizes);
-    expect(frames.every((frame, index) => frame.every((byte) => byte === index))).toBe(true);
-    receiver.close();
+  test("is made at once where there was none before", async () => {
+    const { calls, jsm } = servers(true);
+    expect(await ensureStream(jsm, names, settings)).toMatchObject({ isNew: true });
+    expect(calls).toEqual(["info", "add"]);
   });
 
-  test("a piece that is missing, and a frame that is too long, end it", () => {
-    const { receiver } = pipe();
-    const piece = { isLast: true, bytes: Buffer.from("x") };
-    expect(receiver.take({ ...piece, number: 1 })).toBeUndefined();
-    expect(receiver.take({ ...piece, number: 3 })).toMatch(/lost/);
-    const long = pipe().receiver;
-    const bytes = Buffer.alloc(LIMITS.peerFrameBytesMax);
-    expect(long.take({ isLast: false, bytes, number: 1 })).toBeUndefined();
-    expect(long.take({ isLast: false, bytes: Buffer.alloc(1), number: 2 })).toMatch(/too long/);
-    receiver.close();
-    long.close();
-  });
-
-  test("credit for what was never sent is refused", () => {
-    const { sender } = pipe();
-    sender.add(Buffer.from("x"));
-    expect(sender.credit(2)).toBe(false);
-    expect(sender.credit(1)).toBe(true);
-    expect(sender.credit(0)).toBe(true);
+  test("is looked for once more before it is made again", async () => {
+    const back = servers(true);
+    expect(await ensureStream(back.jsm, names, settings, 1)).toMatchObject({ isNew: false, lastSequence: 7 });
+    expect(back.calls).toEqual(["info", "info"]);
+    const gone = servers(false);
+    expect(await ensureStream(gone.jsm, names, settings, 1)).toMatchObject({ isNew: true });
+    expect(gone.calls).toEqual(["info", "info", "add"]);
   });
 });

@@ -1,0 +1,243 @@
+import { setImmediate } from "node:timers/promises";
+import * as Flags from "@oclif/core/flags";
+import { HubcastError } from "../core/errors.js";
+import { formatDuration, formatSize } from "../core/units.js";
+import {
+  itemsFor,
+  type Progress,
+  type Report,
+  SIMULATION_DEFAULTS,
+  type SimulationOptions,
+  type Spread,
+  simulate,
+} from "../sim/index.js";
+import { countFlag, durationFlag } from "./flags.js";
+import type { Output } from "./output.js";
+
+const NOTE_EVERY_MS = 1_000;
+/** Work between two looks at what else happens in this process, such as Ctrl-C. */
+const SLICE_MS = 50;
+
+/** A report, and the cost of the run. */
+export interface SimulationRun {
+  readonly report: Report;
+  readonly tookMs: number;
+  /** CPU time of this process since its start. */
+  readonly cpuMs: number;
+  /** Resident at most, bytes. */
+  readonly memoryBytes: number;
+}
+
+/** Runs a world to its end, with a line of progress a second on stderr. */
+export async function runSimulation(options: SimulationOptions, output: Output): Promise<SimulationRun> {
+  const startedAtMs = performance.now();
+  const world = simulate(options);
+  let notedAtMs = startedAtMs;
+  for (let sliceEndsMs = startedAtMs + SLICE_MS; ; ) {
+    const step = world.next();
+    const nowMs = performance.now();
+    if (step.done) return { report: step.value, tookMs: nowMs - startedAtMs, ...usage() };
+    if (nowMs < sliceEndsMs) continue;
+    if (nowMs - notedAtMs >= NOTE_EVERY_MS) {
+      notedAtMs = nowMs;
+      output.note(progressLine(step.value, options));
+    }
+    await setImmediate();
+    sliceEndsMs = performance.now() + SLICE_MS;
+  }
+}
+
+function usage(): { cpuMs: number; memoryBytes: number } {
+  const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
+  return { cpuMs: Math.round((userCPUTime + systemCPUTime) / 1_000), memoryBytes: maxRSS * 1_024 };
+}
+
+function progressLine(progress: Progress, { items, nodes }: SimulationOptions): string {
+  const { phase, elapsedMs, posted, living, agreeing } = progress;
+  const head = `virtual ${formatDuration(elapsedMs).padEnd(7)}`;
+  return phase === "faults"
+    ? `${head} ${posted} of ${items} items posted, ${living} of ${nodes} nodes up`
+    : `${head} healing: ${agreeing} of ${living} nodes hold the same`;
+}
+
+/** The result of a simulation, as names and values for people. */
+export function reportPairs({ report, tookMs, cpuMs, memoryBytes }: SimulationRun): [string, string][] {
+  const { options } = report;
+  return [
+    ["agreement", `${options.nodes} nodes hold the same ${report.held} items, and show the same`],
+    ["rules", `${report.checks} checks, none broken`],
+    ["converged", `${spread(report.convergenceMs, formatDuration)} from post to every node`],
+    ["healed", `${spread(report.healingMs, formatDuration)} from the end of the faults`],
+    ["members", `all knew each other after ${formatDuration(report.membersMs)}`],
+    ["messages", `${spread(report.messagesPerNode, String)} sent by a node`],
+    ["bytes", `${spread(report.bytesPerNode, formatSize)} sent by a node`],
+    ["redundancy", `${report.redundancy.toFixed(2)} copies of each gossip message reach a node`],
+    ["sync", `${report.roundsPerNode.toFixed(1)} rounds led by a node, ${report.itemsBySync} items moved`],
+    ["took", `${formatDuration(tookMs)} for ${formatDuration(report.elapsedMs)} of virtual time`],
+    ["cost", `${formatDuration(cpuMs)} of CPU, ${formatSize(memoryBytes)} of memory at most`],
+    ["again", report.replay],
+  ];
+}
+
+/** Columns of the table that shows how cost grows. */
+export const GROWTH_HEAD = [
+  "nodes",
+  "converged p50",
+  "p99",
+  "max",
+  "messages/node",
+  "bytes/node",
+  "copies",
+  "rounds/node",
+  "took",
+  "memory",
+];
+
+export function growthRow({ report, tookMs, memoryBytes }: SimulationRun): string[] {
+  const { p50, p99, max } = report.convergenceMs;
+  return [
+    String(report.options.nodes),
+    ...[p50, p99, max].map(formatDuration),
+    String(report.messagesPerNode.p50),
+    formatSize(report.bytesPerNode.p50),
+    report.redundancy.toFixed(2),
+    report.roundsPerNode.toFixed(1),
+    formatDuration(tookMs),
+    formatSize(memoryBytes),
+  ];
+}
+
+function spread({ p50, p99, max }: Spread, shown: (value: number) => string): string {
+  return `p50 ${shown(p50)}, p99 ${shown(p99)}, max ${shown(max)}`;
+}
+
+/** A fraction, 0 to 1. */
+const fractionFlag = Flags.custom<number>({
+  helpValue: "FRACTION",
+  parse: async (text) => {
+    const value = Number(text);
+    if (/^\d*\.?\d+$/.test(text) && value <= 1) return value;
+    throw new HubcastError("usage", `"${text}" is not a number from 0 to 1`);
+  },
+});
+
+const WORLD = { helpGroup: "WORLD" };
+const FAULTS = { helpGroup: "FAULTS" };
+
+const shownMs = (ms: number) => async () => (ms % 3_600_000 === 0 ? `${ms / 3_600_000}h` : `${ms}ms`);
+
+/** Flags of `broadcast simulate`. */
+export const SIMULATE_FLAGS = {
+  nodes: countFlag({
+    description: "Nodes. Each joins by itself and links with 6 to 10 others.",
+    default: SIMULATION_DEFAULTS.nodes,
+    min: 1,
+    max: 100_000,
+    ...WORLD,
+  }),
+  items: countFlag({
+    description:
+      "Items posted at random nodes: 1,000, but in a world of more than 300 nodes 300,000 / nodes, 100 at least; 100 with --grow.",
+    min: 0,
+    max: 10_000_000,
+    ...WORLD,
+  }),
+  duration: durationFlag({
+    description: "How long items are posted and faults happen, in virtual time.",
+    default: SIMULATION_DEFAULTS.durationMs,
+    defaultHelp: shownMs(SIMULATION_DEFAULTS.durationMs),
+    ...WORLD,
+  }),
+  retention: durationFlag({
+    description: "How long items are kept.",
+    default: SIMULATION_DEFAULTS.retentionMs,
+    defaultHelp: shownMs(SIMULATION_DEFAULTS.retentionMs),
+    ...WORLD,
+  }),
+  disk: fractionFlag({
+    description: "Part of the nodes that keep their items over a crash.",
+    default: SIMULATION_DEFAULTS.disk,
+    ...WORLD,
+  }),
+  seed: countFlag({
+    description: "The same seed makes the same world; a random one without it.",
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    ...WORLD,
+  }),
+
+  roster: countFlag({
+    description: "Members that a node knows of; in a larger world its roster is a sample.",
+    default: SIMULATION_DEFAULTS.rosterMembersMax,
+    min: 8,
+    max: 100_000,
+    ...WORLD,
+  }),
+  loss: fractionFlag({
+    description:
+      "Part of the frames and attempts to connect that get lost; frames are sent again, and are late.",
+    default: SIMULATION_DEFAULTS.loss,
+    ...FAULTS,
+  }),
+  partition: countFlag({
+    description: "Groups of nodes that cannot reach each other for a while; 1 is none.",
+    default: SIMULATION_DEFAULTS.partition,
+    min: 1,
+    max: 100,
+    ...FAULTS,
+  }),
+  apart: durationFlag({
+    description: "How long a partition lasts, to the end of the faults; without it, the middle 40 % of them.",
+    ...FAULTS,
+  }),
+  churn: fractionFlag({
+    description: "Part of the nodes that crash, freeze, or leave and are replaced.",
+    default: SIMULATION_DEFAULTS.churn,
+    ...FAULTS,
+  }),
+  skew: durationFlag({
+    description: "How far clocks are off, at most.",
+    default: SIMULATION_DEFAULTS.skewMs,
+    defaultHelp: shownMs(SIMULATION_DEFAULTS.skewMs),
+    ...FAULTS,
+  }),
+  clocks: fractionFlag({
+    description: "Part of the nodes whose clocks drift, jump, are wrong from a start on, or are lied about.",
+    default: SIMULATION_DEFAULTS.clocks,
+    ...FAULTS,
+  }),
+};
+
+interface SimulateFlags {
+  readonly nodes: number;
+  readonly items?: number | undefined;
+  readonly duration: number;
+  readonly retention: number;
+  readonly disk: number;
+  readonly loss: number;
+  readonly partition: number;
+  readonly apart?: number | undefined;
+  readonly churn: number;
+  readonly skew: number;
+  readonly clocks: number;
+  readonly roster: number;
+}
+
+export function simulationOptions(flags: SimulateFlags, seed: number): SimulationOptions {
+  const { nodes, items, loss, partition, churn, disk } = flags;
+  return {
+    seed,
+    nodes,
+    items: items ?? itemsFor(nodes),
+    loss,
+    partition,
+    apartMs: flags.apart ?? SIMULATION_DEFAULTS.apartMs,
+    churn,
+    disk,
+    skewMs: flags.skew,
+    clocks: flags.clocks,
+    retentionMs: flags.retention,
+    durationMs: flags.duration,
+    rosterMembersMax: flags.roster,
+  };
+}

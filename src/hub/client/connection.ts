@@ -1,0 +1,225 @@
+import type { Socket } from "node:net";
+import { HubcastError } from "../../core/errors.js";
+import {
+  CLOSE_REASONS,
+  type CloseReason,
+  decodeHubFrame,
+  FRAME,
+  type HubFrame,
+  newFrame,
+  pingFrame,
+} from "../machine/frames.js";
+import { Inbox } from "../machine/inbox.js";
+import { HUB_LIMITS } from "../machine/limits.js";
+import { FrameBuffers, MemoryBudget } from "../machine/memory.js";
+import type { HubAddress, HubClientOptions } from "./options.js";
+import { openSocket } from "./socket.js";
+
+const READ_BYTES = 65_536;
+/** Heads and payloads up to this size go out as one buffer. */
+const JOIN_BELOW = 4_096;
+/** The token of pings that check whether the hub is alive; their pongs are not passed on. */
+const ALIVE_TOKEN = Buffer.from("alive?\n\n");
+const LOOKS_PER_INTERVAL = 4;
+/** A client that ends gives a hub that takes no byte so long. */
+const END_TIMEOUT_MS = 5_000;
+
+interface ConnectionHandlers {
+  /** @returns false to be read no further until `resume`. The frame is valid during the call only */
+  readonly onFrame: (frame: HubFrame) => boolean;
+  /** Called once. */
+  readonly onClosed: (reason: CloseReason, error: Error | undefined) => void;
+}
+
+/** One connection to a hub: frames in, frames out. */
+export class HubConnection {
+  readonly #socket: Socket;
+  // A client has no budget, and keeps no free buffers.
+  readonly #inbox = new Inbox(
+    new FrameBuffers(new MemoryBudget(Number.MAX_SAFE_INTEGER), false),
+    HUB_LIMITS.answerBytesMax,
+  );
+  #goodbye: CloseReason | undefined;
+  /** This side has ended the connection. */
+  #ended = false;
+  #reading = true;
+  #liveness: Liveness | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #error: Error | undefined;
+  #wantsMore = true;
+  #drained: Promise<void> | undefined;
+
+  constructor(
+    address: HubAddress,
+    options: HubClientOptions,
+    private readonly handlers: ConnectionHandlers,
+  ) {
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    this.#socket = openSocket(address, options.tls, buffer, (bytes) => this.#received(bytes));
+    this.#socket.on("error", (error) => {
+      this.#error = error;
+    });
+    this.#socket.once("close", () => {
+      clearInterval(this.#timer);
+      const lost = this.#ended && this.#error === undefined ? "clientClosed" : "connectionLost";
+      handlers.onClosed(this.#goodbye ?? lost, this.#error);
+    });
+  }
+
+  /** Writes a head and its payload, uncopied when it is large. Resolves when there is room for the next. */
+  async send(head: Buffer, payload?: Uint8Array): Promise<void> {
+    const socket = this.#socket;
+    let room: boolean;
+    if (payload === undefined) room = socket.write(head);
+    else if (payload.length < JOIN_BELOW) room = socket.write(Buffer.concat([head, payload]));
+    else {
+      socket.cork();
+      socket.write(head);
+      room = socket.write(payload);
+      socket.uncork();
+    }
+    if (room) return;
+    if (socket.destroyed) throw this.#lost();
+    // Waiting senders share one promise, or each would be a listener.
+    this.#drained ??= drained(socket).then(() => {
+      this.#drained = undefined;
+    });
+    await this.#drained;
+    if (socket.destroyed) throw this.#lost();
+  }
+
+  resume(): void {
+    if (!this.#reading) this.#liveness?.heard(performance.now());
+    this.#reading = true;
+    this.#socket.resume();
+  }
+
+  /** Gives the hub up when it does not answer pings. @param version agreed with it */
+  watch(intervalMs: number, version: number): void {
+    const liveness = new Liveness(intervalMs, performance.now());
+    this.#liveness = liveness;
+    const question = version > 1 ? pingFrame(FRAME.ping, ALIVE_TOKEN) : newFrame(FRAME.identity, 0);
+    this.#timer = setInterval(() => {
+      const verdict = liveness.look(performance.now(), this.#reading);
+      if (verdict === "ask") this.send(question).catch(() => {});
+      else if (verdict === "gone") {
+        this.#goodbye ??= "pingTimeout";
+        this.cut();
+      }
+    }, intervalMs / LOOKS_PER_INTERVAL).unref();
+  }
+
+  /** Ends the connection when everything is written, or when the hub takes nothing. */
+  end(): void {
+    this.#ended = true;
+    this.#socket.end();
+    this.resume();
+    let left = this.#socket.writableLength;
+    const timer = setInterval(() => {
+      if (this.#socket.writableLength === left) this.cut();
+      left = this.#socket.writableLength;
+    }, END_TIMEOUT_MS).unref();
+    this.#socket.once("close", () => clearInterval(timer));
+  }
+
+  cut(): void {
+    this.#ended = true;
+    this.#socket.destroy();
+  }
+
+  /** @returns whether to go on reading */
+  #received(chunk: Buffer): boolean {
+    this.#liveness?.heard(performance.now());
+    this.#reading = this.#takeAll(chunk);
+    return this.#reading;
+  }
+
+  #takeAll(chunk: Buffer): boolean {
+    const inbox = this.#inbox;
+    inbox.push(chunk);
+    for (;;) {
+      const found = inbox.peek();
+      if (found === "more") return this.#wantsMore;
+      if (found === "begins" && inbox.begin()) continue;
+      if (found !== "frame" || !this.#take(inbox.buffer.subarray(inbox.start + 4, inbox.end))) {
+        this.#error ??= new Error("the other side does not speak the protocol of a hub");
+        this.#socket.destroy();
+        return false;
+      }
+      inbox.advance();
+    }
+  }
+
+  #lost(): HubcastError {
+    return new HubcastError(
+      "connectionLost",
+      "the connection to the hub ended before the message was written",
+    );
+  }
+
+  /** @returns false when it is no frame of a hub */
+  #take(bytes: Buffer): boolean {
+    let frame: HubFrame;
+    try {
+      frame = decodeHubFrame(bytes);
+    } catch {
+      return false;
+    }
+    if (frame.type === "ping") this.send(pingFrame(FRAME.pong, frame.token)).catch(() => {});
+    else if (frame.type === "pong" && frame.token.equals(ALIVE_TOKEN)) return true;
+    else if (frame.type === "goodbye")
+      this.#goodbye = frame.reason in CLOSE_REASONS ? frame.reason : undefined;
+    else this.#wantsMore = this.handlers.onFrame(frame);
+    return true;
+  }
+}
+
+/** Resolves when the socket can take more, or is closed. */
+async function drained(socket: Socket): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      socket.off("drain", done);
+      socket.off("close", done);
+      resolve();
+    };
+    socket.on("drain", done);
+    socket.on("close", done);
+  });
+}
+
+/**
+ * Finds a silent hub. A frozen peer or a cut cable looks like a hub with nothing to say: after an interval of silence
+ * the hub is pinged, after one more it is given up.
+ */
+export class Liveness {
+  #heardAtMs: number;
+  /** 0 while no ping is pending. */
+  #askedAtMs = 0;
+  #lookedAtMs: number;
+
+  /** @param nowMs of a clock that is never set back, here and below */
+  constructor(
+    private readonly intervalMs: number,
+    nowMs: number,
+  ) {
+    this.#heardAtMs = nowMs;
+    this.#lookedAtMs = nowMs;
+  }
+
+  heard(nowMs: number): void {
+    this.#heardAtMs = nowMs;
+    this.#askedAtMs = 0;
+  }
+
+  /** Call it several times in an interval. @param reading false: the client itself does not read now */
+  look(nowMs: number, reading: boolean): "fine" | "ask" | "gone" {
+    // A process that was busy or stopped has not read the bytes that wait for it.
+    const late = nowMs - this.#lookedAtMs > this.intervalMs;
+    this.#lookedAtMs = nowMs;
+    if (late || !reading) this.heard(nowMs);
+    if (this.#askedAtMs > 0) return nowMs - this.#askedAtMs >= this.intervalMs ? "gone" : "fine";
+    if (nowMs - this.#heardAtMs < this.intervalMs) return "fine";
+    this.#askedAtMs = nowMs;
+    return "ask";
+  }
+}

@@ -1,0 +1,111 @@
+import {
+  bytes,
+  choiceOf,
+  fieldsOf,
+  type Kinds,
+  lengthMs,
+  lineOf,
+  loggerOf,
+  PEM,
+  PORT,
+  SIGNAL,
+  SWITCH,
+  TEXT,
+  TEXTS,
+  wholeNumber,
+  withDefault,
+} from "../core/options.js";
+import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../net/nats/index.js";
+import type { TlsPair } from "../runtime/certificate.js";
+import { HUB_LIMITS } from "./machine/limits.js";
+import { MACHINE_DEFAULTS, type SlowConsumer } from "./machine/state.js";
+
+/** The subset of pino's logger that a hub uses. */
+export interface HubLogger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+/** Options of `startHub`; each is also a flag of `hub start`. */
+export interface HubOptions {
+  /** Default 9999; 0 takes a free one. */
+  readonly port?: number;
+  /** Default 127.0.0.1. Another one needs `token` or `allowAnonymous`. */
+  readonly host?: string;
+  /** The name that clients and discovery show; default `hubcast`. 1 to 64 bytes. */
+  readonly name?: string;
+  /** Clients must show it in a hello; this shuts out clients of version 1. */
+  readonly token?: string;
+  readonly allowAnonymous?: boolean;
+  /** PEM texts. */
+  readonly tls?: TlsPair;
+  /** Default `evict`: no sender waits for a frozen receiver longer than 250 ms. `wait`: nothing is lost, senders wait. */
+  readonly slowConsumer?: SlowConsumer;
+  /** Bytes queued for one receiver; senders wait from half of it on. Default 64 MiB. */
+  readonly outboxMax?: number;
+  /** Under `wait`: how long senders wait for a receiver that takes nothing. Default 10,000. */
+  readonly stallTimeoutMs?: number;
+  /** Bytes of all frames and queues together. Default 512 MiB. */
+  readonly memoryMax?: number;
+  /** Default 10,000. */
+  readonly clientsMax?: number;
+  readonly handshakeTimeoutMs?: number;
+  readonly frameTimeoutMs?: number;
+  readonly pingIntervalMs?: number;
+  readonly pingTimeoutMs?: number;
+  /** A client that acknowledges nothing of what was written to it for so long is closed. Default 60,000. */
+  readonly progressTimeoutMs?: number;
+  readonly drainTimeoutMs?: number;
+  /** HTTP monitoring on 127.0.0.1; off without. 0 takes a free port. */
+  readonly monitorPort?: number;
+  /** Advertises the hub by DNS-SD, on all interfaces where it listens or on some; default false. */
+  readonly mdns?: boolean | { readonly interfaces: readonly string[] };
+  /**
+   * `nats://HOST:4222[,HOST...]`: hubs of one NATS cluster are one, their clients reach each other. Default `local`: a
+   * hub of its own.
+   */
+  readonly engine?: string;
+  /** Credentials of NATS, and on how many of its servers the ids are kept (1 to 5, default 1). */
+  readonly nats?: NatsAccess & { readonly replicas?: number };
+  readonly logger?: HubLogger;
+  /** Closes the hub when it aborts. */
+  readonly signal?: AbortSignal;
+}
+
+const TIB = 2 ** 40;
+
+/** Servers that keep the ids of clients. */
+export const ID_REPLICAS = withDefault(NATS_REPLICAS, 1);
+
+export const SLOW_CONSUMER = ["evict", "wait"] as const satisfies readonly SlowConsumer[];
+
+/** Kinds and defaults of the options of `startHub`; the flags of `hub start` take their ranges from here. */
+export const HUB_KINDS = {
+  port: withDefault(PORT, 9999),
+  host: withDefault(TEXT, "127.0.0.1"),
+  name: withDefault(lineOf(1, HUB_LIMITS.nameBytesMax), MACHINE_DEFAULTS.name),
+  token: { ...TEXT, isSecret: true },
+  allowAnonymous: withDefault(SWITCH, false),
+  tls: fieldsOf<{ cert: string; key: string }>({ cert: PEM, key: PEM }),
+  slowConsumer: withDefault(choiceOf(...SLOW_CONSUMER), MACHINE_DEFAULTS.slowConsumer),
+  outboxMax: withDefault(bytes(65_536, TIB), MACHINE_DEFAULTS.outboxMax),
+  stallTimeoutMs: withDefault(lengthMs(1), MACHINE_DEFAULTS.stallTimeoutMs),
+  memoryMax: withDefault(bytes(1_048_576, TIB), MACHINE_DEFAULTS.memoryMax),
+  clientsMax: withDefault(wholeNumber(1, 1_000_000), MACHINE_DEFAULTS.clientsMax),
+  handshakeTimeoutMs: withDefault(lengthMs(1), MACHINE_DEFAULTS.handshakeTimeoutMs),
+  frameTimeoutMs: withDefault(lengthMs(1), MACHINE_DEFAULTS.frameTimeoutMs),
+  pingIntervalMs: withDefault(lengthMs(1), MACHINE_DEFAULTS.pingIntervalMs),
+  pingTimeoutMs: withDefault(lengthMs(1), MACHINE_DEFAULTS.pingTimeoutMs),
+  progressTimeoutMs: withDefault(lengthMs(1), MACHINE_DEFAULTS.progressTimeoutMs),
+  drainTimeoutMs: withDefault(lengthMs(0), HUB_LIMITS.drainTimeoutMs),
+  monitorPort: PORT,
+  mdns: withDefault(fieldsOf<{ interfaces: readonly string[] }>({ interfaces: TEXTS }, SWITCH), false),
+  engine: withDefault(TEXT, "local"),
+  nats: fieldsOf<NonNullable<HubOptions["nats"]>>({
+    ...NATS_ACCESS_KINDS,
+    replicas: ID_REPLICAS,
+  }),
+  logger: loggerOf("debug", "info", "warn"),
+  signal: SIGNAL,
+} satisfies Kinds<HubOptions>;

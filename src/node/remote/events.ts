@@ -1,0 +1,222 @@
+import { createParser } from "eventsource-parser";
+import { backoffMs } from "../../core/backoff.js";
+import { asHubcastError, type ErrorCode, HubcastError } from "../../core/errors.js";
+import { LIMITS } from "../../core/limits.js";
+import type { EventsOptions, NodeEvent } from "../broadcast.js";
+import { eventIn, refusalIn } from "./answers.js";
+import { errorOf, type NodeHttp, notHubcast } from "./http.js";
+
+/** A node that is silent for so long, heartbeats included, is gone. */
+const SILENCE_MS = 3 * LIMITS.eventHeartbeatMs;
+
+/** A connection that held for so long was a good one: the next attempt comes at once. */
+const STEADY_MS = 10_000;
+
+/** How far back a reader that begins now is told; more than the second by which the node's clock is known. */
+const FROM_NOW = "2s";
+
+/** A node that restarts, or whose subscribers all come back at once, answers so for a while. */
+const PASSING: ReadonlySet<ErrorCode> = new Set([
+  "unreachable",
+  "connectionLost",
+  "deadline",
+  "stopping",
+  "tooManySubscribers",
+]);
+
+/**
+ * Follows the events of a node until `signal` aborts or the client is closed. When the connection is lost, it connects
+ * again with back-off and goes on where it was; a node that has restarted, and does not know the place any more, lists
+ * its items again, and what was told already is left out.
+ * @throws what the first attempt fails with; later what does not pass (unauthorized, notHubcast); eventsGone; with
+ *   `reconnect: false` also connectionLost
+ */
+export async function* eventsOf(http: NodeHttp, options: EventsOptions): AsyncGenerator<NodeEvent> {
+  const { reconnect = true, onConnection } = options;
+  const signal = options.signal ? AbortSignal.any([options.signal, http.closing]) : http.closing;
+  const place = new Place(options);
+  let wasConnected = false;
+  let attempt = 0;
+  while (!signal.aborted) {
+    let connectedAtMs = Number.POSITIVE_INFINITY;
+    try {
+      const { chunks, clockMs } = await http.stream({
+        method: "GET",
+        ...place.call(),
+        silenceMs: SILENCE_MS,
+        signal,
+      });
+      connectedAtMs = performance.now();
+      place.connected(clockMs);
+      if (wasConnected) onConnection?.("back");
+      wasConnected = true;
+      for await (const event of eventsIn(chunks, http.url)) {
+        if (place.isNews(event)) yield event;
+      }
+      throw new HubcastError("connectionLost", `${http.url.origin} ended the stream of events`, {
+        suggestions: ["Follow again behind the last event id: the node keeps a history."],
+      });
+    } catch (thrown) {
+      if (signal.aborted) return;
+      const error = errorOf(thrown, http.url);
+      const passes = error instanceof HubcastError && PASSING.has(error.code);
+      if (!reconnect || !wasConnected || !passes) throw error;
+      if (connectedAtMs !== Number.POSITIVE_INFINITY) onConnection?.("lost", error);
+      if (performance.now() - connectedAtMs > STEADY_MS) attempt = 0;
+    }
+    await pause(backoffMs(attempt++, Math.random), signal);
+  }
+}
+
+/** Resolves after that time, or at once when `signal` aborts. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
+  });
+}
+
+/** The API takes ISO 8601, to the millisecond. @param ms epoch ms of an item that is still or not any more looked for */
+export function instantText(ms: number): string {
+  return new Date(Math.max(0, Math.ceil(ms))).toISOString();
+}
+
+/**
+ * Where one reader of events is, over all its connections. Behind a restart a node tells what it holds again: all at
+ * once, from its disk, or bit by bit, as peers bring it. So what was told must be known by its digest.
+ */
+class Place {
+  #after: string | undefined;
+  #connections = 0;
+  #caughtUp = false;
+  /** Whether the node has lost its place, and begun again. */
+  #startedOver = false;
+  /** Epoch ms by the node's clock: where this reader began. */
+  #sinceMs: number | undefined;
+  readonly #told = new Set<string>();
+  /** From now on, in what the node has; not behind an event, and not from some time on. */
+  readonly #isFromNow: boolean;
+
+  constructor(private readonly options: EventsOptions) {
+    this.#after = options.after;
+    this.#sinceMs = options.sinceMs;
+    this.#isFromNow = options.after === undefined && options.sinceMs === undefined;
+  }
+
+  /** The query of the next request: resumes at the last event if the node knows it, else where this reader began. */
+  call(): { readonly path: string; readonly headers: Readonly<Record<string, string>> } {
+    // Who begins now is told the last seconds too, and leaves them out: then what the node tells after a restart is
+    // known from the first, and `caught-up` names a place at once.
+    const fromNow = this.#isFromNow && this.options.reconnect !== false ? FROM_NOW : undefined;
+    const since = this.#sinceMs === undefined ? fromNow : instantText(this.#sinceMs);
+    return {
+      path: since === undefined ? "/v1/events" : `/v1/events?since=${since}`,
+      headers: {
+        accept: "text/event-stream",
+        ...(this.#after !== undefined && { "last-event-id": this.#after }),
+      },
+    };
+  }
+
+  connected(clockMs: number): void {
+    this.#connections++;
+    this.#sinceMs ??= clockMs;
+  }
+
+  isNews(event: NodeEvent): boolean {
+    if (this.options.reconnect === false) return true;
+    const isHistory = event.type === "item" && event.eventId === undefined;
+    if (this.#connections > 1 && (isHistory || event.type === "caught-up")) this.#startedOver = true;
+    this.#after = event.eventId ?? this.#after;
+    switch (event.type) {
+      case "peer":
+        return true;
+      case "caught-up": {
+        const isFirst = !this.#caughtUp;
+        this.#caughtUp = true;
+        return isFirst && this.options.sinceMs !== undefined;
+      }
+      case "expired":
+        this.#told.delete(event.item.digest);
+        return true;
+      case "item":
+      case "replaced": {
+        const { digest, timestampMs } = event.item;
+        // Peers bring a node that begins anew what was there before this reader was.
+        if (this.#startedOver && (timestampMs < this.#sinceMs! || this.#told.has(digest))) return false;
+        this.#told.add(digest);
+        if (this.#told.size > LIMITS.eventsToldMax) this.#told.delete(this.#told.values().next().value!);
+        return !(isHistory && this.#isFromNow && !this.#caughtUp);
+      }
+    }
+  }
+}
+
+/** Events of one connection. @throws the node's reason for ending it; notHubcast for what no node sends */
+async function* eventsIn(chunks: AsyncIterable<string>, url: URL): AsyncGenerator<NodeEvent> {
+  const reader = new EventReader(url);
+  for await (const chunk of chunks) {
+    yield* reader.push(chunk);
+    if (reader.refusal) throw reader.refusal;
+  }
+}
+
+/**
+ * Characters of one event: two items of a megabyte (`replaced`), of which JSON may escape each byte with six, and what
+ * is around them.
+ */
+const EVENT_CHARACTERS_MAX = 13_000_000;
+
+/** Reads a node's server-sent events, cut anywhere. Kinds of events that are not known here are left out. */
+export class EventReader {
+  #events: NodeEvent[] = [];
+  #fault: unknown;
+  #refusal: HubcastError | undefined;
+  readonly #parser;
+
+  constructor(url: URL) {
+    this.#parser = createParser({
+      maxBufferSize: EVENT_CHARACTERS_MAX,
+      onEvent: ({ event, data }) => {
+        if (this.#fault !== undefined) return;
+        try {
+          if (event === "problem") this.#refusal ??= refusalIn(data, url) ?? notHubcast(url);
+          else this.#take(eventIn(data, url));
+        } catch (error) {
+          this.#fault = error;
+        }
+      },
+      onError: ({ type }) => {
+        // Fields that are not known are left out, as the standard has it.
+        if (type !== "max-buffer-size-exceeded") return;
+        this.#fault ??= new HubcastError(
+          "notHubcast",
+          `the node at ${url.origin} sent an event of more than ${EVENT_CHARACTERS_MAX} characters`,
+        );
+      },
+    });
+  }
+
+  /** Why the node ends the stream, once it said so. */
+  get refusal(): HubcastError | undefined {
+    return this.#refusal;
+  }
+
+  /** @returns the events that are whole now, oldest first @throws notHubcast */
+  push(text: string): readonly NodeEvent[] {
+    if (this.#fault === undefined) this.#parser.feed(text);
+    if (this.#fault !== undefined) throw asHubcastError(this.#fault);
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+
+  #take(event: NodeEvent | undefined): void {
+    if (event) this.#events.push(event);
+  }
+}

@@ -1,0 +1,107 @@
+import { HashTable } from "./held/hash-table.js";
+import type { HeldItem } from "./held/held-item.js";
+import { type HashKey, KeyedHash } from "./held/keyed-hash.js";
+import { Shelves } from "./held/shelves.js";
+import { encodedLength, type Item } from "./item.js";
+import type { Bound } from "./item-set/bound.js";
+import type { Fingerprint } from "./item-set/fingerprint.js";
+import { ItemSet } from "./item-set/item-set.js";
+import { View, type ViewChange } from "./view.js";
+
+/** The start of the fingerprint window moves in steps of a minute, or, with a short retention, of a tenth of it. */
+const STEP_MS_MAX = 60_000;
+const STEP_MS_MIN = 1_000;
+/** Items in the window outlive a summary: the time until the next one, and its way. */
+const GUARD_MS_MIN = 2_000;
+
+/**
+ * Everything a node holds: the replicated set, its index by digest, and the view that users see. Items are kept as
+ * `HeldItem`, and one digest is always the same object.
+ */
+export class Holdings {
+  readonly set = new ItemSet();
+  readonly view: View;
+  readonly #byDigest = new HashTable<HeldItem>((item, digest) => item.hasDigest(digest));
+  readonly #shelves = new Shelves((digest) => this.byDigest(digest));
+  readonly #hash: KeyedHash;
+  #bytes = 0;
+
+  /** @param key any numbers, best such as nobody outside knows: then nobody can make look-ups slow */
+  constructor(key: HashKey = [0, 0]) {
+    this.#hash = new KeyedHash(key);
+    this.view = new View(key);
+  }
+
+  /** Items held, the hidden ones too. */
+  get size(): number {
+    return this.set.size;
+  }
+
+  /** Bytes of their canonical encodings. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  has(digest: string): boolean {
+    return this.byDigest(digest) !== undefined;
+  }
+
+  byDigest(digest: string): HeldItem | undefined {
+    return this.#byDigest.get(this.#hash.ofDigest(digest), digest);
+  }
+
+  /** @param item verified, and its digest is not held */
+  add(item: Item): ViewChange {
+    const { id, digest } = item;
+    const held = this.#shelves.hold(item);
+    this.#byDigest.set(this.#hash.ofDigest(digest), digest, held);
+    this.set.insert(held, item);
+    this.#bytes += encodedLength(held);
+    return this.view.add(held, id);
+  }
+
+  /** @param item one that is held, or a copy of it */
+  remove(item: Item): ViewChange {
+    const { digest } = item;
+    const held = this.#byDigest.delete(this.#hash.ofDigest(digest), digest)!;
+    this.set.delete(held);
+    this.#bytes -= encodedLength(held);
+    const change = this.view.remove(held);
+    this.#shelves.release(held);
+    return change;
+  }
+
+  /** Count and fingerprint of the held items stamped from `sinceMs` on and, with `untilMs`, before it. */
+  fingerprint(sinceMs: number, untilMs = Number.POSITIVE_INFINITY): Fingerprint {
+    return this.set.fingerprint(startOf(sinceMs), startOf(untilMs));
+  }
+
+  /** Visible items in order, from a bound on; the set may change meanwhile. */
+  *visible(from: Bound, untilMs = Number.POSITIVE_INFINITY): Generator<Item, void, undefined> {
+    for (const item of this.set.range(from, startOf(untilMs))) {
+      if (this.view.isVisible(item)) yield item;
+    }
+  }
+}
+
+/** The place before everything stamped at that instant. */
+export function startOf(timestampMs: number): Bound {
+  return { timestampMs, digest: "" };
+}
+
+/** The place right behind an item: its digest and the least digit more. */
+export function behind(item: Item): Bound {
+  return { timestampMs: item.timestampMs, digest: `${item.digest}0` };
+}
+
+/**
+ * The start of the fingerprint window. It moves in steps, so that it is the same instant on all nodes for a while, and is
+ * so late that nothing in the window expires while it is compared: half a step at least, one and a half at most, after
+ * what expires now (protocol.md#neighbours). With a retention under 5 s nothing is left that could be compared.
+ */
+export function fingerprintSince(nowMs: number, retentionMs: number): number {
+  const tenthMs = Math.floor(retentionMs / 10 / STEP_MS_MIN) * STEP_MS_MIN;
+  const stepMs = Math.min(STEP_MS_MAX, Math.max(STEP_MS_MIN, tenthMs));
+  const guardMs = Math.max(stepMs / 2, GUARD_MS_MIN);
+  return Math.max(0, (Math.floor((nowMs - retentionMs + guardMs) / stepMs) + 1) * stepMs);
+}

@@ -1,0 +1,66 @@
+/** A sum of digests mod 2^256: eight 32-bit words, least significant first. */
+export type Sum = Uint32Array<ArrayBuffer>;
+
+const WORDS = 8;
+const DIGITS_PER_WORD = 8;
+
+export function zeroSum(): Sum {
+  return new Uint32Array(WORDS);
+}
+
+/** Reads a digest as a little-endian number, as the specification adds them. @param digest 64 hex digits */
+export function readDigest(digest: string, into: Sum): Sum {
+  for (let word = 0, at = 0; word < WORDS; word++, at += DIGITS_PER_WORD) {
+    into[word] =
+      byteAt(digest, at) |
+      (byteAt(digest, at + 2) << 8) |
+      (byteAt(digest, at + 4) << 16) |
+      (byteAt(digest, at + 6) << 24);
+  }
+  return into;
+}
+
+/** An object with a digest, which may also have the digest as a number. */
+export interface Digested {
+  readonly digest: string;
+  readDigest?(into: Sum): Sum;
+}
+
+export function readDigestOf(item: Digested, into: Sum): Sum {
+  return item.readDigest?.(into) ?? readDigest(item.digest, into);
+}
+
+/** The byte that two hex digits stand for. */
+export function byteAt(hex: string, at: number): number {
+  return (nibble(hex.charCodeAt(at)) << 4) | nibble(hex.charCodeAt(at + 1));
+}
+
+/** "0".."9" end in 0..9; "a".."f" end in 1..6 and have bit 6 set. */
+export function nibble(code: number): number {
+  return (code & 15) + (code >> 6) * 9;
+}
+
+export function add(sum: Sum, term: Sum): void {
+  let carry = 0;
+  for (let word = 0; word < WORDS; word++) {
+    const value = sum[word]! + term[word]! + carry;
+    sum[word] = value;
+    carry = value > 0xffff_ffff ? 1 : 0;
+  }
+}
+
+export function subtract(sum: Sum, term: Sum): void {
+  let borrow = 0;
+  for (let word = 0; word < WORDS; word++) {
+    const value = sum[word]! - term[word]! - borrow;
+    sum[word] = value;
+    borrow = value < 0 ? 1 : 0;
+  }
+}
+
+const scratch = zeroSum();
+
+/** Adds an item's digest without an allocation. */
+export function addDigest(sum: Sum, item: Digested): void {
+  add(sum, readDigestOf(item, scratch));
+}

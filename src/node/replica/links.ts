@@ -1,0 +1,187 @@
+import { LIMITS } from "../../core/limits.js";
+import { type HoldingsSummary, type MemberRecord, memberHash } from "./member.js";
+import type { HelloFrame } from "./wire.js";
+
+/** One link of this node: a connection with a peer, and what both have said on it. */
+export interface Link {
+  /** Given by the engine. */
+  readonly number: number;
+  /** The peer's id, which the engine has proven. */
+  readonly peer: string;
+  readonly hash: string;
+  readonly address: string;
+  /** By this node. */
+  readonly dialled: boolean;
+  readonly openedAtMs: number;
+  /** `opening` until both have said hello; `ending` once it was cut: what still comes is ignored. */
+  state: "opening" | "up" | "ending";
+  hello: HelloFrame | undefined;
+  /** The newest record of the peer, of the process at the other end; undefined until its hello. */
+  record: MemberRecord | undefined;
+  /** Either side let it go to make room: no loss. */
+  isReleased: boolean;
+  heardAtMs: number;
+  pingedAtMs: number;
+  roundTripMs: number | undefined;
+  /** Its clock minus the time of this machine (`nowMs`), ms. */
+  clockOffsetMs: number | undefined;
+  /** The tree of gossip leads along it; undefined where that is not known. */
+  isInTree: boolean | undefined;
+  /** The peer asked for what it missed: batches are pushed to it until then, epoch ms. */
+  graftedUntilMs: number;
+  /** The peer gets batches sooner by another link. */
+  isPruned: boolean;
+  /** Much waits to be sent on it. */
+  isQueueLong: boolean;
+  /** Ids of batches to announce. */
+  announcements: string[];
+  summary: HoldingsSummary | undefined;
+  /** Since its summaries tell of another set than ours; 0 while they agree. */
+  differsSinceMs: number;
+  /** Our hello said that we were starting. */
+  greetedStarting: boolean;
+  /** When it was last given items, epoch ms. */
+  givenAtMs: number;
+  rosterAskedAtMs: number;
+  readonly budget: LinkBudget;
+}
+
+/** The links of this node. At most one with each peer is up. */
+export class Links {
+  readonly #byNumber = new Map<number, Link>();
+  readonly #byPeer = new Map<string, Link>();
+
+  get(number: number): Link | undefined {
+    return this.#byNumber.get(number);
+  }
+
+  /** The link with a peer, when it is up. */
+  with(peer: string): Link | undefined {
+    return this.#byPeer.get(peer);
+  }
+
+  /** Whether there is another link with the peer of this one, up or still opening. */
+  othersWith({ number, peer }: Link): boolean {
+    for (const other of this.#byNumber.values())
+      if (other.peer === peer && other.number !== number && other.state !== "ending") return true;
+    return false;
+  }
+
+  /** All, also those that are opening or ending. */
+  all(): IterableIterator<Link> {
+    return this.#byNumber.values();
+  }
+
+  /** The links that are up. */
+  up(): IterableIterator<Link> {
+    return this.#byPeer.values();
+  }
+
+  /** How many are up. */
+  get count(): number {
+    return this.#byPeer.size;
+  }
+
+  open(
+    { number, peer, address, dialled }: Pick<Link, "number" | "peer" | "address" | "dialled">,
+    nowMs: number,
+  ): Link {
+    const link: Link = {
+      number,
+      peer,
+      hash: memberHash(peer),
+      address,
+      dialled,
+      openedAtMs: nowMs,
+      state: "opening",
+      hello: undefined,
+      record: undefined,
+      isReleased: false,
+      heardAtMs: nowMs,
+      pingedAtMs: nowMs,
+      roundTripMs: undefined,
+      clockOffsetMs: undefined,
+      isInTree: undefined,
+      graftedUntilMs: 0,
+      isPruned: false,
+      isQueueLong: false,
+      announcements: [],
+      summary: undefined,
+      differsSinceMs: 0,
+      greetedStarting: false,
+      givenAtMs: 0,
+      rosterAskedAtMs: 0,
+      budget: new LinkBudget(nowMs),
+    };
+    this.#byNumber.set(number, link);
+    return link;
+  }
+
+  /** Both have said hello on it, and it serves its peer from now on. */
+  serve(link: Link, hello: HelloFrame, record: MemberRecord): void {
+    link.state = "up";
+    link.hello = hello;
+    link.record = record;
+    this.#byPeer.set(link.peer, link);
+  }
+
+  /** It carries nothing from now on. */
+  end(link: Link): void {
+    link.state = "ending";
+    if (this.#byPeer.get(link.peer) === link) this.#byPeer.delete(link.peer);
+  }
+
+  close(link: Link): void {
+    this.end(link);
+    this.#byNumber.delete(link.number);
+  }
+}
+
+/**
+ * The work that one link may cause: one budget for frames of all kinds, in bytes of work. A frame costs its bytes and
+ * `FRAME_WORK`, and what answering it costs besides. Past the budget the link is held: not read until it has earned its
+ * way back. A link that is held most of the time for `linkPatienceMs` is cut.
+ */
+export class LinkBudget {
+  #work: number = LIMITS.linkWorkBurst;
+  #frames: number = LIMITS.linkFramesBurst;
+  #atMs: number;
+  #heldMs = 0;
+  isHeld = false;
+
+  constructor(nowMs: number) {
+    this.#atMs = nowMs;
+  }
+
+  /** @param work bytes. @returns whether the link is over its budget now */
+  charge(work: number, nowMs: number): boolean {
+    this.#refill(nowMs);
+    this.#work -= work;
+    this.#frames--;
+    return this.#work < 0 || this.#frames < 0;
+  }
+
+  /** When a link over its budget has earned its way back, epoch ms. */
+  get freeAtMs(): number {
+    const workMs = (-this.#work * 1_000) / LIMITS.linkWorkPerSecond;
+    const framesMs = (-this.#frames * 1_000) / LIMITS.linkFramesPerSecond;
+    return this.#atMs + Math.max(workMs, framesMs, 0);
+  }
+
+  /** The link has pressed against its budget for longer than an honest peer does. */
+  get isPressing(): boolean {
+    return this.#heldMs > LIMITS.linkPatienceMs;
+  }
+
+  /** Looks at the last stretch of time: pressure grows while the link is held, and fades while it is not. */
+  elapse(stretchMs: number): void {
+    this.#heldMs = Math.max(0, this.#heldMs + (this.isHeld ? stretchMs : -stretchMs / 2));
+  }
+
+  #refill(nowMs: number): void {
+    const seconds = Math.max(0, nowMs - this.#atMs) / 1_000;
+    this.#work = Math.min(LIMITS.linkWorkBurst, this.#work + seconds * LIMITS.linkWorkPerSecond);
+    this.#frames = Math.min(LIMITS.linkFramesBurst, this.#frames + seconds * LIMITS.linkFramesPerSecond);
+    this.#atMs = nowMs;
+  }
+}

@@ -1,0 +1,396 @@
+import { LIMITS } from "../../core/limits.js";
+import type { ReplicaContext } from "./context.js";
+import { HASH_BYTES, memberHash } from "./member.js";
+import type { Receipt } from "./messages.js";
+import type { Member } from "./roster.js";
+import {
+  type AnswersFrame,
+  COUNT_BYTES,
+  HELD_BYTES,
+  packDigests,
+  type Question,
+  unpackDigests,
+} from "./wire.js";
+
+/** A receipt that is waited for. */
+interface OpenReceipt {
+  readonly request: number;
+  readonly digest: string;
+  readonly wanted: number;
+  readonly askedAtMs: number;
+  readonly deadlineMs: number;
+  /** Members that have not answered, by hash. */
+  readonly missing: Map<string, Member>;
+  readonly of: number;
+  readonly holders: { readonly id: string; readonly name: string; readonly afterMs: number }[];
+  readonly refused: { readonly id: string; readonly name: string }[];
+  /** When those missing are asked again. */
+  askAgainAtMs: number;
+  asked: number;
+}
+
+interface OpenCount {
+  readonly request: number;
+  readonly deadlineMs: number;
+  readonly missing: Set<string>;
+}
+
+/** A question that passed here, or began here. */
+interface Asked {
+  /** Sends answers back; absent: this node asked. */
+  readonly reply: Reply | undefined;
+  /** The questions of this node. */
+  readonly digests: readonly string[];
+  readonly window: { readonly sinceMs: number; readonly untilMs: number } | undefined;
+  held: Buffer[];
+  refused: Buffer[];
+  counts: Buffer[];
+}
+
+/** Where answers go. */
+type Reply = (answers: AnswersFrame) => void;
+
+/** Members that have not answered are asked again after this long, then after twice as long: the path may have broken. */
+const ASK_AGAIN_MS = 500;
+
+/**
+ * Questions to all members: who holds an item, and how many items each holds. A question is gossiped like a batch; answers go
+ * back on the links by which it came, those of a moment together, so that a node gets few frames however many members answer
+ * (protocol.md#questions).
+ */
+export class Questions {
+  readonly #receipts = new Map<number, OpenReceipt>();
+  readonly #counts = new Map<number, OpenCount>();
+  readonly #asked = new Map<string, Asked>();
+  /** Items not held yet, and the questions that wait for them: id and index. Bounded; the oldest are dropped. */
+  readonly #awaited = new Map<string, [id: string, index: number][]>();
+  #awaitedCount = 0;
+  /** Questions with answers that are to be sent on. */
+  readonly #answering = new Set<string>();
+  #toAsk = new Set<string>();
+  #askAtMs = Number.POSITIVE_INFINITY;
+  #askedAtMs = 0;
+  #answerAtMs = Number.POSITIVE_INFINITY;
+  #answeredAtMs = 0;
+  #lastNumber = 0;
+  #lookAtMs = Number.POSITIVE_INFINITY;
+
+  constructor(private readonly context: ReplicaContext) {}
+
+  get wakeAtMs(): number {
+    return Math.min(this.#askAtMs, this.#answerAtMs, this.#lookAtMs);
+  }
+
+  /** Asks all members that are alive who holds an item. A `receipt` effect follows. */
+  askReceipt(request: number, digest: string, wait: number | "all", timeoutMs: number, nowMs: number): void {
+    const missing = new Map(
+      this.context.roster
+        .alive()
+        .filter(({ record }) => record.retentionMs === this.context.options.retentionMs)
+        .map((member) => [member.record.hash, member]),
+    );
+    const receipt: OpenReceipt = {
+      request,
+      digest,
+      wanted: wait === "all" ? missing.size : wait,
+      askedAtMs: nowMs,
+      deadlineMs: nowMs + timeoutMs,
+      missing,
+      of: missing.size,
+      holders: [],
+      refused: [],
+      askAgainAtMs: nowMs + ASK_AGAIN_MS,
+      asked: 1,
+    };
+    this.#receipts.set(request, receipt);
+    if (!this.#finishReceipt(receipt, nowMs)) this.#ask(digest, nowMs);
+  }
+
+  /** Nobody waits for it any more. It is answered as it stands. */
+  endReceipt(request: number): void {
+    const receipt = this.#receipts.get(request);
+    if (receipt) this.#answerReceipt(receipt);
+  }
+
+  /** Asks all members for count and fingerprint of what they hold. A `counted` effect follows. */
+  askCounts(request: number, timeoutMs: number, nowMs: number): void {
+    const { sinceMs, settledMs } = this.context.summarise(nowMs);
+    const missing = new Set(this.context.roster.alive().map(({ record }) => record.hash));
+    this.#counts.set(request, { request, deadlineMs: nowMs + timeoutMs, missing });
+    const window = { sinceMs, untilMs: settledMs };
+    if (missing.size > 0) this.#pose({ t: "count", ...this.#header(), ...window }, [], window);
+    this.#look(nowMs);
+  }
+
+  /** A question came by gossip. @returns whether it is to be passed on */
+  posed(id: string, question: Question, reply: Reply, nowMs: number): boolean {
+    if (question.asker === this.context.options.id) return false;
+    const digests = question.t === "held" ? unpackDigests(question.digests) : [];
+    const window = question.t === "count" ? question : undefined;
+    const asked: Asked = { reply, digests: [], window, held: [], refused: [], counts: [] };
+    this.#remember(id, asked);
+    const self = Buffer.from(memberHash(this.context.options.id), "hex");
+    for (const [index, digest] of digests.entries()) {
+      if (this.context.holdings.has(digest)) asked.held.push(heldEntry(self, index));
+      else if (this.context.isRefused(digest)) asked.refused.push(heldEntry(self, index));
+      else this.#await(digest, id, index);
+    }
+    if (window) {
+      const { holdings } = this.context;
+      // Items that have just arrived count as well: by the window alone a holder would seem to lack them.
+      const { count } = holdings.fingerprint(window.sinceMs);
+      const { fingerprint } = holdings.fingerprint(window.sinceMs, window.untilMs);
+      const entry = Buffer.alloc(COUNT_BYTES);
+      self.copy(entry);
+      entry.writeUInt32BE(count, HASH_BYTES);
+      entry.write(fingerprint, HASH_BYTES + 4, "hex");
+      asked.counts.push(entry);
+    }
+    if (asked.held.length + asked.refused.length + asked.counts.length > 0) this.#answerSoon(id, nowMs);
+    return true;
+  }
+
+  /** Answers came, to a question of this node or of one in front of it. */
+  answered(frame: AnswersFrame, nowMs: number): void {
+    const id = Buffer.from(frame.question).toString("hex");
+    const asked = this.#asked.get(id);
+    if (!asked) return;
+    if (asked.reply) {
+      asked.held.push(Buffer.from(frame.held));
+      asked.refused.push(Buffer.from(frame.refused));
+      asked.counts.push(Buffer.from(frame.counts));
+      this.#answerSoon(id, nowMs);
+      return;
+    }
+    for (const [hash, index] of heldEntries(frame.held)) this.#said(asked.digests[index], hash, true, nowMs);
+    for (const [hash, index] of heldEntries(frame.refused))
+      this.#said(asked.digests[index], hash, false, nowMs);
+    if (asked.window) this.#counted(asked.window, Buffer.from(frame.counts), nowMs);
+  }
+
+  /** An item is durable here: who waits to hear of it is told. */
+  held(digest: string, nowMs: number): void {
+    this.#tell(digest, true, nowMs);
+  }
+
+  /** This node does not take an item. */
+  refused(digest: string, nowMs: number): void {
+    this.#tell(digest, false, nowMs);
+  }
+
+  tick(nowMs: number): void {
+    if (nowMs >= this.#askAtMs) this.#askNow(nowMs);
+    if (nowMs >= this.#answerAtMs) this.#answerNow(nowMs);
+    if (nowMs >= this.#lookAtMs) this.#look(nowMs);
+  }
+
+  /** Answers everything that is open, as it stands. */
+  close(): void {
+    for (const receipt of [...this.#receipts.values()]) this.#answerReceipt(receipt);
+    for (const count of [...this.#counts.values()]) this.#answerCount(count);
+  }
+
+  /** Looks at what is open: who must be asked again, who is lost, what is over. */
+  look(nowMs: number): void {
+    if (this.#receipts.size + this.#counts.size > 0) this.#look(nowMs);
+  }
+
+  #look(nowMs: number): void {
+    this.#lookAtMs = Number.POSITIVE_INFINITY;
+    for (const receipt of [...this.#receipts.values()]) {
+      if (this.#finishReceipt(receipt, nowMs)) continue;
+      if (nowMs >= receipt.askAgainAtMs) {
+        receipt.askAgainAtMs = nowMs + ASK_AGAIN_MS * 2 ** receipt.asked++;
+        this.#ask(receipt.digest, nowMs);
+      }
+      this.#lookAtMs = Math.min(this.#lookAtMs, receipt.deadlineMs, receipt.askAgainAtMs);
+    }
+    for (const count of [...this.#counts.values()]) {
+      const isOver = [...count.missing].every((hash) => this.context.roster.byHash(hash)?.state !== "alive");
+      if (isOver || nowMs >= count.deadlineMs) this.#answerCount(count);
+      else this.#lookAtMs = Math.min(this.#lookAtMs, count.deadlineMs);
+    }
+  }
+
+  /** @returns whether the receipt is over: enough hold the item, nobody is left who could, or time is up */
+  #finishReceipt(receipt: OpenReceipt, nowMs: number): boolean {
+    const isHopeless = [...receipt.missing.values()].every(({ state }) => state !== "alive");
+    const isComplete = receipt.holders.length >= receipt.wanted;
+    if (!isComplete && !isHopeless && nowMs < receipt.deadlineMs) {
+      this.#lookAtMs = Math.min(this.#lookAtMs, receipt.deadlineMs, receipt.askAgainAtMs);
+      return false;
+    }
+    this.#answerReceipt(receipt);
+    return true;
+  }
+
+  #answerReceipt(receipt: OpenReceipt): void {
+    this.#receipts.delete(receipt.request);
+    const { holders, refused, wanted, of, missing } = receipt;
+    const { roster } = this.context;
+    const complete: Receipt = {
+      of,
+      complete: of > 0 && holders.length >= wanted,
+      ...(of === 0 && { alone: true }),
+      ...(roster.isSample && { membersEstimated: roster.total - 1 }),
+      holders,
+      missing: [...missing.values()].map(({ record: { id, name } }) => ({ id, name })),
+      refused,
+    };
+    this.context.emit({ type: "receipt", request: receipt.request, receipt: complete });
+  }
+
+  #answerCount({ request }: OpenCount): void {
+    this.#counts.delete(request);
+    this.context.emit({ type: "counted", request });
+  }
+
+  #said(digest: string | undefined, hash: string, isHeld: boolean, nowMs: number): void {
+    for (const receipt of [...this.#receipts.values()]) {
+      const member = receipt.digest === digest ? receipt.missing.get(hash) : undefined;
+      if (!member) continue;
+      receipt.missing.delete(hash);
+      const { id, name } = member.record;
+      if (isHeld) receipt.holders.push({ id, name, afterMs: nowMs - receipt.askedAtMs });
+      else receipt.refused.push({ id, name });
+      this.#finishReceipt(receipt, nowMs);
+    }
+  }
+
+  #counted(window: NonNullable<Asked["window"]>, entries: Buffer, nowMs: number): void {
+    for (let at = 0; at < entries.length; at += COUNT_BYTES) {
+      const hash = entries.toString("hex", at, at + HASH_BYTES);
+      const member = this.context.roster.byHash(hash);
+      if (!member) continue;
+      const fingerprint = entries.toString("hex", at + HASH_BYTES + 4, at + COUNT_BYTES);
+      const summary = {
+        count: entries.readUInt32BE(at + HASH_BYTES),
+        fingerprint,
+        sinceMs: window.sinceMs,
+        settledMs: window.untilMs,
+        settledFingerprint: fingerprint,
+      };
+      member.holds(summary, nowMs);
+      for (const count of this.#counts.values()) count.missing.delete(hash);
+    }
+    this.#look(nowMs);
+  }
+
+  #ask(digest: string, nowMs: number): void {
+    this.#toAsk.add(digest);
+    this.#askAtMs = soon(this.#askedAtMs, nowMs);
+    if (this.#askAtMs <= nowMs) this.#askNow(nowMs);
+  }
+
+  #askNow(nowMs: number): void {
+    this.#askAtMs = Number.POSITIVE_INFINITY;
+    this.#askedAtMs = nowMs;
+    const digests = [...this.#toAsk];
+    this.#toAsk.clear();
+    for (let at = 0; at < digests.length; at += LIMITS.digestsPerFrameMax) {
+      const some = digests.slice(at, at + LIMITS.digestsPerFrameMax);
+      this.#pose({ t: "held", ...this.#header(), digests: packDigests(some) }, some, undefined);
+    }
+  }
+
+  #pose(question: Question, digests: readonly string[], window: Asked["window"]): void {
+    const id = this.context.ask(question);
+    this.#remember(id, { reply: undefined, digests, window, held: [], refused: [], counts: [] });
+  }
+
+  #header(): { asker: string; number: number } {
+    return { asker: this.context.options.id, number: ++this.#lastNumber };
+  }
+
+  #await(digest: string, id: string, index: number): void {
+    const waiting = this.#awaited.get(digest);
+    if (waiting) waiting.push([id, index]);
+    else this.#awaited.set(digest, [[id, index]]);
+    this.#awaitedCount++;
+    if (this.#awaitedCount > LIMITS.confirmationsMax) this.#takeAwaited(this.#awaited.keys().next().value!);
+  }
+
+  #takeAwaited(digest: string): readonly [id: string, index: number][] {
+    const waiting = this.#awaited.get(digest) ?? [];
+    this.#awaited.delete(digest);
+    this.#awaitedCount -= waiting.length;
+    return waiting;
+  }
+
+  #tell(digest: string, isHeld: boolean, nowMs: number): void {
+    if (this.#awaited.size === 0) return;
+    const waiting = this.#takeAwaited(digest);
+    if (waiting.length === 0) return;
+    const self = Buffer.from(memberHash(this.context.options.id), "hex");
+    for (const [id, index] of waiting) {
+      const asked = this.#asked.get(id);
+      (isHeld ? asked?.held : asked?.refused)?.push(heldEntry(self, index));
+      if (asked) this.#answerSoon(id, nowMs);
+    }
+  }
+
+  #answerSoon(id: string, nowMs: number): void {
+    this.#answering.add(id);
+    this.#answerAtMs = soon(this.#answeredAtMs, nowMs);
+    if (this.#answerAtMs <= nowMs) this.#answerNow(nowMs);
+  }
+
+  #answerNow(nowMs: number): void {
+    this.#answerAtMs = Number.POSITIVE_INFINITY;
+    this.#answeredAtMs = nowMs;
+    for (const id of this.#answering) {
+      const asked = this.#asked.get(id);
+      if (!asked) continue;
+      const { reply, held, refused, counts } = asked;
+      Object.assign(asked, { held: [], refused: [], counts: [] });
+      if (reply) sendAnswers(reply, id, held, refused, counts);
+    }
+    this.#answering.clear();
+  }
+
+  #remember(id: string, asked: Asked): void {
+    this.#asked.set(id, asked);
+    if (this.#asked.size > LIMITS.questionsMax) this.#asked.delete(this.#asked.keys().next().value!);
+  }
+}
+
+/** In frames of bounded length: behind this node there may be any number of members. */
+function sendAnswers(reply: Reply, id: string, held: Buffer[], refused: Buffer[], counts: Buffer[]): void {
+  const packed = {
+    held: Buffer.concat(held),
+    refused: Buffer.concat(refused),
+    counts: Buffer.concat(counts),
+  };
+  const heldMax = HELD_BYTES * LIMITS.answersPerFrameMax;
+  const countsMax = COUNT_BYTES * LIMITS.rosterMembersMax;
+  for (let part = 0; ; part++) {
+    const cut = (bytes: Buffer, most: number) => bytes.subarray(part * most, (part + 1) * most);
+    const answers = {
+      held: cut(packed.held, heldMax),
+      refused: cut(packed.refused, heldMax),
+      counts: cut(packed.counts, countsMax),
+    };
+    if (answers.held.length + answers.refused.length + answers.counts.length === 0) return;
+    reply({ t: "answers", question: Buffer.from(id, "hex"), ...answers });
+  }
+}
+
+/** At once when nothing went out lately, else with what gathers meanwhile. */
+function soon(lastAtMs: number, nowMs: number): number {
+  return lastAtMs > nowMs ? nowMs : Math.max(nowMs, lastAtMs + LIMITS.batchDelayMs);
+}
+
+function heldEntry(self: Buffer, index: number): Buffer {
+  const entry = Buffer.alloc(HELD_BYTES);
+  self.copy(entry);
+  entry.writeUInt16BE(index, HASH_BYTES);
+  return entry;
+}
+
+function heldEntries(packed: Uint8Array): [hash: string, index: number][] {
+  const bytes = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
+  return Array.from({ length: bytes.length / HELD_BYTES }, (_, entry) => {
+    const at = entry * HELD_BYTES;
+    return [bytes.toString("hex", at, at + HASH_BYTES), bytes.readUInt16BE(at + HASH_BYTES)];
+  });
+}

@@ -1,0 +1,163 @@
+import { LIMITS } from "../../core/limits.js";
+import { ReconcileError } from "../negentropy/reconcile-error.js";
+import { respond } from "../negentropy/respond.js";
+import { Round } from "../negentropy/round.js";
+import type { ReplicaContext } from "./context.js";
+
+/** Takes the differences that a round finds. */
+export interface Differences {
+  /** The peer lacks these. */
+  offer(peer: string, digests: readonly string[]): void;
+  /** The peer holds these, and this node may not. */
+  want(peer: string, digests: readonly string[], nowMs: number): void;
+}
+
+interface OpenRound {
+  readonly peer: string;
+  readonly number: number;
+  readonly round: Round;
+  askedAtMs: number;
+}
+
+/** The requests of one peer to us as responder. */
+interface Asked {
+  number: number;
+  messages: number;
+  /** Rounds it opened since `minuteAtMs`. */
+  opened: number;
+  minuteAtMs: number;
+}
+
+const OPTIONS = { frameBytesMax: LIMITS.reconcileBytesMax, messageBytesMax: LIMITS.reconcileBytesMax };
+
+/**
+ * Decides with whom and when to reconcile. One round at a time as initiator, which learns both differences; any
+ * number as responder, which keeps no state of them. A round runs when peers meet, when the settled parts of two sets
+ * differ, and every `syncIntervalMs` (jittered) with one random peer (protocol.md#rounds).
+ */
+export class Rounds {
+  /** Peers to reconcile with next. */
+  readonly #due = new Set<string>();
+  readonly #asked = new Map<string, Asked>();
+  #open: OpenRound | undefined;
+  #number = 0;
+  #periodicAtMs = 0;
+
+  constructor(
+    private readonly context: ReplicaContext,
+    private readonly differences: Differences,
+  ) {}
+
+  /** Asks for a round with a peer, as soon as there is room for it. */
+  request(peer: string, nowMs: number): void {
+    this.#due.add(peer);
+    this.advance(nowMs);
+  }
+
+  forget(peer: string): void {
+    this.#due.delete(peer);
+    this.#asked.delete(peer);
+    if (this.#open?.peer === peer) this.#fail();
+  }
+
+  /** Whether a round with this peer is open or asked for. */
+  isBusyWith(peer: string): boolean {
+    return this.#due.has(peer) || this.#open?.peer === peer;
+  }
+
+  /** Starts what is due. */
+  advance(nowMs: number): void {
+    this.#schedulePeriodic(nowMs);
+    // Differences that one round found are fetched before the next round.
+    if (this.#open || this.context.wants.size > LIMITS.digestsPerFrameMax) return;
+    const [peer] = this.#due;
+    if (peer === undefined) return;
+    this.#due.delete(peer);
+    this.#begin(peer, nowMs);
+  }
+
+  /** The peer that owes an answer to our round for too long. */
+  overdue(nowMs: number): string | undefined {
+    return this.#open && nowMs - this.#open.askedAtMs > LIMITS.answerTimeoutMs ? this.#open.peer : undefined;
+  }
+
+  /** Answers a round that a peer leads. @returns why the peer must go, if it must */
+  respond(peer: string, number: number, message: Uint8Array, nowMs: number): RoundBreach | undefined {
+    const breach = this.#count(peer, number, nowMs);
+    if (breach) return breach;
+    try {
+      const answer = respond(this.context.holdings.set, message, OPTIONS);
+      this.context.sendTo(peer, { t: "reconciled", round: number, message: answer });
+      return undefined;
+    } catch (error) {
+      if (error instanceof ReconcileError) return "badRange";
+      throw error;
+    }
+  }
+
+  /** Takes the answer to our round. @returns why the peer must go, if it must; `done` when the round is over */
+  answered(
+    peer: string,
+    number: number,
+    message: Uint8Array,
+    nowMs: number,
+  ): RoundBreach | "done" | undefined {
+    const open = this.#open;
+    // An answer to a round given up meanwhile.
+    if (open?.peer !== peer || open.number !== number) return undefined;
+    try {
+      const { reply, have, need } = open.round.take(message);
+      this.differences.want(peer, need, nowMs);
+      this.differences.offer(peer, have);
+      if (reply) {
+        open.askedAtMs = nowMs;
+        this.context.sendTo(peer, { t: "reconcile", round: number, message: reply });
+        return undefined;
+      }
+    } catch (error) {
+      if (error instanceof ReconcileError) return "badRange";
+      throw error;
+    }
+    this.#open = undefined;
+    this.context.figures.rounds++;
+    this.context.sendTo(peer, { t: "roundDone", round: number });
+    return "done";
+  }
+
+  #begin(peer: string, nowMs: number): void {
+    const round = new Round(this.context.holdings.set, OPTIONS);
+    const number = ++this.#number;
+    this.#open = { peer, number, round, askedAtMs: nowMs };
+    this.context.sendTo(peer, { t: "reconcile", round: number, message: round.open() });
+  }
+
+  #fail(): void {
+    this.#open = undefined;
+    this.context.figures.roundsFailed++;
+  }
+
+  #schedulePeriodic(nowMs: number): void {
+    const { syncIntervalMs, random } = this.context.options;
+    // Further off than ever planned: the clock was set back.
+    if (nowMs < this.#periodicAtMs && this.#periodicAtMs - nowMs <= 2 * syncIntervalMs) return;
+    // The first call only sets the clock.
+    const links =
+      this.#periodicAtMs === 0 ? [] : [...this.context.links.up()].filter(this.context.sharesItems);
+    const link = links[Math.floor(random() * links.length)];
+    if (link) this.#due.add(link.peer);
+    this.#periodicAtMs = nowMs + syncIntervalMs * (0.75 + random() / 2);
+  }
+
+  #count(peer: string, number: number, nowMs: number): RoundBreach | undefined {
+    const asked = this.#asked.get(peer) ?? { number: -1, messages: 0, opened: 0, minuteAtMs: nowMs };
+    this.#asked.set(peer, asked);
+    if (nowMs - asked.minuteAtMs >= 60_000) Object.assign(asked, { opened: 0, minuteAtMs: nowMs });
+    if (asked.number !== number) {
+      Object.assign(asked, { number, messages: 0 });
+      if (++asked.opened > LIMITS.roundsPerPeerMinuteMax) return "tooManyRounds";
+    }
+    return ++asked.messages > LIMITS.roundMessagesMax ? "endlessRound" : undefined;
+  }
+}
+
+export type RoundBreach = "badRange" | "tooManyRounds" | "endlessRound";

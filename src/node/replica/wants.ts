@@ -1,0 +1,153 @@
+import { LIMITS } from "../../core/limits.js";
+
+interface Want {
+  readonly digests: readonly string[];
+  readonly askedAtMs: number;
+}
+
+/** One peer's share of the table. */
+interface Share {
+  /** To be asked for, in order, from `head` on. */
+  queue: string[];
+  /** The slots in front of it are free: returned entries go there, so that tens of thousands need not move. */
+  head: number;
+  /** Asked for and not answered, oldest first; answers come in the same order. */
+  readonly asked: Want[];
+}
+
+/**
+ * Items that this node lacks and can ask somebody for: one table for all peers, so that nothing is fetched twice. The
+ * asking side holds all the state; the giving side answers each `want` as far as one frame goes.
+ */
+export class Wants {
+  readonly #wanted = new Set<string>();
+  readonly #shares = new Map<string, Share>();
+
+  /** Digests wanted from anybody. */
+  get size(): number {
+    return this.#wanted.size;
+  }
+
+  /** Digests wanted from one peer. */
+  from(peer: string): number {
+    const share = this.#shares.get(peer);
+    return share
+      ? share.queue.length - share.head + share.asked.reduce((sum, { digests }) => sum + digests.length, 0)
+      : 0;
+  }
+
+  /** Wants those of a peer's digests that are not wanted from another already, up to the bound. */
+  add(peer: string, digests: readonly string[]): void {
+    const share = this.#share(peer);
+    for (const digest of digests) {
+      if (this.#wanted.has(digest)) continue;
+      if (this.#wanted.size >= LIMITS.wantsMax) return;
+      this.#wanted.add(digest);
+      share.queue.push(digest);
+    }
+  }
+
+  /**
+   * Takes the next digests to ask a peer for, one list per `want` frame, as far as the frames in flight allow.
+   * @param isKnown what has arrived by another way meanwhile is not asked for
+   */
+  next(peer: string, isKnown: (digest: string) => boolean, nowMs: number): string[][] {
+    const share = this.#shares.get(peer);
+    const lists: string[][] = [];
+    while (share && share.queue.length > share.head && share.asked.length < LIMITS.wantsInFlight) {
+      const digests = takeFront(share, LIMITS.digestsPerFrameMax).filter((digest) => {
+        const known = isKnown(digest);
+        if (known) this.#wanted.delete(digest);
+        return !known;
+      });
+      if (digests.length === 0) continue;
+      share.asked.push({ digests, askedAtMs: nowMs });
+      lists.push(digests);
+    }
+    return lists;
+  }
+
+  /**
+   * Takes the answer to the oldest want of a peer. What it did not cover is queued again, in front.
+   * @param served how many of the digests asked for it covers
+   * @param received digests of the items in it
+   * @returns false when nobody asked for that: no want is open, or an item is not among those covered
+   */
+  answered(peer: string, served: number, received: readonly string[]): boolean {
+    const share = this.#shares.get(peer);
+    const want = share?.asked[0];
+    // Validate first: on a violation the caller drops the peer and all its wants.
+    if (!share || !want || served < 1 || served > want.digests.length) return false;
+    share.asked.shift();
+    const covered = want.digests.slice(0, served);
+    for (const digest of covered) this.#wanted.delete(digest);
+    putInFront(share, want.digests.slice(served));
+    return areAmong(received, covered);
+  }
+
+  /** Gives up what a peer has not been asked for yet. */
+  dropQueue(peer: string): void {
+    const share = this.#shares.get(peer);
+    if (share) for (const digest of takeFront(share, share.queue.length)) this.#wanted.delete(digest);
+  }
+
+  /** Gives up everything wanted from a peer; the next round finds it again. @returns how many digests that were */
+  drop(peer: string): number {
+    const share = this.#shares.get(peer);
+    if (!share) return 0;
+    const digests = [...share.queue.slice(share.head), ...share.asked.flatMap((want) => want.digests)];
+    for (const digest of digests) this.#wanted.delete(digest);
+    this.#shares.delete(peer);
+    return digests.length;
+  }
+
+  /** Peers that owe an answer for too long. */
+  overdue(nowMs: number): string[] {
+    return [...this.#shares]
+      .filter(([, { asked }]) => asked[0] && nowMs - asked[0].askedAtMs > LIMITS.answerTimeoutMs)
+      .map(([peer]) => peer);
+  }
+
+  #share(peer: string): Share {
+    let share = this.#shares.get(peer);
+    if (!share) {
+      share = { queue: [], head: 0, asked: [] };
+      this.#shares.set(peer, share);
+    }
+    return share;
+  }
+}
+
+function takeFront(share: Share, count: number): string[] {
+  const taken = share.queue.slice(share.head, share.head + count);
+  share.head += taken.length;
+  if (2 * share.head >= share.queue.length) {
+    share.queue = share.queue.slice(share.head);
+    share.head = 0;
+  }
+  return taken;
+}
+
+/** @param digests taken from the front before */
+function putInFront(share: Share, digests: readonly string[]): void {
+  if (digests.length > share.head) {
+    share.queue = [...digests, ...share.queue.slice(share.head)];
+    share.head = 0;
+    return;
+  }
+  share.head -= digests.length;
+  for (const [index, digest] of digests.entries()) share.queue[share.head + index] = digest;
+}
+
+/** Whether each is one of those, and none comes twice. Nodes answer in the order in which they were asked: one look each. */
+function areAmong(received: readonly string[], covered: readonly string[]): boolean {
+  let at = 0;
+  const left = received.findIndex((digest) => {
+    while (at < covered.length && covered[at] !== digest) at++;
+    return at++ >= covered.length;
+  });
+  if (left === -1) return true;
+  // In another order, then: that is allowed.
+  const open = new Set(covered);
+  return received.every((digest) => open.delete(digest));
+}

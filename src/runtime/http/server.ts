@@ -1,0 +1,364 @@
+import { createServer, type ServerOptions } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import type { Server as TlsServer } from "node:tls";
+import AjvCompiler, { type Ajv, type ValidatorFactory } from "@fastify/ajv-compiler";
+import {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifySchemaCompiler,
+  type FastifySchemaValidationError,
+  fastify,
+} from "fastify";
+import { HubcastError } from "../../core/errors.js";
+import type { LIMITS } from "../../core/limits.js";
+import { ServedCertificate, type TlsPair } from "../certificate.js";
+import type { Role, TokenTable } from "../tokens.js";
+import type { Gate } from "./gate.js";
+import { calledOf, type HttpLogger, isCostly, limitBody, problemOf, RefusalBook } from "./problem.js";
+import { type Arrivals, ReadTurns } from "./read-turns.js";
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** The right that a token must have; absent for probes, which show no token. */
+    readonly role?: Role;
+  }
+  interface FastifyRequest {
+    /** Names the token that it showed and that is one of the server's (see TokenTable). */
+    token?: string | undefined;
+  }
+}
+
+export interface HttpSettings {
+  /** PEM; the server then speaks HTTPS only. */
+  readonly tls?: TlsPair | undefined;
+  readonly limits: { readonly [Name in ServerLimit]: number };
+  readonly logger: HttpLogger;
+  /** Asked before anything else looks at a request. */
+  readonly gate: Gate;
+  readonly tokens: TokenTable;
+  /** Where to go on from a path that is not there. */
+  readonly advice: string;
+}
+
+type ServerLimit = Extract<
+  keyof typeof LIMITS,
+  | "requestHeaderBytesMax"
+  | "requestTimeoutMs"
+  | "httpConnectionsMax"
+  | "refusedBodyMs"
+  | "closeMs"
+  | "idBytesMax"
+>;
+
+/** How long a connection may idle between two requests; longer than the 60 s that proxies and clients keep one. */
+const KEEP_ALIVE_MS = 65_000;
+
+/**
+ * A fastify instance with what every server of ours needs: who is let in, how long things may take, what a refusal looks
+ * like, and how it ends. Routes are fastify's own; `config.role` says what a token must allow.
+ */
+export class HttpServer {
+  readonly app: FastifyInstance;
+  readonly refusals: RefusalBook;
+  readonly certificate: ServedCertificate;
+  readonly #settings: HttpSettings;
+  readonly #turns: ReadTurns;
+  readonly #calls: { readonly method: string; readonly url: string }[] = [];
+  #runningCount = 0;
+  #closing = false;
+  #idle = () => {};
+
+  /** @throws invalidOption when the certificate or key cannot be used */
+  constructor(settings: HttpSettings) {
+    const { tls, limits, logger } = settings;
+    this.#settings = settings;
+    this.certificate = new ServedCertificate(tls, (fault) => logger.warn({}, fault));
+    this.#turns = new ReadTurns(limits.refusedBodyMs, () => {
+      this.refusals.count("rateLimited");
+      logger.debug({}, "an HTTP connection is cut: it causes more work than its share");
+    });
+    this.refusals = new RefusalBook(this.#turns, logger);
+    const options: ServerOptions = {
+      maxHeaderSize: limits.requestHeaderBytesMax,
+      // Covers connections that send nothing, too. Bodies have their own deadlines: a bulk body may take for ever.
+      headersTimeout: limits.requestTimeoutMs,
+      requestTimeout: 0,
+      // Often, so that thousands of connections that came together are not all closed in one go.
+      connectionsCheckingInterval: Math.min(50, limits.requestTimeoutMs),
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    };
+    this.app = fastify({
+      serverFactory: (handle) => {
+        const server = tls ? createTlsServer({ ...options, ...tls }, handle) : createServer(options, handle);
+        // Answered like any request; whether its body is asked for, #enter decides.
+        return server.on("checkContinue", handle);
+      },
+      clientErrorHandler: (error, socket) => this.#misunderstood(error, socket as Socket),
+      frameworkErrors: (error, request, reply) =>
+        this.refusals.answer(reply as FastifyReply, settings.gate.refusal(request.raw) ?? error),
+      routerOptions: { maxParamLength: 3 * limits.idBytesMax },
+      exposeHeadRoutes: false,
+      schemaErrorFormatter: queryFault,
+      schemaController: { compilersFactory: { buildValidator: validators() } },
+    });
+    // JSON.stringify takes as long as a serializer made from a schema for what is small, and needs none made at the start.
+    this.app.setSerializerCompiler(() => JSON.stringify);
+    this.app.removeAllContentTypeParsers();
+    this.app.setErrorHandler((error, _request, reply) => this.refusals.answer(reply, error));
+    this.app.setNotFoundHandler(() => {});
+    this.app.decorateRequest("token", undefined);
+    this.app.addHook("onRoute", ({ method, url }) => {
+      for (const each of [method].flat()) if (each !== "HEAD") this.#calls.push({ method: each, url });
+    });
+    this.app.addHook("onRequest", (request, reply, done) => {
+      try {
+        this.#enter(request, reply);
+      } catch (refusal) {
+        done(refusal as Error);
+        return;
+      }
+      done();
+    });
+    const { server } = this.app;
+    server.maxConnections = limits.httpConnectionsMax;
+    server.on(tls ? "secureConnection" : "connection", (socket: Socket) => this.#turns.add(socket));
+    server.on("drop", () => {
+      this.refusals.count("tooManyConnections");
+      logger.warn(
+        { httpConnectionsMax: limits.httpConnectionsMax },
+        "too many HTTP connections: one is closed",
+      );
+    });
+  }
+
+  get arrivals(): Arrivals {
+    return this.#turns.arrivals;
+  }
+
+  /** @param flag of the command that sets the port. @throws portInUse, cannotListen */
+  async listen(host: string, port: number, flag = "--port"): Promise<{ host: string; port: number }> {
+    await this.app.ready();
+    const { server } = this.app;
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", (error) => reject(listenError(error, host, port, flag)));
+      // A backlog for bursts of connections; the kernel caps it (net.core.somaxconn).
+      server.listen({ host, port, backlog: 4_096 }, resolve);
+    });
+    server.removeAllListeners("error");
+    server.on("error", () => {});
+    const { address, port: bound } = server.address() as AddressInfo;
+    return { host: address, port: bound };
+  }
+
+  /** @throws invalidOption, as ServedCertificate.renew */
+  renew(tls: TlsPair): void {
+    this.certificate.renew(tls, this.app.server as unknown as TlsServer);
+  }
+
+  /** Stops listening; running requests may finish for `closeMs`, then every connection is cut. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    const { server } = this.app;
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    if (this.#runningCount > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+        setTimeout(resolve, this.#settings.limits.closeMs).unref();
+      });
+    }
+    server.closeAllConnections();
+    await closed;
+    await this.app.close();
+  }
+
+  /** The first look at every request, before a byte of its body is read. @throws what refuses it */
+  #enter(request: FastifyRequest, reply: FastifyReply): void {
+    const { raw } = request;
+    this.#runningCount++;
+    const beganMs = performance.now();
+    reply.raw.once("close", () => {
+      const { statusCode } = reply.raw;
+      const ms = Math.round(performance.now() - beganMs);
+      const { remoteAddress } = raw.socket;
+      this.#settings.logger.debug({ ...calledOf(raw), statusCode, ms, remoteAddress }, "request");
+      if (--this.#runningCount === 0) this.#idle();
+      if (!raw.complete) limitBody(raw, this.#turns.refusedBodyMs);
+    });
+    const { gate, tokens } = this.#settings;
+    if (this.#closing) {
+      reply.header("connection", "close");
+      throw stopping();
+    }
+    const refusal = gate.refusal(raw);
+    if (refusal) throw refusal;
+    if (request.is404) throw this.#missing(request.method, raw.url!, reply);
+    const { role } = request.routeOptions.config;
+    if (role !== undefined && !tokens.isEmpty)
+      request.token = tokens.check(raw.headers.authorization, role, raw.socket.remoteAddress);
+    if (raw.method !== "POST" && isCostly(raw)) {
+      // No call but a POST reads a body.
+      reply.raw.setHeader("connection", "close");
+      this.#turns.discard(raw.socket);
+    } else if (raw.headers.expect !== undefined) reply.raw.writeContinue();
+  }
+
+  /** Why no route fits: the path has other methods (`allow` names them), or there is no such path. */
+  #missing(method: string, url: string, reply: FastifyReply): HubcastError {
+    const path = url.split("?", 1)[0]!;
+    const methods = this.#calls.filter((call) => fits(call.url, path)).map((call) => call.method);
+    if (methods.length > 0) {
+      reply.header("allow", methods.join(", "));
+      return new HubcastError("methodNotAllowed", `${path.slice(0, 200)} does not answer ${method}`, {
+        suggestions: [`Use ${methods.join(" or ")}.`],
+      });
+    }
+    const last = path.split("/").findLast((part) => part !== "");
+    const near = this.#calls.find((call) => last !== undefined && call.url.endsWith(`/${last}`));
+    return new HubcastError("notFound", `there is no ${path.slice(0, 200)} here`, {
+      suggestions: [...(near ? [`Did you mean ${near.method} ${near.url}?`] : []), this.#settings.advice],
+    });
+  }
+
+  /** Answers bytes that are not HTTP, or a head that did not arrive in time, unless another answer may be under way. */
+  #misunderstood(error: NodeJS.ErrnoException, socket: Socket): void {
+    if (!socket.writable || socket.bytesWritten > 0) {
+      socket.destroy();
+      return;
+    }
+    if (error.code === "ERR_HTTP_REQUEST_TIMEOUT" && socket.bytesRead === 0) {
+      // Nobody asked anything. There may be thousands of them at once, and an answer costs more than the connection did.
+      this.refusals.count("requestTimeout");
+      socket.destroy();
+      return;
+    }
+    const { status, reason, problem } = misunderstanding(error.code);
+    this.refusals.count(problem.code);
+    const body = JSON.stringify(problemOf(problem, status));
+    socket.end(
+      `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n` +
+        `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    );
+    setTimeout(() => socket.destroy(), 500).unref();
+  }
+}
+
+/** Values of a query are texts, and taken for numbers where a schema says so; those of a JSON body are what they are. */
+function validators(): ValidatorFactory {
+  const pool = AjvCompiler() as (schemas: object, options: object) => FastifySchemaCompiler<unknown>;
+  const build = (schemas: object, options: object): FastifySchemaCompiler<unknown> => {
+    const [ofText, ofJson] = [true, false].map((coerceTypes) =>
+      pool(schemas, {
+        ...options,
+        customOptions: { ...AJV, coerceTypes },
+        onCreate: (ajv: Ajv) => coerceTypes || leaveToNode(ajv),
+      }),
+    ) as [FastifySchemaCompiler<unknown>, FastifySchemaCompiler<unknown>];
+    return (route) => (route.httpPart === "body" ? ofJson : ofText)(route);
+  };
+  return build as ValidatorFactory;
+}
+
+/**
+ * Lengths and characters are the node's to judge, on every way in: it says what is wrong with them. In the schemas they
+ * are for who reads /openapi.json.
+ */
+function leaveToNode(ajv: Ajv): void {
+  for (const keyword of ["pattern", "minLength", "maxLength"]) ajv.removeKeyword(keyword);
+}
+
+const AJV = {
+  strict: false,
+  removeAdditional: false,
+  // A fault shows the value, and the schema it broke.
+  verbose: true,
+  // To compile the schema of schemas, and check ours with it, takes longer than all else of a start.
+  meta: false,
+  validateSchema: false,
+};
+
+/** The error for the first fault that the schema of a query finds. */
+export function queryFault(faults: FastifySchemaValidationError[]): HubcastError {
+  const { instancePath, params, data, parentSchema } = faults[0] as FastifySchemaValidationError & Shown;
+  const name = String(params.additionalProperty ?? params.missingProperty ?? instancePath.slice(1));
+  let fault: string;
+  let advice = parentSchema.description ?? "";
+  if (params.missingProperty !== undefined) fault = "is missing";
+  else if (params.additionalProperty !== undefined) {
+    fault = "is not known here";
+    advice = `Known parameters: ${Object.keys(parentSchema.properties ?? {}).join(", ")}.`;
+  } else if (Array.isArray(data)) fault = "is given twice";
+  else fault = `cannot be ${JSON.stringify(String(data).slice(0, 100))}`;
+  return new HubcastError("badRequest", `the query parameter "${name.slice(0, 100)}" ${fault}`, {
+    suggestions: advice === "" ? [] : [advice],
+  });
+}
+
+/** Fields that ajv adds to a fault when it is verbose. */
+interface Shown {
+  readonly data: unknown;
+  readonly parentSchema: { readonly description?: string; readonly properties?: object };
+}
+
+/** Whether a path is one of a route, which has one parameter at most, at its end. */
+function fits(pattern: string, path: string): boolean {
+  const parameter = pattern.indexOf(":");
+  if (parameter < 0) return pattern === path;
+  const prefix = pattern.slice(0, parameter);
+  return path.startsWith(prefix) && path.length > prefix.length && !path.includes("/", prefix.length);
+}
+
+function misunderstanding(code: string | undefined): {
+  status: number;
+  reason: string;
+  problem: HubcastError;
+} {
+  switch (code) {
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return {
+        status: 408,
+        reason: "Request Timeout",
+        problem: new HubcastError("requestTimeout", "the head of the request did not arrive in time"),
+      };
+    case "HPE_HEADER_OVERFLOW":
+      return {
+        status: 431,
+        reason: "Request Header Fields Too Large",
+        problem: new HubcastError("tooLarge", "the head of the request is too large (requestHeaderBytesMax)"),
+      };
+    default:
+      return {
+        status: 400,
+        reason: "Bad Request",
+        problem: new HubcastError("badRequest", "this is not an HTTP request"),
+      };
+  }
+}
+
+function stopping(): HubcastError {
+  return new HubcastError("stopping", "the server is shutting down", {
+    suggestions: ["Ask another node of the cluster, or come back when this one runs again."],
+  });
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number, flag: string): HubcastError {
+  if (error.code === "EADDRINUSE") {
+    return new HubcastError(
+      "portInUse",
+      `port ${port} is already in use; pass ${flag} 0 to take a free one`,
+      {
+        cause: error,
+        suggestions: [`Pass ${flag} 0 to take a free port, or another port.`],
+      },
+    );
+  }
+  return new HubcastError("cannotListen", `cannot listen on ${host} port ${port}: ${error.message}`, {
+    cause: error,
+    suggestions: [
+      error.code === "EACCES"
+        ? "Take a port from 1024 on, or run with the right to bind low ports."
+        : "Pass an address of this machine as --host, or leave it out for 127.0.0.1.",
+    ],
+  });
+}

@@ -1,0 +1,67 @@
+import { describe, expect, it } from "vitest";
+import { HUB_LIMITS } from "../../../src/hub/machine/limits.js";
+import { FrameBuffers, MemoryBudget } from "../../../src/hub/machine/memory.js";
+
+const { keptFrameBytesMin, keptFrameStepBytes, keptFramesBytesMax } = HUB_LIMITS;
+const LARGE = 1_000_000;
+
+describe("memory of large frames", () => {
+  it("is used again when the last who held it lets go, not before", () => {
+    const frames = new FrameBuffers(new MemoryBudget());
+    const first = frames.take(LARGE);
+    first.backing.hold(2);
+    first.backing.release();
+    first.backing.release();
+    const second = frames.take(LARGE);
+    expect(second.buffer.buffer).not.toBe(first.buffer.buffer);
+    first.backing.release();
+    const third = frames.take(LARGE - 1);
+    expect(third.buffer.buffer).toBe(first.buffer.buffer);
+    expect(third.buffer).toHaveLength(LARGE - 1);
+    expect(frames.take(LARGE).buffer.buffer).not.toBe(first.buffer.buffer);
+  });
+
+  it("is not mixed up with that of other sizes", () => {
+    const frames = new FrameBuffers(new MemoryBudget());
+    const { buffer, backing } = frames.take(keptFrameStepBytes);
+    backing.release();
+    const larger = frames.take(keptFrameStepBytes + 1);
+    expect(larger.buffer.buffer).not.toBe(buffer.buffer);
+    expect(larger.buffer).toHaveLength(keptFrameStepBytes + 1);
+  });
+
+  it("counts whole while it is in use, and not while it waits", () => {
+    const memory = new MemoryBudget();
+    const frames = new FrameBuffers(memory);
+    const { buffer, backing } = frames.take(LARGE);
+    expect(memory.usedBytes).toBe(buffer.buffer.byteLength);
+    expect(memory.usedBytes).toBeGreaterThanOrEqual(LARGE);
+    backing.release();
+    expect(memory.usedBytes).toBe(0);
+    frames.take(LARGE).backing.release();
+    expect(memory.usedBytes).toBe(0);
+  });
+
+  it("is kept up to a limit", () => {
+    const frames = new FrameBuffers(new MemoryBudget());
+    const taken = Array.from({ length: 2 * (keptFramesBytesMax / LARGE) }, () => frames.take(LARGE));
+    const before = new Set(taken.map(({ buffer }) => buffer.buffer));
+    for (const { backing } of taken) backing.release();
+    const again = taken.map(() => frames.take(LARGE).buffer.buffer).filter((memory) => before.has(memory));
+    const kept = again.length * again[0]!.byteLength;
+    expect(kept).toBeLessThanOrEqual(keptFramesBytesMax);
+    expect(kept).toBeGreaterThan(keptFramesBytesMax - 2 * LARGE);
+  });
+
+  it("is not kept for small frames, nor by a client", () => {
+    const small = new FrameBuffers(new MemoryBudget());
+    const first = small.take(keptFrameBytesMin - 1);
+    first.backing.release();
+    expect(small.take(keptFrameBytesMin - 1).buffer.buffer).not.toBe(first.buffer.buffer);
+
+    const clients = new FrameBuffers(new MemoryBudget(), false);
+    const large = clients.take(LARGE);
+    large.backing.release();
+    expect(clients.take(LARGE).buffer.buffer).not.toBe(large.buffer.buffer);
+  });
+});

@@ -1,0 +1,169 @@
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { LIMITS } from "../../../../src/core/limits.js";
+import { openNatsCluster } from "../../../../src/node/cluster/nats/index.js";
+import type { BrokerEngine, BrokerListener, GossipMessage } from "../../../../src/node/cluster/port.js";
+import type { PublishKind } from "../../../../src/node/replica/messages.js";
+import { eventually } from "../../../fixtures/eventually.js";
+import { freePort } from "../../../fixtures/free-port.js";
+import { NatsServer, natsMissing } from "../../../fixtures/nats-server.js";
+
+/** Writes down what its engine tells. */
+class Recorder implements BrokerListener {
+  readonly items: string[] = [];
+  readonly heard: string[] = [];
+  readonly reasons: string[] = [];
+  entries: readonly { readonly record: Uint8Array; readonly ageMs: number }[] = [];
+  isUp = false;
+  isLeader = false;
+  isLogUp = false;
+
+  broker(isUp: boolean): void {
+    this.isUp = isUp;
+  }
+
+  logUp(): void {
+    this.isLogUp = true;
+  }
+
+  logDown(reason: string): void {
+    this.isLogUp = false;
+    this.reasons.push(reason);
+  }
+
+  gossip(message: GossipMessage): void {
+    this.items.push(`${message.from} ${Buffer.from(message.bytes)}`);
+    message.settle("accept");
+  }
+
+  leads(leads: boolean): void {
+    this.isLeader = leads;
+  }
+
+  registry(entries: Recorder["entries"]): void {
+    this.entries = entries;
+  }
+
+  published(kind: PublishKind, payload: Uint8Array): void {
+    this.heard.push(`${kind} ${Buffer.from(payload)}`);
+  }
+
+  told(peer: string, frame: Uint8Array): void {
+    this.heard.push(`${peer} ${Buffer.from(frame)}`);
+  }
+
+  get texts(): string[] {
+    return this.entries.map(({ record }) => Buffer.from(record).toString()).sort();
+  }
+}
+
+type Opened = BrokerEngine & { readonly told: Recorder };
+
+describe.skipIf(natsMissing)("the engine NATS", () => {
+  let server: NatsServer;
+  const opened: BrokerEngine[] = [];
+
+  beforeAll(async () => {
+    server = await NatsServer.start();
+  });
+  afterAll(async () => {
+    await Promise.all(opened.map((engine) => engine.close()));
+    await server[Symbol.asyncDispose]();
+  });
+
+  async function open(cluster: string, port = server.port): Promise<Opened> {
+    const told = new Recorder();
+    const engine = await openNatsCluster({
+      ...{ cluster, listener: told, servers: [`127.0.0.1:${port}`], tls: false },
+      ...{ retentionMs: 3_600_000, privateKey: randomBytes(32) },
+    });
+    opened.push(engine);
+    return Object.assign(engine, { told });
+  }
+
+  async function openUp(cluster: string): Promise<Opened> {
+    const engine = await open(cluster);
+    await eventually(() => engine.told.isUp && engine.told.isLogUp);
+    return engine;
+  }
+
+  test("hands what is appended to the log to all others once, also to those that come later, and not to its author", async () => {
+    const [author, other] = [await openUp("log"), await openUp("log")];
+    const largest = "x".repeat(LIMITS.gossipBytesMax);
+    await author.log.append(Buffer.from("hello"));
+    await author.log.append(Buffer.from(largest));
+    const late = await openUp("log");
+    for (const { told } of [other, late]) {
+      await eventually(() => told.items.length === 2);
+      expect(told.items).toEqual([`${author.id} hello`, `${author.id} ${largest}`]);
+    }
+    expect(author.told.items).toEqual([]);
+  });
+
+  test("keeps the last record of each member in the registry", async () => {
+    const [one, two] = [await openUp("registry"), await openUp("registry")];
+    one.renew(Buffer.from("one"));
+    two.renew(Buffer.from("two"));
+    one.renew(Buffer.from("one again"));
+    await eventually(() => {
+      two.readRegistry();
+      return two.told.texts.join() === "one again,two";
+    });
+    expect(two.told.entries.every(({ ageMs }) => ageMs >= 0)).toBe(true);
+    await one.close();
+    await eventually(() => {
+      two.readRegistry();
+      return two.told.entries.length === 2;
+    });
+  });
+
+  test("publishes to all others, and tells one", async () => {
+    const [one, two, three] = [await openUp("words"), await openUp("words"), await openUp("words")];
+    one.publish("question", Buffer.from("who?"));
+    two.tell(one.id, Buffer.from("me"));
+    await eventually(() => one.told.heard.length + two.told.heard.length + three.told.heard.length === 3);
+    expect([one, two, three].map(({ told }) => told.heard)).toEqual([
+      [`${two.id} me`],
+      ["question who?"],
+      ["question who?"],
+    ]);
+  });
+
+  test("tells nobody by an id that is a subject of its own", async () => {
+    const [one, two] = [await openUp("subjects"), await openUp("subjects")];
+    for (const peer of ["*", ">", `${two.id}.>`, `x.${two.id}`, "", " ", "a b", "\r\nPUB x 0\r\n"])
+      one.tell(peer, Buffer.from("bad"));
+    one.tell(two.id, Buffer.from("good"));
+    await eventually(() => two.told.heard.length > 0);
+    expect(two.told.heard).toEqual([`${one.id} good`]);
+  });
+
+  test("elects one leader, and another when that one is gone", async () => {
+    const all = [await openUp("leader"), await openUp("leader"), await openUp("leader")];
+    const leaders = () => all.filter(({ told }) => told.isLeader);
+    const speak = setInterval(() => leaders()[0]?.publish("news", Buffer.from("here")), 200);
+    try {
+      await eventually(() => leaders().length === 1);
+      const [first] = leaders();
+      await first!.close();
+      await eventually(() => leaders().length === 2 && leaders().includes(first!));
+    } finally {
+      clearInterval(speak);
+    }
+  });
+
+  test("opens while no server is there, says why, and is there when the server is", async () => {
+    const port = await freePort();
+    const engine = await open("early", port);
+    await eventually(() => engine.told.reasons.length === 1);
+    expect(engine.told.reasons[0]).toContain(`127.0.0.1:${port}`);
+    expect(engine.log.isUp).toBe(false);
+    await expect(engine.log.append(Buffer.from("x"))).rejects.toMatchObject({ code: "natsAway" });
+    await using late = await NatsServer.start({ port });
+    await eventually(() => engine.told.isUp && engine.told.isLogUp);
+    await engine.log.append(Buffer.from("x"));
+    await late.stop();
+    await eventually(() => !engine.told.isUp && !engine.told.isLogUp);
+    await engine.close();
+  });
+});

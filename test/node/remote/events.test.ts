@@ -1,0 +1,126 @@
+import { describe, expect, test } from "vitest";
+import { connectToNode, type RemoteNode } from "../../../src/node/client.js";
+import { TestApi, until } from "../../fixtures/http-call.js";
+
+describe("events of a node that restarts", () => {
+  test("go on behind the last one while the node knows the place", async () => {
+    await using api = await TestApi.open();
+    await using node = await connectToNode(api.api.url);
+    const following = follow(node, { sinceMs: 0 });
+    await until("it has caught up", () => following.seen.length === 1);
+    await node.post({ id: "1", raw: "x" });
+    await until("it is told", () => following.seen.length === 2);
+    await api.api.close();
+    await until("it is noticed", () => following.states.includes("lost"));
+    // The same run of the node behind another socket: a cut of the network.
+    await api.service.post({ id: "2", raw: "x" });
+    await using _back = await TestApi.open({ port: api.port, service: api.service });
+    await until("the missed one is told", () => following.seen.length === 3);
+    expect(following.seen).toEqual(["caught-up", "1", "2"]);
+    expect(following.states).toEqual(["lost", "back"]);
+    await following.stop();
+  });
+
+  test.each([0, undefined])("list again, and tell what is new, with sinceMs %s", async (sinceMs) => {
+    await using api = await TestApi.open();
+    api.service.put({ id: "before", raw: "x", timestampMs: Date.now() - 60_000 });
+    await using node = await connectToNode(api.api.url);
+    const following = follow(node, sinceMs === undefined ? {} : { sinceMs });
+    await until("it is subscribed", () => api.service.subscriberCount === 1);
+    await node.post({ id: "1", raw: "x" });
+    await until("it is told", () => following.seen.includes("1"));
+    await api.api.close();
+    // A new run with what the old one held; the first of the new items is there before the client is back.
+    api.service.epoch = 8;
+    await api.service.post({ id: "2", raw: "x" });
+    await using back = await TestApi.open({ port: api.port, service: api.service });
+    await until("the missed one is told", () => following.seen.includes("2"));
+    await node.post({ id: "3", raw: "x" });
+    await until("the new one is told", () => following.seen.includes("3"));
+    const asked = sinceMs === undefined ? [] : ["before", "caught-up"];
+    expect(following.seen).toEqual([...asked, "1", "2", "3"]);
+    expect(back.port).toBe(api.port);
+    await following.stop();
+  });
+
+  test("from now on leave out what is there already, stamped ahead or not", async () => {
+    await using api = await TestApi.open();
+    api.service.put({ id: "ahead", raw: "x", timestampMs: Date.now() + 60_000 });
+    await using node = await connectToNode(api.api.url);
+    const following = follow(node, {});
+    await until("it is subscribed", () => api.service.subscriberCount === 1);
+    await node.post({ id: "1", raw: "x" });
+    await until("it is told", () => following.seen.length > 0);
+    expect(following.seen).toEqual(["1"]);
+    await following.stop();
+  });
+
+  test("are told once when peers bring back what a node has lost", async () => {
+    await using api = await TestApi.open();
+    await using node = await connectToNode(api.api.url);
+    const following = follow(node, {});
+    await until("it is subscribed", () => api.service.subscriberCount === 1);
+    await node.post({ id: "1", raw: "x" });
+    await until("it is told", () => following.seen.includes("1"));
+    await api.api.close();
+    await using back = await TestApi.open({ port: api.port });
+    back.service.epoch = 8;
+    await until("it is back", () => back.service.subscriberCount === 1);
+    back.service.put({ id: "older", raw: "x", timestampMs: Date.now() - 600_000 });
+    back.service.put(api.service.get("1")!);
+    back.service.put({ id: "2", raw: "x", timestampMs: Date.now() });
+    await until("the new one is told", () => following.seen.includes("2"));
+    expect(following.seen).toEqual(["1", "2"]);
+    await following.stop();
+  });
+
+  test("end when what answers now is no node, or wants a token", async () => {
+    const api = await TestApi.open();
+    await using node = await connectToNode(api.api.url);
+    const following = follow(node, {});
+    await until("it is subscribed", () => api.service.subscriberCount === 1);
+    await api.api.close();
+    await using _other = await TestApi.open({ port: api.port, tokens: [{ token: "secret", role: "post" }] });
+    await expect(following.ended).rejects.toMatchObject({ code: "unauthorized" });
+  });
+
+  test("end with the client, also while it waits to connect again", async () => {
+    const api = await TestApi.open();
+    const node = await connectToNode(api.api.url);
+    const following = follow(node, {});
+    await until("it is subscribed", () => api.service.subscriberCount === 1);
+    await api.api.close();
+    await until("it is noticed", () => following.states.includes("lost"));
+    await node.close();
+    await following.ended;
+  });
+
+  test("throw when the first connection fails", async () => {
+    const api = await TestApi.open();
+    await using node = await connectToNode(api.api.url);
+    await api.api.close();
+    await expect(follow(node, {}).ended).rejects.toMatchObject({ code: "unreachable" });
+  });
+});
+
+/** Reads events until told to stop. */
+function follow(node: RemoteNode, options: { readonly sinceMs?: number }) {
+  const abort = new AbortController();
+  /** Ids of items, types of other events. */
+  const seen: string[] = [];
+  const states: string[] = [];
+  const events = node.events({
+    ...options,
+    signal: abort.signal,
+    onConnection: (state) => states.push(state),
+  });
+  const ended = (async () => {
+    for await (const event of events) seen.push(event.type === "item" ? event.item.id : event.type);
+  })();
+  ended.catch(() => {});
+  const stop = () => {
+    abort.abort();
+    return ended;
+  };
+  return { seen, states, ended, stop };
+}

@@ -1,0 +1,196 @@
+import { describe, expect, it } from "vitest";
+import { LIMITS } from "../../../src/core/limits.js";
+import type { Replica } from "../../../src/node/replica/replica.js";
+import { Lan } from "./lan.js";
+import { Driver, frames, itemOf, itemsOf, makeReplica, reasons } from "./replica-kit.js";
+
+const opened = (effects: ReturnType<Replica["handle"]>, peer?: string) => frames(effects, "reconcile", peer);
+
+/** What a replica would say to us that holds what this one does. */
+function summaryOf(replica: Replica, nowMs: number) {
+  return { t: "summary", ...replica.summarise(nowMs) } as const;
+}
+
+describe("two that meet", () => {
+  it("hold the same afterwards, whoever had what", () => {
+    const lan = new Lan(2);
+    lan.post(0, ...itemsOf(50, "left"));
+    lan.post(1, ...itemsOf(70, "right"));
+    lan.settle();
+    lan.connect(0, 1);
+    lan.settle();
+    expect(lan.replicas.map(({ holdings }) => holdings.size)).toEqual([120, 120]);
+    expect(
+      lan.replicas.map(({ figures }) => figures.rounds),
+      "the smaller id leads",
+    ).toEqual([1, 0]);
+    expect(lan.replicas.map(({ starting }) => starting)).toEqual([false, false]);
+  });
+
+  it("need one small frame each way when nothing differs", () => {
+    const lan = new Lan(2);
+    for (const index of [0, 1]) lan.post(index, ...itemsOf(500));
+    lan.settle();
+    lan.connect(0, 1);
+    lan.settle();
+    expect(lan.replicas.map(({ figures }) => figures.itemsSentBySync)).toEqual([0, 0]);
+    expect(lan.replicas[0]!.figures.rounds).toBe(1);
+  });
+
+  it("are led by the one that is starting", () => {
+    const driver = new Driver(makeReplica({ id: "z" }));
+    driver.meet("a", { starting: false });
+    expect(opened(driver.hear(summaryOf(makeReplica(), driver.nowMs), "a"), "a")).toHaveLength(1);
+    const settled = new Driver(makeReplica({ id: "a" }));
+    settled.pass(LIMITS.aloneAfterMs + 1_000);
+    settled.meet("z", { starting: true });
+    expect(opened(settled.hear(summaryOf(makeReplica(), settled.nowMs), "z"), "z")).toEqual([]);
+  });
+
+  it("move more than one frame of items, in order, while posts go on", () => {
+    const lan = new Lan(2);
+    lan.post(0, ...itemsOf(5_000));
+    lan.settle();
+    lan.connect(0, 1);
+    for (let step = 0, next = lan.pending(); next.length > 0; next = lan.pending()) {
+      next[step % next.length]!();
+      if (step < 20) lan.post(step % 2, itemOf(`meanwhile ${step++}`));
+    }
+    lan.live(30_000);
+    expect(lan.replicas.map(({ holdings }) => holdings.size)).toEqual([5_020, 5_020]);
+    expect(lan.disconnects).toEqual([]);
+  });
+});
+
+describe("later on", () => {
+  it("a round runs about every interval, with one peer", () => {
+    const driver = new Driver(makeReplica({ syncIntervalMs: 2_000 }));
+    driver.meet("one");
+    driver.meet("two");
+    const answer = () => {
+      for (const peer of ["one", "two"]) {
+        driver.ping(peer);
+        // An answer of nothing but the version: nothing differs.
+        for (let round = 1; round < 40; round++)
+          driver.hear({ t: "reconciled", round, message: Uint8Array.of(0x61) }, peer);
+      }
+    };
+    const effects = driver.pass(60_000, answer);
+    const rounds = ["one", "two"].map((peer) => opened(effects, peer).length);
+    expect(rounds[0]! + rounds[1]!).toBeGreaterThan(20);
+    expect(rounds[0]! + rounds[1]!).toBeLessThan(42);
+    expect(Math.min(...rounds)).toBeGreaterThan(3);
+  });
+
+  it("what gossip lost is found when summaries differ, within seconds", () => {
+    const lan = new Lan(2);
+    lan.connect(0, 1);
+    lan.settle();
+    lan.loseGossip();
+    lan.post(1, itemOf("lost"));
+    lan.live(5_000);
+    expect(lan.replicas[0]!.holdings.size).toBe(1);
+  });
+
+  it("peers that lose all gossip for minutes blame nobody for the many rounds they need", () => {
+    const lan = new Lan(2);
+    lan.connect(0, 1);
+    lan.settle();
+    lan.loseGossip();
+    for (let step = 0; step < 300; step++) {
+      lan.post(1, itemOf(`${step}`, undefined, lan.nowMs));
+      lan.live(500);
+    }
+    expect(lan.disconnects).toEqual([]);
+    lan.live(5_000);
+    expect(lan.replicas[0]!.holdings.size).toBe(300);
+  });
+
+  it("a summary that begins to differ by policy is answered with one's own, so that both see it", () => {
+    const driver = new Driver(makeReplica({ id: "a" }));
+    driver.meet("b", {}, { policy: "signed only" });
+    const told = (replica: Replica) =>
+      frames(driver.hear(summaryOf(replica, driver.nowMs), "b"), "summary", "b").length;
+    const [same, other] = [makeReplica(), makeReplica()];
+    other.load([itemOf("x", undefined, driver.nowMs - 60_000)]);
+    expect([same, other, other, same, other].map(told)).toEqual([0, 1, 0, 0, 1]);
+  });
+
+  it("summaries that differ by policy lead to no round", () => {
+    const driver = new Driver(makeReplica({ id: "a" }));
+    driver.meet("b", {}, { policy: "signed only" });
+    const other = makeReplica();
+    other.load([itemOf("x", undefined, driver.nowMs - 60_000)]);
+    driver.hear(summaryOf(other, driver.nowMs), "b");
+    driver.hear({ t: "reconciled", round: 1, message: Uint8Array.of(0x61) }, "b");
+    driver.nowMs += 5_000;
+    expect(opened(driver.hear(summaryOf(other, driver.nowMs), "b"), "b")).toEqual([]);
+    driver.meet("c");
+    driver.hear(summaryOf(other, driver.nowMs), "c");
+    driver.hear({ t: "reconciled", round: 2, message: Uint8Array.of(0x61) }, "c");
+    driver.nowMs += 5_000;
+    expect(opened(driver.hear(summaryOf(other, driver.nowMs), "c"), "c"), "but of one policy").toHaveLength(
+      1,
+    );
+  });
+});
+
+describe("a peer that breaks the rules of rounds is cut off", () => {
+  const fingerprintOfNothing = () => {
+    const driver = new Driver(makeReplica({ id: "a" }));
+    driver.meet("b");
+    return opened(driver.hear(summaryOf(makeReplica(), driver.nowMs), "b"), "b")[0]!.message;
+  };
+
+  it("for a range that cannot be read", () => {
+    const driver = new Driver();
+    driver.meet();
+    expect(reasons(driver.hear({ t: "reconcile", round: 1, message: Uint8Array.of(0x61, 0xff) }))).toEqual([
+      "badRange",
+    ]);
+  });
+
+  it("for an answer that cannot be read", () => {
+    const driver = new Driver(makeReplica({ id: "a" }));
+    driver.meet("b");
+    const [first] = opened(driver.hear(summaryOf(makeReplica(), driver.nowMs), "b"), "b");
+    const message = Uint8Array.of(0x61, 0xff);
+    expect(reasons(driver.hear({ t: "reconciled", round: first!.round, message }, "b"))).toEqual([
+      "badRange",
+    ]);
+    expect(driver.replica.figures.roundsFailed).toBe(1);
+  });
+
+  it("for a round without an end", () => {
+    const driver = new Driver();
+    driver.meet();
+    const message = fingerprintOfNothing();
+    for (let count = 0; count < LIMITS.roundMessagesMax; count++)
+      expect(reasons(driver.hear({ t: "reconcile", round: 1, message }))).toEqual([]);
+    expect(reasons(driver.hear({ t: "reconcile", round: 1, message }))).toEqual(["endlessRound"]);
+  });
+
+  it("for too many rounds in a minute", () => {
+    const driver = new Driver();
+    driver.meet();
+    const message = fingerprintOfNothing();
+    for (let round = 1; round <= LIMITS.roundsPerPeerMinuteMax; round++)
+      expect(reasons(driver.hear({ t: "reconcile", round, message }))).toEqual([]);
+    const round = LIMITS.roundsPerPeerMinuteMax + 1;
+    expect(reasons(driver.hear({ t: "reconcile", round, message }))).toEqual(["tooManyRounds"]);
+  });
+
+  it("for no answer, after a while", () => {
+    const driver = new Driver(makeReplica({ id: "a" }));
+    driver.meet("b");
+    driver.hear(summaryOf(makeReplica(), driver.nowMs), "b");
+    const effects = driver.pass(LIMITS.answerTimeoutMs + 1_000, () => driver.ping("b"));
+    expect(reasons(effects)).toEqual(["answerOverdue"]);
+  });
+
+  it("but not for an answer to a round given up meanwhile", () => {
+    const driver = new Driver();
+    driver.meet();
+    expect(driver.hear({ t: "reconciled", round: 99, message: Uint8Array.of(0xff) })).toEqual([]);
+  });
+});

@@ -1,0 +1,106 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { LIMITS } from "../../../src/core/limits.js";
+import { Wants } from "../../../src/node/replica/wants.js";
+
+const nothing = () => false;
+const names = (count: number, prefix = "d") =>
+  Array.from({ length: count }, (_, index) => `${prefix}${index}`);
+
+describe("the table of wants", () => {
+  it("asks nobody for what another is asked for", () => {
+    const wants = new Wants();
+    wants.add("a", ["x", "y"]);
+    wants.add("b", ["y", "z"]);
+    expect(wants.next("a", nothing, 0)).toEqual([["x", "y"]]);
+    expect(wants.next("b", nothing, 0)).toEqual([["z"]]);
+    expect([wants.size, wants.from("a"), wants.from("b"), wants.from("c")]).toEqual([3, 2, 1, 0]);
+  });
+
+  it("leaves out what has arrived by another way", () => {
+    const wants = new Wants();
+    wants.add("a", ["x", "y"]);
+    expect(wants.next("a", (digest) => digest === "x", 0)).toEqual([["y"]]);
+    expect(wants.size).toBe(1);
+  });
+
+  it("keeps few frames under way, each of bounded length", () => {
+    const wants = new Wants();
+    const all = names(LIMITS.digestsPerFrameMax * (LIMITS.wantsInFlight + 1));
+    wants.add("a", all);
+    const lists = wants.next("a", nothing, 0);
+    expect(lists.map(({ length }) => length)).toEqual(
+      new Array(LIMITS.wantsInFlight).fill(LIMITS.digestsPerFrameMax),
+    );
+    expect(wants.next("a", nothing, 0)).toEqual([]);
+    expect(wants.answered("a", LIMITS.digestsPerFrameMax, [])).toBe(true);
+    expect(wants.next("a", nothing, 0)).toHaveLength(1);
+  });
+
+  it("asks in order, however much comes, is asked for and is not covered", () => {
+    const step = fc.record({ come: fc.nat(3_000), served: fc.integer({ min: 1, max: 1_024 }) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const wants = new Wants();
+        let model: string[] = [];
+        const asked: string[][] = [];
+        let made = 0;
+        for (const { come, served } of steps) {
+          const more = Array.from({ length: come }, () => `d${made++}`);
+          wants.add("a", more);
+          model.push(...more);
+          for (const list of wants.next("a", nothing, 0)) {
+            expect(list).toEqual(model.slice(0, list.length));
+            model = model.slice(list.length);
+            asked.push(list);
+          }
+          const oldest = asked.shift();
+          if (!oldest) continue;
+          const covered = Math.min(served, oldest.length);
+          expect(wants.answered("a", covered, [])).toBe(true);
+          model = [...oldest.slice(covered), ...model];
+          expect(wants.from("a")).toBe(model.length + asked.flat().length);
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it("queues in front what an answer did not cover", () => {
+    const wants = new Wants();
+    wants.add("a", ["x", "y", "z"]);
+    wants.next("a", nothing, 0);
+    wants.add("a", ["later"]);
+    expect(wants.answered("a", 1, ["x"])).toBe(true);
+    expect(wants.next("a", nothing, 0)).toEqual([["y", "z", "later"]]);
+  });
+
+  it("can be asked for again once it was covered and did not come", () => {
+    const wants = new Wants();
+    wants.add("a", ["x"]);
+    wants.next("a", nothing, 0);
+    wants.answered("a", 1, []);
+    wants.add("b", ["x"]);
+    expect(wants.next("b", nothing, 0)).toEqual([["x"]]);
+  });
+
+  it("forgets all of a peer that is gone, and only that", () => {
+    const wants = new Wants();
+    wants.add("a", ["x", "y"]);
+    wants.next("a", nothing, 0);
+    wants.add("a", ["z"]);
+    wants.add("b", ["w"]);
+    expect(wants.drop("a")).toBe(3);
+    expect(wants.drop("a")).toBe(0);
+    expect(wants.size).toBe(1);
+  });
+
+  it("names who owes an answer for too long", () => {
+    const wants = new Wants();
+    wants.add("a", ["x"]);
+    wants.add("b", ["y"]);
+    wants.next("a", nothing, 1_000);
+    expect(wants.overdue(1_000 + LIMITS.answerTimeoutMs)).toEqual([]);
+    expect(wants.overdue(1_001 + LIMITS.answerTimeoutMs)).toEqual(["a"]);
+  });
+});

@@ -1,0 +1,30 @@
+import { expect, it } from "vitest";
+import type { Item, NodeEvent } from "../../src/node/broadcast.js";
+import type { RemoteNode } from "../../src/node/client.js";
+import { Feed } from "../../src/tui/collect.js";
+import { eventually } from "../fixtures/eventually.js";
+
+const ITEM: Item = { id: "1", raw: "doors open", signature: "sha256:00", timestampMs: 1, digest: "00" };
+
+it("an item that is posted while the list is read is shown", async () => {
+  let isSubscribed = false;
+  const posted = Promise.withResolvers<void>();
+  const node: Pick<RemoteNode, "events" | "list"> = {
+    async *events(): AsyncGenerator<NodeEvent, void, undefined> {
+      isSubscribed = true;
+      yield { type: "caught-up", eventId: "1" };
+      await posted.promise;
+      yield { type: "item", item: ITEM };
+    },
+    // The item is posted behind each list: only those that are subscribed by then hear of it.
+    async *list(): AsyncGenerator<Item, void, undefined> {
+      if (isSubscribed) posted.resolve();
+      yield* [];
+    },
+  };
+  const feed = new Feed();
+  feed.follow(node as RemoteNode);
+  await eventually(() => feed.items.length > 0);
+  feed.close();
+  expect(feed.items).toEqual([ITEM]);
+});
