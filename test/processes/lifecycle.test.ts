@@ -65,9 +65,9 @@ test("a node that stops has left within 1.5 s, with exit code 0, and what it sai
   await connectedTo(a, 1);
   await connectedTo(b, 1);
   await b.post({ id: "last-words", raw: "goodbye" });
-  b.child.kill("SIGTERM");
+  const stopped = b.stop();
   await eventually(async () => (await a.peerState(b.id)) === "left", 1_500);
-  expect(await b.stop()).toBe(0);
+  expect(await stopped).toBe(0);
   expect((await a.status()).items).toBe(1);
 });
 
