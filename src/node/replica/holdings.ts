@@ -82,6 +82,13 @@ export class Holdings {
       if (this.view.isVisible(item)) yield item;
     }
   }
+
+  /** Visible items before a bound, newest first; the set may change meanwhile. */
+  *visibleBack(to: Bound, sinceMs: number): Generator<Item, void, undefined> {
+    for (const item of this.set.rangeBack(startOf(sinceMs), to)) {
+      if (this.view.isVisible(item)) yield item;
+    }
+  }
 }
 
 /** The place before everything stamped at that instant. */
