@@ -1,5 +1,6 @@
 import { LIMITS } from "../core/limits.js";
 import {
+  FUNCTION,
   fieldsOf,
   type Kinds,
   kind,
@@ -60,5 +61,6 @@ export const NODE_KINDS = {
   itemsMax: withDefault(wholeNumber(1), LIMITS.itemsMax),
   itemBytesMax: withDefault(wholeNumber(1), LIMITS.itemBytesMax),
   logger: loggerOf("debug", "info", "warn", "error"),
+  onPeer: FUNCTION,
   signal: SIGNAL,
 } satisfies Kinds<NodeOptions>;

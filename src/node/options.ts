@@ -1,6 +1,7 @@
 import { HubcastError } from "../core/errors.js";
 import { checkOptions } from "../core/options.js";
 import { hasControl } from "../core/text.js";
+import type { Peer } from "./broadcast.js";
 import { parsePeerAddress } from "./cluster/libp2p/address.js";
 import { completeEngine, type EngineChoice, type NatsOptions } from "./engine-options.js";
 import type { HttpApiOptions } from "./http/index.js";
@@ -56,6 +57,8 @@ export interface NodeOptions {
   readonly itemBytesMax?: number;
   /** Default: says nothing. */
   readonly logger?: NodeLogger;
+  /** Called when another node comes, goes, or differs, as `events()` tells it; costs nothing for an item. */
+  readonly onPeer?: (peer: Peer) => void;
   /** Aborts the start, and closes a node that runs. */
   readonly signal?: AbortSignal;
 }
@@ -69,6 +72,7 @@ type OptionalName =
   | "name"
   | "dataDir"
   | "http"
+  | "onPeer"
   | "signal"
   | "clusterKey"
   | "allowPeers"
