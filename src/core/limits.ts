@@ -196,6 +196,8 @@ export const LIMITS = {
   requestHeaderBytesMax: 16_384,
   /** Connections of HTTP clients; past it new ones are closed at once. An idle one costs about 11 KiB. */
   httpConnectionsMax: 20_000,
+  /** Files that a server's start leaves free below the system's limit for links to peers, the disk and resolving names. */
+  filesReserved: 32,
   /** Items on one page of GET /v1/items that names no limit. */
   pageItems: 1_000,
   /** The longest `timeoutMs` of a post that waits for a receipt. */
@@ -211,3 +213,6 @@ export const LIMITS = {
   /** How long requests that run when the API closes may take to finish. */
   closeMs: 2_000,
 } as const;
+
+/** The same names with other values, for tests. */
+export type Limits = { readonly [Name in keyof typeof LIMITS]: number };
