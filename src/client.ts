@@ -4,5 +4,5 @@ export { type ErrorCode, HubcastError } from "./core/errors.js";
 export type * from "./hub/client/index.js";
 export { connectToHub } from "./hub/client/index.js";
 export type * from "./node/broadcast.js";
-export { type ConnectOptions, connectToNode, type RemoteNode } from "./node/client.js";
+export { connectToNode, type RemoteNode } from "./node/client.js";
 export { signItem } from "./node/keys.js";

@@ -14,6 +14,7 @@ import {
   wholeNumber,
 } from "../core/options.js";
 import type {
+  ConnectOptions,
   EventsOptions,
   ItemDraft,
   ListQuery,
@@ -21,7 +22,6 @@ import type {
   ShowOptions,
   StatusQuery,
 } from "./broadcast.js";
-import type { ConnectOptions } from "./client.js";
 
 /**
  * Checks the arguments of a node's methods, the same for one in this process and one that is reached over HTTP: both
