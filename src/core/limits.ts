@@ -198,6 +198,8 @@ export const LIMITS = {
   requestHeaderBytesMax: 16_384,
   /** Connections of HTTP clients; past it new ones are closed at once. An idle one costs about 11 KiB. */
   httpConnectionsMax: 20_000,
+  /** Files that a server's start leaves free below the system's limit for links to peers, the disk and resolving names. */
+  filesReserved: 32,
   /** Items on one page of GET /v1/items that names no limit. */
   pageItems: 1_000,
   /** The longest `timeoutMs` of a post that waits for a receipt. */

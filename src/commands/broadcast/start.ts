@@ -69,8 +69,8 @@ export default class Start extends BaseCommand<typeof Start> {
   protected override readonly takesOneDash = true;
 
   async run(): Promise<void> {
-    const { trust, "token-file": tokens, "tls-cert": cert } = this.flags;
-    const files = new WatchedFiles(this.output);
+    const { trust, "token-file": tokens, "tls-cert": cert, "tls-key": key } = this.flags;
+    const files = new WatchedFiles(this.output, [trust, tokens, cert, key]);
     const stopping = Stopping.ofServer(this.output, [trust, tokens, cert], files);
     const options = await nodeOptions(this.flags);
     const level = this.flags.verbose ? "debug" : this.flags["log-level"];
@@ -102,16 +102,21 @@ export default class Start extends BaseCommand<typeof Start> {
 
   private watchFiles(node: StartedNode, files: WatchedFiles): void {
     const { trust, "token-file": tokens, "tls-cert": cert, "tls-key": key } = this.flags;
-    const takeKeys = async () => {
-      const keys = await readTrustFile(trust!);
-      node.trust(keys);
-      this.output.detail(`${keys.length} keys are trusted, from ${trust}`);
-    };
+    const takeKeys = async () => node.trust(await readTrustFile(trust!));
     const takeTokens = async () => node.renew({ tokens: (await readTokens(tokens))! });
     const takePair = async () => node.renew({ tls: (await readTlsFiles(this.flags))! });
-    files.add([trust], takeKeys, "the keys trusted before stay trusted");
-    files.add([tokens], takeTokens, "the tokens read before stay in force");
-    files.add([cert, key], takePair, "the certificate read before stays in force");
+    files.add([trust], takeKeys, {
+      taken: `the keys in ${trust} are trusted, and no others`,
+      kept: "the keys trusted before stay trusted",
+    });
+    files.add([tokens], takeTokens, {
+      taken: `new tokens, from ${tokens}, are in force`,
+      kept: "the tokens read before stay in force",
+    });
+    files.add([cert, key], takePair, {
+      taken: `a new certificate, from ${cert}, is in force`,
+      kept: "the certificate read before stays in force",
+    });
   }
 
   private announce({ id, name, url, peerAddresses }: Started): void {
