@@ -159,7 +159,8 @@ export class LocalService implements NodeService {
     const position = events.position;
     const live = events.subscribe(undefined, { topic, signal });
     // Taken now: what arrives while the reader works through it comes by the live part.
-    const history = sinceMs === undefined ? [] : [...replica.holdings.visible(startOf(sinceMs), undefined, topic)];
+    const history =
+      sinceMs === undefined ? [] : [...replica.holdings.visible(startOf(sinceMs), undefined, topic)];
     return historyThenLive(history, position, live);
   }
 

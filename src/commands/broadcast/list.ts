@@ -22,7 +22,8 @@ export default class List extends ClientCommand<typeof List> {
   ];
   static override flags = {
     topic: topicFlag({
-      description: "Only items of this topic and of all below it; the topic of an id is what stands before its last /.",
+      description:
+        "Only items of this topic and of all below it; the topic of an id is what stands before its last /.",
     }),
     since: instantFlag({
       description: "Only items stamped at or after it: 10m (ago), ISO 8601, or epoch ms.",
@@ -41,6 +42,7 @@ export default class List extends ClientCommand<typeof List> {
       await this.output.drained();
       listed++;
     }
-    if (listed === 0) this.output.note(topic === undefined ? "no items" : `no items under ${shown(topic, 80)}`);
+    if (listed === 0)
+      this.output.note(topic === undefined ? "no items" : `no items under ${shown(topic, 80)}`);
   }
 }

@@ -6,8 +6,8 @@ import { readRaw } from "../../cli/input.js";
 import { errorDocument } from "../../cli/output.js";
 import { HubcastError } from "../../core/errors.js";
 import { formatDuration } from "../../core/units.js";
-import { idUnder } from "../../node/ids.js";
 import type { Broadcast, ItemDraft, Receipt } from "../../node/broadcast.js";
+import { idUnder } from "../../node/ids.js";
 
 export default class Post extends ClientCommand<typeof Post> {
   static override summary = "Post an item to all nodes, and print its id.";
@@ -50,7 +50,8 @@ export default class Post extends ClientCommand<typeof Post> {
       helpValue: "ID",
     }),
     topic: topicFlag({
-      description: "Post it under this topic: its id is TOPIC/UUID, or, with --id, TOPIC/ID, where ID has no /.",
+      description:
+        "Post it under this topic: its id is TOPIC/UUID, or, with --id, TOPIC/ID, where ID has no /.",
     }),
     file: Flags.string({ description: "Post what is in this file.", helpValue: "PATH" }),
     "sign-key": Flags.string({
@@ -67,12 +68,12 @@ export default class Post extends ClientCommand<typeof Post> {
   };
 
   private raw = "";
-  private id: string | undefined;
+  private itemId: string | undefined;
   private sign = (draft: ItemDraft): ItemDraft => draft;
 
   protected override async prepare(): Promise<void> {
     const { topic, id } = this.flags;
-    this.id = topic === undefined ? id : idUnder(topic, id);
+    this.itemId = topic === undefined ? id : idUnder(topic, id);
     this.raw = await readRaw(this.args.raw, this.flags.file);
     const path = this.flags["sign-key"];
     if (path === undefined) return;
@@ -82,7 +83,7 @@ export default class Post extends ClientCommand<typeof Post> {
 
   protected async ask(node: Broadcast, signal: AbortSignal): Promise<void> {
     const { wait, timeout: timeoutMs } = this.flags;
-    const result = await node.post(this.sign({ raw: this.raw, ...defined({ id: this.id }) }), {
+    const result = await node.post(this.sign({ raw: this.raw, ...defined({ id: this.itemId }) }), {
       ...defined({ wait, timeoutMs }),
       signal,
     });

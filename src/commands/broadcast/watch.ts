@@ -12,7 +12,10 @@ export default class Watch extends ClientCommand<typeof Watch> {
   static override examples = [
     { description: "From now on:", command: "<%= config.bin %> <%= command.id %>" },
     { description: "The last hour first:", command: "<%= config.bin %> <%= command.id %> --since 1h" },
-    { description: "One topic, and all below it:", command: "<%= config.bin %> <%= command.id %> --topic alerts" },
+    {
+      description: "One topic, and all below it:",
+      command: "<%= config.bin %> <%= command.id %> --topic alerts",
+    },
     {
       description: "Only the raw of new items:",
       command: "<%= config.bin %> <%= command.id %> --json | jq -r 'select(.type==\"item\").item.raw'",
@@ -20,7 +23,8 @@ export default class Watch extends ClientCommand<typeof Watch> {
   ];
   static override flags = {
     topic: topicFlag({
-      description: "Only items of this topic and of all below it; what happens to peers is shown all the same.",
+      description:
+        "Only items of this topic and of all below it; what happens to peers is shown all the same.",
     }),
     since: instantFlag({
       description: "Items stamped since then come first: 10m (ago), ISO 8601, or epoch ms.",

@@ -82,7 +82,11 @@ export class Holdings {
   }
 
   /** Visible items in order, from a bound on, all or those of a topic; the set may change meanwhile. */
-  *visible(from: Bound, untilMs = Number.POSITIVE_INFINITY, topic?: string): Generator<Item, void, undefined> {
+  *visible(
+    from: Bound,
+    untilMs = Number.POSITIVE_INFINITY,
+    topic?: string,
+  ): Generator<Item, void, undefined> {
     const to = startOf(untilMs);
     for (const item of topic === undefined ? this.set.range(from, to) : this.#topics.range(topic, from, to)) {
       if (this.view.isVisible(item)) yield item;
