@@ -5,6 +5,6 @@ export { topicOf } from "./core/topic.js";
 export type * from "./hub/client/index.js";
 export { connectToHub } from "./hub/client/index.js";
 export type * from "./node/broadcast.js";
-export { type ConnectOptions, connectToNode, type RemoteNode } from "./node/client.js";
+export { connectToNode, type RemoteNode } from "./node/client.js";
 export { idUnder } from "./node/ids.js";
 export { signItem } from "./node/keys.js";

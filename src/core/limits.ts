@@ -215,3 +215,6 @@ export const LIMITS = {
   /** How long requests that run when the API closes may take to finish. */
   closeMs: 2_000,
 } as const;
+
+/** The same names with other values, for tests. */
+export type Limits = { readonly [Name in keyof typeof LIMITS]: number };

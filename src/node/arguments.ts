@@ -15,6 +15,7 @@ import {
 } from "../core/options.js";
 import { topicFault } from "../core/topic.js";
 import type {
+  ConnectOptions,
   EventsOptions,
   ItemDraft,
   ListQuery,
@@ -22,7 +23,6 @@ import type {
   ShowOptions,
   StatusQuery,
 } from "./broadcast.js";
-import type { ConnectOptions } from "./client.js";
 
 /**
  * Checks the arguments of a node's methods, the same for one in this process and one that is reached over HTTP: both

@@ -13,6 +13,7 @@ import {
 } from "./arguments.js";
 import type {
   Broadcast,
+  ConnectOptions,
   EventsOptions,
   ListQuery,
   NodeEvent,
@@ -30,17 +31,6 @@ import { eventsOf, instantText } from "./remote/events.js";
 import { errorOf, NodeHttp, notHubcast } from "./remote/http.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 import type { BulkLine } from "./service.js";
-
-export interface ConnectOptions {
-  /** Sent as `Authorization: Bearer`. */
-  readonly token?: string;
-  /** For one call and its answer; default 10,000. A post that waits for a receipt has that time on top. */
-  readonly timeoutMs?: number;
-  /** PEM of an authority to trust besides the system's. */
-  readonly ca?: string | Buffer;
-  /** Gives up connecting. */
-  readonly signal?: AbortSignal;
-}
 
 /** A node reached over HTTP. */
 export interface RemoteNode extends Broadcast {
