@@ -136,7 +136,8 @@ function makeExecutable() {
   // note in Node that has no name.
   const mark = "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2";
   const words = [EXECUTABLE, "NODE_SEA_BLOB", blob, "--sentinel-fuse", mark];
-  execFileSync("postject", words, { stdio: "pipe" });
+  const postject = fileURLToPath(import.meta.resolve("postject/dist/cli.js"));
+  execFileSync(process.execPath, [postject, ...words], { stdio: "pipe" });
 }
 
 /** 18 MB less. Afterwards it would no longer run. */
