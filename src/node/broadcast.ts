@@ -86,6 +86,8 @@ export interface PeersQuery {
 }
 
 export interface ListQuery {
+  /** Only items of this topic and of all below it. */
+  readonly topic?: string;
   /** Epoch ms; only items stamped at or after it. */
   readonly sinceMs?: number;
   /** Epoch ms; only items stamped before it. */
@@ -97,6 +99,8 @@ export interface ListQuery {
 }
 
 export interface EventsOptions {
+  /** Of events of items only those of this topic and of all below it; the others are told all the same. */
+  readonly topic?: string;
   /** Event id to resume behind. */
   readonly after?: string;
   /** Epoch ms; visible items from then on come first. With `after`: only if that place is unknown or too old. */

@@ -124,10 +124,10 @@ export class LocalService implements NodeService {
     return { ...shown, receipt: await this.node.askReceipt(shown.digest, "all", { timeoutMs, signal }) };
   }
 
-  page({ sinceMs = 0, untilMs, limit = LIMITS.pageItemsMax, cursor }: PageQuery): Page {
+  page({ topic, sinceMs = 0, untilMs, limit = LIMITS.pageItemsMax, cursor }: PageQuery): Page {
     const start = cursor === undefined ? startOf(sinceMs) : decodeCursor(cursor);
     const items: Item[] = [];
-    for (const item of this.node.replica.holdings.visible(start, untilMs)) {
+    for (const item of this.node.replica.holdings.visible(start, untilMs, topic)) {
       // One more than asked for is there: so there is a next page.
       if (items.length === limit) return { items, nextCursor: encodeCursor(behind(items.at(-1)!)) };
       items.push(item);
@@ -136,29 +136,31 @@ export class LocalService implements NodeService {
   }
 
   *list({
+    topic,
     sinceMs = 0,
     untilMs,
     limit = Number.POSITIVE_INFINITY,
   }: ListQuery): Generator<Item, void, undefined> {
     let left = limit;
-    for (const item of this.node.replica.holdings.visible(startOf(sinceMs), untilMs)) {
+    for (const item of this.node.replica.holdings.visible(startOf(sinceMs), untilMs, topic)) {
       if (left-- <= 0) return;
       yield item;
     }
   }
 
-  events({ after, sinceMs, signal }: EventsOptions): AsyncIterable<NodeEvent> {
+  events({ topic, after, sinceMs, signal }: EventsOptions): AsyncIterable<NodeEvent> {
     const { events, replica } = this.node;
     try {
-      if (after !== undefined) return events.subscribe(after, signal);
+      if (after !== undefined) return events.subscribe(after, { topic, signal });
     } catch (error) {
       // Where it began is a place that is always there.
       if (sinceMs === undefined || (error as HubcastError).code !== "eventsGone") throw error;
     }
     const position = events.position;
-    const live = events.subscribe(undefined, signal);
+    const live = events.subscribe(undefined, { topic, signal });
     // Taken now: what arrives while the reader works through it comes by the live part.
-    const history = sinceMs === undefined ? [] : [...replica.holdings.visible(startOf(sinceMs))];
+    const history =
+      sinceMs === undefined ? [] : [...replica.holdings.visible(startOf(sinceMs), undefined, topic)];
     return historyThenLive(history, position, live);
   }
 
