@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { rolldown } from "rolldown";
@@ -9,7 +9,7 @@ const COMPRESSED_BYTES_MAX = 60 * 1024;
 
 /**
  * Makes one page that needs nothing else of src/node/board, and the policy under which browsers run it, and writes both
- * to dist/node/board/page.json.
+ * into dist/node/http/page.js, in place of what was compiled there.
  * @param {string} root directory of the package
  */
 export async function buildBoard(root) {
@@ -24,10 +24,9 @@ export async function buildBoard(root) {
     throw new Error(
       `the page of the board has ${gzip.length} bytes compressed, over ${COMPRESSED_BYTES_MAX}`,
     );
-  const target = join(root, "dist", "node", "board");
-  mkdirSync(target, { recursive: true });
   const page = { gzip: gzip.toString("base64"), policy: policyFor(script, style) };
-  writeFileSync(join(target, "page.json"), JSON.stringify(page));
+  const text = `export async function builtPage() {\n  return ${JSON.stringify(page)};\n}\n`;
+  writeFileSync(join(root, "dist", "node", "http", "page.js"), text);
 }
 
 /**
@@ -60,16 +59,24 @@ async function scriptOf(entry) {
     tsconfig: false,
     transform: { jsx: { runtime: "automatic", importSource: "preact" }, target: "es2022" },
     resolve: { extensionAlias: { ".js": [".ts", ".tsx", ".js"] } },
+    plugins: [nodeModules()],
     onLog(level, log) {
-      // A module that is not found would be left for the browser, which has none of Node's.
       if (level === "warn") throw new Error(log.message);
     },
   });
   const { output } = await bundle.generate({ format: "iife", minify: true, comments: false });
   const [chunk] = output;
   if (output.length !== 1) throw new Error("the script of the board must be one file");
+  if (chunk.imports.length > 0) throw new Error(`the script of the board needs ${chunk.imports}`);
   // The end of the script element must not stand in it.
   return chunk.code.replaceAll("</script", "<\\/script").trim();
+}
+
+/** Pure files that the board shares may need them for what it does not use. */
+function nodeModules() {
+  const resolveId = (id) =>
+    id.startsWith("node:") ? { id, external: true, moduleSideEffects: false } : null;
+  return { name: "node-modules", resolveId };
 }
 
 /** Comments and the blanks at the start of lines are for who reads the source. */

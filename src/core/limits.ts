@@ -5,6 +5,8 @@
 export const LIMITS = {
   /** Bytes of UTF-8 in an item's id: a line of text, not a document. */
   idBytesMax: 256,
+  /** Topics of so many segments have an index; a filter by a deeper one reads all items of the one above that has. */
+  topicSegmentsIndexed: 8,
   /** Bytes of UTF-8 in raw: one item still fits in one gossip message. */
   rawBytesMax: 1_000_000,
   /** Characters of a signature: the longest scheme (ed25519) needs 201, the rest is room for others. */
@@ -196,6 +198,8 @@ export const LIMITS = {
   requestHeaderBytesMax: 16_384,
   /** Connections of HTTP clients; past it new ones are closed at once. An idle one costs about 11 KiB. */
   httpConnectionsMax: 20_000,
+  /** Files that a server's start leaves free below the system's limit for links to peers, the disk and resolving names. */
+  filesReserved: 32,
   /** Items on one page of GET /v1/items that names no limit. */
   pageItems: 1_000,
   /** The longest `timeoutMs` of a post that waits for a receipt. */
@@ -211,3 +215,6 @@ export const LIMITS = {
   /** How long requests that run when the API closes may take to finish. */
   closeMs: 2_000,
 } as const;
+
+/** The same names with other values, for tests. */
+export type Limits = { readonly [Name in keyof typeof LIMITS]: number };

@@ -5,6 +5,7 @@ import { type Figure, reasonsFigure, secondsOf, serveMetrics } from "../runtime/
 import { HttpServer } from "../runtime/http/server.js";
 import { PacedCalls } from "../runtime/paced-calls.js";
 import type { TokenTable } from "../runtime/tokens.js";
+import { HUB_LIMITS } from "./machine/limits.js";
 import { HUB_REASONS, type HubClientStatus, type HubStatus } from "./status.js";
 
 const HOST = "127.0.0.1";
@@ -27,7 +28,7 @@ export interface Monitor {
  */
 export async function startMonitor(port: number, hub: Watched, tokens: TokenTable): Promise<Monitor> {
   const server = new HttpServer({
-    limits: LIMITS,
+    limits: { ...LIMITS, httpConnectionsMax: HUB_LIMITS.monitorConnectionsMax },
     // The hub's log is about its clients; what monitoring refuses, its caller is told.
     logger: { debug() {}, warn() {}, error() {} },
     gate: new Gate([HOST], "http", "hub"),

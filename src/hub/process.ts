@@ -1,6 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { setFlagsFromString } from "node:v8";
+import { connectionsThatFit } from "../runtime/open-files.js";
 import { collectWhatIsUnused } from "../runtime/unused-memory.js";
 import type { Connection } from "./connection.js";
 import { HUB_LIMITS } from "./machine/limits.js";
@@ -9,13 +9,14 @@ import type { CompleteHubOptions } from "./options.js";
 
 /** The clients of the options, or fewer where the limit of open files requires it. */
 export function clientsThatFit({ clientsMax, logger }: CompleteHubOptions): number {
-  const files = openFiles();
-  if (files === undefined) return clientsMax;
-  const fit = Math.max(1, files.max - files.open - HUB_LIMITS.filesReserved);
-  if (fit >= clientsMax) return clientsMax;
-  const fields = { clientsMax: fit, wanted: clientsMax, openFilesMax: files.max };
-  logger?.warn(fields, `takes ${fit} clients, not ${clientsMax}: raise the limit of open files (ulimit -n)`);
-  return fit;
+  const { count, openFilesMax } = connectionsThatFit(clientsMax, HUB_LIMITS.filesReserved);
+  if (count === clientsMax) return count;
+  const fields = { clientsMax: count, wanted: clientsMax, openFilesMax };
+  logger?.warn(
+    fields,
+    `takes ${count} clients, not ${clientsMax}: raise the limit of open files (ulimit -n)`,
+  );
+  return count;
 }
 
 /**
@@ -42,16 +43,6 @@ export function watchSilentEnds(
       machine.handle({ type: "unacknowledged", session, bytes: bytes.get(address) ?? 0 }, nowMs());
   };
   return setInterval(() => void look(), lookMs).unref();
-}
-
-/** The limit of open files of this process and the number open; undefined where the system does not say. Linux. */
-export function openFiles(): { readonly max: number; readonly open: number } | undefined {
-  try {
-    const max = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
-    return max === undefined ? undefined : { max: Number(max), open: readdirSync("/proc/self/fd").length };
-  } catch {
-    return undefined;
-  }
 }
 
 /**

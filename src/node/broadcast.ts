@@ -1,4 +1,5 @@
 import type { HubcastError } from "../core/errors.js";
+import type { Access } from "./option-kinds.js";
 import type { Reason, ReasonDetail } from "./reasons.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 import type { Receipt } from "./replica/messages.js";
@@ -85,6 +86,8 @@ export interface PeersQuery {
 }
 
 export interface ListQuery {
+  /** Only items of this topic and of all below it. */
+  readonly topic?: string;
   /** Epoch ms; only items stamped at or after it. */
   readonly sinceMs?: number;
   /** Epoch ms; only items stamped before it. */
@@ -98,6 +101,8 @@ export interface ListQuery {
 }
 
 export interface EventsOptions {
+  /** Of events of items only those of this topic and of all below it; the others are told all the same. */
+  readonly topic?: string;
   /** Event id to resume behind. */
   readonly after?: string;
   /** Epoch ms; visible items from then on come first. With `after`: only if that place is unknown or too old. */
@@ -251,4 +256,38 @@ export interface ProcessFigures {
   readonly rssBytes: number;
   /** How late timers ran in the last seconds, the 99th percentile: what a busy node adds to every answer. */
   readonly eventLoopDelayMs: number;
+}
+
+/** How a node is reached over HTTP. */
+export interface ConnectOptions {
+  /** Sent as `Authorization: Bearer`. */
+  readonly token?: string;
+  /** For one call and its answer; default 10,000. A post that waits for a receipt has that time on top. */
+  readonly timeoutMs?: number;
+  /** PEM of an authority to trust besides the system's. */
+  readonly ca?: string | Buffer;
+  /** Gives up connecting. */
+  readonly signal?: AbortSignal;
+}
+
+/** A node that runs in this process. */
+export interface StartedNode extends Broadcast {
+  readonly id: string;
+  /** As it is now: discovery renames a node whose name is taken. */
+  readonly name: string;
+  /** Of the HTTP API; absent without one. */
+  readonly url?: string;
+  /** Addresses for `--peer` of another node. */
+  readonly peerAddresses: readonly string[];
+  /**
+   * Trusts these public keys (64 hex digits each) from now on, and no others: what others signed leaves this node's
+   * view (`expired` events), what was refused until now is fetched from peers. Needs no restart.
+   * @throws invalidOption when one is no key; nothing changes then
+   */
+  trust(keys: readonly string[]): void;
+  /**
+   * Takes another certificate and other tokens for the HTTP API from now on; connections that are open stay.
+   * @throws invalidOption when one of them cannot be used; nothing changes then
+   */
+  renew(access: Access): void;
 }

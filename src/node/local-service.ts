@@ -147,24 +147,25 @@ export class LocalService implements NodeService {
   }
 
   /** @param place where to go on, in the order asked for */
-  #visible({ sinceMs = 0, untilMs, order }: ListQuery, place?: Bound): Iterable<Item> {
+  #visible({ topic, sinceMs = 0, untilMs, order }: ListQuery, place?: Bound): Iterable<Item> {
     const { holdings } = this.node.replica;
-    if (order !== "newest") return holdings.visible(place ?? startOf(sinceMs), untilMs);
-    return holdings.visibleBack(place ?? startOf(untilMs ?? Number.POSITIVE_INFINITY), sinceMs);
+    if (order !== "newest") return holdings.visible(place ?? startOf(sinceMs), untilMs, topic);
+    return holdings.visibleBack(place ?? startOf(untilMs ?? Number.POSITIVE_INFINITY), sinceMs, topic);
   }
 
-  events({ after, sinceMs, signal }: EventsOptions): AsyncIterable<NodeEvent> {
+  events({ topic, after, sinceMs, signal }: EventsOptions): AsyncIterable<NodeEvent> {
     const { events, replica } = this.node;
     try {
-      if (after !== undefined) return events.subscribe(after, signal);
+      if (after !== undefined) return events.subscribe(after, { topic, signal });
     } catch (error) {
       // Where it began is a place that is always there.
       if (sinceMs === undefined || (error as HubcastError).code !== "eventsGone") throw error;
     }
     const position = events.position;
-    const live = events.subscribe(undefined, signal);
+    const live = events.subscribe(undefined, { topic, signal });
     // Taken now: what arrives while the reader works through it comes by the live part.
-    const history = sinceMs === undefined ? [] : [...replica.holdings.visible(startOf(sinceMs))];
+    const history =
+      sinceMs === undefined ? [] : [...replica.holdings.visible(startOf(sinceMs), undefined, topic)];
     return historyThenLive(history, position, live);
   }
 

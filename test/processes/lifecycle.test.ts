@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -84,6 +85,36 @@ test("a node frozen for 5 s and continued is not lost for good", { timeout: 60_0
   await eventually(async () => (await a.peerState(b.id)) === "connected", 10_000);
   await processesAgree([a, b], 1);
 });
+
+test.skipIf(process.platform !== "linux")(
+  "a node that may open few files takes fewer connections, says so, counts whom it turns away, and serves the others",
+  async () => {
+    const under = ["sh", "-c", 'ulimit -n 120; exec "$@"', "sh"];
+    await using node = await NodeProcess.start({
+      under,
+      flags: [...flagsOfOneCluster(), "--log-format", "json"],
+    });
+    const [, most] = /takes (\d+) HTTP connections, not 20000: raise the limit of open files/.exec(
+      node.stderr,
+    )!;
+    await using remote = await connectToNode(node.url);
+    await remote.status();
+    const sockets = Array.from({ length: 150 }, () => connect(Number(new URL(node.url).port), "127.0.0.1"));
+    let turnedAway = 0;
+    for (const socket of sockets) socket.on("error", () => {}).once("close", () => turnedAway++);
+    const least = 150 + 1 - Number(most);
+    await eventually(() => turnedAway >= least);
+    expect((await remote.post({ raw: "still here" })).status).toBe("accepted");
+    for (const socket of sockets) socket.destroy();
+    const counted = await eventually(async () => {
+      const metrics = await (await fetch(`${node.url}/metrics`)).text();
+      return /^hubcast_http_refusals_total\{code="tooManyConnections"\} (\d+)$/m.exec(metrics)?.[1];
+    });
+    expect(Number(counted)).toBeGreaterThanOrEqual(least);
+    expect(Number(counted)).toBeLessThanOrEqual(150);
+    expect(node.stderr).toContain("too many HTTP connections");
+  },
+);
 
 test("20,000 single posts over three nodes: every accepted one on every node", {
   timeout: 120_000,

@@ -71,6 +71,10 @@ test.each(["broadcast", "hub"] as const)(
     put("renewed-", "second");
     await eventually(async () => (await shownName(port)) === "renewed" && isTaken(command, port, "second"));
     expect(await isTaken(command, port, "first")).toBe(false);
+    const told = () =>
+      ["certificate", "tokens?"].map((what) => server.stderr.match(RegExp(`new ${what}, from`, "g"))?.length);
+    await eventually(() => told().every((times) => times === 1));
+    server.child.kill("SIGHUP");
 
     writeFileSync(cert, "no certificate");
     writeFileSync(tokenFile, "");
@@ -82,6 +86,7 @@ test.each(["broadcast", "hub"] as const)(
     await eventually(() => complaints() > before);
     expect(await shownName(port)).toBe("renewed");
     expect(await isTaken(command, port, "second")).toBe(true);
+    expect(told()).toEqual([1, 1]);
 
     put("expired-", "third");
     await eventually(() => server.stderr.includes("expired at 2020-12-31"));

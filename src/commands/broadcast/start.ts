@@ -13,6 +13,7 @@ import { openLogger } from "../../cli/logger.js";
 import { Stopping } from "../../cli/signals.js";
 import { nodeOptions, readTokens, readTrustFile, START_FLAGS } from "../../cli/start-flags.js";
 import { WatchedFiles } from "../../cli/watched-files.js";
+import type { Peer } from "../../node/broadcast.js";
 import type { StartedNode } from "../../node/index.js";
 
 const ADDRESSES_SHOWN = 2;
@@ -69,24 +70,29 @@ export default class Start extends BaseCommand<typeof Start> {
   protected override readonly takesOneDash = true;
 
   async run(): Promise<void> {
-    const { trust, "token-file": tokens, "tls-cert": cert } = this.flags;
-    const files = new WatchedFiles(this.output);
+    const { trust, "token-file": tokens, "tls-cert": cert, "tls-key": key } = this.flags;
+    const files = new WatchedFiles(this.output, [trust, tokens, cert, key]);
     const stopping = Stopping.ofServer(this.output, [trust, tokens, cert], files);
     const options = await nodeOptions(this.flags);
     const level = this.flags.verbose ? "debug" : this.flags["log-level"];
     const logger = await openLogger(level, this.flags["log-format"]);
     if (this.flags["log-format"] === "json") this.output.logTo(logger);
     const { startNode } = await import("../../node/index.js");
-    const node = await stopping.unlessTold(startNode({ ...options, logger, signal: stopping.signal }));
+    const report = reportPeers(logger, this.output);
+    // What comes while the node starts is told behind the lines about the node itself.
+    const early: Peer[] = [];
+    let onPeer = (peer: Peer): void => void early.push(peer);
+    const events = { signal: stopping.signal, onPeer: (peer: Peer) => onPeer(peer) };
+    const node = await stopping.unlessTold(startNode({ ...options, logger, ...events }));
     if (node) {
       keepHeapLean();
       this.announce(node);
-      const stopReports = reportPeers(node, this.output);
+      onPeer = report;
+      early.forEach(report);
       this.watchFiles(node, files);
       const stopLive = this.flags.live ? await this.showLive(node) : () => {};
       await stopping.told;
       stopLive();
-      stopReports();
       files.stop();
       await node.close();
     }
@@ -102,16 +108,21 @@ export default class Start extends BaseCommand<typeof Start> {
 
   private watchFiles(node: StartedNode, files: WatchedFiles): void {
     const { trust, "token-file": tokens, "tls-cert": cert, "tls-key": key } = this.flags;
-    const takeKeys = async () => {
-      const keys = await readTrustFile(trust!);
-      node.trust(keys);
-      this.output.detail(`${keys.length} keys are trusted, from ${trust}`);
-    };
+    const takeKeys = async () => node.trust(await readTrustFile(trust!));
     const takeTokens = async () => node.renew({ tokens: (await readTokens(tokens))! });
     const takePair = async () => node.renew({ tls: (await readTlsFiles(this.flags))! });
-    files.add([trust], takeKeys, "the keys trusted before stay trusted");
-    files.add([tokens], takeTokens, "the tokens read before stay in force");
-    files.add([cert, key], takePair, "the certificate read before stays in force");
+    files.add([trust], takeKeys, {
+      taken: `the keys in ${trust} are trusted, and no others`,
+      kept: "the keys trusted before stay trusted",
+    });
+    files.add([tokens], takeTokens, {
+      taken: `new tokens, from ${tokens}, are in force`,
+      kept: "the tokens read before stay in force",
+    });
+    files.add([cert, key], takePair, {
+      taken: `a new certificate, from ${cert}, is in force`,
+      kept: "the certificate read before stays in force",
+    });
   }
 
   private announce({ id, name, url, peerAddresses }: Started): void {

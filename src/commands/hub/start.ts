@@ -37,8 +37,8 @@ export default class Start extends BaseCommand<typeof Start> {
   protected override readonly takesOneDash = true;
 
   async run(): Promise<void> {
-    const { "token-file": tokenFile, "tls-cert": cert } = this.flags;
-    const files = new WatchedFiles(this.output);
+    const { "token-file": tokenFile, "tls-cert": cert, "tls-key": key } = this.flags;
+    const files = new WatchedFiles(this.output, [tokenFile, cert, key]);
     const stopping = Stopping.ofServer(this.output, [tokenFile, cert], files);
     const options = await hubOptions(this.flags);
     const level = this.flags.verbose ? "debug" : this.flags["log-level"];
@@ -59,8 +59,14 @@ export default class Start extends BaseCommand<typeof Start> {
     const { "token-file": tokenFile, "tls-cert": cert, "tls-key": key } = this.flags;
     const takeToken = async () => hub.renew({ token: (await readHubToken(tokenFile))! });
     const takePair = async () => hub.renew({ tls: (await readTlsFiles(this.flags))! });
-    files.add([tokenFile], takeToken, "the token read before stays in force");
-    files.add([cert, key], takePair, "the certificate read before stays in force");
+    files.add([tokenFile], takeToken, {
+      taken: `a new token, from ${tokenFile}, is in force`,
+      kept: "the token read before stays in force",
+    });
+    files.add([cert, key], takePair, {
+      taken: `a new certificate, from ${cert}, is in force`,
+      kept: "the certificate read before stays in force",
+    });
   }
 
   private async serve(hub: Hub, stopped: Promise<void>): Promise<void> {

@@ -57,6 +57,8 @@ export const HUB_LIMITS = {
   unacknowledgedLookMs: 10_000,
   /** Open files that clients leave free: for monitoring, discovery, NATS, and files that are read again. */
   filesReserved: 32,
+  /** Connections to monitoring, which are among those files. */
+  monitorConnectionsMax: 16,
   /** Connections beyond `clientsMax` that are told so at the same time; others are dropped at once. */
   refusedAtOnceMax: 8,
   /** How long a hub that closes waits for its outboxes to empty. */

@@ -1,8 +1,8 @@
 import { randomInt } from "node:crypto";
 import { HubcastError } from "../../core/errors.js";
+import { openFiles } from "../../runtime/open-files.js";
 import { connectToHub } from "../client/index.js";
 import { HUB_LIMITS } from "../machine/limits.js";
-import { openFiles } from "../process.js";
 import { type Load, type LoadResult, runLoad } from "./load.js";
 import {
   addressText,

@@ -1,3 +1,4 @@
+import { topicOf } from "../../core/topic.js";
 import type { Item } from "../broadcast.js";
 
 /** An item as the list shows it. */
@@ -41,12 +42,6 @@ function ownText(part: string): string {
 /** The public key in an Ed25519 signature; the other schemes name nobody. */
 export function authorOf(signature: string): string | undefined {
   return /^ed25519:([0-9a-f]{64}):/.exec(signature)?.[1];
-}
-
-/** The part of an id before its last `/`. */
-function topicOf(id: string): string | undefined {
-  const parts = id.split("/");
-  return parts.length < 2 || parts.includes("") ? undefined : parts.slice(0, -1).join("/");
 }
 
 /** Newest first; the digest decides between those of one instant. */

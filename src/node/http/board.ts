@@ -1,16 +1,6 @@
 import { hash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { gunzipSync } from "node:zlib";
 import type { FastifyInstance } from "fastify";
-import { HubcastError } from "../../core/errors.js";
-
-/** What scripts/board.js writes. */
-interface BuiltPage {
-  /** Base64 of the page, compressed by gzip. */
-  readonly gzip: string;
-  /** The policy under which browsers run it, with the hashes of its script and style. */
-  readonly policy: string;
-}
 
 interface Page {
   readonly gzip: Buffer;
@@ -42,21 +32,11 @@ export async function boardRoutes(app: FastifyInstance): Promise<void> {
   });
 }
 
-/** @throws notFound */
+/** Loaded when somebody asks for it. */
 async function readPage(): Promise<Page> {
-  try {
-    // Made by scripts/board.js; the same file for the sources and for what is built of them.
-    const file = new URL("../../../dist/node/board/page.json", import.meta.url);
-    const { gzip, policy } = JSON.parse(await readFile(file, "utf8")) as BuiltPage;
-    const bytes = Buffer.from(gzip, "base64");
-    // Weak: the compressed and the plain text are the same page.
-    return { gzip: bytes, policy, etag: `W/"${hash("sha256", bytes, "base64url").slice(0, 22)}"` };
-  } catch (cause) {
-    throw new HubcastError("notFound", "the web page of the board is not part of this program", {
-      cause,
-      suggestions: [
-        "Keep dist/node/board of the package hubcast beside a bundle, or use the calls of the API.",
-      ],
-    });
-  }
+  const { builtPage } = await import("./page.js");
+  const { gzip, policy } = await builtPage();
+  const bytes = Buffer.from(gzip, "base64");
+  // Weak: the compressed and the plain text are the same page.
+  return { gzip: bytes, policy, etag: `W/"${hash("sha256", bytes, "base64url").slice(0, 22)}"` };
 }

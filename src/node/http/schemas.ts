@@ -1,5 +1,6 @@
 import { asHubcastError, ERRORS, type ErrorCode, HubcastError } from "../../core/errors.js";
 import { LIMITS } from "../../core/limits.js";
+import { topicAdvice, topicFault } from "../../core/topic.js";
 import { parseInstant } from "../../core/units.js";
 import { REASONS } from "../reasons.js";
 
@@ -356,6 +357,20 @@ export function query(properties: object, required: readonly string[] = []): obj
 /** A parameter that `instantOf` reads. */
 export function instant(what: string): object {
   return text(`${what}: ISO 8601, epoch milliseconds, or \`10m\` (ago).`, { pattern: INSTANT_PATTERN });
+}
+
+/** A parameter that `topicIn` reads. */
+export function topic(what: string): object {
+  return text(`${what} of this topic and of all below it: segments with / between them, none of them empty.`);
+}
+
+/** @throws badRequest */
+export function topicIn(value: string | undefined): string | undefined {
+  const fault = value === undefined ? undefined : topicFault(value);
+  if (fault === undefined) return value;
+  throw new HubcastError("badRequest", `topic: ${JSON.stringify(value)} is no topic: ${fault}`, {
+    suggestions: topicAdvice(value!),
+  });
 }
 
 const INSTANT_PATTERN =

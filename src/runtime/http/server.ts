@@ -14,6 +14,7 @@ import {
 import { HubcastError } from "../../core/errors.js";
 import type { LIMITS } from "../../core/limits.js";
 import { ServedCertificate, type TlsPair } from "../certificate.js";
+import { connectionsThatFit } from "../open-files.js";
 import type { Role, TokenTable } from "../tokens.js";
 import type { Gate } from "./gate.js";
 import { calledOf, type HttpLogger, isCostly, limitBody, problemOf, RefusalBook } from "./problem.js";
@@ -47,6 +48,7 @@ type ServerLimit = Extract<
   | "requestHeaderBytesMax"
   | "requestTimeoutMs"
   | "httpConnectionsMax"
+  | "filesReserved"
   | "refusedBodyMs"
   | "closeMs"
   | "idBytesMax"
@@ -91,7 +93,8 @@ export class HttpServer {
     };
     this.app = fastify({
       serverFactory: (handle) => {
-        const server = tls ? createTlsServer({ ...options, ...tls }, handle) : createServer(options, handle);
+        const ofTls = { ...options, ...tls, handshakeTimeout: limits.requestTimeoutMs };
+        const server = tls ? createTlsServer(ofTls, handle) : createServer(options, handle);
         // Answered like any request; whether its body is asked for, #enter decides.
         return server.on("checkContinue", handle);
       },
@@ -122,14 +125,10 @@ export class HttpServer {
       done();
     });
     const { server } = this.app;
-    server.maxConnections = limits.httpConnectionsMax;
     server.on(tls ? "secureConnection" : "connection", (socket: Socket) => this.#turns.add(socket));
     server.on("drop", () => {
       this.refusals.count("tooManyConnections");
-      logger.warn(
-        { httpConnectionsMax: limits.httpConnectionsMax },
-        "too many HTTP connections: one is closed",
-      );
+      logger.warn({ httpConnectionsMax: server.maxConnections }, "too many HTTP connections: one is closed");
     });
   }
 
@@ -141,6 +140,7 @@ export class HttpServer {
   async listen(host: string, port: number, flag = "--port"): Promise<{ host: string; port: number }> {
     await this.app.ready();
     const { server } = this.app;
+    server.maxConnections = this.#connectionsMax();
     await new Promise<void>((resolve, reject) => {
       server.once("error", (error) => reject(listenError(error, host, port, flag)));
       // A backlog for bursts of connections; the kernel caps it (net.core.somaxconn).
@@ -171,6 +171,17 @@ export class HttpServer {
     server.closeAllConnections();
     await closed;
     await this.app.close();
+  }
+
+  #connectionsMax(): number {
+    const { limits, logger } = this.#settings;
+    const wanted = limits.httpConnectionsMax;
+    const { count, openFilesMax } = connectionsThatFit(wanted, limits.filesReserved);
+    if (count < wanted) {
+      const text = `takes ${count} HTTP connections, not ${wanted}: raise the limit of open files (ulimit -n)`;
+      logger.warn({ httpConnectionsMax: count, wanted, openFilesMax }, text);
+    }
+    return count;
   }
 
   /** The first look at every request, before a byte of its body is read. @throws what refuses it */
