@@ -488,6 +488,7 @@ export class Node {
       { peer: id, peerName: name, address, reason },
       level === "warn" ? `peer ${name} ${state}: ${why}` : `peer ${state}`,
     );
+    this.options.onPeer?.(peer);
     return [{ type: "peer", peer }];
   }
 
