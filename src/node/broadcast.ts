@@ -1,9 +1,11 @@
 import type { HubcastError } from "../core/errors.js";
+import type { Access } from "./option-kinds.js";
 import type { Reason, ReasonDetail } from "./reasons.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 import type { Receipt } from "./replica/messages.js";
+import type { SignatureScheme } from "./replica/signature.js";
 
-export type { Item, ItemDraft, Reason, ReasonDetail, Receipt };
+export type { Item, ItemDraft, Reason, ReasonDetail, Receipt, SignatureScheme };
 
 /**
  * A node as a program uses it, whether it runs inside (`startNode`) or is reached over HTTP
@@ -69,14 +71,35 @@ export interface ShowOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Who of the members of the cluster holds an item now. */
+export interface HoldersReceipt extends Receipt {
+  /** Of those that were asked, those that answered nothing, and may hold it or not. */
+  readonly missing: Receipt["missing"];
+  /** Members that answered, and do not hold it. */
+  readonly lacking: Receipt["missing"];
+  /** Members that were lost, and so were not asked. */
+  readonly lost: Receipt["missing"];
+}
+
+/** An item that is hidden behind another of its id. */
+export interface Rival extends Pick<Item, "digest" | "timestampMs" | "signature"> {
+  readonly scheme: SignatureScheme;
+  readonly author?: string;
+}
+
 /** The item that is visible under an id, and what there is beside it. */
 export interface ShownItem extends Item {
+  /** What stands before the last `/` of its id; absent where that is no path. */
+  readonly topic?: string;
+  readonly scheme: SignatureScheme;
+  /** The public key of who signed it, 64 hex digits; absent where the scheme names nobody. */
+  readonly author?: string;
   /** Its own digest, as in the result of a post. */
   readonly visible: string;
   /** Items of the same id that are hidden behind it, in their order; the first 64. */
-  readonly rivals: readonly Pick<Item, "digest" | "timestampMs" | "signature">[];
-  /** The members that hold it now; only when holders were asked for. */
-  readonly receipt?: Receipt;
+  readonly rivals: readonly Rival[];
+  /** Only when holders were asked for. */
+  readonly receipt?: HoldersReceipt;
 }
 
 export interface PeersQuery {
@@ -85,6 +108,8 @@ export interface PeersQuery {
 }
 
 export interface ListQuery {
+  /** Only items of this topic and of all below it. */
+  readonly topic?: string;
   /** Epoch ms; only items stamped at or after it. */
   readonly sinceMs?: number;
   /** Epoch ms; only items stamped before it. */
@@ -96,6 +121,8 @@ export interface ListQuery {
 }
 
 export interface EventsOptions {
+  /** Of events of items only those of this topic and of all below it; the others are told all the same. */
+  readonly topic?: string;
   /** Event id to resume behind. */
   readonly after?: string;
   /** Epoch ms; visible items from then on come first. With `after`: only if that place is unknown or too old. */
@@ -249,4 +276,38 @@ export interface ProcessFigures {
   readonly rssBytes: number;
   /** How late timers ran in the last seconds, the 99th percentile: what a busy node adds to every answer. */
   readonly eventLoopDelayMs: number;
+}
+
+/** How a node is reached over HTTP. */
+export interface ConnectOptions {
+  /** Sent as `Authorization: Bearer`. */
+  readonly token?: string;
+  /** For one call and its answer; default 10,000. A post that waits for a receipt has that time on top. */
+  readonly timeoutMs?: number;
+  /** PEM of an authority to trust besides the system's. */
+  readonly ca?: string | Buffer;
+  /** Gives up connecting. */
+  readonly signal?: AbortSignal;
+}
+
+/** A node that runs in this process. */
+export interface StartedNode extends Broadcast {
+  readonly id: string;
+  /** As it is now: discovery renames a node whose name is taken. */
+  readonly name: string;
+  /** Of the HTTP API; absent without one. */
+  readonly url?: string;
+  /** Addresses for `--peer` of another node. */
+  readonly peerAddresses: readonly string[];
+  /**
+   * Trusts these public keys (64 hex digits each) from now on, and no others: what others signed leaves this node's
+   * view (`expired` events), what was refused until now is fetched from peers. Needs no restart.
+   * @throws invalidOption when one is no key; nothing changes then
+   */
+  trust(keys: readonly string[]): void;
+  /**
+   * Takes another certificate and other tokens for the HTTP API from now on; connections that are open stay.
+   * @throws invalidOption when one of them cannot be used; nothing changes then
+   */
+  renew(access: Access): void;
 }

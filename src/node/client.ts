@@ -13,6 +13,7 @@ import {
 } from "./arguments.js";
 import type {
   Broadcast,
+  ConnectOptions,
   EventsOptions,
   ListQuery,
   NodeEvent,
@@ -30,17 +31,6 @@ import { eventsOf, instantText, type KeptPlace } from "./remote/events.js";
 import { errorOf, NodeHttp, notHubcast } from "./remote/http.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 import type { BulkLine } from "./service.js";
-
-export interface ConnectOptions {
-  /** Sent as `Authorization: Bearer`. */
-  readonly token?: string;
-  /** For one call and its answer; default 10,000. A post that waits for a receipt has that time on top. */
-  readonly timeoutMs?: number;
-  /** PEM of an authority to trust besides the system's. */
-  readonly ca?: string | Buffer;
-  /** Gives up connecting. */
-  readonly signal?: AbortSignal;
-}
 
 /** A node reached over HTTP. */
 export interface RemoteNode extends Broadcast {
@@ -241,12 +231,13 @@ export class HttpNode implements RemoteNode {
   /** Lists page by page, so that a slow reader holds nothing open at the node. */
   async *list(query: ListQuery = {}): AsyncGenerator<Item, void, undefined> {
     checkListQuery(query);
-    const { sinceMs, untilMs, limit = Number.POSITIVE_INFINITY, signal } = query;
+    const { topic, sinceMs, untilMs, limit = Number.POSITIVE_INFINITY, signal } = query;
     let left = limit;
     let pageItems = FIRST_PAGE_ITEMS;
     let cursor: string | undefined;
     while (left > 0) {
       const wanted = new URLSearchParams({ limit: String(Math.min(left, pageItems)) });
+      if (topic !== undefined) wanted.set("topic", topic);
       if (sinceMs !== undefined) wanted.set("since", instantText(sinceMs));
       if (untilMs !== undefined) wanted.set("until", instantText(untilMs));
       if (cursor !== undefined) wanted.set("cursor", cursor);

@@ -1,12 +1,6 @@
 import { HubcastError } from "../core/errors.js";
-import { isNatsEngine, type NatsAccess, type NatsServers, parseNatsEngine } from "../net/nats/index.js";
-import type { NodeOptions } from "./options.js";
-
-/** Options of the NATS engine besides the addresses of its servers. */
-export interface NatsOptions extends NatsAccess {
-  /** Servers that keep a copy of the cluster's stream, 1 to 5; absent: as many as the stream has, or 1. */
-  readonly replicas?: number;
-}
+import { isNatsEngine, type NatsServers, parseNatsEngine } from "../net/nats/index.js";
+import type { NatsOptions, NodeOptions } from "./option-kinds.js";
 
 /** How peers are reached. */
 export type EngineChoice =

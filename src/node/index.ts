@@ -1,8 +1,8 @@
-import type { NodeOptions } from "./options.js";
-import type { StartedNode } from "./start.js";
+import type { StartedNode } from "./broadcast.js";
+import type { NodeOptions } from "./option-kinds.js";
 
-export type { NodeLogger, NodeOptions } from "./options.js";
-export type { StartedNode } from "./start.js";
+export type { StartedNode } from "./broadcast.js";
+export type { NodeLogger, NodeOptions } from "./option-kinds.js";
 
 /**
  * Starts a broadcast node in this process: it finds its peers by multicast DNS, takes in and hands on items, and

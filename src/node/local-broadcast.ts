@@ -20,16 +20,16 @@ import type {
   PostResult,
   ShownItem,
   ShowOptions,
+  StartedNode,
   StatusQuery,
 } from "./broadcast.js";
-import type { Access } from "./http/index.js";
 import { LocalService } from "./local-service.js";
 import type { Node } from "./node.js";
+import type { Access } from "./option-kinds.js";
 import { checkPublicKey } from "./options.js";
 import { wholeItem } from "./replica/held/held-item.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 import type { NodeService } from "./service.js";
-import type { StartedNode } from "./start.js";
 
 /** The library's face of a node in this process. */
 export class LocalBroadcast implements StartedNode {

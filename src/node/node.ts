@@ -2,16 +2,15 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { LIMITS } from "../core/limits.js";
 import { VERSION } from "../net/version.js";
+import { startStep } from "../runtime/start-step.js";
 import type { GossipFigures, Peer } from "./broadcast.js";
 import { openCluster } from "./cluster/open.js";
 import type { BrokerEngine, Cluster, ClusterListener, GossipMessage, LinkEngine } from "./cluster/port.js";
 import { Committer } from "./committer.js";
 import { openDataDirectory } from "./data-directory.js";
-import { discoverPeers } from "./discover-peers.js";
-import type { Discovery } from "./discovery.js";
+import { type Discovery, openDiscovery } from "./discovery.js";
 import { EventLog, type UnnumberedEvent } from "./event-log.js";
 import { type HttpApi, openHttpApi, timingsOf } from "./http/index.js";
-import { LocalBroadcast } from "./local-broadcast.js";
 import { LogOutlet } from "./log-outlet.js";
 import type { CompleteNodeOptions } from "./options.js";
 import { CLOCK_REASONS, reasonsOf } from "./reasons.js";
@@ -33,6 +32,7 @@ import { Replica } from "./replica/replica.js";
 import { encodeFrame, type Frame } from "./replica/wire.js";
 import { peerOf, unreachedPeer } from "./report.js";
 import { Runner } from "./runner.js";
+import type { NodeService } from "./service.js";
 import { loadInto } from "./storage/index.js";
 import type { Storage } from "./storage/port.js";
 import { Verifier } from "./verification/verifier.js";
@@ -80,13 +80,12 @@ export class Node {
   http: HttpApi | undefined;
   name = "";
   stopping = false;
-  local!: LocalBroadcast;
   #runner!: Runner<ReplicaInput, ReplicaEffect>;
   #discovery: Discovery | undefined;
   readonly timings = timingsOf();
   readonly #answers = new Map<number, (outcomes: readonly PostOutcome[]) => void>();
   readonly #receipts = new Map<number, (receipt: Receipt) => void>();
-  readonly #counts = new Map<number, () => void>();
+  readonly #counts = new Map<number, (silent: readonly string[]) => void>();
   /** Messages of the log that wait for their verdict. */
   readonly #logged = new Map<number, GossipMessage>();
   #lastRequest = 0;
@@ -122,7 +121,8 @@ export class Node {
     );
   }
 
-  async open(): Promise<void> {
+  /** @param service of this node, for its HTTP API */
+  async open(service: NodeService): Promise<void> {
     const { options } = this;
     const { storage, privateKey } = await openDataDirectory(options);
     this.committer = new Committer(storage, (input) => this.#tell(input), options.logger);
@@ -148,11 +148,39 @@ export class Node {
     if (this.policy.text !== "") this.#runner.handle({ type: "policyChanged" });
     // Peers may connect from now on, before anything below is done.
     this.#tell({ type: "started" });
-    this.local = new LocalBroadcast(this);
-    if (options.http)
-      this.http = await openHttpApi({ ...options.http, service: this.local.service, logger: options.logger });
+    if (options.http) this.http = await openHttpApi({ ...options.http, service, logger: options.logger });
     for (const address of options.peers) this.#tell({ type: "found", addresses: [address] });
-    if (options.mdns !== false) this.#discovery = await discoverPeers(this, (input) => this.#tell(input));
+    if (options.mdns !== false) this.#discovery = await this.#discoverPeers();
+  }
+
+  /** Makes the node known on its network, and tells the replica who else is there. */
+  #discoverPeers(): Promise<Discovery> {
+    const { mdns, cluster, clusterKey, peers, logger } = this.options;
+    const discovery = openDiscovery({
+      ...(typeof mdns === "object" && { interfaces: mdns.interfaces }),
+      // Peers that were named are reached without it.
+      optional: peers.length > 0,
+      name: this.name,
+      id: this.cluster.id,
+      cluster,
+      version: VERSION,
+      ...(clusterKey && { clusterKey }),
+      ...(this.cluster.port !== undefined && { peerPort: this.cluster.port }),
+      ...(this.http && { http: this.http.address }),
+      logger,
+      found: ({ id, addresses }) => this.#tell({ type: "found", addresses, peer: id }),
+      apart: (stranger) => this.#tell({ type: "strangerSeen", ...stranger }),
+      gone: (id) => this.#tell({ type: "vanished", peer: id }),
+      renamed: (name) => {
+        logger.warn(
+          { name, wished: this.name },
+          `the name ${this.name} is taken on this network; this node is called ${name}`,
+        );
+        this.name = name;
+        this.#tell({ type: "renamed" });
+      },
+    });
+    return startStep("opening multicast DNS", discovery, { logger, late: (opened) => opened.close() });
   }
 
   #openOutlet(storage: Storage, unlogged: readonly Item[]): void {
@@ -203,10 +231,10 @@ export class Node {
     return promise;
   }
 
-  /** Asks all members what they hold; resolves when all have answered, or at the deadline. */
-  askCounts(timeoutMs: number): Promise<void> {
+  /** Asks all members what they hold; resolves with the ids of those that have not answered at the deadline. */
+  askCounts(timeoutMs: number): Promise<readonly string[]> {
     const request = ++this.#lastRequest;
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = Promise.withResolvers<readonly string[]>();
     this.#counts.set(request, resolve);
     this.#tell({ type: "countsAsked", request, timeoutMs });
     return promise;
@@ -419,7 +447,7 @@ export class Node {
         this.#receipts.delete(effect.request);
         break;
       case "counted":
-        this.#counts.get(effect.request)?.();
+        this.#counts.get(effect.request)?.(effect.silent);
         this.#counts.delete(effect.request);
         break;
       case "notify":
@@ -460,6 +488,7 @@ export class Node {
       { peer: id, peerName: name, address, reason },
       level === "warn" ? `peer ${name} ${state}: ${why}` : `peer ${state}`,
     );
+    this.options.onPeer?.(peer);
     return [{ type: "peer", peer }];
   }
 

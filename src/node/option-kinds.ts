@@ -1,5 +1,6 @@
-import { LIMITS } from "../core/limits.js";
+import { LIMITS, type Limits } from "../core/limits.js";
 import {
+  FUNCTION,
   fieldsOf,
   type Kinds,
   kind,
@@ -14,10 +15,107 @@ import {
   wholeNumber,
   withDefault,
 } from "../core/options.js";
-import { NATS_ACCESS_KINDS, NATS_REPLICAS } from "../net/nats/index.js";
-import type { NodeOptions } from "./options.js";
+import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../net/nats/index.js";
+import type { TlsPair } from "../runtime/certificate.js";
+import type { HttpLogger } from "../runtime/http/problem.js";
+import type { Token } from "../runtime/tokens.js";
+import type { Peer } from "./broadcast.js";
+import type { SignatureScheme } from "./replica/signature.js";
 
 export { SCHEMES } from "./replica/signature.js";
+
+/** The logger of a node; a pino logger fits. */
+export interface NodeLogger {
+  /** Of frames between nodes; absent: they are not logged. */
+  trace?(fields: object, message: string): void;
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface NodeOptions {
+  /** For people, at most 60 bytes; default made from the host's name. Taken on the network already: `name (2)`. */
+  readonly name?: string;
+  /** Only nodes of one cluster meet: 1..63 characters of a-z, 0-9 and `-`. Default `default`. */
+  readonly cluster?: string;
+  /**
+   * Keeps items and the node's id in this directory, so that both outlive `kill -9` and power loss; made if there is
+   * none. Absent: in memory only.
+   */
+  readonly dataDir?: string;
+  /** How long items are kept, ms; equal on all nodes of a cluster. Default 24 h. */
+  readonly retentionMs?: number;
+  /** Absent: no HTTP API. */
+  readonly http?: HttpOptions;
+  /** Where peers reach this node. Default all usable interfaces, a free port. */
+  readonly p2p?: { readonly hosts?: readonly string[]; readonly port?: number };
+  /** Addresses of peers where multicast does not reach: HOST:PORT, or a multiaddr. */
+  readonly peers?: readonly string[];
+  /** Find and be found by multicast DNS; default true: on all interfaces that are up. */
+  readonly mdns?: boolean | { readonly interfaces: readonly string[] };
+  /** How peers are reached: `libp2p`, the default, or `nats://HOST:4222[,HOST...]` (`tls://` to insist on TLS). */
+  readonly engine?: string;
+  /** Options of the NATS engine. */
+  readonly nats?: NatsOptions;
+  /** Mean time between reconciliations with a random peer, ms; 1 s at least. Default 20 s. */
+  readonly syncIntervalMs?: number;
+  /** 32 bytes that all nodes of the cluster share: nobody without them can connect. Default: anybody can join. */
+  readonly clusterKey?: Uint8Array;
+  /** Ids of the nodes that may connect to this one. Default: any may. */
+  readonly allowPeers?: readonly string[];
+  /** Schemes of signatures that this node accepts; default all, or only `ed25519` where `trust` is given. */
+  readonly require?: readonly SignatureScheme[];
+  /** Public keys, 64 hex digits each: of signed items only theirs are accepted. Default: anybody's. */
+  readonly trust?: readonly string[];
+  readonly itemsMax?: number;
+  /** Bytes of all items, in their canonical encoding. */
+  readonly itemBytesMax?: number;
+  /** Default: says nothing. */
+  readonly logger?: NodeLogger;
+  /** Called when another node comes, goes, or differs, as `events()` tells it; costs nothing for an item. */
+  readonly onPeer?: (peer: Peer) => void;
+  /** Aborts the start, and closes a node that runs. */
+  readonly signal?: AbortSignal;
+}
+
+/** Options of the NATS engine besides the addresses of its servers. */
+export interface NatsOptions extends NatsAccess {
+  /** Servers that keep a copy of the cluster's stream, 1 to 5; absent: as many as the stream has, or 1. */
+  readonly replicas?: number;
+}
+
+/** The HTTP API of a node. */
+export interface HttpOptions {
+  /** Address or name to listen on; default 127.0.0.1. Any other than loopback needs tokens or `allowAnonymous`. */
+  readonly host?: string;
+  /** Default 8080; 0 takes a free one. */
+  readonly port?: number;
+  /** Absent or empty: nobody needs a token. */
+  readonly tokens?: readonly Token[];
+  /** Lets everybody in who can reach the address; tokens, if there are any, are then not asked for. */
+  readonly allowAnonymous?: boolean;
+  /** PEM; the API then speaks HTTPS only. */
+  readonly tls?: TlsPair;
+  /**
+   * Items a second that one caller (token, and address) may post, and ten times as many at once. Default 2,000 for
+   * callers on other machines, no limit for those on this one.
+   */
+  readonly postRate?: number;
+  /**
+   * Items a second that one signing key may post, whoever brings them, and ten times as many at once. Default as for
+   * `postRate`.
+   */
+  readonly keyRate?: number;
+  /** Further names that a Host header may carry, such as the DNS name of this machine. */
+  readonly boundNames?: readonly string[];
+  readonly logger?: HttpLogger;
+  /** Other limits than LIMITS, for tests. */
+  readonly limits?: Partial<Limits>;
+}
+
+/** The credentials of the API; they may change while it is served. */
+export type Access = Pick<HttpOptions, "tls" | "tokens">;
 
 /** Items a second that a caller or a key may post. */
 const RATE = wholeNumber(1, 1_000_000);
@@ -35,7 +133,7 @@ export const HTTP_KINDS = {
   boundNames: TEXTS,
   logger: loggerOf("debug", "warn", "error"),
   limits: kind("an object", (value) => typeof value === "object"),
-} satisfies Kinds<NonNullable<NodeOptions["http"]>>;
+} satisfies Kinds<HttpOptions>;
 
 /** The options of `startNode`; the flags of `broadcast start` take their ranges from here. */
 export const NODE_KINDS = {
@@ -43,12 +141,12 @@ export const NODE_KINDS = {
   cluster: withDefault(TEXT, "default"),
   dataDir: TEXT,
   retentionMs: withDefault(lengthMs(LIMITS.retentionMsMin, Number.MAX_SAFE_INTEGER), LIMITS.retentionMs),
-  http: fieldsOf<NonNullable<NodeOptions["http"]>>(HTTP_KINDS),
+  http: fieldsOf<HttpOptions>(HTTP_KINDS),
   p2p: fieldsOf<NonNullable<NodeOptions["p2p"]>>({ hosts: TEXTS, port: P2P_PORT }),
   peers: TEXTS,
   mdns: fieldsOf<{ interfaces: readonly string[] }>({ interfaces: TEXTS }, SWITCH),
   engine: withDefault(TEXT, "libp2p"),
-  nats: fieldsOf<NonNullable<NodeOptions["nats"]>>({
+  nats: fieldsOf<NatsOptions>({
     ...NATS_ACCESS_KINDS,
     replicas: NATS_REPLICAS,
   }),
@@ -60,5 +158,6 @@ export const NODE_KINDS = {
   itemsMax: withDefault(wholeNumber(1), LIMITS.itemsMax),
   itemBytesMax: withDefault(wholeNumber(1), LIMITS.itemBytesMax),
   logger: loggerOf("debug", "info", "warn", "error"),
+  onPeer: FUNCTION,
   signal: SIGNAL,
 } satisfies Kinds<NodeOptions>;

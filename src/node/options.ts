@@ -2,63 +2,9 @@ import { HubcastError } from "../core/errors.js";
 import { checkOptions } from "../core/options.js";
 import { hasControl } from "../core/text.js";
 import { parsePeerAddress } from "./cluster/libp2p/address.js";
-import { completeEngine, type EngineChoice, type NatsOptions } from "./engine-options.js";
-import type { HttpApiOptions } from "./http/index.js";
-import { NODE_KINDS } from "./option-kinds.js";
-import { SCHEMES, type SignatureScheme } from "./replica/signature.js";
-
-/** The logger of a node; a pino logger fits. */
-export interface NodeLogger {
-  /** Of frames between nodes; absent: they are not logged. */
-  trace?(fields: object, message: string): void;
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
-export interface NodeOptions {
-  /** For people, at most 60 bytes; default made from the host's name. Taken on the network already: `name (2)`. */
-  readonly name?: string;
-  /** Only nodes of one cluster meet: 1..63 characters of a-z, 0-9 and `-`. Default `default`. */
-  readonly cluster?: string;
-  /**
-   * Keeps items and the node's id in this directory, so that both outlive `kill -9` and power loss; made if there is
-   * none. Absent: in memory only.
-   */
-  readonly dataDir?: string;
-  /** How long items are kept, ms; equal on all nodes of a cluster. Default 24 h. */
-  readonly retentionMs?: number;
-  /** Absent: no HTTP API. */
-  readonly http?: Omit<HttpApiOptions, "service">;
-  /** Where peers reach this node. Default all usable interfaces, a free port. */
-  readonly p2p?: { readonly hosts?: readonly string[]; readonly port?: number };
-  /** Addresses of peers where multicast does not reach: HOST:PORT, or a multiaddr. */
-  readonly peers?: readonly string[];
-  /** Find and be found by multicast DNS; default true: on all interfaces that are up. */
-  readonly mdns?: boolean | { readonly interfaces: readonly string[] };
-  /** How peers are reached: `libp2p`, the default, or `nats://HOST:4222[,HOST...]` (`tls://` to insist on TLS). */
-  readonly engine?: string;
-  /** Options of the NATS engine. */
-  readonly nats?: NatsOptions;
-  /** Mean time between reconciliations with a random peer, ms; 1 s at least. Default 20 s. */
-  readonly syncIntervalMs?: number;
-  /** 32 bytes that all nodes of the cluster share: nobody without them can connect. Default: anybody can join. */
-  readonly clusterKey?: Uint8Array;
-  /** Ids of the nodes that may connect to this one. Default: any may. */
-  readonly allowPeers?: readonly string[];
-  /** Schemes of signatures that this node accepts; default all, or only `ed25519` where `trust` is given. */
-  readonly require?: readonly SignatureScheme[];
-  /** Public keys, 64 hex digits each: of signed items only theirs are accepted. Default: anybody's. */
-  readonly trust?: readonly string[];
-  readonly itemsMax?: number;
-  /** Bytes of all items, in their canonical encoding. */
-  readonly itemBytesMax?: number;
-  /** Default: says nothing. */
-  readonly logger?: NodeLogger;
-  /** Aborts the start, and closes a node that runs. */
-  readonly signal?: AbortSignal;
-}
+import { completeEngine, type EngineChoice } from "./engine-options.js";
+import { NODE_KINDS, type NodeLogger, type NodeOptions } from "./option-kinds.js";
+import { SCHEMES } from "./replica/signature.js";
 
 /** Every option with its value, and in its range. */
 export type CompleteNodeOptions = Required<Omit<NodeOptions, OptionalName | "engine" | "nats">> &
@@ -69,6 +15,7 @@ type OptionalName =
   | "name"
   | "dataDir"
   | "http"
+  | "onPeer"
   | "signal"
   | "clusterKey"
   | "allowPeers"

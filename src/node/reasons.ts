@@ -2,7 +2,11 @@ import { ERRORS, type ErrorCode } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { counted } from "../core/text.js";
 import { formatDuration } from "../core/units.js";
-import type { Node } from "./node.js";
+import type { Cluster } from "./cluster/port.js";
+import type { Committer } from "./committer.js";
+import type { LogOutlet } from "./log-outlet.js";
+import type { CompleteNodeOptions } from "./options.js";
+import type { TrustPolicy } from "./replica/policy.js";
 import type { Replica } from "./replica/replica.js";
 import { isTwin, type Member } from "./replica/roster.js";
 
@@ -46,6 +50,17 @@ export interface ReasonDetail {
   readonly peer?: { readonly id: string; readonly name: string };
 }
 
+/** The parts of a node that tell how it is. */
+export interface NodeParts {
+  readonly options: CompleteNodeOptions;
+  readonly name: string;
+  readonly policy: TrustPolicy;
+  readonly replica: Replica;
+  readonly cluster: Cluster;
+  readonly committer: Committer | undefined;
+  readonly outlet: LogOutlet | undefined;
+}
+
 /** Of one reason at most so many nodes are told of; the list of peers has all. */
 const NODES_PER_REASON_MAX = 16;
 
@@ -68,7 +83,7 @@ const ADVICE: Readonly<Record<Reason, string>> = {
 };
 
 /** Everything that makes a node less than ready, and every way in which others differ from it. */
-export function reasonsOf(node: Node, nowMs: number): readonly ReasonDetail[] {
+export function reasonsOf(node: NodeParts, nowMs: number): readonly ReasonDetail[] {
   const { replica, committer, outlet, options } = node;
   const isUnlinked = options.peers.length > 0 && replica.links.count === 0 && !replica.starting;
   return [
@@ -89,7 +104,7 @@ export function reasonsOf(node: Node, nowMs: number): readonly ReasonDetail[] {
 /** In what a member that is there differs from this node. */
 export function reasonsOfMember(
   member: Member,
-  node: Pick<Node, "options" | "policy" | "replica">,
+  node: Pick<NodeParts, "options" | "policy" | "replica">,
   nowMs: number,
 ): Reason[] {
   const { state, record } = member;
@@ -110,7 +125,7 @@ export function isClockApart(id: string, replica: Replica): boolean {
 }
 
 /** Faults of the node's own clock, now or when items were stamped. */
-function ofClock({ replica, name }: Node, nowMs: number): readonly ReasonDetail[] {
+function ofClock({ replica, name }: NodeParts, nowMs: number): readonly ReasonDetail[] {
   const { clock } = replica;
   const ahead = replica.aheadCount(nowMs);
   return [
@@ -138,7 +153,7 @@ function apart(aheadMs: number): string {
   return `${formatDuration(Math.abs(aheadMs))} ${aheadMs > 0 ? "ahead of" : "behind"}`;
 }
 
-function noPeer({ replica }: Node): ReasonDetail {
+function noPeer({ replica }: NodeParts): ReasonDetail {
   const said = replica.membership.strangers().map(({ reason }) => reason);
   const [first, ...rest] = [...new Set(said)];
   if (first === undefined) return detail("noPeer");
@@ -147,7 +162,7 @@ function noPeer({ replica }: Node): ReasonDetail {
 }
 
 /** Heard of through others, which pass on records of both. */
-function ownTwin({ replica, name, cluster }: Node, nowMs: number): ReasonDetail[] {
+function ownTwin({ replica, name, cluster }: NodeParts, nowMs: number): ReasonDetail[] {
   const twin = replica.membership.twin(nowMs);
   if (!twin) return [];
   const place = twin.record.addresses[0] ?? "an unknown address";
@@ -155,7 +170,7 @@ function ownTwin({ replica, name, cluster }: Node, nowMs: number): ReasonDetail[
   return [detail("twin", message, { id: cluster.id, name: twin.record.name })];
 }
 
-function ofStrangers({ replica, name: self }: Node): ReasonDetail[] {
+function ofStrangers({ replica, name: self }: NodeParts): ReasonDetail[] {
   const details = replica.membership.strangers().flatMap(({ id, name, address, code, reason }) => {
     if (!code) return [];
     const message =
@@ -169,7 +184,7 @@ function ofStrangers({ replica, name: self }: Node): ReasonDetail[] {
   );
 }
 
-function ofMembers(node: Node, nowMs: number): ReasonDetail[] {
+function ofMembers(node: NodeParts, nowMs: number): ReasonDetail[] {
   const found = new Map<Reason, ReasonDetail[]>();
   for (const member of node.replica.roster.all()) {
     for (const code of reasonsOfMember(member, node, nowMs)) {
@@ -185,7 +200,7 @@ function ofMembers(node: Node, nowMs: number): ReasonDetail[] {
   return REASONS.flatMap((code) => found.get(code) ?? []);
 }
 
-function messageOf(code: Reason, { record }: Member, { options, name, replica }: Node): string {
+function messageOf(code: Reason, { record }: Member, { options, name, replica }: NodeParts): string {
   switch (code) {
     case "retentionDiffers": {
       const [theirs, ours] = [record.retentionMs, options.retentionMs].map(formatDuration);

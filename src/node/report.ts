@@ -1,7 +1,6 @@
 import type { Peer } from "./broadcast.js";
 import type { EngineChoice } from "./engine-options.js";
-import type { Node } from "./node.js";
-import { isClockApart, reasonsOfMember } from "./reasons.js";
+import { isClockApart, type NodeParts, reasonsOfMember } from "./reasons.js";
 import type { Clock } from "./replica/clock.js";
 import type { HoldingsSummary } from "./replica/member.js";
 import type { Stranger } from "./replica/membership.js";
@@ -21,7 +20,7 @@ export function unreachedPeer(stranger: Stranger, clock: Clock): Peer {
 /** The row of another member. @param nowMs the time of the machine, epoch ms */
 export function peerOf(
   member: Member,
-  node: Pick<Node, "replica" | "options" | "policy">,
+  node: Pick<NodeParts, "replica" | "options" | "policy">,
   nowMs: number,
 ): Peer {
   const { replica } = node;

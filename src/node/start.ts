@@ -1,29 +1,8 @@
-import type { Broadcast } from "./broadcast.js";
-import type { Access } from "./http/index.js";
+import type { StartedNode } from "./broadcast.js";
+import { LocalBroadcast } from "./local-broadcast.js";
 import { Node } from "./node.js";
-import { completeOptions, type NodeOptions } from "./options.js";
-
-/** A node that runs in this process. */
-export interface StartedNode extends Broadcast {
-  readonly id: string;
-  /** As it is now: discovery renames a node whose name is taken. */
-  readonly name: string;
-  /** Of the HTTP API; absent without one. */
-  readonly url?: string;
-  /** Addresses for `--peer` of another node. */
-  readonly peerAddresses: readonly string[];
-  /**
-   * Trusts these public keys (64 hex digits each) from now on, and no others: what others signed leaves this node's
-   * view (`expired` events), what was refused until now is fetched from peers. Needs no restart.
-   * @throws invalidOption when one is no key; nothing changes then
-   */
-  trust(keys: readonly string[]): void;
-  /**
-   * Takes another certificate and other tokens for the HTTP API from now on; connections that are open stay.
-   * @throws invalidOption when one of them cannot be used; nothing changes then
-   */
-  renew(access: Access): void;
-}
+import type { NodeOptions } from "./option-kinds.js";
+import { completeOptions } from "./options.js";
 
 /**
  * Starts a node. Resolves when it listens; finding peers goes on from there.
@@ -32,9 +11,10 @@ export interface StartedNode extends Broadcast {
 export async function startNode(options: NodeOptions = {}): Promise<StartedNode> {
   const complete = completeOptions(options);
   const node = new Node(complete);
+  const local = new LocalBroadcast(node);
   try {
     options.signal?.throwIfAborted();
-    await node.open();
+    await node.open(local.service);
     options.signal?.throwIfAborted();
   } catch (error) {
     await node.close();
@@ -42,5 +22,5 @@ export async function startNode(options: NodeOptions = {}): Promise<StartedNode>
   }
   const abort = () => void node.close();
   options.signal?.addEventListener("abort", abort, { once: true });
-  return node.local;
+  return local;
 }

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { closeSync, openSync, unlinkSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { topicOf } from "../../core/topic.js";
 import type { Task } from "./machine/records.js";
 
 /** Where what a command writes goes to: 1 is the standard output of this process, 2 its standard error. */
@@ -96,11 +97,6 @@ function environmentOf({ id, timestampMs, digest, key = "" }: Task): Record<stri
     HUBCAST_DIGEST: digest,
     HUBCAST_KEY: key,
   };
-}
-
-function topicOf(id: string): string | undefined {
-  const segments = id.split("/");
-  return segments.length > 1 && !segments.includes("") ? segments.slice(0, -1).join("/") : undefined;
 }
 
 function cannotStart({ message }: Error): string {

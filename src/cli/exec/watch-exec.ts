@@ -69,12 +69,12 @@ class Execution {
   }
 
   async #follow(): Promise<void> {
-    const { reconnect, onConnection } = this.options;
+    const { topic, reconnect, onConnection } = this.options;
     const { schedule } = this;
     const place = { next: () => schedule.next, connected: (clockMs: number) => this.#connected(clockMs) };
     const events = this.node.follow(place, {
-      signal: this.#stopping,
-      reconnect,
+      ...(topic !== undefined && { topic }),
+      ...{ reconnect, signal: this.#stopping },
       onConnection: (state, reason) => {
         if (state === "lost") this.#handle({ type: "disconnected" });
         onConnection(state, reason);

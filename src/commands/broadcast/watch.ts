@@ -1,7 +1,7 @@
 import * as Flags from "@oclif/core/flags";
 import { ClientCommand, NODE_URL_FLAGS } from "../../cli/client-command.js";
 import { Commands } from "../../cli/exec/command.js";
-import { countFlag, defined, flagList, instantFlag } from "../../cli/flags.js";
+import { countFlag, defined, flagList, instantFlag, topicFlag } from "../../cli/flags.js";
 import { peerLine } from "../../cli/live-status.js";
 import { itemLine } from "../../cli/output.js";
 import { onSignals } from "../../cli/signals.js";
@@ -22,6 +22,10 @@ With --exec, a shell runs CMD for each item instead. It reads raw from standard 
     { description: "From now on:", command: "<%= config.bin %> <%= command.id %>" },
     { description: "The last hour first:", command: "<%= config.bin %> <%= command.id %> --since 1h" },
     {
+      description: "One topic, and all below it:",
+      command: "<%= config.bin %> <%= command.id %> --topic alerts",
+    },
+    {
       description: "Only the raw of new items:",
       command: "<%= config.bin %> <%= command.id %> --json | jq -r 'select(.type==\"item\").item.raw'",
     },
@@ -41,6 +45,10 @@ With --exec, a shell runs CMD for each item instead. It reads raw from standard 
     },
   ];
   static override flags = {
+    topic: topicFlag({
+      description:
+        "Only items of this topic and of all below it; what happens to peers is shown all the same.",
+    }),
     since: instantFlag({
       description: "Items stamped since then come first: 10m (ago), ISO 8601, or epoch ms.",
     }),
@@ -105,21 +113,22 @@ With --exec, a shell runs CMD for each item instead. It reads raw from standard 
       onConnection: (state, reason) =>
         this.output.note(state === "back" ? this.backWords(node) : `${reason!.message}; connecting again`),
     } satisfies EventsOptions;
+    const { topic, since: sinceMs } = this.flags;
     if (this.commands) {
       const [{ watchExec }, { show }] = await Promise.all([
         import("../../cli/exec/watch-exec.js"),
         import("../../cli/exec/report.js"),
       ]);
-      const { jobs = 1, state, since: sinceMs } = this.flags;
+      const { jobs = 1, state } = this.flags;
       const report = (told: Parameters<typeof show>[0]) => show(told, this.output);
       await watchExec(node, {
         ...connection,
-        ...{ commands: this.commands, jobs, state, sinceMs, signal, report },
+        ...{ commands: this.commands, topic, jobs, state, sinceMs, signal, report },
       });
       if (signal.reason !== STOPPED) signal.throwIfAborted();
       return;
     }
-    const events = node.events({ ...defined({ sinceMs: this.flags.since }), ...connection, signal });
+    const events = node.events({ ...defined({ topic, sinceMs }), ...connection, signal });
     for await (const event of events) {
       this.output.document(event);
       if (!this.output.json) this.show(event);

@@ -1,10 +1,13 @@
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { HubcastError } from "../../core/errors.js";
+import type { Limits } from "../../core/limits.js";
 import { JoinedBytes } from "./lines.js";
-import type { ApiContext, HttpLimits } from "./options.js";
 
-type BodyRules = Pick<ApiContext, "limits" | "bodyDeadlines">;
+interface BodyRules {
+  readonly limits: Limits;
+  readonly bodyDeadlines: Deadlines;
+}
 
 /**
  * A parser of fastify for JSON, whatever the content type says. Fastify's own keeps each chunk as a Buffer: a body of
@@ -64,14 +67,14 @@ function badRequest(message: string, suggestion: string): HubcastError {
   return new HubcastError("badRequest", message, { suggestions: [suggestion] });
 }
 
-function tooLarge(limits: HttpLimits): HubcastError {
+function tooLarge(limits: Limits): HubcastError {
   const message = `the body has more than ${limits.requestBytesMax} bytes (requestBytesMax)`;
   return new HubcastError("tooLarge", message, {
     suggestions: [`Keep raw under ${limits.rawBytesMax} bytes; announce where to fetch what is larger.`],
   });
 }
 
-function tooSlow(limits: HttpLimits): HubcastError {
+function tooSlow(limits: Limits): HubcastError {
   const message = `the body did not arrive within ${limits.requestTimeoutMs} ms (requestTimeoutMs)`;
   return new HubcastError("requestTimeout", message, {
     suggestions: ["Send the whole body at once, with the right Content-Length."],

@@ -10,12 +10,12 @@ import { HttpServer } from "../../runtime/http/server.js";
 import { PacedCalls } from "../../runtime/paced-calls.js";
 import { startStep } from "../../runtime/start-step.js";
 import { TokenTable } from "../../runtime/tokens.js";
+import type { Access } from "../option-kinds.js";
 import { Deadlines } from "./body.js";
 import { eventRoutes } from "./events.js";
 import { itemRoutes } from "./items.js";
 import { nodeFigures } from "./metrics.js";
 import {
-  type Access,
   type ApiContext,
   type CompleteOptions,
   checkTokens,
@@ -30,7 +30,7 @@ import { statusRoutes } from "./status.js";
 export type { HttpLogger } from "../../runtime/http/problem.js";
 export type { Role, Token } from "../../runtime/tokens.js";
 export { timingsOf } from "./metrics.js";
-export type { Access, HttpApiOptions } from "./options.js";
+export type { HttpApiOptions } from "./options.js";
 
 /** The HTTP API of a running node. */
 export interface HttpApi {

@@ -1,49 +1,17 @@
 import { HubcastError } from "../../core/errors.js";
-import { LIMITS } from "../../core/limits.js";
+import { LIMITS, type Limits } from "../../core/limits.js";
 import { isLoopbackHost } from "../../core/loopback.js";
 import { checkOptions } from "../../core/options.js";
-import type { TlsPair } from "../../runtime/certificate.js";
 import type { HttpLogger, RefusalBook } from "../../runtime/http/problem.js";
 import type { PacedCalls } from "../../runtime/paced-calls.js";
 import type { Token } from "../../runtime/tokens.js";
-import { HTTP_KINDS } from "../option-kinds.js";
+import { HTTP_KINDS, type HttpOptions } from "../option-kinds.js";
 import type { NodeService } from "../service.js";
 import type { Deadlines } from "./body.js";
 import type { KeyRate, PostRate } from "./rates.js";
 
-/** The limits of LIMITS that the HTTP API keeps. */
-export type HttpLimits = { readonly [Name in keyof typeof LIMITS]: number };
-
-/** The credentials of the API; they may change while it is served. */
-export type Access = Pick<HttpApiOptions, "tls" | "tokens">;
-
-export interface HttpApiOptions {
+export interface HttpApiOptions extends HttpOptions {
   readonly service: NodeService;
-  /** Address or name to listen on; default 127.0.0.1. Any other than loopback needs tokens or `allowAnonymous`. */
-  readonly host?: string;
-  /** Default 8080; 0 takes a free one. */
-  readonly port?: number;
-  /** Absent or empty: nobody needs a token. */
-  readonly tokens?: readonly Token[];
-  /** Lets everybody in who can reach the address; tokens, if there are any, are then not asked for. */
-  readonly allowAnonymous?: boolean;
-  /** PEM; the API then speaks HTTPS only. */
-  readonly tls?: TlsPair;
-  /**
-   * Items a second that one caller (token, and address) may post, and ten times as many at once. Default 2,000 for
-   * callers on other machines, no limit for those on this one.
-   */
-  readonly postRate?: number;
-  /**
-   * Items a second that one signing key may post, whoever brings them, and ten times as many at once. Default as for
-   * `postRate`.
-   */
-  readonly keyRate?: number;
-  /** Further names that a Host header may carry, such as the DNS name of this machine. */
-  readonly boundNames?: readonly string[];
-  readonly logger?: HttpLogger;
-  /** Other limits than LIMITS, for tests. */
-  readonly limits?: Partial<HttpLimits>;
 }
 
 export interface CompleteOptions {
@@ -52,12 +20,12 @@ export interface CompleteOptions {
   readonly port: number;
   /** Empty: nobody is asked for one. */
   readonly tokens: readonly Token[];
-  readonly tls: HttpApiOptions["tls"] | undefined;
+  readonly tls: HttpOptions["tls"] | undefined;
   readonly postRate: number | undefined;
   readonly keyRate: number | undefined;
   readonly boundNames: readonly string[];
   readonly logger: HttpLogger;
-  readonly limits: HttpLimits;
+  readonly limits: Limits;
 }
 
 /** @throws invalidOption when an option is out of its range, or the API would be open to a network unasked */
@@ -108,7 +76,7 @@ const SILENT: HttpLogger = { debug() {}, warn() {}, error() {} };
 /** Shared by all routes. */
 export interface ApiContext {
   readonly service: NodeService;
-  readonly limits: HttpLimits;
+  readonly limits: Limits;
   readonly logger: HttpLogger;
   /** Of bodies that are read whole: `requestTimeoutMs` each. */
   readonly bodyDeadlines: Deadlines;

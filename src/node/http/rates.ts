@@ -1,12 +1,12 @@
 import type { Socket } from "node:net";
 import { HubcastError } from "../../core/errors.js";
+import type { Limits } from "../../core/limits.js";
 import { isLoopbackHost, networkOf } from "../../core/loopback.js";
 import { TokenBuckets } from "../../core/token-buckets.js";
 import type { PostResult } from "../broadcast.js";
 import type { ItemDraft } from "../replica/item.js";
 import { signerOf } from "../replica/signature.js";
 import type { BulkLine } from "../service.js";
-import type { HttpLimits } from "./options.js";
 
 /**
  * How many items each caller may post: so many a second, and a burst of ten seconds' worth. Callers are told apart by
@@ -18,7 +18,7 @@ export class PostRate {
   readonly #sparesLoopback: boolean;
 
   /** @param perSecond as the user asked for; absent: the default of `limits` */
-  constructor(perSecond: number | undefined, limits: HttpLimits, now: () => number = Date.now) {
+  constructor(perSecond: number | undefined, limits: Limits, now: () => number = Date.now) {
     this.#shares = new Shares(perSecond ?? limits.postItemsPerSecond, limits.postCallersMax, now);
     this.#sparesLoopback = perSecond === undefined;
   }
@@ -54,7 +54,7 @@ export class KeyRate {
   readonly #sparesLoopback: boolean;
 
   /** @param perSecond as the user asked for; absent: the default of `limits` */
-  constructor(perSecond: number | undefined, limits: HttpLimits, now: () => number = Date.now) {
+  constructor(perSecond: number | undefined, limits: Limits, now: () => number = Date.now) {
     this.#shares = new Shares(perSecond ?? limits.postItemsPerSecond, limits.postCallersMax, now);
     this.#sparesLoopback = perSecond === undefined;
   }

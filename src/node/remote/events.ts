@@ -150,8 +150,13 @@ class Place {
     const fromNow = this.#isFromNow && this.options.reconnect !== false ? FROM_NOW : undefined;
     const next = this.kept?.next() ?? { after: this.#after, since: this.#sinceMs ?? fromNow };
     const since = typeof next.since === "number" ? instantText(next.since) : next.since;
+    const { topic } = this.options;
+    const query = new URLSearchParams({
+      ...(topic !== undefined && { topic }),
+      ...(since !== undefined && { since }),
+    });
     return {
-      path: since === undefined ? "/v1/events" : `/v1/events?since=${since}`,
+      path: `/v1/events?${query}`.replace(/\?$/, ""),
       headers: {
         accept: "text/event-stream",
         ...(next.after !== undefined && { "last-event-id": next.after }),

@@ -1,7 +1,6 @@
 import type { Random } from "../../core/machine.js";
 import type { Clock } from "./clock.js";
 import type { Commits, Origin } from "./commits.js";
-import type { GossipFigures } from "./gossip.js";
 import type { Holdings } from "./holdings.js";
 import type { Item } from "./item.js";
 import type { Link, Links } from "./links.js";
@@ -59,6 +58,23 @@ export interface ReplicaFigures {
   refused: number;
   /** Times that a link was held, because its peer asked for more than its share. */
   linksHeld: number;
+}
+
+/** Counters since the start. */
+export interface GossipFigures {
+  /** Batches that came for the first time. */
+  batchesReceived: number;
+  /** Frames that brought a batch, first and again: copies. */
+  copiesReceived: number;
+  batchesSent: number;
+  itemsReceived: number;
+  itemsSent: number;
+  /** Items received that were known already. */
+  duplicates: number;
+  /** Batches that could not be read or broke a rule. */
+  rejected: number;
+  /** Batches asked for because they were announced and not pushed. */
+  repairs: number;
 }
 
 /** Shared by the parts of one replica. */

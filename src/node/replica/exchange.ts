@@ -1,10 +1,9 @@
 import { LIMITS } from "../../core/limits.js";
 import type { ReplicaContext } from "./context.js";
 import { encodedLength, type Item } from "./item.js";
-import { itemsFrame } from "./items-frame.js";
 import type { Link } from "./links.js";
 import type { Differences } from "./rounds.js";
-import { packDigests, unpackDigests } from "./wire.js";
+import { itemsFrame, packDigests, unpackDigests } from "./wire.js";
 
 /** Moves exactly the items that a round found missing: `have` offers, `want` asks, `items` gives (protocol.md#exchange). */
 export class Exchange implements Differences {

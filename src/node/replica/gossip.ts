@@ -1,6 +1,6 @@
 import { LIMITS } from "../../core/limits.js";
 import { encodeBatch } from "./batch.js";
-import type { ReplicaContext } from "./context.js";
+import type { GossipFigures, ReplicaContext } from "./context.js";
 import { encodedLength, type Item } from "./item.js";
 import type { Link } from "./links.js";
 import {
@@ -58,23 +58,6 @@ const REPAIR_COMMITS = 4;
 const REPAIR_DELAYS = 3;
 /** A batch all of whose items are known is not passed on, unless it is so young that others may lack it. */
 const CURRENT_MS = 10_000;
-
-/** Counters since the start. */
-export interface GossipFigures {
-  /** Batches that came for the first time. */
-  batchesReceived: number;
-  /** Frames that brought a batch, first and again: copies. */
-  copiesReceived: number;
-  batchesSent: number;
-  itemsReceived: number;
-  itemsSent: number;
-  /** Items received that were known already. */
-  duplicates: number;
-  /** Batches that could not be read or broke a rule. */
-  rejected: number;
-  /** Batches asked for because they were announced and not pushed. */
-  repairs: number;
-}
 
 /**
  * Gossip along a tree, with announcements beside it, as in Plumtree (Leitao et al. 2007): a batch is pushed along the links
@@ -374,8 +357,3 @@ function unpackIds(packed: Uint8Array): string[] {
     hex.slice(index * digits, (index + 1) * digits),
   );
 }
-
-/** The content that the shell decoded from a batch. */
-export type BatchContent =
-  | { readonly kind: "items"; readonly items: readonly Item[] }
-  | { readonly kind: "question"; readonly question: Question };

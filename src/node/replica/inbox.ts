@@ -1,9 +1,8 @@
 import { LIMITS } from "../../core/limits.js";
 import { BATCH_BYTES, decodeBatch } from "./batch.js";
-import type { BatchContent } from "./gossip.js";
 import { type Item, ItemDecodeError } from "./item.js";
 import { decodeRecord, type MemberRecord } from "./member.js";
-import type { PublishKind, ReplicaEffect, ReplicaInput } from "./messages.js";
+import type { BatchContent, PublishKind, ReplicaEffect, ReplicaInput } from "./messages.js";
 import { isAuthored } from "./signature.js";
 import {
   type BatchFrame,

@@ -1,7 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { hash } from "node:crypto";
 import { LIMITS } from "../../core/limits.js";
-import { HeldItem } from "./held/held-item.js";
 import { textBytes, textBytesMax } from "./text-bytes.js";
 
 /** One broadcast item. Immutable: the same four fields always have the same digest. */
@@ -27,6 +26,18 @@ export interface ItemDraft {
   readonly signature?: string;
   /** Epoch ms, within 2 min of the node's clock. Absent: that clock stamps the item. */
   readonly timestampMs?: number;
+}
+
+/** An item that lies encoded: its texts are copied as they are, without making strings of them. */
+export interface EncodedItem extends Item {
+  readonly textBytes: number;
+  /** @returns bytes written */
+  copyId(target: Buffer, offset: number): number;
+  copyRaw(target: Buffer, offset: number): number;
+}
+
+function isEncoded(item: object): item is EncodedItem {
+  return "copyRaw" in item;
 }
 
 /** Bytes that frame the four fields in the canonical encoding. */
@@ -73,7 +84,7 @@ function hasControlCharacter(text: string): boolean {
 
 /** Bytes that the canonical encoding of an item takes. */
 export function encodedLength(item: Omit<Item, "digest">): number {
-  return FRAMING_BYTES + (item instanceof HeldItem ? item.textBytes : textBytes(item));
+  return FRAMING_BYTES + (isEncoded(item) ? item.textBytes : textBytes(item));
 }
 
 /** A bound on `encodedLength` that costs nothing. */
@@ -88,7 +99,7 @@ export function encodedLengthMax(item: Omit<Item, "digest">): number {
  * @returns the offset behind the last byte
  */
 export function encodeItem(item: Omit<Item, "digest">, target: Buffer, offset: number): number {
-  const held = item instanceof HeldItem ? item : undefined;
+  const held = isEncoded(item) ? item : undefined;
   const idBytes = held?.copyId(target, offset + 2) ?? target.write(item.id, offset + 2);
   target.writeUInt16BE(idBytes, offset);
   let end = offset + 2 + idBytes;

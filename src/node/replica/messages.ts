@@ -1,9 +1,7 @@
 import type { ErrorCode } from "../../core/errors.js";
-import type { BatchContent } from "./gossip.js";
 import type { Item } from "./item.js";
 import type { MemberRecord } from "./member.js";
-import type { News, RegistryEntry } from "./registry.js";
-import type { BatchFrame, Frame, HelloFrame, ItemsFrame, Question, ToldFrame } from "./wire.js";
+import type { BatchFrame, Frame, HelloFrame, ItemsFrame, NewsMessage, Question, ToldFrame } from "./wire.js";
 
 /** The facts a replica is told. Items, records and questions in them are decoded, well-formed, and verified by their signature. */
 export type ReplicaInput =
@@ -121,6 +119,24 @@ export type ReplicaInput =
   /** The instant of `wakeAtMs` has come. `wallMs`: what the wall clock says, epoch ms; absent: nobody looked. */
   | { readonly type: "woke"; readonly wallMs?: number };
 
+/** The content that the shell decoded from a batch. */
+export type BatchContent =
+  | { readonly kind: "items"; readonly items: readonly Item[] }
+  | { readonly kind: "question"; readonly question: Question };
+
+/** One entry of the registry. */
+export interface RegistryEntry {
+  /** Verified. */
+  readonly record: MemberRecord;
+  /** How much older it is than the newest entry, by the clock of the broker. */
+  readonly ageMs: number;
+}
+
+/** The verified news of the leader. */
+export interface News extends Omit<NewsMessage, "records"> {
+  readonly records: readonly MemberRecord[];
+}
+
 /** The orders a replica gives. */
 export type ReplicaEffect =
   | {
@@ -161,7 +177,8 @@ export type ReplicaEffect =
   /** Held here, and lacking in the log. */
   | { readonly type: "append"; readonly items: readonly Item[] }
   | { readonly type: "receipt"; readonly request: number; readonly receipt: Receipt }
-  | { readonly type: "counted"; readonly request: number }
+  /** `silent` members have not answered. */
+  | { readonly type: "counted"; readonly request: number; readonly silent: readonly string[] }
   | { readonly type: "notify"; readonly changes: readonly ReplicaChange[] };
 
 /** Messages to all members by the broker: records, a leader's news, questions. */

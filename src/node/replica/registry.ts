@@ -2,21 +2,9 @@ import { LIMITS } from "../../core/limits.js";
 import type { ReplicaContext } from "./context.js";
 import { type HoldingsSummary, type MemberRecord, memberHash } from "./member.js";
 import type { Membership } from "./membership.js";
+import type { News, RegistryEntry } from "./messages.js";
 import type { Member } from "./roster.js";
-import { encodeNews, type HeldNews, type NewsMessage } from "./wire.js";
-
-/** One entry of the registry. */
-export interface RegistryEntry {
-  /** Verified. */
-  readonly record: MemberRecord;
-  /** How much older it is than the newest entry, by the clock of the broker. */
-  readonly ageMs: number;
-}
-
-/** The verified news of the leader. */
-export interface News extends Omit<NewsMessage, "records"> {
-  readonly records: readonly MemberRecord[];
-}
+import { encodeNews, type HeldNews } from "./wire.js";
 
 /** Facts about a member beside its record. */
 type Said = Pick<Member, "state" | "summary" | "clockOffsetMs">;

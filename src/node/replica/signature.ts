@@ -1,6 +1,5 @@
 import { createPublicKey, hash, type KeyObject, sign } from "node:crypto";
 import { Ed25519, type Proof } from "./ed25519.js";
-import type { Item } from "./item.js";
 
 /**
  * How a signature proves its item. `md5` and `sha256` prove integrity only: anyone can compute them, and date the item
@@ -15,7 +14,11 @@ export type IntegrityScheme = Exclude<SignatureScheme, "ed25519">;
 export const SCHEMES: readonly SignatureScheme[] = ["md5", "sha256", "ed25519"];
 
 /** The bytes that an author signs. */
-export type Signed = Pick<Item, "id" | "raw" | "timestampMs">;
+export interface Signed {
+  readonly id: string;
+  readonly raw: string;
+  readonly timestampMs: number;
+}
 
 /** Each is as long as no other is: one look tells which may fit. */
 const FORMS: ReadonlyMap<number, readonly [SignatureScheme, RegExp]> = new Map([

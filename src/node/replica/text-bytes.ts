@@ -1,6 +1,8 @@
-import type { Item } from "./item.js";
-
-type Texts = Pick<Item, "id" | "signature" | "raw">;
+interface Texts {
+  readonly id: string;
+  readonly signature: string;
+  readonly raw: string;
+}
 
 /** Bytes of an item's texts in UTF-8. */
 export function textBytes({ id, signature, raw }: Texts): number {

@@ -2,8 +2,7 @@ import { encode } from "cborg";
 import { describe, expect, it } from "vitest";
 import { decodeBatch, encodeBatch } from "../../../src/node/replica/batch.js";
 import { type Item, withDigest } from "../../../src/node/replica/item.js";
-import { itemsFrame } from "../../../src/node/replica/items-frame.js";
-import { decodeFrame, encodeFrame, type ItemsFrame } from "../../../src/node/replica/wire.js";
+import { decodeFrame, encodeFrame, type ItemsFrame, itemsFrame } from "../../../src/node/replica/wire.js";
 
 const itemOf = (rawBytes: number): Item =>
   withDigest({ id: "id", raw: "r".repeat(rawBytes), signature: "s", timestampMs: 1 });

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { decodeRecord, type MemberRecord, memberHash } from "../../../src/node/replica/member.js";
-import type { ReplicaEffect, ReplicaInput } from "../../../src/node/replica/messages.js";
-import type { News } from "../../../src/node/replica/registry.js";
+import type { News, ReplicaEffect, ReplicaInput } from "../../../src/node/replica/messages.js";
 import { decodeNews, decodeRecords, encodeNews, packDigests } from "../../../src/node/replica/wire.js";
 import { Driver, itemOf, itemsOf, makeReplica, NOW, only, outcomes, recordOf } from "./replica-kit.js";
 

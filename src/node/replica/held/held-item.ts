@@ -1,4 +1,4 @@
-import type { Item } from "../item.js";
+import type { EncodedItem, Item } from "../item.js";
 import { byteAt, nibble, type Sum } from "../item-set/sum.js";
 import { IMPLIED_BYTES, type IntegrityScheme, impliedScheme, integritySignature } from "../signature.js";
 import { textBytes, textBytesMax } from "../text-bytes.js";
@@ -51,7 +51,7 @@ export function writeRecord(item: Item, { bytes, view }: Slab, at: number): numb
  * time anew: who needs a field twice takes a copy by `wholeItem`. The fields are not properties of its own, so copies by
  * `...` see none of them; whoever gets items out of a node gets whole ones.
  */
-export class HeldItem implements Item {
+export class HeldItem implements EncodedItem {
   #slab: Slab;
   #at: number;
 
