@@ -34,9 +34,8 @@ With --exec, a shell runs CMD for each item instead. It reads raw from standard 
       command: "<%= config.bin %> <%= command.id %> --exec 'cat >> items.txt; echo >> items.txt'",
     },
     {
-      description: "Call a webhook for each, also for those that came while this was away:",
-      command:
-        "<%= config.bin %> <%= command.id %> --state hook.state --exec 'curl -sf --data-binary @- https://example.org/hook'",
+      description: "Mail each, also those that came while this was away:",
+      command: "<%= config.bin %> <%= command.id %> --state mail.state --exec 'mail -s news ops'",
     },
     {
       description: "Four at a time, of either node:",
