@@ -195,7 +195,7 @@ describe("a hub that dies", () => {
 
   it("is gone at once when it says goodbye", () => {
     const { network, a, b, a2 } = twoHubs();
-    b.transport!.leave();
+    b.transport!.leave(b.nowMs);
     b.alive = false;
     network.settle();
     expect(idsIn(a, a2)).toEqual([1000]);
