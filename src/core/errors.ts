@@ -219,6 +219,13 @@ export const ERRORS = {
     meaning:
       "The system does not let the node use the data directory: no permission, no space, no directory.",
   },
+  stateFileInUse: { exitCode: 4, meaning: "Another watcher has the state file." },
+  stateFileForeign: {
+    exitCode: 4,
+    meaning:
+      "The state file holds something else: another program's text, the state of another cluster or topic.",
+  },
+  stateFileDamaged: { exitCode: 4, meaning: "A line of the state file is not what hubcast wrote." },
 
   notDelivered: { exitCode: 5, meaning: "A message did not reach every receiver that was named." },
   deadline: { exitCode: 5, meaning: "The deadline passed before the work was done." },
@@ -240,7 +247,7 @@ interface HubcastErrorOptions {
 
 /**
  * The only error that the library throws on purpose. `message` says what happened, with which values;
- * `suggestions` say what to do next; `code` is for programs.
+ * `suggestions` name the next steps; `code` is for programs.
  */
 export class HubcastError extends Error {
   override readonly name = "HubcastError";
@@ -294,7 +301,7 @@ const SYSTEM_ADVICE: Readonly<Record<string, string>> = {
   ENFILE: "Raise the limit of open files of this machine.",
 };
 
-/** Of a system call: nothing that a program could have known before it asked. */
+/** An error of a system call, which no check beforehand could have avoided. */
 function isSystemError(error: unknown): error is NodeJS.ErrnoException & { readonly code: string } {
   if (!(error instanceof Error)) return false;
   const { code, syscall } = error as NodeJS.ErrnoException;

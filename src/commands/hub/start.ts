@@ -1,6 +1,6 @@
 import { BaseCommand } from "../../cli/base-command.js";
-import { readTlsFiles } from "../../cli/flag-file.js";
-import { HUB_START_FLAGS, hubOptions, readHubToken } from "../../cli/hub-start-flags.js";
+import { readTlsFiles, readToken } from "../../cli/flag-file.js";
+import { HUB_START_FLAGS, hubOptions } from "../../cli/hub-start-flags.js";
 import { addressesFromElsewhere, flagWords, HubLine, programWords, showLive } from "../../cli/live-status.js";
 import { openLogger } from "../../cli/logger.js";
 import { Stopping } from "../../cli/signals.js";
@@ -44,9 +44,9 @@ export default class Start extends BaseCommand<typeof Start> {
     const level = this.flags.verbose ? "debug" : this.flags["log-level"];
     const logger = await openLogger(level, this.flags["log-format"]);
     if (this.flags["log-format"] === "json") this.output.logTo(logger);
-    const { keepHeapCalm, startHub } = await import("../../hub/index.js");
+    const { tuneHeap, startHub } = await import("../../hub/index.js");
     const hub = await stopping.unlessTold(startHub({ ...options, logger, signal: stopping.signal }));
-    if (hub) keepHeapCalm(() => hub.stats().memoryBytes);
+    if (hub) tuneHeap(() => hub.stats().memoryBytes);
     if (hub) {
       this.watchFiles(hub, files);
       await this.serve(hub, stopping.told);
@@ -57,7 +57,7 @@ export default class Start extends BaseCommand<typeof Start> {
 
   private watchFiles(hub: Hub, files: WatchedFiles): void {
     const { "token-file": tokenFile, "tls-cert": cert, "tls-key": key } = this.flags;
-    const takeToken = async () => hub.renew({ token: (await readHubToken(tokenFile))! });
+    const takeToken = async () => hub.renew({ token: (await readToken(tokenFile))! });
     const takePair = async () => hub.renew({ tls: (await readTlsFiles(this.flags))! });
     files.add([tokenFile], takeToken, {
       taken: `a new token, from ${tokenFile}, is in force`,

@@ -54,8 +54,8 @@ export class FederationShell {
   }
 
   /**
-   * Finds the other hubs, learns of their clients, and leases ids. @throws what `lease` and `start` of the router
-   * throw
+   * Finds the other hubs, learns of their clients, and leases ids. @throws the errors of `lease` and `start` of
+   * the router
    */
   async open(): Promise<void> {
     const { router } = this;
@@ -106,7 +106,7 @@ export class FederationShell {
 
   /** Idempotent. Tells the other hubs. */
   async close(): Promise<void> {
-    if (!this.#closed) this.#transport.leave();
+    if (!this.#closed) this.#transport.leave(nowMs());
     this.#closed = true;
     this.#timer.stop();
     await this.router.close();

@@ -1,6 +1,6 @@
 import { createServer, type ServerOptions } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Server as TlsServer } from "node:tls";
 import AjvCompiler, { type Ajv, type ValidatorFactory } from "@fastify/ajv-compiler";
 import {
@@ -14,10 +14,11 @@ import {
 import { HubcastError } from "../../core/errors.js";
 import type { LIMITS } from "../../core/limits.js";
 import { ServedCertificate, type TlsPair } from "../certificate.js";
+import { type ListenFlags, listen } from "../listen.js";
 import { connectionsThatFit } from "../open-files.js";
 import type { Role, TokenTable } from "../tokens.js";
 import type { Gate } from "./gate.js";
-import { calledOf, type HttpLogger, isCostly, limitBody, problemOf, RefusalBook } from "./problem.js";
+import { calledOf, type HttpLogger, isCostly, limitBody, problemOf, RefusalCounter } from "./problem.js";
 import { type Arrivals, ReadTurns } from "./read-turns.js";
 
 declare module "fastify" {
@@ -58,12 +59,12 @@ type ServerLimit = Extract<
 const KEEP_ALIVE_MS = 65_000;
 
 /**
- * A fastify instance with what every server of ours needs: who is let in, how long things may take, what a refusal looks
- * like, and how it ends. Routes are fastify's own; `config.role` says what a token must allow.
+ * A fastify instance with the needs of every server here: access, deadlines, refusals, and an orderly end. Routes are
+ * fastify's own; `config.role` is the right that a token must have.
  */
 export class HttpServer {
   readonly app: FastifyInstance;
-  readonly refusals: RefusalBook;
+  readonly refusals: RefusalCounter;
   readonly certificate: ServedCertificate;
   readonly #settings: HttpSettings;
   readonly #turns: ReadTurns;
@@ -81,7 +82,7 @@ export class HttpServer {
       this.refusals.count("rateLimited");
       logger.debug({}, "an HTTP connection is cut: it causes more work than its share");
     });
-    this.refusals = new RefusalBook(this.#turns, logger);
+    this.refusals = new RefusalCounter(this.#turns, logger);
     const options: ServerOptions = {
       maxHeaderSize: limits.requestHeaderBytesMax,
       // Covers connections that send nothing, too. Bodies have their own deadlines: a bulk body may take for ever.
@@ -106,7 +107,7 @@ export class HttpServer {
       schemaErrorFormatter: queryFault,
       schemaController: { compilersFactory: { buildValidator: validators() } },
     });
-    // JSON.stringify takes as long as a serializer made from a schema for what is small, and needs none made at the start.
+    // For small bodies JSON.stringify is as fast as a serializer made from a schema, and costs nothing at the start.
     this.app.setSerializerCompiler(() => JSON.stringify);
     this.app.removeAllContentTypeParsers();
     this.app.setErrorHandler((error, _request, reply) => this.refusals.answer(reply, error));
@@ -136,20 +137,19 @@ export class HttpServer {
     return this.#turns.arrivals;
   }
 
-  /** @param flag of the command that sets the port. @throws portInUse, cannotListen */
-  async listen(host: string, port: number, flag = "--port"): Promise<{ host: string; port: number }> {
+  /** @param flags of the command that set port and host. @throws portInUse, cannotListen */
+  async listen(
+    host: string,
+    port: number,
+    flags: ListenFlags = { port: "--port", host: "--host" },
+  ): Promise<{ host: string; port: number }> {
     await this.app.ready();
     const { server } = this.app;
     server.maxConnections = this.#connectionsMax();
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", (error) => reject(listenError(error, host, port, flag)));
-      // A backlog for bursts of connections; the kernel caps it (net.core.somaxconn).
-      server.listen({ host, port, backlog: 4_096 }, resolve);
-    });
-    server.removeAllListeners("error");
+    // A backlog for bursts of connections; the kernel caps it (net.core.somaxconn).
+    const bound = await listen(server, { host, port, backlog: 4_096 }, flags);
     server.on("error", () => {});
-    const { address, port: bound } = server.address() as AddressInfo;
-    return { host: address, port: bound };
+    return { host: bound.address, port: bound.port };
   }
 
   /** @throws invalidOption, as ServedCertificate.renew */
@@ -184,7 +184,7 @@ export class HttpServer {
     return count;
   }
 
-  /** The first look at every request, before a byte of its body is read. @throws what refuses it */
+  /** Checks every request before a byte of its body is read. @throws its refusal */
   #enter(request: FastifyRequest, reply: FastifyReply): void {
     const { raw } = request;
     this.#runningCount++;
@@ -239,7 +239,7 @@ export class HttpServer {
       return;
     }
     if (error.code === "ERR_HTTP_REQUEST_TIMEOUT" && socket.bytesRead === 0) {
-      // Nobody asked anything. There may be thousands of them at once, and an answer costs more than the connection did.
+      // No request was begun. There may be thousands of them at once, and an answer costs more than the connection did.
       this.refusals.count("requestTimeout");
       socket.destroy();
       return;
@@ -255,7 +255,7 @@ export class HttpServer {
   }
 }
 
-/** Values of a query are texts, and taken for numbers where a schema says so; those of a JSON body are what they are. */
+/** Values of a query are texts, read as numbers where the schema says so; those of a JSON body keep their type. */
 function validators(): ValidatorFactory {
   const pool = AjvCompiler() as (schemas: object, options: object) => FastifySchemaCompiler<unknown>;
   const build = (schemas: object, options: object): FastifySchemaCompiler<unknown> => {
@@ -272,8 +272,8 @@ function validators(): ValidatorFactory {
 }
 
 /**
- * Lengths and characters are the node's to judge, on every way in: it says what is wrong with them. In the schemas they
- * are for who reads /openapi.json.
+ * The node checks lengths and characters, for all inputs, and its errors name the fault. In the schemas they document
+ * the API (/openapi.json).
  */
 function leaveToNode(ajv: Ajv): void {
   for (const keyword of ["pattern", "minLength", "maxLength"]) ajv.removeKeyword(keyword);
@@ -350,26 +350,5 @@ function misunderstanding(code: string | undefined): {
 function stopping(): HubcastError {
   return new HubcastError("stopping", "the server is shutting down", {
     suggestions: ["Ask another node of the cluster, or come back when this one runs again."],
-  });
-}
-
-function listenError(error: NodeJS.ErrnoException, host: string, port: number, flag: string): HubcastError {
-  if (error.code === "EADDRINUSE") {
-    return new HubcastError(
-      "portInUse",
-      `port ${port} is already in use; pass ${flag} 0 to take a free one`,
-      {
-        cause: error,
-        suggestions: [`Pass ${flag} 0 to take a free port, or another port.`],
-      },
-    );
-  }
-  return new HubcastError("cannotListen", `cannot listen on ${host} port ${port}: ${error.message}`, {
-    cause: error,
-    suggestions: [
-      error.code === "EACCES"
-        ? "Take a port from 1024 on, or run with the right to bind low ports."
-        : "Pass an address of this machine as --host, or leave it out for 127.0.0.1.",
-    ],
   });
 }
