@@ -24,8 +24,8 @@ const ITEMS: readonly { readonly topic?: string; readonly raw: string; readonly 
 ];
 const LAST = "Doors open at nine";
 
-const cluster = "office";
-const nodes = await Promise.all(["kitchen", "hall", "attic"].map(startNode));
+const kitchen = await startNode("kitchen");
+const nodes = [kitchen, ...(await Promise.all(["hall", "attic"].map((name) => startNode(name, kitchen))))];
 const browser = await TestBrowser.start();
 try {
   const { privateKey } = generateKeyPairSync("ed25519");
@@ -58,26 +58,34 @@ async function picture(colorScheme: "light" | "dark"): Promise<void> {
   await page.screenshot({ path: `docs/board-${colorScheme}.png` });
 }
 
-async function startNode(name: string): Promise<{ readonly child: ChildProcess; readonly url: string }> {
+interface Started {
+  readonly child: ChildProcess;
+  readonly url: string;
+  readonly peerAddresses: readonly string[];
+}
+
+async function startNode(name: string, peer?: Started): Promise<Started> {
   const flags = [
     "--port",
     "0",
     "--p2p-host",
     "127.0.0.1",
-    "--mdns-interface",
-    "127.0.0.1",
+    "--no-mdns",
     "--cluster",
-    cluster,
+    "office",
+    "--name",
+    name,
   ];
+  const joining = peer ? ["--peer", peer.peerAddresses[0]!] : [];
   const child = spawn(
     process.execPath,
-    ["bin/run.js", "broadcast", "start", "--json", "--name", name, ...flags],
+    ["bin/run.js", "broadcast", "start", "--json", ...flags, ...joining],
     {
       stdio: ["ignore", "pipe", "ignore"],
     },
   );
   const [line] = (await once(createInterface(child.stdout!), "line")) as [string];
-  return { child, url: (JSON.parse(line) as { url: string }).url };
+  return { child, ...(JSON.parse(line) as Omit<Started, "child">) };
 }
 
 async function post(url: string, item: object): Promise<void> {

@@ -18,7 +18,10 @@ const PATIENT = { timeout: 120_000 };
 const PHONE = { viewport: { width: 360, height: 740 } };
 
 describe.skipIf(NO_BROWSER !== undefined)("the board in Chromium", PATIENT, () => {
-  const cluster = `board-${randomUUID()}`;
+  const tag = randomUUID().slice(0, 8);
+  const cluster = `board-${tag}`;
+  /** No other test's: of two nodes of one name on a network, one is called otherwise. */
+  const names = { kitchen: `kitchen-${tag}`, hall: `hall-${tag}`, attic: `attic-${tag}` };
   const crowd = new NodeCrowd();
   let browser: TestBrowser;
   let kitchen: NodeProcess;
@@ -37,8 +40,8 @@ describe.skipIf(NO_BROWSER !== undefined)("the board in Chromium", PATIENT, () =
     const start = (...flags: string[]) => NodeProcess.start({ flags });
     [browser, kitchen, hall, lonely, closed] = await Promise.all([
       TestBrowser.start(),
-      start(...loopbackFlags(cluster), "--name", "kitchen"),
-      start(...loopbackFlags(cluster), "--name", "hall"),
+      start(...loopbackFlags(cluster), "--name", names.kitchen),
+      start(...loopbackFlags(cluster), "--name", names.hall),
       start(...alone, "--peer", "127.0.0.1:1"),
       start(...alone, "--token-file", tokens),
     ]);
@@ -91,8 +94,14 @@ describe.skipIf(NO_BROWSER !== undefined)("the board in Chromium", PATIENT, () =
     const dialog = page.getByRole("dialog", { name: "Item" });
     await dialog.getByText("✓ Signed by its author, verified by this node").waitFor();
     await dialog.getByText(signed.signature.slice(0, 72)).waitFor();
-    await dialog.getByRole("listitem").filter({ hasText: "hall holds it" }).waitFor();
-    await dialog.getByRole("listitem").filter({ hasText: "kitchen holds it" }).waitFor();
+    await dialog
+      .getByRole("listitem")
+      .filter({ hasText: `${names.hall} holds it` })
+      .waitFor();
+    await dialog
+      .getByRole("listitem")
+      .filter({ hasText: `${names.kitchen} holds it` })
+      .waitFor();
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "detached" });
   });
@@ -155,7 +164,7 @@ describe.skipIf(NO_BROWSER !== undefined)("the board in Chromium", PATIENT, () =
       expect(await page.evaluate(faintTexts)).toEqual([]);
       expect(await page.evaluate(namelessControls)).toEqual([]);
       await page.goto(`${hall.url}/#item=shifts%2Fmonday`);
-      await page.getByText("kitchen holds it").waitFor();
+      await page.getByText(`${names.kitchen} holds it`).waitFor();
       expect(await page.evaluate(faintTexts)).toEqual([]);
       expect(await sidewaysOf(page)).toBe(0);
       await page.goto(`${hall.url}/#item=not-there`);
@@ -166,7 +175,7 @@ describe.skipIf(NO_BROWSER !== undefined)("the board in Chromium", PATIENT, () =
 
   test("a node that is killed and comes back: the page says so, and has what came meanwhile", async () => {
     const port = String(await freePort());
-    const flags = [...loopbackFlags(cluster), "--name", "attic"].with(1, port);
+    const flags = [...loopbackFlags(cluster), "--name", names.attic].with(1, port);
     await using first = await NodeProcess.start({ flags });
     const page = await browser.open(first.url, { ...PHONE, colorScheme: "dark" });
     await itemOf(page, "doors open at nine").waitFor();

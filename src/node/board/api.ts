@@ -49,9 +49,9 @@ export class Api {
     return this.#json(pathOfItem(id, "false"));
   }
 
-  /** Asks all members whether they hold it: takes a second when one does not. @throws Refusal `notFound` */
+  /** Asks all members whether they hold it: takes 3 s when one does not. @throws Refusal `notFound` */
   async holders(id: string): Promise<HoldersReceipt | undefined> {
-    return (await this.#json<ShownItem>(pathOfItem(id, "true"))).receipt;
+    return (await this.#json<ShownItem>(`${pathOfItem(id, "true")}&timeoutMs=3000`)).receipt;
   }
 
   /** Waits, for some seconds at most, until all others hold it. */

@@ -95,18 +95,18 @@ function Whole({ board, item, receipt, nowMs }: WholeProps) {
         <dd>
           {exact(timestampMs)} (<When timestampMs={timestampMs} nowMs={nowMs} />)
         </dd>
+        {expiresAtMs !== undefined && (
+          <>
+            <dt>Expires</dt>
+            <dd title={exact(expiresAtMs)}>in {span((expiresAtMs - nowMs) / 1000)}</dd>
+          </>
+        )}
         {item.topic !== undefined && (
           <>
             <dt>Topic</dt>
             <dd>
               <bdi>{visible(item.topic)}</bdi>
             </dd>
-          </>
-        )}
-        {expiresAtMs !== undefined && (
-          <>
-            <dt>Expires</dt>
-            <dd title={exact(expiresAtMs)}>in {span((expiresAtMs - nowMs) / 1000)}</dd>
           </>
         )}
         <dt>Id</dt>
