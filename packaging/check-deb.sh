@@ -4,7 +4,7 @@
 #
 #   packaging/check-deb.sh                 in an overlay of this machine's own root, which has to be Debian
 #   packaging/check-deb.sh --debootstrap   in a Debian that debootstrap makes: it has what the package asks for, and no Node
-set -Eeuo pipefail
+set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if [ "${1:-}" != --inside ]; then
@@ -122,8 +122,9 @@ if [ -e "$root/usr/bin/man" ]; then
   [ ! -s "$work/man.log" ]
 fi
 for unit in hubcast-node hubcast-hub; do
-  in_root systemd-analyze verify "/usr/lib/systemd/system/$unit.service" >"$work/verify.log" 2>&1
-  fails grep "$unit" "$work/verify.log"
+  # It also finds fault with other units, and with a root that has no man.
+  in_root systemd-analyze verify "/usr/lib/systemd/system/$unit.service" >"$work/verify.log" 2>&1 || true
+  fails grep -E "^$unit|$unit.service.*(line|Unknown)" <(grep -v "Command 'man " "$work/verify.log")
   # In tenths.
   in_root systemd-analyze security --offline=true --threshold=20 "/usr/lib/systemd/system/$unit.service" >"$work/security.log" 2>&1
   tail -1 "$work/security.log"
