@@ -3,7 +3,8 @@ import { checkOptions } from "../core/options.js";
 import { hasControl } from "../core/text.js";
 import { parsePeerAddress } from "./cluster/libp2p/address.js";
 import { completeEngine, type EngineChoice } from "./engine-options.js";
-import { NODE_KINDS, type NodeLogger, type NodeOptions } from "./option-kinds.js";
+import type { NodeLogger } from "./logger.js";
+import { NODE_KINDS, type NodeOptions } from "./option-kinds.js";
 import { SCHEMES } from "./replica/signature.js";
 
 /** Every option with its value, and in its range. */
