@@ -3,7 +3,7 @@ import { LIMITS } from "../../../src/core/limits.js";
 import { decodeBatch } from "../../../src/node/replica/batch.js";
 import { encodedLength, type Item } from "../../../src/node/replica/item.js";
 import { packDigests, unpackDigests } from "../../../src/node/replica/wire.js";
-import { Driver, frames, itemOf, itemsOf, makeReplica, OPEN_POLICY, only, reasons } from "./replica-kit.js";
+import { Driver, frames, itemOf, itemsOf, makeReplica, only, reasons } from "./replica-kit.js";
 
 const have = (...items: Item[]) => ({ t: "have", digests: digestsOf(items) }) as const;
 const want = (...items: Item[]) => ({ t: "want", digests: digestsOf(items) }) as const;
