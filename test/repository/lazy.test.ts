@@ -22,11 +22,12 @@ const HEAVY_PARTS =
 const HEAVY =
   /node_modules\/(ink|react|yoga-layout|libp2p|@libp2p|fastify|multicast-dns|undici|prom-client|string-width|@nats-io)\//;
 
-it("node:sqlite is imported by the storage thread alone", () => {
+it("node:sqlite is imported by the storage thread, and for the lock of a state file", () => {
   const users = readSources(["src"]).filter(({ text }) =>
     importsOf(text).some(({ specifier }) => specifier === "node:sqlite"),
   );
   expect(users.map(({ path }) => path)).toEqual([
+    "src/cli/exec/file-lock.ts",
     "src/node/storage/sqlite-file.ts",
     "src/node/storage/sqlite-thread.ts",
   ]);
