@@ -1,5 +1,6 @@
 import type { HubcastError } from "../core/errors.js";
-import type { Access } from "./option-kinds.js";
+import type { TlsPair } from "../runtime/certificate.js";
+import type { Token } from "../runtime/tokens.js";
 import type { Reason, ReasonDetail } from "./reasons.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 import type { Receipt } from "./replica/messages.js";
@@ -291,6 +292,12 @@ export interface ConnectOptions {
   readonly ca?: string | Buffer;
   /** Gives up connecting. */
   readonly signal?: AbortSignal;
+}
+
+/** The credentials of the HTTP API; they may change while it is served. */
+export interface Access {
+  readonly tls?: TlsPair;
+  readonly tokens?: readonly Token[];
 }
 
 /** A node that runs in this process. */

@@ -20,20 +20,11 @@ import type { TlsPair } from "../runtime/certificate.js";
 import type { HttpLogger } from "../runtime/http/problem.js";
 import type { Token } from "../runtime/tokens.js";
 import type { Peer } from "./broadcast.js";
+import type { NodeLogger } from "./logger.js";
 import type { Trusted } from "./replica/policy.js";
 import type { SignatureScheme } from "./replica/signature.js";
 
 export { SCHEMES } from "./replica/signature.js";
-
-/** The logger of a node; a pino logger fits. */
-export interface NodeLogger {
-  /** Of frames between nodes; absent: they are not logged. */
-  trace?(fields: object, message: string): void;
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
 
 export interface NodeOptions {
   /** For people, at most 60 bytes; default made from the host's name. Taken on the network already: `name (2)`. */
@@ -117,9 +108,6 @@ export interface HttpOptions {
   /** Other limits than LIMITS, for tests. */
   readonly limits?: Partial<Limits>;
 }
-
-/** The credentials of the API; they may change while it is served. */
-export type Access = Pick<HttpOptions, "tls" | "tokens">;
 
 /** Items a second that a caller or a key may post. */
 const RATE = wholeNumber(1, 1_000_000);

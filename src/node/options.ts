@@ -4,7 +4,8 @@ import { hasControl } from "../core/text.js";
 import { topicAdvice, topicFault } from "../core/topic.js";
 import { parsePeerAddress } from "./cluster/libp2p/address.js";
 import { completeEngine, type EngineChoice } from "./engine-options.js";
-import { NODE_KINDS, type NodeLogger, type NodeOptions, TRUSTED } from "./option-kinds.js";
+import type { NodeLogger } from "./logger.js";
+import { NODE_KINDS, type NodeOptions, TRUSTED } from "./option-kinds.js";
 import type { Trusted } from "./replica/policy.js";
 import { SCHEMES } from "./replica/signature.js";
 
