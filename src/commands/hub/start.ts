@@ -44,9 +44,9 @@ export default class Start extends BaseCommand<typeof Start> {
     const level = this.flags.verbose ? "debug" : this.flags["log-level"];
     const logger = await openLogger(level, this.flags["log-format"]);
     if (this.flags["log-format"] === "json") this.output.logTo(logger);
-    const { keepHeapCalm, startHub } = await import("../../hub/index.js");
+    const { tuneHeap, startHub } = await import("../../hub/index.js");
     const hub = await stopping.unlessTold(startHub({ ...options, logger, signal: stopping.signal }));
-    if (hub) keepHeapCalm(() => hub.stats().memoryBytes);
+    if (hub) tuneHeap(() => hub.stats().memoryBytes);
     if (hub) {
       this.watchFiles(hub, files);
       await this.serve(hub, stopping.told);
