@@ -73,6 +73,9 @@ describe("broadcast start", () => {
     ["--allow-peers", "kitchen", /"kitchen" is no id of a node/],
     ["--trust", "# nobody yet", /there is no key in/],
     ["--trust", "# me\n5ecre7", /line 2 of .* is no public key/],
+    ["--trust", `${"5e".repeat(32)} alerts/ # me\n${"5e".repeat(32)} alerts`, /line 2 of .* no topic/],
+    ["--trust", `${"5e".repeat(32)} alerts//`, /line 1 of .* no topic/],
+    ["--trust", `${"5e".repeat(32)} alerts/\n${"5e".repeat(32)}`, /with topics and without/],
     ["--trust", "a".repeat(5_000_000), /has more than 4194304 bytes/],
   ])("refuses to start with a bad file: %s %.20j", async (flag, text, said) => {
     const file = join(directory, "bad");
