@@ -48,7 +48,7 @@ const GROUPS = [
   // What every command needs: the parser, and what ours share.
   {
     name: "command",
-    test: /rolldown[\\/]runtime|[\\/]@oclif[\\/]|[\\/]dist[\\/](core|runtime[\\/]start-step|cli[\\/](base-command|flag-file|flags|input|output|signals))/,
+    test: /rolldown[\\/]runtime|[\\/]@oclif[\\/]|[\\/]dist[\\/](core|runtime[\\/]start-step|cli[\\/](base-command|failure|flag-file|flags|input|output|signals))/,
     priority: 2,
   },
   {

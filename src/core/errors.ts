@@ -128,6 +128,11 @@ export const ERRORS = {
     httpStatus: 422,
     meaning: "The node does not accept this scheme or this key.",
   },
+  refusedTopic: {
+    exitCode: 4,
+    httpStatus: 422,
+    meaning: "The node accepts this key only under other topics.",
+  },
   keyRateLimited: {
     exitCode: 4,
     httpStatus: 429,

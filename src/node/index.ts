@@ -1,7 +1,7 @@
 import type { StartedNode } from "./broadcast.js";
 import type { NodeOptions } from "./option-kinds.js";
 
-export type { StartedNode } from "./broadcast.js";
+export type { StartedNode, Trusted } from "./broadcast.js";
 export type { NodeLogger } from "./logger.js";
 export type { NodeOptions } from "./option-kinds.js";
 

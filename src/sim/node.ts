@@ -77,7 +77,7 @@ export class SimNode implements LinkEnd {
       syncIntervalMs: LIMITS.syncIntervalMs,
       itemsMax: LIMITS.itemsMax,
       itemBytesMax: LIMITS.itemBytesMax,
-      policy: { text: "", accepts: () => true },
+      policy: { text: "", refusalOf: () => undefined },
       addresses: () => [host.claims ?? host.address],
       sign: known.sign(id),
       hasBroker: false,
