@@ -15,9 +15,9 @@ import {
   wholeNumber,
   withDefault,
 } from "../core/options.js";
-import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../net/nats/index.js";
 import type { TlsPair } from "../runtime/certificate.js";
 import type { HttpLogger } from "../runtime/http/problem.js";
+import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../runtime/nats.js";
 import type { Token } from "../runtime/tokens.js";
 import type { Peer } from "./broadcast.js";
 import type { NodeLogger } from "./logger.js";
