@@ -26,8 +26,12 @@ export class CommandNode {
     this.peerAddresses = ready.peerAddresses;
   }
 
-  /** `broadcast start` on loopback, without mDNS. @param token that the node asks for */
-  static async start(flags: readonly string[] = [], token?: string): Promise<CommandNode> {
+  /** `broadcast start` on loopback, without mDNS. @param token that the node asks for. @param env beside that of the benchmark */
+  static async start(
+    flags: readonly string[] = [],
+    token?: string,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<CommandNode> {
     const args = ["bin/run.js", "broadcast", "start", "--port", "0", "--no-mdns", "--json", ...flags];
     // Before Node: a priority, or a profiler.
     const under = process.env.NODE_UNDER?.split(" ") ?? [];
@@ -35,7 +39,7 @@ export class CommandNode {
     const child = spawn(program!, rest, {
       cwd: new URL("../", import.meta.url),
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...(token !== undefined && { HUBCAST_TOKEN: token }) },
+      env: { ...process.env, ...env, ...(token !== undefined && { HUBCAST_TOKEN: token }) },
     });
     const [line] = (await once(createInterface(child.stdout), "line")) as [string];
     const ready = JSON.parse(line) as Ready;
