@@ -2,9 +2,12 @@
 // so that whatever else the machine does meets all of them. Other work can only make a run dearer, so the least is the
 // steadiest figure. Wanted: `list` and `post` at most 2.75 times `node -e 0`.
 //
+// Where `npm run package:executable` has made the executable, its commands take part as well.
+//
 //   npm run build && node bench/startup.ts [ROUNDS]
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
@@ -12,6 +15,7 @@ import { fileURLToPath } from "node:url";
 
 const rounds = Number(process.argv[2] ?? 15);
 const run = fileURLToPath(new URL("../bin/run.js", import.meta.url));
+const executable = fileURLToPath(new URL("../build/hubcast", import.meta.url));
 
 const ITEM = { id: "1", raw: "hello", signature: "sha256:00", timestampMs: Date.now(), digest: "00" };
 const RESULT = { id: "1", digest: "00", visible: "00", timestampMs: Date.now(), status: "accepted" };
@@ -26,19 +30,25 @@ server.listen(0, "127.0.0.1");
 await once(server, "listening");
 const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
-const CASES: Readonly<Record<string, readonly string[]>> = {
-  "node -e 0": ["-e", "0"],
-  "hubcast --version": [run, "--version"],
-  "hubcast broadcast list, a node answers": [run, "broadcast", "list", "--url", url],
-  "hubcast broadcast post": [run, "broadcast", "post", "x", "--url", url],
-  "hubcast broadcast list, refused": [run, "broadcast", "list", "--url", "http://127.0.0.1:1"],
-  "hubcast broadcast list --help": [run, "broadcast", "list", "--help"],
+const COMMANDS: Readonly<Record<string, readonly string[]>> = {
+  "hubcast --version": ["--version"],
+  "hubcast broadcast list, a node answers": ["broadcast", "list", "--url", url],
+  "hubcast broadcast post": ["broadcast", "post", "x", "--url", url],
+  "hubcast broadcast list, refused": ["broadcast", "list", "--url", "http://127.0.0.1:1"],
+  "hubcast broadcast list --help": ["broadcast", "list", "--help"],
 };
+
+/** Command lines by what they are called here. */
+const CASES: Record<string, readonly string[]> = { "node -e 0": [process.execPath, "-e", "0"] };
+for (const [name, args] of Object.entries(COMMANDS)) CASES[name] = [process.execPath, run, ...args];
+if (existsSync(executable)) {
+  for (const [name, args] of Object.entries(COMMANDS)) CASES[`executable: ${name}`] = [executable, ...args];
+}
 
 /** CPU of one process, in ms, as bash reads it from the kernel. */
 async function cpuMs(args: readonly string[]): Promise<number> {
   const script = 'TIMEFORMAT="%3U %3S"; { time "$0" "$@" >/dev/null 2>&1; } 2>&1';
-  const child = spawn("bash", ["-c", script, process.execPath, ...args], {
+  const child = spawn("bash", ["-c", script, ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const [user, system] = (await text(child.stdout)).trim().split(" ").map(Number);
@@ -61,7 +71,7 @@ const least = (name: string) => Math.min(...measured.get(name)!);
 for (const [name, values] of measured) {
   const ratio = least(name) / least("node -e 0");
   console.log(
-    `${name.padEnd(42)} least ${least(name).toFixed(0).padStart(4)} ms  median ${median(values).toFixed(0).padStart(4)} ms` +
+    `${name.padEnd(50)} least ${least(name).toFixed(0).padStart(4)} ms  median ${median(values).toFixed(0).padStart(4)} ms` +
       `  ${ratio.toFixed(2).padStart(5)} x`,
   );
 }

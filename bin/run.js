@@ -3,12 +3,18 @@
 // it loads is paid by every command: no static import, and `--version` is answered right here.
 const [major, minor] = process.versions.node.split(".").map(Number);
 const root = new URL("../", import.meta.url);
+/** The executable has the files of the package inside of it: packaging/bootstrap.cjs says how to read them. */
+const files = globalThis.hubcastFiles ?? {
+  root,
+  has: (name) => fs().existsSync(new URL(name, root)),
+  read: (name) => fs().readFileSync(new URL(name, root), "utf8"),
+};
 
 if (major < 22 || (major === 22 && minor < 19)) {
   const { runOnPinnedNode } = await import("./pinned-node.js");
   runOnPinnedNode(root);
 } else if (process.argv.length === 3 && process.argv[2] === "--version") {
-  const { name, version } = JSON.parse(fs().readFileSync(new URL("package.json", root), "utf8"));
+  const { name, version } = JSON.parse(files.read("package.json"));
   process.stdout.on("error", ({ code, message }) => {
     if (code === "EPIPE") return;
     console.error(`error: cannot write: ${message}`);
@@ -18,10 +24,9 @@ if (major < 22 || (major === 22 && minor < 19)) {
 } else {
   if (process.env.HUBCAST_PINNED_NODE) dieWithParent();
   process.getBuiltinModule("node:module").enableCompileCache();
-  const entry = new URL("dist/cli/main.js", root);
-  if (fs().existsSync(entry)) {
-    const { main } = await import(entry.href);
-    await main(process.argv.slice(2), root);
+  if (files.has("dist/cli/main.js")) {
+    const { main } = await import(new URL("dist/cli/main.js", root).href);
+    await main(process.argv.slice(2), files);
   } else {
     console.error("hubcast is not built yet\n  Run npm run build in its directory.");
     process.exitCode = 1;

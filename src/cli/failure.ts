@@ -1,8 +1,8 @@
 import { asHubcastError, HubcastError } from "../core/errors.js";
 import { nearest } from "../core/nearest.js";
 
-/** A command that a plugin brings: no plugin is loaded when a command line is misspelt. */
-const HELP_COMMAND = "help";
+/** `hubcast help WORDS` is `hubcast WORDS --help`. It is no command of the manifest. */
+export const HELP_COMMAND = "help";
 
 /** An error of oclif's parser. */
 interface OclifError extends Error {

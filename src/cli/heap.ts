@@ -43,19 +43,29 @@ const ENOUGH = 0.8;
 
 /** Whether this process may not use so much memory. Node sets the limit when it starts, to 4 GiB at most. */
 export function needsLargerHeap(bytes: number): boolean {
-  return bytes > getHeapStatistics().heap_size_limit * ENOUGH && !process.execArgv.some(isHeapFlag);
+  return (
+    bytes > getHeapStatistics().heap_size_limit * ENOUGH &&
+    ![...process.execArgv, nodeOptions()].some(setsHeap)
+  );
 }
 
 /** Runs the same command line in a process that may use so much memory. @returns its exit code */
 export async function rerunWithHeap(bytes: number): Promise<number> {
   const mebibytes = Math.ceil(bytes / ENOUGH / 1024 ** 2);
-  const args = [`--max-old-space-size=${mebibytes}`, ...process.execArgv, ...process.argv.slice(1)];
-  const child = spawn(process.execPath, args, { stdio: "inherit" });
+  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    stdio: "inherit",
+    // Not as an argument: the executable takes all of those for its own.
+    env: { ...process.env, NODE_OPTIONS: `${nodeOptions()} --max-old-space-size=${mebibytes}` },
+  });
   onSignals(["SIGINT", "SIGTERM"], (signal) => child.kill(signal));
   const [code] = (await once(child, "close")) as [number | null];
   return code ?? 1;
 }
 
-function isHeapFlag(argument: string): boolean {
-  return argument.startsWith("--max-old-space-size");
+function nodeOptions(): string {
+  return process.env.NODE_OPTIONS ?? "";
+}
+
+function setsHeap(options: string): boolean {
+  return /--max[-_]old[-_]space[-_]size/.test(options);
 }

@@ -1,5 +1,6 @@
 import { networkInterfaces } from "node:os";
 import { basename, relative } from "node:path";
+import { isSea } from "node:sea";
 import { columnsOf, shown } from "../core/text.js";
 import { formatSize } from "../core/units.js";
 import type { Hub } from "../hub/index.js";
@@ -139,6 +140,7 @@ export function peerLine(peer: Peer): string {
 
 /** The words that start this program from the same directory, in a shell: `node bin/run.js` in a checkout. */
 export function programWords(path = process.argv[1] ?? "", directory = process.cwd()): string {
+  if (isSea()) return shellWord(process.argv0);
   if (basename(path) === "run.js") {
     const near = relative(directory, path);
     return `node ${shellWord(near.startsWith("..") ? path : near)}`;

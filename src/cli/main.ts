@@ -1,10 +1,9 @@
-import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Command, Config, Interfaces } from "@oclif/core";
 import { setLogger } from "@oclif/core/logger";
 import { asHubcastError } from "../core/errors.js";
 import type { BaseCommand } from "./base-command.js";
-import { asFailure } from "./failure.js";
+import { asFailure, HELP_COMMAND } from "./failure.js";
 import { Output } from "./output.js";
 import { endProcess } from "./signals.js";
 
@@ -13,11 +12,21 @@ interface CommandClass {
   new (argv: string[], config: Config): BaseCommand<typeof Command>;
 }
 
-/**
- * Runs one command line to its end and leaves its exit code in `process.exitCode`.
- * @param root directory of the hubcast package: package.json, oclif.manifest.json
- */
-export async function main(argv: readonly string[], root: URL): Promise<void> {
+/** The files of the hubcast package, on the disk or inside of the executable. Names are relative to its root. */
+export interface PackageFiles {
+  /** Modules of the package are imported by URLs below it. */
+  readonly root: URL;
+  has(name: string): boolean;
+  /** @returns its text */
+  read(name: string): string;
+}
+
+interface Manifest {
+  readonly commands: Readonly<Record<string, Command.Cached & { readonly relativePath: readonly string[] }>>;
+}
+
+/** Runs one command line to its end and leaves its exit code in `process.exitCode`. */
+export async function main(argv: readonly string[], files: PackageFiles): Promise<void> {
   const output = new Output({ json: wantsJson(argv), quiet: false, verbose: wantsVerbose(argv) });
   output.survivesBrokenPipes();
   // Uncaught errors are printed like all output: they too may hold text from remotes.
@@ -26,13 +35,13 @@ export async function main(argv: readonly string[], root: URL): Promise<void> {
     endProcess(1);
   });
   try {
-    await runCommand(argv, root);
+    await runCommand(argv[0] === HELP_COMMAND ? [...argv.slice(1), "--help"] : argv, files);
   } catch (error) {
     if (isExit(error)) {
       process.exitCode = error.oclif.exit;
       return;
     }
-    const failure = asFailure(error, argv, commandIds(root));
+    const failure = asFailure(error, argv, Object.keys(readManifest(files).commands));
     output.failure(failure, error);
     // Something may still be open (a socket, a timer): a failed command ends now, not when that ends.
     await output.flushed();
@@ -42,34 +51,59 @@ export async function main(argv: readonly string[], root: URL): Promise<void> {
 
 /**
  * A plain call of a command goes to it at once, with the few fields of a config that it reads: oclif's `Config.load` looks
- * for plugins, shells and Windows, and costs a start as much as all else of oclif. Help, completion, and what names no
- * command are left to oclif's `run`, with all that it loads.
+ * for shells and Windows, and costs a start as much as all else of oclif. Help, completion, and what names no command are
+ * left to oclif's `run`, with all that it loads.
  */
-async function runCommand(argv: readonly string[], root: URL): Promise<void> {
-  const pjson = readJson("package.json", root) as Interfaces.PJSON;
-  const isForPlugins = needsPlugins(argv);
-  const found = isForPlugins || argv[0] === "completion" ? undefined : findCommand(argv, root);
+async function runCommand(argv: readonly string[], files: PackageFiles): Promise<void> {
+  const pjson = JSON.parse(files.read("package.json")) as Interfaces.PJSON;
+  const found = needsHelp(argv) || argv[0] === "completion" ? undefined : findCommand(argv, files);
   if (found) {
-    const { default: Found } = (await import(found.file.href)) as { default: CommandClass };
-    Found.id = found.id;
+    const Found = await importCommand(found.path, found.id, files);
+    const { root } = files;
     if (process.env.DEBUG === undefined) setLogger({ root: fileURLToPath(root), logger: SILENT });
     await new Found([...found.rest], plainConfig(root, pjson)).execute();
     return;
   }
-  if (!isForPlugins) pjson.oclif.plugins = [];
   const { run } = await import("@oclif/core/run");
-  await run([...argv], { root: fileURLToPath(root), pjson, userPlugins: false, devPlugins: false });
+  const plugin = rootPlugin(pjson, files);
+  await run([...argv], { root: plugin.root, pjson, plugins: new Map([[plugin.name, plugin]]) });
 }
 
 /** The command that the first words name. */
-function findCommand(argv: readonly string[], root: URL) {
+function findCommand(argv: readonly string[], files: PackageFiles) {
   for (const count of [2, 1]) {
     const words = argv.slice(0, count);
     if (words.length < count || !words.every((word) => /^[a-z]+$/.test(word))) continue;
-    const file = new URL(`dist/commands/${words.join("/")}.js`, root);
-    if (existsSync(file)) return { file, id: words.join(":"), rest: argv.slice(count) };
+    const path = `dist/commands/${words.join("/")}.js`;
+    if (files.has(path)) return { path, id: words.join(":"), rest: argv.slice(count) };
   }
   return undefined;
+}
+
+async function importCommand(path: string, id: string, { root }: PackageFiles): Promise<CommandClass> {
+  const { default: Found } = (await import(new URL(path, root).href)) as { default: CommandClass };
+  Found.id = id;
+  return Found;
+}
+
+/** This package as oclif keeps a plugin. Its own finds one on a disk only, and the executable has none. */
+function rootPlugin(pjson: Interfaces.PJSON, files: PackageFiles): Interfaces.Plugin {
+  const { name, version } = pjson;
+  const root = fileURLToPath(files.root);
+  const cached = readManifest(files).commands;
+  const load = (id: string) =>
+    importCommand(cached[id]!.relativePath.join("/"), id, files) as unknown as Promise<Command.Class>;
+  const kind = { type: "core", moduleType: "module", isRoot: true, valid: true, hasManifest: true } as const;
+  const absent = { _base: "", commandsDir: undefined, hooks: {}, load: async () => {} };
+  return {
+    ...kind,
+    ...absent,
+    ...{ name, version, pjson, root, alias: name, options: { root } },
+    commandIDs: Object.keys(cached),
+    commands: Object.values(cached).map((command) => ({ ...command, load: () => load(command.id) })),
+    findCommand: load,
+    topics: Object.entries(pjson.oclif.topics ?? {}).map(([topic, about]) => ({ ...about, name: topic })),
+  };
 }
 
 /** In the place of oclif's own, which loads two packages to find out that nobody listens. */
@@ -90,17 +124,13 @@ function plainConfig(root: URL, pjson: Interfaces.PJSON): Config {
   return config as Config;
 }
 
-function commandIds(root: URL): readonly string[] {
-  return Object.keys((readJson("oclif.manifest.json", root) as { commands: object }).commands);
+function readManifest(files: PackageFiles): Manifest {
+  return JSON.parse(files.read("oclif.manifest.json")) as Manifest;
 }
 
-function readJson(name: string, root: URL): unknown {
-  return JSON.parse(readFileSync(new URL(name, root), "utf8"));
-}
-
-function needsPlugins(argv: readonly string[]): boolean {
+function needsHelp(argv: readonly string[]): boolean {
   const [first] = argv;
-  if (first === undefined || first.startsWith("-") || first === "help") return true;
+  if (first === undefined || first.startsWith("-")) return true;
   return beforeDashes(argv).some((word) => word === "--help" || word === "-h");
 }
 

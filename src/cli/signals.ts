@@ -50,7 +50,7 @@ const ON_THREADS = /^(FSReq|FileHandle|StatWatcher|GetAddrInfo|GetNameInfo)/;
 export function endProcess(code: number): never {
   if (process.execve && process.getActiveResourcesInfo().some((name) => ON_THREADS.test(name))) {
     process.emit("exit", code);
-    process.execve(process.execPath, [process.execPath, "-e", `process.exit(${code})`], {});
+    process.execve("/bin/sh", ["sh", "-c", `exit ${code}`], {});
   }
   process.exit(code);
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { basename, relative } from "node:path";
+import { programWords } from "../live-status.js";
 import type { Output } from "../output.js";
 import { painted } from "../output.js";
 import { Child, NodeProcess } from "./processes.js";
@@ -38,8 +38,7 @@ export class Stage implements AsyncDisposable {
 
   /** The words a user types for `hubcast`. */
   get typed(): string {
-    const script = process.argv[1] ?? this.program;
-    return basename(script) === "run.js" ? `node ${relative(process.cwd(), script)}` : basename(script);
+    return programWords(process.argv[1] ?? this.program);
   }
 
   /** Says what happened, under the step that it belongs to. */
