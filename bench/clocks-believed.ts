@@ -5,7 +5,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { HubcastError } from "../dist/core/errors.js";
+import { HubcastError } from "../build/src/core/errors.js";
 import { CommandNode } from "./command-node.ts";
 
 const { noFakeClock, WallClock } = (await import(

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { connectToNode, type RemoteNode } from "../dist/node/client.js";
+import { connectToNode, type RemoteNode } from "../build/src/node/client.js";
 
 /** What the command prints, as far as it is needed here. */
 interface Ready {

@@ -3,17 +3,18 @@
 // `prepare` and `pretest` call it, so a fresh clone is built by `npm ci`.
 import { spawnSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { bundleCommands } from "./bundle.js";
+import { bundle } from "./bundle.js";
 import { commandManifest } from "./manifest.js";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 process.chdir(root);
-rmSync("dist", { recursive: true, force: true });
+for (const made of ["dist", "build/src"]) rmSync(made, { recursive: true, force: true });
 const { status } = spawnSync("tsc", ["-p", "tsconfig.build.json"], {
   stdio: "inherit",
   shell: process.platform === "win32",
 });
 if (status !== 0) process.exit(status ?? 1);
 writeFileSync("oclif.manifest.json", await commandManifest(root));
-await bundleCommands(root, { eager: process.argv.includes("--eager") });
+await bundle(join(root, "build", "src"), join(root, "dist"), { eager: process.argv.includes("--eager") });
