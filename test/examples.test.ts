@@ -55,6 +55,7 @@ describe("examples", { timeout: 3 * DEADLINE_MS }, () => {
       "README.md",
       "embedded-node.ts",
       "hub-and-clients.ts",
+      "topics.ts",
       "two-nodes.ts",
       "watch-and-post.ts",
     ]);
@@ -90,6 +91,20 @@ describe("examples", { timeout: 3 * DEADLINE_MS }, () => {
     expect([await example.ended(), example.printed]).toEqual([
       0,
       expect.stringMatching(/^posted: \S+\nheld by second after [\d.]+ ms\nseen: doors open\n$/),
+    ]);
+  });
+
+  it("topics.ts", async () => {
+    await using example = new Example("topics.ts", {});
+    expect([await example.ended(), example.printed]).toEqual([
+      0,
+      [
+        "there already: alerts/disk/db1: 90 % full",
+        "alerts/disk: 90 % full",
+        "alerts/disk: full",
+        "alerts/net/uplink: down",
+        "",
+      ].join("\n"),
     ]);
   });
 

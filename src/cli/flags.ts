@@ -1,6 +1,8 @@
 import * as Flags from "@oclif/core/flags";
 import { HubcastError } from "../core/errors.js";
 import type { NumberKind } from "../core/options.js";
+import { visible } from "../core/text.js";
+import { topicAdvice, topicFault } from "../core/topic.js";
 import { parseDuration, parseInstant, parseSize } from "../core/units.js";
 
 type Range = { readonly min?: number; readonly max?: number };
@@ -58,6 +60,18 @@ function spelled(value: number, unit: NumberKind["unit"]): string {
     UNITS[unit].find(([, size]) => value % size === 0 && value >= size) ?? UNITS[unit].at(-1)!;
   return `${value / size}${name}`;
 }
+
+/** A topic, which stands for itself and all below it where it filters. */
+export const topicFlag = Flags.custom<string>({
+  helpValue: "TOPIC",
+  parse: async (text) => {
+    const fault = topicFault(text);
+    if (fault === undefined) return text;
+    throw new HubcastError("usage", `"${visible(text)}" is no topic: ${fault}`, {
+      suggestions: topicAdvice(text),
+    });
+  },
+});
 
 /** ISO 8601, epoch ms, or `10m` for ten minutes ago; the value is in epoch ms. */
 export const instantFlag = Flags.custom<number>({

@@ -1,10 +1,11 @@
 import { networkInterfaces } from "node:os";
 import { basename, relative } from "node:path";
 import { isSea } from "node:sea";
+import type { Logger } from "pino";
 import { columnsOf, shown } from "../core/text.js";
 import { formatSize } from "../core/units.js";
 import type { Hub } from "../hub/index.js";
-import type { Broadcast, Peer } from "../node/broadcast.js";
+import type { Peer } from "../node/broadcast.js";
 import type { Output } from "./output.js";
 
 const ON_TERMINAL_MS = 500;
@@ -112,24 +113,23 @@ export class HubLine {
   }
 }
 
-const LOOK_EVERY_MS = 250;
+/** Peers whose last state is remembered; past it the one that changed longest ago is forgotten. */
+const PEERS_KNOWN_MAX = 10_000;
 
 /**
- * Reports on stderr which peers a node finds and loses. It polls four times a second: a subscription to events would
- * be paid again by every item.
- * @returns stops it
+ * Reports on stderr which peers a node finds and loses, each once: not what the log tells already.
+ * @returns told each change of a peer
  */
-export function reportPeers(node: Broadcast, output: Output): () => void {
-  let known = new Map<string, Peer>();
-  const timer = setInterval(async () => {
-    const peers = await node.peers();
-    for (const peer of peers) {
-      // The log already warns of addresses that are not reached.
-      if (peer.state !== "unreached" && known.get(peer.id)?.state !== peer.state) output.note(peerLine(peer));
-    }
-    known = new Map(peers.map((peer) => [peer.id, peer]));
-  }, LOOK_EVERY_MS);
-  return () => clearInterval(timer);
+export function reportPeers(logger: Logger, output: Output): (peer: Peer) => void {
+  const known = new Map<string, Peer["state"]>();
+  return (peer) => {
+    const isNew = known.get(peer.id) !== peer.state;
+    known.delete(peer.id);
+    known.set(peer.id, peer.state);
+    if (known.size > PEERS_KNOWN_MAX) known.delete(known.keys().next().value!);
+    // The log warns of addresses that are not reached.
+    if (isNew && peer.state !== "unreached" && !logger.isLevelEnabled("info")) output.note(peerLine(peer));
+  };
 }
 
 /** The state of a peer, for people: `peer kitchen connected (192.168.0.7:4001)`. */

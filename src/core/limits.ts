@@ -5,6 +5,8 @@
 export const LIMITS = {
   /** Bytes of UTF-8 in an item's id: a line of text, not a document. */
   idBytesMax: 256,
+  /** Topics of so many segments have an index; a filter by a deeper one reads all items of the one above that has. */
+  topicSegmentsIndexed: 8,
   /** Bytes of UTF-8 in raw: one item still fits in one gossip message. */
   rawBytesMax: 1_000_000,
   /** Characters of a signature: the longest scheme (ed25519) needs 201, the rest is room for others. */

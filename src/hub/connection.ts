@@ -27,7 +27,7 @@ export class Connection {
     /** Called after each input to the machine. */
     private readonly carryOut: () => void,
   ) {
-    this.address = `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`;
+    this.address = remoteOf(socket);
     socket.on("data", this.#onData);
     socket.on("end", () => {
       machine.handle({ type: "ended", session }, nowMs());
@@ -156,4 +156,9 @@ export class WriteTurn {
     // Writers that exceed the turn come behind those that were not reached.
     this.#waiting = [...waiting.slice(reached), ...this.#waiting];
   }
+}
+
+/** `host:port` of the other end; `?:0` when it is gone. */
+export function remoteOf({ remoteAddress = "?", remotePort = 0 }: Socket): string {
+  return `${remoteAddress}:${remotePort}`;
 }

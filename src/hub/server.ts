@@ -4,7 +4,7 @@ import { HubcastError } from "../core/errors.js";
 import { ServedCertificate } from "../runtime/certificate.js";
 import { type Token, TokenTable } from "../runtime/tokens.js";
 import { checkToken } from "./client/options.js";
-import { Connection, WriteTurn } from "./connection.js";
+import { Connection, remoteOf, WriteTurn } from "./connection.js";
 import type { FederationShell } from "./federation/index.js";
 import { IdBlocks } from "./machine/clients.js";
 import type { CloseReason } from "./machine/frames.js";
@@ -65,7 +65,7 @@ export class HubServer {
       const tls = { ...options.tls, handshakeTimeout: options.handshakeTimeoutMs };
       this.#server = createTlsServer({ ...socketOptions, ...tls }, this.#onConnection);
       this.#server.on("connection", this.#onRawSocket);
-      this.#server.on("tlsClientError", (_error: Error, socket: Socket) => socket.destroy());
+      this.#server.on("tlsClientError", this.#onTlsFailed);
     }
     // Each connection that waits to be told of the limit is an open file: further ones are dropped.
     this.#server.maxConnections = options.clientsMax + HUB_LIMITS.refusedAtOnceMax;
@@ -184,6 +184,15 @@ export class HubServer {
   readonly #onRawSocket = (socket: Socket): void => {
     this.#rawSockets.add(socket);
     socket.once("close", () => this.#rawSockets.delete(socket));
+  };
+
+  readonly #onTlsFailed = ({ message: error }: Error, socket: Socket): void => {
+    this.#history.refuse("tlsFailed");
+    this.options.logger?.warn(
+      { reason: "tlsFailed", address: remoteOf(socket), error },
+      "connection refused",
+    );
+    socket.destroy();
   };
 
   #onClosed(connection: Connection, hadError: boolean): void {

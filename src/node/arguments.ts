@@ -13,6 +13,7 @@ import {
   SWITCH,
   wholeNumber,
 } from "../core/options.js";
+import { topicFault } from "../core/topic.js";
 import type {
   ConnectOptions,
   EventsOptions,
@@ -85,6 +86,7 @@ export function checkShowOptions(options: ShowOptions): void {
 /** @throws invalidOption */
 export function checkListQuery(query: ListQuery): void {
   check<ListQuery>("list", query, {
+    topic: TOPIC,
     sinceMs: INSTANT,
     untilMs: INSTANT,
     limit: wholeNumber(1),
@@ -95,6 +97,7 @@ export function checkListQuery(query: ListQuery): void {
 /** @throws invalidOption */
 export function checkEventsOptions(options: EventsOptions): void {
   check<EventsOptions>("events", options, {
+    topic: TOPIC,
     // It goes into a header.
     after: kind("an event id", (value) => isVisible(value, 256)),
     sinceMs: INSTANT,
@@ -134,6 +137,11 @@ export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefin
 function check<Options>(method: string, options: Options, kinds: Kinds<Options>): void {
   checkOptions(method, options, kinds as Readonly<Record<string, OptionKind>>);
 }
+
+const TOPIC = kind(
+  "a topic: segments with / between them, none of them empty",
+  (value) => typeof value === "string" && topicFault(value) === undefined,
+);
 
 const INSTANT = kind(
   "epoch milliseconds",

@@ -3,8 +3,9 @@ import type { Access } from "./option-kinds.js";
 import type { Reason, ReasonDetail } from "./reasons.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 import type { Receipt } from "./replica/messages.js";
+import type { SignatureScheme } from "./replica/signature.js";
 
-export type { Item, ItemDraft, Reason, ReasonDetail, Receipt };
+export type { Item, ItemDraft, Reason, ReasonDetail, Receipt, SignatureScheme };
 
 /**
  * A node as a program uses it, whether it runs inside (`startNode`) or is reached over HTTP
@@ -70,14 +71,35 @@ export interface ShowOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Who of the members of the cluster holds an item now. */
+export interface HoldersReceipt extends Receipt {
+  /** Of those that were asked, those that answered nothing, and may hold it or not. */
+  readonly missing: Receipt["missing"];
+  /** Members that answered, and do not hold it. */
+  readonly lacking: Receipt["missing"];
+  /** Members that were lost, and so were not asked. */
+  readonly lost: Receipt["missing"];
+}
+
+/** An item that is hidden behind another of its id. */
+export interface Rival extends Pick<Item, "digest" | "timestampMs" | "signature"> {
+  readonly scheme: SignatureScheme;
+  readonly author?: string;
+}
+
 /** The item that is visible under an id, and what there is beside it. */
 export interface ShownItem extends Item {
+  /** What stands before the last `/` of its id; absent where that is no path. */
+  readonly topic?: string;
+  readonly scheme: SignatureScheme;
+  /** The public key of who signed it, 64 hex digits; absent where the scheme names nobody. */
+  readonly author?: string;
   /** Its own digest, as in the result of a post. */
   readonly visible: string;
   /** Items of the same id that are hidden behind it, in their order; the first 64. */
-  readonly rivals: readonly Pick<Item, "digest" | "timestampMs" | "signature">[];
-  /** The members that hold it now; only when holders were asked for. */
-  readonly receipt?: Receipt;
+  readonly rivals: readonly Rival[];
+  /** Only when holders were asked for. */
+  readonly receipt?: HoldersReceipt;
 }
 
 export interface PeersQuery {
@@ -86,6 +108,8 @@ export interface PeersQuery {
 }
 
 export interface ListQuery {
+  /** Only items of this topic and of all below it. */
+  readonly topic?: string;
   /** Epoch ms; only items stamped at or after it. */
   readonly sinceMs?: number;
   /** Epoch ms; only items stamped before it. */
@@ -97,6 +121,8 @@ export interface ListQuery {
 }
 
 export interface EventsOptions {
+  /** Of events of items only those of this topic and of all below it; the others are told all the same. */
+  readonly topic?: string;
   /** Event id to resume behind. */
   readonly after?: string;
   /** Epoch ms; visible items from then on come first. With `after`: only if that place is unknown or too old. */

@@ -189,12 +189,13 @@ class HttpNode implements RemoteNode {
   /** Lists page by page, so that a slow reader holds nothing open at the node. */
   async *list(query: ListQuery = {}): AsyncGenerator<Item, void, undefined> {
     checkListQuery(query);
-    const { sinceMs, untilMs, limit = Number.POSITIVE_INFINITY, signal } = query;
+    const { topic, sinceMs, untilMs, limit = Number.POSITIVE_INFINITY, signal } = query;
     let left = limit;
     let pageItems = FIRST_PAGE_ITEMS;
     let cursor: string | undefined;
     while (left > 0) {
       const wanted = new URLSearchParams({ limit: String(Math.min(left, pageItems)) });
+      if (topic !== undefined) wanted.set("topic", topic);
       if (sinceMs !== undefined) wanted.set("since", instantText(sinceMs));
       if (untilMs !== undefined) wanted.set("until", instantText(untilMs));
       if (cursor !== undefined) wanted.set("cursor", cursor);

@@ -1,5 +1,6 @@
 import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
+import { hasTopic } from "../core/topic.js";
 import { PacedCalls } from "../runtime/paced-calls.js";
 import type { NodeEvent } from "./broadcast.js";
 import { EventReader } from "./event-reader.js";
@@ -10,6 +11,12 @@ export type UnnumberedEvent = NodeEvent extends infer Event
     ? Omit<Event, "eventId">
     : never
   : never;
+
+export interface Subscription {
+  /** Leaves out what happens to items of other topics. */
+  readonly topic?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** Subscribers that are all told at once, each time something happens. */
 const SUBSCRIBERS_UNPACED = 20;
@@ -68,7 +75,10 @@ export class EventLog {
    * @param after an event id; absent: from now on
    * @throws eventsGone (at once or while reading) when the place is unknown or has fallen out of the log
    */
-  subscribe(after: string | undefined, signal?: AbortSignal): AsyncGenerator<NodeEvent, void, undefined> {
+  subscribe(
+    after: string | undefined,
+    subscription: Subscription = {},
+  ): AsyncGenerator<NodeEvent, void, undefined> {
     if (this.#subscribers >= LIMITS.subscribersMax) {
       throw new HubcastError(
         "tooManySubscribers",
@@ -79,7 +89,7 @@ export class EventLog {
       );
     }
     const place = after === undefined ? this.#next : this.#placeBehind(after);
-    return this.#reader(place, signal);
+    return this.#reader(place, subscription);
   }
 
   close(): void {
@@ -96,7 +106,7 @@ export class EventLog {
     this.#tellings.add(waiters);
   }
 
-  #reader(start: number, signal: AbortSignal | undefined): AsyncGenerator<NodeEvent, void, undefined> {
+  #reader(start: number, { topic, signal }: Subscription): AsyncGenerator<NodeEvent, void, undefined> {
     let place = start;
     let wake = (): void => {};
     // One listener for as long as it reads: to add one for each wait costs more than the wait.
@@ -112,9 +122,9 @@ export class EventLog {
       },
       take: () => {
         if (signal?.aborted) return "end";
-        if (place === this.#next) return this.#closed ? "end" : "wait";
         if (place < this.#next - this.historyMax) throw gone("the reader is too slow");
-        return this.#numbered(place++);
+        while (place < this.#next) if (this.#isOf(topic, place++)) return this.#numbered(place - 1);
+        return this.#closed ? "end" : "wait";
       },
       arrival: () =>
         new Promise((resolve) => {
@@ -125,6 +135,12 @@ export class EventLog {
           this.#waiters.add(wake);
         }),
     });
+  }
+
+  #isOf(topic: string | undefined, number: number): boolean {
+    if (topic === undefined) return true;
+    const event = this.#events[number % this.historyMax]!;
+    return !("item" in event) || hasTopic(event.item.id, topic);
   }
 
   #numbered(number: number): NodeEvent {

@@ -1,8 +1,10 @@
 import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
+import { topicOf } from "../core/topic.js";
 import { VERSION } from "../net/version.js";
 import type {
   EventsOptions,
+  HoldersReceipt,
   ListQuery,
   NodeEvent,
   NodeState,
@@ -10,6 +12,7 @@ import type {
   Peer,
   PostOptions,
   PostResult,
+  Rival,
   ShownItem,
   ShowOptions,
   StatusQuery,
@@ -26,7 +29,7 @@ import { behind, fingerprintSince, startOf } from "./replica/holdings.js";
 import { Lanes } from "./replica/inbox.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 import { withoutPredecessors } from "./replica/roster.js";
-import { isAuthored } from "./replica/signature.js";
+import { isAuthored, schemeOf, signerOf } from "./replica/signature.js";
 import { peerOf, unreachedPeer } from "./report.js";
 import type { BulkLine, NodeService, Page, PageQuery, Timings } from "./service.js";
 
@@ -115,19 +118,45 @@ export class LocalService implements NodeService {
     const item = view.get(id);
     if (!item) return undefined;
     const rivals = view.hiddenBehind(id).slice(0, RIVALS_MAX);
+    const whole = wholeItem(item);
+    const topic = topicOf(id);
     const shown = {
-      ...wholeItem(item),
-      visible: item.digest,
-      rivals: rivals.map(({ digest, timestampMs, signature }) => ({ digest, timestampMs, signature })),
+      ...whole,
+      ...(topic !== undefined && { topic }),
+      ...authorshipOf(whole.signature),
+      visible: whole.digest,
+      rivals: rivals.map(wholeItem).map(({ digest, timestampMs, signature }) => ({
+        digest,
+        timestampMs,
+        signature,
+        ...authorshipOf(signature),
+      })),
     };
     if (!holders) return shown;
-    return { ...shown, receipt: await this.node.askReceipt(shown.digest, "all", { timeoutMs, signal }) };
+    return { ...shown, receipt: await this.#askHolders(shown.digest, { timeoutMs, signal }) };
   }
 
-  page({ sinceMs = 0, untilMs, limit = LIMITS.pageItemsMax, cursor }: PageQuery): Page {
+  /** Members that lack the item say nothing of it; but they say what they hold, as those cannot that are not reached. */
+  async #askHolders(
+    digest: string,
+    options: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
+  ): Promise<HoldersReceipt> {
+    const counts = this.node.askCounts(options.timeoutMs);
+    const receipt = await this.node.askReceipt(digest, "all", options);
+    const silent = new Set(receipt.missing.length > 0 && !options.signal?.aborted ? await counts : []);
+    const lost = this.peers().filter(({ state }) => state === "lost");
+    return {
+      ...receipt,
+      missing: receipt.missing.filter((member) => silent.has(member.id)),
+      lacking: receipt.missing.filter((member) => !silent.has(member.id)),
+      lost: lost.map(({ id, name }) => ({ id, name })),
+    };
+  }
+
+  page({ topic, sinceMs = 0, untilMs, limit = LIMITS.pageItemsMax, cursor }: PageQuery): Page {
     const start = cursor === undefined ? startOf(sinceMs) : decodeCursor(cursor);
     const items: Item[] = [];
-    for (const item of this.node.replica.holdings.visible(start, untilMs)) {
+    for (const item of this.node.replica.holdings.visible(start, untilMs, topic)) {
       // One more than asked for is there: so there is a next page.
       if (items.length === limit) return { items, nextCursor: encodeCursor(behind(items.at(-1)!)) };
       items.push(item);
@@ -136,29 +165,31 @@ export class LocalService implements NodeService {
   }
 
   *list({
+    topic,
     sinceMs = 0,
     untilMs,
     limit = Number.POSITIVE_INFINITY,
   }: ListQuery): Generator<Item, void, undefined> {
     let left = limit;
-    for (const item of this.node.replica.holdings.visible(startOf(sinceMs), untilMs)) {
+    for (const item of this.node.replica.holdings.visible(startOf(sinceMs), untilMs, topic)) {
       if (left-- <= 0) return;
       yield item;
     }
   }
 
-  events({ after, sinceMs, signal }: EventsOptions): AsyncIterable<NodeEvent> {
+  events({ topic, after, sinceMs, signal }: EventsOptions): AsyncIterable<NodeEvent> {
     const { events, replica } = this.node;
     try {
-      if (after !== undefined) return events.subscribe(after, signal);
+      if (after !== undefined) return events.subscribe(after, { topic, signal });
     } catch (error) {
       // Where it began is a place that is always there.
       if (sinceMs === undefined || (error as HubcastError).code !== "eventsGone") throw error;
     }
     const position = events.position;
-    const live = events.subscribe(undefined, signal);
+    const live = events.subscribe(undefined, { topic, signal });
     // Taken now: what arrives while the reader works through it comes by the live part.
-    const history = sinceMs === undefined ? [] : [...replica.holdings.visible(startOf(sinceMs))];
+    const history =
+      sinceMs === undefined ? [] : [...replica.holdings.visible(startOf(sinceMs), undefined, topic)];
     return historyThenLive(history, position, live);
   }
 
@@ -245,6 +276,12 @@ export class LocalService implements NodeService {
     const { replica, cluster } = this.node;
     return replica.starting || ("log" in cluster && !cluster.log.caughtUp);
   }
+}
+
+/** @param signature of a verified item */
+function authorshipOf(signature: string): Pick<Rival, "scheme" | "author"> {
+  const author = signerOf(signature);
+  return { scheme: schemeOf(signature)!, ...(author !== undefined && { author }) };
 }
 
 /** The items held already, then `caught-up`, then live events. A plain iterator: a generator would double the steps. */

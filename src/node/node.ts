@@ -85,7 +85,7 @@ export class Node {
   readonly timings = timingsOf();
   readonly #answers = new Map<number, (outcomes: readonly PostOutcome[]) => void>();
   readonly #receipts = new Map<number, (receipt: Receipt) => void>();
-  readonly #counts = new Map<number, () => void>();
+  readonly #counts = new Map<number, (silent: readonly string[]) => void>();
   /** Messages of the log that wait for their verdict. */
   readonly #logged = new Map<number, GossipMessage>();
   #lastRequest = 0;
@@ -231,10 +231,10 @@ export class Node {
     return promise;
   }
 
-  /** Asks all members what they hold; resolves when all have answered, or at the deadline. */
-  askCounts(timeoutMs: number): Promise<void> {
+  /** Asks all members what they hold; resolves with the ids of those that have not answered at the deadline. */
+  askCounts(timeoutMs: number): Promise<readonly string[]> {
     const request = ++this.#lastRequest;
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = Promise.withResolvers<readonly string[]>();
     this.#counts.set(request, resolve);
     this.#tell({ type: "countsAsked", request, timeoutMs });
     return promise;
@@ -447,7 +447,7 @@ export class Node {
         this.#receipts.delete(effect.request);
         break;
       case "counted":
-        this.#counts.get(effect.request)?.();
+        this.#counts.get(effect.request)?.(effect.silent);
         this.#counts.delete(effect.request);
         break;
       case "notify":
@@ -488,6 +488,7 @@ export class Node {
       { peer: id, peerName: name, address, reason },
       level === "warn" ? `peer ${name} ${state}: ${why}` : `peer ${state}`,
     );
+    this.options.onPeer?.(peer);
     return [{ type: "peer", peer }];
   }
 

@@ -1,5 +1,6 @@
 import { LIMITS, type Limits } from "../core/limits.js";
 import {
+  FUNCTION,
   fieldsOf,
   type Kinds,
   kind,
@@ -18,6 +19,7 @@ import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../net/nats/i
 import type { TlsPair } from "../runtime/certificate.js";
 import type { HttpLogger } from "../runtime/http/problem.js";
 import type { Token } from "../runtime/tokens.js";
+import type { Peer } from "./broadcast.js";
 import type { SignatureScheme } from "./replica/signature.js";
 
 export { SCHEMES } from "./replica/signature.js";
@@ -71,6 +73,8 @@ export interface NodeOptions {
   readonly itemBytesMax?: number;
   /** Default: says nothing. */
   readonly logger?: NodeLogger;
+  /** Called when another node comes, goes, or differs, as `events()` tells it; costs nothing for an item. */
+  readonly onPeer?: (peer: Peer) => void;
   /** Aborts the start, and closes a node that runs. */
   readonly signal?: AbortSignal;
 }
@@ -154,5 +158,6 @@ export const NODE_KINDS = {
   itemsMax: withDefault(wholeNumber(1), LIMITS.itemsMax),
   itemBytesMax: withDefault(wholeNumber(1), LIMITS.itemBytesMax),
   logger: loggerOf("debug", "info", "warn", "error"),
+  onPeer: FUNCTION,
   signal: SIGNAL,
 } satisfies Kinds<NodeOptions>;

@@ -15,6 +15,7 @@ type OptionalName =
   | "name"
   | "dataDir"
   | "http"
+  | "onPeer"
   | "signal"
   | "clusterKey"
   | "allowPeers"

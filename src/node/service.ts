@@ -49,6 +49,7 @@ export interface BulkLine {
 }
 
 export interface PageQuery {
+  readonly topic?: string;
   /** Epoch ms, inclusive. */
   readonly sinceMs?: number;
   /** Epoch ms, exclusive. */

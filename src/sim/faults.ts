@@ -3,8 +3,9 @@ import { withDigest } from "../node/replica/item.js";
 import { integritySignature } from "../node/replica/signature.js";
 import { batchFrame, encodeFrame } from "../node/replica/wire.js";
 import type { Dice } from "./dice.js";
+import type { Host } from "./host.js";
 import type { Link } from "./link.js";
-import type { Host, World } from "./world.js";
+import type { World } from "./world.js";
 
 const OUTAGE_MS_MAX = 8_000;
 const STALL_MS_MAX = 15_000;
@@ -74,8 +75,9 @@ export class Faults {
     for (const thaw of this.#frozen.splice(0)) thaw();
     for (const setRight of this.#clocks.splice(0)) setRight();
     for (const host of hosts) {
-      host.node?.thaw();
-      if (!host.node && !host.gone) this.world.start(host);
+      const node = this.world.nodeOn(host);
+      node?.thaw();
+      if (!node && !host.gone) this.world.start(host);
     }
   }
 
@@ -86,7 +88,7 @@ export class Faults {
 
   #churn(): void {
     const host = this.#dice.pick(this.world.hosts)!;
-    const { node } = host;
+    const node = this.world.nodeOn(host);
     if (!node) return;
     switch (this.#dice.whole(0, 4)) {
       case 0:
@@ -100,8 +102,7 @@ export class Faults {
         else this.#restartLater(host);
         return;
       default:
-        node.crash(this.#dice.chance(0.5));
-        this.world.ended(host);
+        this.#crash(host, this.#dice);
         this.#restartLater(host);
     }
   }
@@ -125,12 +126,9 @@ export class Faults {
         return;
       case 2:
         world.setClock(host, wrongMs);
-        if (!host.node) return;
-        host.node.crash(dice.chance(0.5));
-        world.ended(host);
-        world.timeline.after(dice.whole(1, RESTART_MS_MAX), () => {
-          if (!host.node && !host.gone) world.start(host);
-        });
+        if (!world.nodeOn(host)) return;
+        this.#crash(host, dice);
+        this.#restartAfter(host, dice.whole(1, RESTART_MS_MAX));
         return;
       default:
         world.setClock(host, wrongMs);
@@ -155,9 +153,21 @@ export class Faults {
     this.#restartLater(other);
   }
 
+  /** The process of a host, if one runs, is killed or loses its power. */
+  #crash(host: Host, dice: Dice): void {
+    const node = this.world.nodeOn(host);
+    if (!node) return;
+    node.crash(dice.chance(0.5));
+    this.world.ended(host);
+  }
+
   #restartLater(host: Host): void {
-    this.world.timeline.after(this.#dice.whole(1, OUTAGE_MS_MAX), () => {
-      if (!host.node && !host.gone) this.world.start(host);
+    this.#restartAfter(host, this.#dice.whole(1, OUTAGE_MS_MAX));
+  }
+
+  #restartAfter(host: Host, delayMs: number): void {
+    this.world.timeline.after(delayMs, () => {
+      if (!this.world.nodeOn(host) && !host.gone) this.world.start(host);
     });
   }
 
@@ -166,8 +176,9 @@ export class Faults {
     const { hosts } = this.world;
     const [seed, next] = [hosts[this.world.seed]!, hosts[SEED_NEXT]!];
     this.world.seed = next.number;
-    if (seed.node) {
-      seed.node.leave();
+    const node = this.world.nodeOn(seed);
+    if (node) {
+      node.leave();
       this.world.ended(seed);
     }
     seed.gone = true;
@@ -188,12 +199,11 @@ export class Faults {
     );
     for (const host of hosts) {
       this.world.timeline.after(this.#dice.whole(0, STORM_MS), () => {
-        if (!host.node) this.world.start(host);
+        if (!this.world.nodeOn(host)) this.world.start(host);
       });
       this.world.timeline.after(this.#dice.whole(1_000, OUTAGE_MS_MAX), () => {
-        if (!host.node) return;
-        host.node.crash(this.#dice.chance(0.5));
-        this.world.ended(host);
+        if (!this.world.nodeOn(host)) return;
+        this.#crash(host, this.#dice);
         host.gone = true;
         host.disk.wipe();
       });

@@ -1,5 +1,5 @@
 import type { Frame } from "../node/replica/wire.js";
-import type { SimNode } from "./node.js";
+import type { Host } from "./host.js";
 
 /** Traffic of one host. */
 interface HostFigures {
@@ -15,7 +15,7 @@ export class Figures {
   readonly dialsTo = new Map<string, number>();
   batches = 0;
 
-  sent({ host }: SimNode, frame: Frame, bytes: number): void {
+  sent(host: Host, frame: Frame, bytes: number): void {
     if (frame.t === "batch") this.batches++;
     this.#sent[host.number] ??= { messages: 0, bytes: 0 };
     const sent = this.#sent[host.number]!;

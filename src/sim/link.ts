@@ -1,5 +1,6 @@
-import type { SimNode } from "./node.js";
-import type { World } from "./world.js";
+import type { Dice } from "./dice.js";
+import type { Process } from "./host.js";
+import type { Timeline } from "./timeline.js";
 
 /** 0 dialled, 1 was dialled. */
 export type Side = 0 | 1;
@@ -7,6 +8,31 @@ export type Side = 0 | 1;
 /** A lost frame is sent again after so long, then twice as long, as TCP does. */
 const RESEND_MS = 200;
 const RESENDS_MAX = 5;
+
+/** A process at one end of a link. It knows the link by a number of its own. */
+export interface LinkEnd extends Process {
+  receive(number: number, frame: Uint8Array): void;
+  linkDown(number: number, reason: string): void;
+}
+
+/** Probabilities of faults of the network. */
+export interface NetworkFaults {
+  /** Of each frame and each attempt to connect. */
+  loss: number;
+  /** Of each frame: up to 300 ms late, with all behind it. */
+  delay: number;
+}
+
+interface LinkOptions {
+  readonly timeline: Timeline;
+  readonly dice: Dice;
+  readonly faults: Readonly<NetworkFaults>;
+  readonly ends: readonly [LinkEnd, LinkEnd];
+  /** The number by which each end knows it. */
+  readonly numbers: readonly [number, number];
+  /** Called once, when both ends have let go. */
+  readonly closed: (link: Link) => void;
+}
 
 /** One direction of a link: what is under way arrives in order, each at its instant, or all late. */
 interface Direction {
@@ -25,17 +51,16 @@ interface Direction {
 export class Link {
   readonly open: [boolean, boolean] = [true, true];
   readonly latencyMs: number;
+  readonly ends: readonly [LinkEnd, LinkEnd];
+  readonly numbers: readonly [number, number];
   readonly #directions: readonly [Direction, Direction];
   /** The callback of the timeline for each message, made once. */
   readonly #arrivals = [() => this.#arrive(0), () => this.#arrive(1)] as const;
 
-  /** @param numbers by which each end knows it */
-  constructor(
-    private readonly world: World,
-    readonly ends: readonly [SimNode, SimNode],
-    readonly numbers: readonly [number, number],
-  ) {
-    const { dice, timeline } = world;
+  constructor(private readonly options: LinkOptions) {
+    const { dice, timeline, ends, numbers } = options;
+    this.ends = ends;
+    this.numbers = numbers;
     this.latencyMs = dice.whole(1, 20);
     const direction = () => ({
       queue: [],
@@ -81,25 +106,26 @@ export class Link {
   thaw(from: Side): void {
     const direction = this.#directions[from];
     if (--direction.frozen > 0) return;
-    const arrivalMs = Math.max(direction.lastArrivalMs, this.world.timeline.nowMs + this.latencyMs);
+    const { timeline } = this.options;
+    const arrivalMs = Math.max(direction.lastArrivalMs, timeline.nowMs + this.latencyMs);
     direction.lastArrivalMs = arrivalMs;
-    for (; direction.owed > 0; direction.owed--) this.world.timeline.at(arrivalMs, this.#arrivals[from]);
+    for (; direction.owed > 0; direction.owed--) timeline.at(arrivalMs, this.#arrivals[from]);
   }
 
   /** A random delay of one message. */
   #delayMs(): number {
-    const { dice, faults } = this.world;
+    const { dice, faults } = this.options;
     const lateMs = dice.chance(faults.delay) ? dice.whole(0, 300) : 0;
     return this.latencyMs + Math.floor(dice.random() ** 3 * this.latencyMs) + lateMs;
   }
 
   #shut(side: Side): void {
     this.open[side] = false;
-    if (!this.open[0] && !this.open[1]) this.world.network.links.delete(this);
+    if (!this.open[0] && !this.open[1]) this.options.closed(this);
   }
 
   #enqueue(from: Side, frame: Uint8Array | null): void {
-    const { timeline, dice, faults } = this.world;
+    const { timeline, dice, faults } = this.options;
     const direction = this.#directions[from];
     let delayMs = this.#delayMs();
     for (let resend = 0; resend < RESENDS_MAX && dice.chance(faults.loss); resend++)

@@ -1,6 +1,11 @@
-import { Link, type Side } from "./link.js";
+import type { Dice } from "./dice.js";
+import type { Figures } from "./figures.js";
+import type { Host } from "./host.js";
+import { Link, type NetworkFaults, type Side } from "./link.js";
 import type { SimNode } from "./node.js";
-import type { Host, World } from "./world.js";
+import type { SimulationOptions } from "./options.js";
+import type { Safety } from "./safety.js";
+import type { Timeline } from "./timeline.js";
 
 /** An address where nobody answers is given up after so long, as the engine does. */
 const UNREACHABLE_MS = 5_000;
@@ -10,13 +15,31 @@ const MULTICAST_NODES_MAX = 33;
 const ANNOUNCED_AT_MS = [30, 1_000, 4_000];
 const QUERY_EVERY_MS = 20_000;
 
+/** The hosts that the network joins, and what runs on them. */
+interface ConnectedWorld {
+  readonly options: SimulationOptions;
+  readonly timeline: Timeline;
+  readonly dice: Dice;
+  readonly faults: Readonly<NetworkFaults>;
+  readonly figures: Figures;
+  readonly safety: Safety;
+  readonly hosts: readonly Host[];
+  hostAt(address: string): Host | undefined;
+  /** The process that runs on a host now. */
+  nodeOn(host: Host): SimNode | undefined;
+  /** Processes that run now, frozen ones too. */
+  living(): readonly SimNode[];
+  /** Addresses that a process is told when it starts on a host. */
+  seedsOf(host: Host): readonly string[];
+}
+
 /** The connections of hosts and the possible ones: discovery, stalls, and partitions. */
 export class Network {
   readonly links = new Set<Link>();
   /** All hosts hear of each other; else each is told of two addresses, as by `--peer`. */
   readonly multicast: boolean;
 
-  constructor(private readonly world: World) {
+  constructor(private readonly world: ConnectedWorld) {
     this.multicast = world.options.nodes <= MULTICAST_NODES_MAX && world.dice.named("network").chance(0.5);
   }
 
@@ -37,7 +60,7 @@ export class Network {
     timeline.after(dice.whole(10, 100), query);
   }
 
-  /** Tries to connect a node with whoever runs at an address. */
+  /** Tries to connect a node with the process at the first of some addresses. */
   dial(node: SimNode, attempt: number, addresses: readonly string[], peer: string | undefined): void {
     const { dice, timeline, faults, figures, safety } = this.world;
     figures.dialled(addresses[0]!);
@@ -55,12 +78,19 @@ export class Network {
     }
     // A handshake takes two round trips; both ends may have changed by then.
     timeline.after(dice.whole(4, 80), () => {
-      const other = host.node;
+      const other = this.world.nodeOn(host);
       if (!node.alive || !other || (peer !== undefined && other.id !== peer))
         return failed(1, "nobody there, or another");
       if (isApart(node.host, host) || node.frozen || other.frozen) return failed(UNREACHABLE_MS, "no answer");
       if (!other.admits(node.id)) return failed(1, "refused");
-      const link = new Link(this.world, [node, other], [node.nextLink(), other.nextLink()]);
+      const link = new Link({
+        timeline,
+        dice,
+        faults,
+        ends: [node, other],
+        numbers: [node.nextLink(), other.nextLink()],
+        closed: (link) => this.links.delete(link),
+      });
       this.links.add(link);
       if (isCut(node.host, host)) link.freeze(0);
       if (isCut(host, node.host)) link.freeze(1);

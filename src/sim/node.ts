@@ -1,21 +1,42 @@
 import { LIMITS } from "../core/limits.js";
+import type { ReplicaOptions } from "../node/replica/context.js";
 import { Inbox } from "../node/replica/inbox.js";
 import type { Item } from "../node/replica/item.js";
 import type { ReplicaEffect, ReplicaInput } from "../node/replica/messages.js";
 import type { Replica } from "../node/replica/replica.js";
 import type { Frame } from "../node/replica/wire.js";
-import type { Link, Side } from "./link.js";
-import { broken } from "./safety.js";
-import type { Host, World } from "./world.js";
+import type { Dice } from "./dice.js";
+import type { Figures } from "./figures.js";
+import type { Host } from "./host.js";
+import type { Known } from "./known.js";
+import type { Link, LinkEnd, Side } from "./link.js";
+import type { SimulationOptions } from "./options.js";
+import { broken, type Safety } from "./safety.js";
+import type { Timeline } from "./timeline.js";
 
 /** A machine that is woken so often within one instant makes no progress. */
 const WAKES_AT_ONCE_MAX = 10_000;
+
+/** The world around a process. */
+interface NodeWorld {
+  readonly options: SimulationOptions;
+  readonly timeline: Timeline;
+  readonly dice: Dice;
+  readonly known: Known;
+  readonly safety: Safety;
+  readonly figures: Figures;
+  readonly makeReplica: (options: ReplicaOptions) => Replica;
+  readonly network: {
+    /** Tries to connect a node with the process at one of the addresses; tells it `dialFailed`, or both ends `linkUp`. */
+    dial(node: SimNode, attempt: number, addresses: readonly string[], peer: string | undefined): void;
+  };
+}
 
 /**
  * The shell of one replica in a virtual world: what src/node/node.ts is over sockets. It carries out the replica's
  * effects, in order, and keeps its one timer. One object is one life of the process: a restart makes another.
  */
-export class SimNode {
+export class SimNode implements LinkEnd {
   readonly replica: Replica;
   readonly startedAtMs: number;
   /** The time of its machine minus true time, ms: its wall clock when the process started. */
@@ -39,7 +60,7 @@ export class SimNode {
 
   /** @param serial differs between any two nodes of a world, also two lives of one host */
   constructor(
-    private readonly world: World,
+    private readonly world: NodeWorld,
     readonly host: Host,
     readonly id: string,
     serial: number,
@@ -189,7 +210,7 @@ export class SimNode {
         if (!open) return;
         const frame = this.#bent(effect.frame);
         const bytes = this.world.known.encode(frame);
-        this.world.figures.sent(this, frame, bytes.length);
+        this.world.figures.sent(this.host, frame, bytes.length);
         open.link.send(open.side, bytes);
         break;
       }
@@ -257,7 +278,7 @@ export class SimNode {
     this.#wokeAtMs = this.world.timeline.nowMs;
     if (++this.#wakes > WAKES_AT_ONCE_MAX)
       broken("progresses", this, `is woken ${this.#wakes} times in one instant`);
-    this.tell({ type: "woke", wallMs: this.world.nowMs + this.host.skewMs });
+    this.tell({ type: "woke", wallMs: this.world.timeline.nowMs + this.host.skewMs });
   }
 
   #whenAwake(action: () => void): void {

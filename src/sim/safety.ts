@@ -9,9 +9,10 @@ import {
   type ReplicaEffect,
 } from "../node/replica/messages.js";
 import { BATCH_ID_BYTES, type Frame } from "../node/replica/wire.js";
+import type { Process } from "./host.js";
+import type { Known } from "./known.js";
 import type { Link, Side } from "./link.js";
-import type { SimNode } from "./node.js";
-import type { World } from "./world.js";
+import type { SimulationOptions } from "./options.js";
 
 /** How long after its expiry an item may still be held: until the next wake-up. */
 const EXPIRY_GRACE_MS = 1_000;
@@ -24,6 +25,19 @@ const DIALS_AT_ONCE_MAX = 10;
 const DIALS_PER_SECOND_MAX = 1.5;
 /** A batch that was announced is asked for within this, and one that was asked for is given, or not to be had. */
 const GOSSIP_STEP_MS = 10_000;
+
+/** The world as the rules look at it. */
+interface CheckedWorld {
+  readonly options: SimulationOptions;
+  readonly known: Known;
+  readonly nowMs: number;
+  /** Its nodes are looked at as wholes. */
+  readonly isSmall: boolean;
+  /** Processes that run now, frozen ones too. */
+  living(): readonly Process[];
+  /** A node has told a client that it took an item. */
+  accepted(item: Item): void;
+}
 
 /** The state of one process, as the checker follows it. */
 interface Watched {
@@ -51,12 +65,12 @@ interface Owed {
 export class Safety {
   /** Checks made, so that a report can say that there were any. */
   checks = 0;
-  readonly #watched = new WeakMap<SimNode, Watched>();
+  readonly #watched = new WeakMap<Process, Watched>();
 
-  constructor(private readonly world: World) {}
+  constructor(private readonly world: CheckedWorld) {}
 
   /** Accepted items are valid, retained, and not from the future; removed items have expired. */
-  committing(node: SimNode, { add: items, remove, posted }: Commit): void {
+  committing(node: Process, { add: items, remove, posted }: Commit): void {
     this.#erases(node, remove);
     if (posted) this.#stamps(node);
     const { known, options } = this.world;
@@ -73,7 +87,7 @@ export class Safety {
   }
 
   /** Items that an answer confirms are durable. */
-  answering(node: SimNode, outcomes: readonly PostOutcome[]): void {
+  answering(node: Process, outcomes: readonly PostOutcome[]): void {
     for (const outcome of outcomes) {
       const { status, item } = outcome;
       if (outcome.status === "refused" && outcome.code === "clockSkew") this.#refusesForClock(node);
@@ -83,7 +97,7 @@ export class Safety {
   }
 
   /** Gossiped items are durable at their sender. */
-  sending(node: SimNode, frame: Frame, on?: { readonly link: Link; readonly side: Side }): void {
+  sending(node: Process, frame: Frame, on?: { readonly link: Link; readonly side: Side }): void {
     if (on) this.#gossips(node, frame, on.link, on.link.ends[on.side === 0 ? 1 : 0]);
     if (frame.t === "summary") this.#holdsWindow(node, frame.sinceMs);
     if (frame.t !== "batch" || frame.kind !== "items") return;
@@ -96,7 +110,7 @@ export class Safety {
   }
 
   /** A receipt claims nothing that is not so: its holders have the item on their disks. */
-  receipt(node: SimNode, digest: string, { holders, complete, of }: Receipt): void {
+  receipt(node: Process, digest: string, { holders, complete, of }: Receipt): void {
     this.checks++;
     const item = this.world.known.byDigest(digest)?.item;
     // A post that was refused: nobody ever held it.
@@ -105,14 +119,14 @@ export class Safety {
       return;
     }
     for (const { id } of holders) {
-      const holder = this.world.hosts.find((host) => host.node?.id === id);
-      if (holder?.node) this.#mustKeep("receiptTrue", holder.node, item);
+      const holder = this.world.living().find((other) => other.id === id);
+      if (holder) this.#mustKeep("receiptTrue", holder, item);
     }
     if (complete && (of === 0 || holders.length === 0)) broken("receiptTrue", node, "calls nobody complete");
   }
 
   /** All nodes of a world run the same code: nobody may be blamed for a breach. */
-  disconnecting(node: SimNode, peer: string, reason: DisconnectReason): void {
+  disconnecting(node: Process, peer: string, reason: DisconnectReason): void {
     this.checks++;
     if (BREACHES.has(reason)) broken("nobodyBlamed", node, `blamed ${peer} for ${reason}`);
     if (reason !== "released") return;
@@ -123,7 +137,7 @@ export class Safety {
   }
 
   /** Nobody can make nodes dial an address without end. */
-  dialling(node: SimNode, address: string): void {
+  dialling(node: Process, address: string): void {
     this.checks++;
     const { dials } = this.#watch(node);
     const count = (dials.get(address) ?? 0) + 1;
@@ -137,7 +151,7 @@ export class Safety {
    * The compared window begins at the same instant on all nodes, and nothing of it expires within half a step at least,
    * one and a half at most (docs/protocol.md#rounds).
    */
-  #holdsWindow(node: SimNode, sinceMs: number): void {
+  #holdsWindow(node: Process, sinceMs: number): void {
     const { retentionMs } = this.world.options;
     if (retentionMs < WINDOW_RETENTION_MS_MIN) return;
     this.checks++;
@@ -149,7 +163,7 @@ export class Safety {
   }
 
   /** The whole state of a node. Costs O(items). */
-  inspect(node: SimNode): void {
+  inspect(node: Process): void {
     const { holdings, wants } = node.replica;
     const { retentionMs } = this.world.options;
     const items = [...holdings.set];
@@ -184,7 +198,7 @@ export class Safety {
   }
 
   /** Notes who has which batch, and what an announcement or a graft calls for. */
-  #gossips(node: SimNode, frame: Frame, link: Link, peer: SimNode): void {
+  #gossips(node: Process, frame: Frame, link: Link, peer: Process): void {
     if (!this.world.isSmall) return;
     const [own, theirs] = [this.#watch(node), this.#watch(peer)];
     const owe = (watched: Watched, step: Owed["step"], id: string) =>
@@ -212,7 +226,7 @@ export class Safety {
   }
 
   /** Over links that stand, no step of gossip is left out. */
-  #keepsGossipGoing(node: SimNode): void {
+  #keepsGossipGoing(node: Process): void {
     const { batches, owed } = this.#watch(node);
     for (const [key, debt] of owed) {
       this.checks++;
@@ -234,7 +248,7 @@ export class Safety {
   }
 
   /** A roster never goes back to an older record: who sends one again changes nothing. */
-  #hearsForward(node: SimNode): void {
+  #hearsForward(node: Process): void {
     const { roster } = node.replica;
     // A member that falls out of a sample may come back to it.
     if (roster.isSample) return;
@@ -248,7 +262,7 @@ export class Safety {
   }
 
   /** Durable items are held until they expire; then they leave the disk, too. */
-  #matchesDisk(node: SimNode): void {
+  #matchesDisk(node: Process): void {
     const { replica, host } = node;
     const { options } = this.world;
     const { retentionMs } = options;
@@ -279,7 +293,7 @@ export class Safety {
   }
 
   /** It is retained by true time, and the process has known the true time from its start on. */
-  #mustShow({ host, machineMs }: SimNode, { timestampMs }: Item): boolean {
+  #mustShow({ host, machineMs }: Process, { timestampMs }: Item): boolean {
     const { nowMs, options } = this.world;
     const isSoon = nowMs - host.clockSetAtMs < LIMITS.clockHoldMs;
     const startedRight = Math.abs(machineMs - nowMs) <= LIMITS.clockSkewMsMax / 2;
@@ -287,7 +301,7 @@ export class Safety {
   }
 
   /** A clock that was set wrong erases nothing before it has stood. */
-  #erases(node: SimNode, items: readonly Item[]): void {
+  #erases(node: Process, items: readonly Item[]): void {
     const wrongForMs = this.world.nowMs - Math.max(node.host.clockSetAtMs, node.startedAtMs);
     if (wrongForMs >= LIMITS.clockHoldMs) return;
     for (const { timestampMs, digest } of items) {
@@ -299,7 +313,7 @@ export class Safety {
   }
 
   /** Nobody whose clock is right, and who knows that most are, refuses posts for that. */
-  #refusesForClock(node: SimNode): void {
+  #refusesForClock(node: Process): void {
     this.checks++;
     const { own, right, known } = this.#clocksAround(node);
     if (own && 2 * (right + 1) > known + 1)
@@ -311,7 +325,7 @@ export class Safety {
   }
 
   /** Nobody whose clock is wrong, and who knows that most others are right, takes posts. */
-  #stamps(node: SimNode): void {
+  #stamps(node: Process): void {
     this.checks++;
     const { own, right, known } = this.#clocksAround(node);
     if (!own && 2 * right > known + 1)
@@ -323,7 +337,7 @@ export class Safety {
   }
 
   /** Whether a node's clock is right, and how many of its neighbours' are, as far as it was told. */
-  #clocksAround({ replica, machineMs }: SimNode): { own: boolean; right: number; known: number } {
+  #clocksAround({ replica, machineMs }: Process): { own: boolean; right: number; known: number } {
     const isRight = (clockMs: number) => Math.abs(clockMs - this.world.nowMs) <= LIMITS.clockSkewMsMax / 2;
     const told = Array.from(replica.links.up()).flatMap(({ clockOffsetMs }) => clockOffsetMs ?? []);
     return {
@@ -333,7 +347,7 @@ export class Safety {
     };
   }
 
-  #watch(node: SimNode): Watched {
+  #watch(node: Process): Watched {
     let watched = this.#watched.get(node);
     if (!watched) {
       watched = {
@@ -348,7 +362,7 @@ export class Safety {
     return watched;
   }
 
-  #mustKeep(rule: string, node: SimNode, item: Item): void {
+  #mustKeep(rule: string, node: Process, item: Item): void {
     this.checks++;
     const isExpired = item.timestampMs + this.world.options.retentionMs <= node.nowMs;
     if (!isExpired && !node.host.disk.has(item.digest))
@@ -366,6 +380,6 @@ function isBefore(a: Item, b: Item): boolean {
   return a.timestampMs < b.timestampMs || (a.timestampMs === b.timestampMs && digests() < 0);
 }
 
-export function broken(rule: string, node: SimNode, what: string): never {
+export function broken(rule: string, node: Process, what: string): never {
   throw new HubcastError("ruleBroken", `rule ${rule}: ${node.id} ${what}`);
 }

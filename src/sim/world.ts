@@ -4,7 +4,9 @@ import { Replica } from "../node/replica/replica.js";
 import { Dice } from "./dice.js";
 import { VirtualDisk } from "./disk.js";
 import { Figures } from "./figures.js";
+import type { Host } from "./host.js";
 import { Known } from "./known.js";
+import type { NetworkFaults } from "./link.js";
 import { Network } from "./network.js";
 import { SimNode } from "./node.js";
 import type { SimulationOptions } from "./options.js";
@@ -21,40 +23,8 @@ const INSPECTED_NODES_MAX = 100;
 /** Of worlds with partitions: those whose seed leaves before them. */
 const SEED_RETIRES = 0.4;
 
-/** A machine on the virtual network: its address, clock and storage outlive the processes that run on it. */
-export interface Host {
-  readonly number: number;
-  readonly address: string;
-  /** Its wall clock minus true time, ms. */
-  skewMs: number;
-  /** Offset of the time that it tells its neighbours, ms: not 0 for a liar. */
-  liesMs: number;
-  /** When its wall clock was set last, true time. */
-  clockSetAtMs: number;
-  readonly durable: boolean;
-  readonly disk: VirtualDisk;
-  /** Addresses that it is told at the start, as by `--peer`, beside that of the seed. */
-  readonly known: readonly string[];
-  /** Another host's address, which it gives as its own: a liar. */
-  readonly claims: string | undefined;
-  /** The process that runs here now. */
-  node: SimNode | undefined;
-  /** Processes that ever ran here. */
-  starts: number;
-  /** Hosts of other groups are out of reach. */
-  group: number;
-  /** Its messages reach only other mute hosts. */
-  isMute: boolean;
-  /** It left for good. */
-  gone: boolean;
-}
-
 /** Probabilities of faults of the network and the disks; all 0: no faults. */
-export interface FaultRates {
-  /** Of each frame and each attempt to connect. */
-  loss: number;
-  /** Of each frame: up to 300 ms late, with all behind it. */
-  delay: number;
+interface FaultRates extends NetworkFaults {
   /** Of commits: refused. */
   diskFailure: number;
 }
@@ -73,6 +43,8 @@ export class World {
   seed = 0;
   /** The seed will leave for good: those that started before know no other address, and must find each other without it. */
   readonly seedRetires: boolean;
+  /** The process that runs on each host now, by number. */
+  readonly #nodes: (SimNode | undefined)[] = [];
   readonly #hostByAddress = new Map<string, Host>();
   #starts = 0;
 
@@ -104,7 +76,12 @@ export class World {
 
   /** Processes that run now, frozen ones too. */
   living(): SimNode[] {
-    return this.hosts.flatMap(({ node }) => node ?? []);
+    return this.#nodes.filter((node) => node !== undefined);
+  }
+
+  /** The process that runs on a host now. */
+  nodeOn(host: Host): SimNode | undefined {
+    return this.#nodes[host.number];
   }
 
   hostAt(address: string): Host | undefined {
@@ -133,13 +110,13 @@ export class World {
       }),
       known: number === 0 || this.seedRetires ? [] : [dice.pick(hosts)!.address],
       claims: isLiar ? hosts[0]?.address : undefined,
-      node: undefined,
       starts: 0,
       group: 0,
       isMute: false,
       gone: false,
     };
     hosts.push(host);
+    this.#nodes.push(undefined);
     this.#hostByAddress.set(address, host);
     return host;
   }
@@ -154,14 +131,15 @@ export class World {
   start(host: Host): void {
     host.starts++;
     const id = host.durable ? `node-${host.number}` : `node-${host.number}.${host.starts}`;
-    host.node = new SimNode(this, host, id, this.#starts++);
-    host.node.start();
-    this.network.attach(host.node);
+    const node = new SimNode(this, host, id, this.#starts++);
+    this.#nodes[host.number] = node;
+    node.start();
+    this.network.attach(node);
   }
 
   /** The process of a host is gone. */
   ended(host: Host): void {
-    host.node = undefined;
+    this.#nodes[host.number] = undefined;
     host.disk.crash();
   }
 
@@ -175,7 +153,8 @@ export class World {
     this.known.of(item).acceptedAtMs ??= this.nowMs;
   }
 
-  #counted({ node }: Host, item: Item, change: 1 | -1): void {
+  #counted(host: Host, item: Item, change: 1 | -1): void {
+    const node = this.nodeOn(host);
     const record = this.known.of(item);
     record.keepers += change;
     if (record.keepers === 0) record.excused = true;

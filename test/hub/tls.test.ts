@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { connectToHub } from "../../src/hub/client/index.js";
 import { type Hub, startHub } from "../../src/hub/index.js";
 import { FIRST, RENEWED, shownName } from "../fixtures/certificates.js";
+import { eventually } from "../fixtures/eventually.js";
 
 const { cert, key } = FIRST;
 
@@ -41,6 +42,11 @@ test("a certificate that is not trusted, and a client without TLS, are refused",
   const plain = connectToHub(hub.address, { token: "secret", connectTimeoutMs: 2_000 });
   const suggestions = expect.arrayContaining([expect.stringContaining("talks TLS")]);
   await expect(plain).rejects.toMatchObject({ code: "notHubcast", suggestions });
+  const { connections, clients, closed } = await eventually(() => {
+    const stats = hub.stats();
+    return stats.closed.tlsFailed !== undefined && stats.clients === 0 ? stats : undefined;
+  });
+  expect([connections, clients]).toEqual([Object.values(closed).reduce((sum, count) => sum + count), 0]);
 });
 
 test("another certificate and another token are taken from then on, and who is connected stays", async () => {

@@ -123,6 +123,47 @@ describe.each(DOORS)("%s", (_name, open) => {
     expect(await all(subject.node.list({ sinceMs: lastMs + 0.5 }))).toEqual([]);
   });
 
+  test("lists and follows a topic and all below it", async () => {
+    await using subject = await open();
+    const { node, within } = subject;
+    // More than the first page of the list over HTTP.
+    for (let index = 0; index < 120; index++) {
+      await within.post({ id: `alerts/disk/${index}`, raw: "x" });
+      await within.post({ id: `deploy/${index}`, raw: "x" });
+    }
+    const inTopic = (id: string) => id.startsWith("alerts/");
+    const expected = (await all(node.list())).filter(({ id }) => inTopic(id));
+    expect(expected).toHaveLength(120);
+    expect(await all(node.list({ topic: "alerts" }))).toEqual(expected);
+    expect(await all(node.list({ topic: "alerts/disk", limit: 110 }))).toEqual(expected.slice(0, 110));
+    expect(await all(node.list({ topic: "alerts/net" }))).toEqual([]);
+    expect(await all(node.list({ topic: "alert" }))).toEqual([]);
+
+    const events = node.events({ topic: "alerts", sinceMs: 0 })[Symbol.asyncIterator]();
+    const told: (string | undefined)[] = [];
+    const read = async (count: number) => {
+      for (let index = 0; index < count; index++) {
+        const { value } = await events.next();
+        told.push(value.type === "item" ? value.item.id : value.type);
+      }
+    };
+    await read(121);
+    for (const id of ["deploy/x", "x", "alerts/x", "deploy/y", "alerts/net/x"])
+      await node.post({ id, raw: "x" });
+    await read(2);
+    await events.return?.();
+    expect(told).toEqual([...expected.map(({ id }) => id), "caught-up", "alerts/x", "alerts/net/x"]);
+  });
+
+  test.each(["", "alerts/", "/alerts", "a//b", "a\nb", 7])("refuses the topic %j", async (topic) => {
+    await using subject = await open();
+    const message = expect.stringMatching(/^topic is .*; it must be a topic: segments with \/ between them/);
+    const query = { topic } as { topic: string };
+    await expect(all(subject.node.list(query))).rejects.toMatchObject({ code: "invalidOption", message });
+    const events = subject.node.events(query)[Symbol.asyncIterator]();
+    await expect(events.next()).rejects.toMatchObject({ code: "invalidOption", message });
+  });
+
   test("a list that is aborted throws the reason: what ends is whole", async () => {
     await using subject = await open();
     for (const id of ["a", "b", "c"]) await subject.node.post({ id, raw: "x" });

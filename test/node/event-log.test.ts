@@ -26,6 +26,26 @@ test.each([1, 20, 21, 500])("each of %d subscribers is told everything, in order
   await Promise.all(ended);
 });
 
+test("a subscriber of a topic is told of its items, and of peers; the rest only counts as read", async () => {
+  const log = new EventLog("e", 5);
+  const of = (id: string) => ({ ...item(0), item: { ...item(0).item, id } });
+  const events = log.subscribe(undefined, { topic: "a" });
+  const next = events.next();
+  // More than the history holds, a few at a time.
+  for (let n = 0; n < 10; n++) {
+    log.push([of("b/1"), of("a"), of("ab/1")]);
+    await new Promise(setImmediate);
+  }
+  const peer = { type: "peer", peer: { id: "p" } } as never;
+  log.push([of("b/2"), of("a/b/1"), peer]);
+  expect(await next).toMatchObject({ value: { type: "item", eventId: "e-31", item: { id: "a/b/1" } } });
+  expect(await events.next()).toMatchObject({ value: { type: "peer", eventId: "e-32" } });
+  const waiting = events.next();
+  log.push([of("b/3")]);
+  log.close();
+  expect((await waiting).done).toBe(true);
+});
+
 test("one event among many subscribers is told at once, also when the log closes right behind it", async () => {
   const log = new EventLog("e");
   const heard = Array.from({ length: 200 }, () => 0);

@@ -29,11 +29,11 @@ describe("the sources", () => {
   });
 });
 
-describe("modules of the hub, discovery, the dashboard and the commands", () => {
-  const folders = /^src\/(core|runtime|net|discovery|hub|tui|cli|commands)\//;
-
+describe("modules of src", () => {
   it("do not import each other in circles, not even for types", () => {
-    expect(importCircles(files.filter(({ path }) => folders.test(path)))).toEqual([]);
+    const sources = files.filter(({ path }) => path.startsWith("src/"));
+    expect(sources.length).toBeGreaterThan(100);
+    expect(importCircles(sources)).toEqual([]);
   });
 
   it("leave writing the sessions of a hub to its machine", () => {

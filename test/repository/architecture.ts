@@ -49,7 +49,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Doors beside `index`. */
-const DOORS = ["client", "broadcast", "keys", "option-kinds"]
+const DOORS = ["client", "broadcast", "ids", "keys", "option-kinds"]
   .map((name) => `src/node/${name}`)
   .concat("src/hub/option-kinds");
 

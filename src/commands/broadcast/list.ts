@@ -1,6 +1,7 @@
 import { ClientCommand, NODE_URL_FLAGS } from "../../cli/client-command.js";
-import { countFlag, defined, instantFlag } from "../../cli/flags.js";
+import { countFlag, defined, instantFlag, topicFlag } from "../../cli/flags.js";
 import { itemLine } from "../../cli/output.js";
+import { shown } from "../../core/text.js";
 import type { Broadcast } from "../../node/broadcast.js";
 
 export default class List extends ClientCommand<typeof List> {
@@ -11,11 +12,19 @@ export default class List extends ClientCommand<typeof List> {
     { description: "Everything that is held:", command: "<%= config.bin %> <%= command.id %>" },
     { description: "The last ten minutes:", command: "<%= config.bin %> <%= command.id %> --since 10m" },
     {
+      description: "What is posted under alerts, such as alerts/disk/4711:",
+      command: "<%= config.bin %> <%= command.id %> --topic alerts",
+    },
+    {
       description: "The raw of every item:",
       command: "<%= config.bin %> <%= command.id %> --json | jq -r .raw",
     },
   ];
   static override flags = {
+    topic: topicFlag({
+      description:
+        "Only items of this topic and of all below it; the topic of an id is what stands before its last /.",
+    }),
     since: instantFlag({
       description: "Only items stamped at or after it: 10m (ago), ISO 8601, or epoch ms.",
     }),
@@ -25,14 +34,15 @@ export default class List extends ClientCommand<typeof List> {
   };
 
   protected async ask(node: Broadcast, signal: AbortSignal): Promise<void> {
-    const { since: sinceMs, until: untilMs, limit } = this.flags;
+    const { topic, since: sinceMs, until: untilMs, limit } = this.flags;
     let listed = 0;
-    for await (const item of node.list({ ...defined({ sinceMs, untilMs, limit }), signal })) {
+    for await (const item of node.list({ ...defined({ topic, sinceMs, untilMs, limit }), signal })) {
       this.output.document({ type: "item", ...item });
       if (!this.output.json) this.output.text(itemLine(item, this.output));
       await this.output.drained();
       listed++;
     }
-    if (listed === 0) this.output.note("no items");
+    if (listed === 0)
+      this.output.note(topic === undefined ? "no items" : `no items under ${shown(topic, 80)}`);
   }
 }

@@ -1,12 +1,13 @@
 import * as Args from "@oclif/core/args";
 import * as Flags from "@oclif/core/flags";
 import { ClientCommand, NODE_URL_FLAGS } from "../../cli/client-command.js";
-import { defined, durationFlag, waitFlag } from "../../cli/flags.js";
+import { defined, durationFlag, topicFlag, waitFlag } from "../../cli/flags.js";
 import { readRaw } from "../../cli/input.js";
 import { errorDocument } from "../../cli/output.js";
 import { HubcastError } from "../../core/errors.js";
 import { formatDuration } from "../../core/units.js";
 import type { Broadcast, ItemDraft, Receipt } from "../../node/broadcast.js";
+import { idUnder } from "../../node/ids.js";
 
 export default class Post extends ClientCommand<typeof Post> {
   static override summary = "Post an item to all nodes, and print its id.";
@@ -17,6 +18,10 @@ export default class Post extends ClientCommand<typeof Post> {
     {
       description: "Post a file under an id of your own:",
       command: "<%= config.bin %> <%= command.id %> --file notice.txt --id notice-1",
+    },
+    {
+      description: "Post under a topic, for those who list or watch it:",
+      command: '<%= config.bin %> <%= command.id %> "disk full on db1" --topic alerts/disk',
     },
     {
       description: "Post what another program prints:",
@@ -44,6 +49,10 @@ export default class Post extends ClientCommand<typeof Post> {
       description: "Id of the item, up to 256 bytes. Without it: a UUIDv7.",
       helpValue: "ID",
     }),
+    topic: topicFlag({
+      description:
+        "Post it under this topic: its id is TOPIC/UUID, or, with --id, TOPIC/ID, where ID has no /.",
+    }),
     file: Flags.string({ description: "Post what is in this file.", helpValue: "PATH" }),
     "sign-key": Flags.string({
       description:
@@ -59,9 +68,12 @@ export default class Post extends ClientCommand<typeof Post> {
   };
 
   private raw = "";
+  private itemId: string | undefined;
   private sign = (draft: ItemDraft): ItemDraft => draft;
 
   protected override async prepare(): Promise<void> {
+    const { topic, id } = this.flags;
+    this.itemId = topic === undefined ? id : idUnder(topic, id);
     this.raw = await readRaw(this.args.raw, this.flags.file);
     const path = this.flags["sign-key"];
     if (path === undefined) return;
@@ -70,8 +82,8 @@ export default class Post extends ClientCommand<typeof Post> {
   }
 
   protected async ask(node: Broadcast, signal: AbortSignal): Promise<void> {
-    const { id, wait, timeout: timeoutMs } = this.flags;
-    const result = await node.post(this.sign({ raw: this.raw, ...defined({ id }) }), {
+    const { wait, timeout: timeoutMs } = this.flags;
+    const result = await node.post(this.sign({ raw: this.raw, ...defined({ id: this.itemId }) }), {
       ...defined({ wait, timeoutMs }),
       signal,
     });

@@ -5,12 +5,12 @@ import { defined, durationFlag } from "../../cli/flags.js";
 import { localTime, properties } from "../../cli/output.js";
 import { HubcastError } from "../../core/errors.js";
 import { shown } from "../../core/text.js";
-import type { Broadcast, Receipt, ShownItem } from "../../node/broadcast.js";
+import type { Broadcast, HoldersReceipt, ShownItem } from "../../node/broadcast.js";
 
 export default class Show extends ClientCommand<typeof Show> {
   static override summary = "Show one item, whole.";
   static override description =
-    "Prints time, digest, scheme and author of the item that is visible under an id, its rivals (other items posted under that id, hidden behind the one that was stamped first), and its text.";
+    "Prints topic, time, digest, scheme and author of the item that is visible under an id, its rivals (other items posted under that id, hidden behind the one that was stamped first), and its text.";
   static override examples = [
     { description: "An item:", command: "<%= config.bin %> <%= command.id %> notice-1" },
     {
@@ -27,7 +27,10 @@ export default class Show extends ClientCommand<typeof Show> {
   };
   static override flags = {
     raw: Flags.boolean({ description: "Print the bytes of the item, and nothing else." }),
-    holders: Flags.boolean({ description: "Ask all members whether they hold it.", exclusive: ["raw"] }),
+    holders: Flags.boolean({
+      description: "Ask all members whether they hold it: who does, who does not, and who was not reached.",
+      exclusive: ["raw"],
+    }),
     timeout: durationFlag({ description: "How long they have; 1s without it.", dependsOn: ["holders"] }),
     ...NODE_URL_FLAGS,
   };
@@ -49,44 +52,47 @@ export default class Show extends ClientCommand<typeof Show> {
   }
 }
 
-function described({ id, timestampMs, digest, signature, rivals, receipt }: ShownItem): [string, string][] {
+function described(item: ShownItem): [string, string][] {
+  const { id, topic, timestampMs, digest, scheme, author, rivals, receipt } = item;
   return [
     ["id", shown(id, Number.POSITIVE_INFINITY)],
+    ["topic", topic === undefined ? "none" : shown(topic, Number.POSITIVE_INFINITY)],
     ["time", localTime(timestampMs)],
     ["digest", digest],
-    ["scheme", schemeOf(signature)],
-    ["author", authorOf(signature) ?? "not named: the scheme proves integrity alone"],
+    ["scheme", scheme],
+    // The whole public key: it is compared with that of a trust file.
+    [
+      "author",
+      author === undefined ? "not named: the scheme proves integrity alone" : `ed25519 key ${author}`,
+    ],
     ...listed(
       "rivals",
       rivals.map(
         (rival) =>
-          `${rival.digest}, ${localTime(rival.timestampMs)}, ${authorOf(rival.signature) ?? schemeOf(rival.signature)}`,
+          `${rival.digest}, ${localTime(rival.timestampMs)}, ${rival.author === undefined ? rival.scheme : `ed25519 key ${rival.author}`}`,
       ),
     ),
     ...(receipt ? holdersOf(receipt) : []),
   ];
 }
 
-function holdersOf({ of, alone, holders, missing, refused }: Receipt): [string, string][] {
-  const names = (members: Receipt["missing"]) => members.map(({ name }) => shown(name, 40)).join(", ");
-  const more = [
-    ...(missing.length > 0 ? [`no answer: ${names(missing)}`] : []),
-    ...(refused.length > 0 ? [`refused by policy: ${names(refused)}`] : []),
-  ];
+function holdersOf(receipt: HoldersReceipt): [string, string][] {
+  const { of, alone, holders, lacking, missing, refused, lost } = receipt;
+  const names = (members: HoldersReceipt["missing"]) => members.map(({ name }) => shown(name, 40)).join(", ");
+  const more = (
+    [
+      ["lacking it", lacking],
+      ["refused by policy", refused],
+      ["not reached", missing],
+      ["lost", lost],
+    ] as const
+  )
+    .filter(([, members]) => members.length > 0)
+    .map(([what, members]) => `${what}: ${names(members)}`);
   const held = alone ? "no other node is connected" : `${holders.length} of ${of} others`;
   return listed("holders", [[held, names(holders)].filter((text) => text !== "").join(": "), ...more]);
 }
 
 function listed(name: string, values: readonly string[]): [string, string][] {
   return (values.length > 0 ? values : ["none"]).map((value, index) => [index === 0 ? name : "", value]);
-}
-
-function schemeOf(signature: string): string {
-  return /^(\w+):/.exec(signature)?.[1] ?? "md5";
-}
-
-/** The whole public key: it is compared with that of a trust file. */
-function authorOf(signature: string): string | undefined {
-  const key = /^ed25519:([0-9a-f]{64})/.exec(signature)?.[1];
-  return key && `ed25519 key ${key}`;
 }

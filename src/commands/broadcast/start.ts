@@ -13,6 +13,7 @@ import { openLogger } from "../../cli/logger.js";
 import { Stopping } from "../../cli/signals.js";
 import { nodeOptions, readTokens, readTrustFile, START_FLAGS } from "../../cli/start-flags.js";
 import { WatchedFiles } from "../../cli/watched-files.js";
+import type { Peer } from "../../node/broadcast.js";
 import type { StartedNode } from "../../node/index.js";
 
 const ADDRESSES_SHOWN = 2;
@@ -77,16 +78,21 @@ export default class Start extends BaseCommand<typeof Start> {
     const logger = await openLogger(level, this.flags["log-format"]);
     if (this.flags["log-format"] === "json") this.output.logTo(logger);
     const { startNode } = await import("../../node/index.js");
-    const node = await stopping.unlessTold(startNode({ ...options, logger, signal: stopping.signal }));
+    const report = reportPeers(logger, this.output);
+    // What comes while the node starts is told behind the lines about the node itself.
+    const early: Peer[] = [];
+    let onPeer = (peer: Peer): void => void early.push(peer);
+    const events = { signal: stopping.signal, onPeer: (peer: Peer) => onPeer(peer) };
+    const node = await stopping.unlessTold(startNode({ ...options, logger, ...events }));
     if (node) {
       keepHeapLean();
       this.announce(node);
-      const stopReports = reportPeers(node, this.output);
+      onPeer = report;
+      early.forEach(report);
       this.watchFiles(node, files);
       const stopLive = this.flags.live ? await this.showLive(node) : () => {};
       await stopping.told;
       stopLive();
-      stopReports();
       files.stop();
       await node.close();
     }

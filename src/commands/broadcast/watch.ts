@@ -1,6 +1,6 @@
 import * as Flags from "@oclif/core/flags";
 import { ClientCommand, NODE_URL_FLAGS } from "../../cli/client-command.js";
-import { defined, instantFlag } from "../../cli/flags.js";
+import { defined, instantFlag, topicFlag } from "../../cli/flags.js";
 import { peerLine } from "../../cli/live-status.js";
 import { itemLine } from "../../cli/output.js";
 import type { Broadcast, NodeEvent } from "../../node/broadcast.js";
@@ -13,11 +13,19 @@ export default class Watch extends ClientCommand<typeof Watch> {
     { description: "From now on:", command: "<%= config.bin %> <%= command.id %>" },
     { description: "The last hour first:", command: "<%= config.bin %> <%= command.id %> --since 1h" },
     {
+      description: "One topic, and all below it:",
+      command: "<%= config.bin %> <%= command.id %> --topic alerts",
+    },
+    {
       description: "Only the raw of new items:",
       command: "<%= config.bin %> <%= command.id %> --json | jq -r 'select(.type==\"item\").item.raw'",
     },
   ];
   static override flags = {
+    topic: topicFlag({
+      description:
+        "Only items of this topic and of all below it; what happens to peers is shown all the same.",
+    }),
     since: instantFlag({
       description: "Items stamped since then come first: 10m (ago), ISO 8601, or epoch ms.",
     }),
@@ -30,7 +38,7 @@ export default class Watch extends ClientCommand<typeof Watch> {
 
   protected async ask(node: Broadcast, signal: AbortSignal): Promise<void> {
     const events = node.events({
-      ...defined({ sinceMs: this.flags.since }),
+      ...defined({ topic: this.flags.topic, sinceMs: this.flags.since }),
       signal,
       reconnect: !this.flags.once,
       onConnection: (state, reason) =>

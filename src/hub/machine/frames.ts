@@ -82,6 +82,7 @@ export const CLOSE_REASONS = {
   },
   idsUsedUp: { code: 16, meaning: "The hub has no id left to give, and cannot get more now." },
   tooManyGuesses: { code: 17, meaning: "Too many wrong tokens came from the address of the client." },
+  tlsFailed: { code: 18, meaning: "The hub talks TLS, and the client did not, or not in time." },
 } as const satisfies Record<string, { readonly code: number; readonly meaning: string }>;
 
 export type CloseReason = keyof typeof CLOSE_REASONS;

@@ -5,7 +5,7 @@ import type { NodeEvent } from "../broadcast.js";
 import { encodedLength } from "../replica/item.js";
 import { type AnswerStream, streamOf } from "./answer-stream.js";
 import type { ApiContext } from "./options.js";
-import { instant, instantOf, query, refusals, text } from "./schemas.js";
+import { instant, instantOf, query, refusals, text, topic, topicIn } from "./schemas.js";
 
 /** A subscriber is asked to take what it got before so much more is made for it. */
 const WAITING_BYTES_MAX = 65_536;
@@ -21,7 +21,7 @@ export async function eventRoutes(app: FastifyInstance, context: ApiContext): Pr
   closing.addEventListener("abort", () => {
     for (const subscriber of open) subscriber.abort();
   });
-  app.get<{ Querystring: { since?: string; after?: string } }>(
+  app.get<{ Querystring: { topic?: string; since?: string; after?: string } }>(
     "/v1/events",
     { config: { role: "read" }, schema: SCHEMA },
     async (request, reply) => {
@@ -33,11 +33,13 @@ export async function eventRoutes(app: FastifyInstance, context: ApiContext): Pr
       // EventSource repeats its URL when it reconnects: where it was beats where it began, unless it is gone.
       const after = [request.headers["last-event-id"]].flat()[0] || request.query.after;
       const sinceMs = instantOf("since", request.query.since);
+      const topic = topicIn(request.query.topic);
       const left = new AbortController();
       const { signal } = left;
       if (closing.aborted) left.abort();
       const subscription = service.events({
         signal,
+        ...(topic === undefined ? {} : { topic }),
         ...(after === undefined ? {} : { after }),
         ...(sinceMs === undefined ? {} : { sinceMs }),
       });
@@ -52,7 +54,7 @@ export async function eventRoutes(app: FastifyInstance, context: ApiContext): Pr
         answer.open();
         const heartbeat = setInterval(() => answer.push(":\n\n"), limits.eventHeartbeatMs).unref();
         try {
-          await send(subscription, answer, text);
+          await send(subscription, answer, (events) => text.of(events, topic));
         } catch (thrown) {
           // The head is gone, so the refusal travels as the last event: a reader too slow for its backlog.
           const problem = JSON.stringify(problemOf(asHubcastError(thrown)));
@@ -71,12 +73,12 @@ export async function eventRoutes(app: FastifyInstance, context: ApiContext): Pr
 async function send(
   subscription: AsyncIterable<NodeEvent>,
   answer: AnswerStream,
-  text: EventText,
+  textOf: (events: readonly NodeEvent[]) => Buffer,
 ): Promise<void> {
   let pending: NodeEvent[] = [];
   let pendingBytes = 0;
   const flush = () => {
-    if (pending.length > 0) answer.push(text.of(pending));
+    if (pending.length > 0) answer.push(textOf(pending));
     pending = [];
     pendingBytes = 0;
   };
@@ -104,6 +106,7 @@ const SCHEMA: FastifySchema = {
   tags: ["events"],
   headers: { type: "object", properties: { "last-event-id": text("Resume behind this event.") } },
   querystring: query({
+    topic: topic("Of `item`, `replaced` and `expired` only those"),
     since: instant("First the items from then on, where there is no id to resume, or it is gone"),
     after: text("As Last-Event-ID, for clients that cannot send headers."),
   }),
@@ -121,13 +124,13 @@ export class EventText {
   #key = "";
   #text = Buffer.alloc(0);
 
-  /** @param events one behind the other, 1 at least */
-  of(events: readonly NodeEvent[]): Buffer {
+  /** @param events one behind the other, 1 at least, of which those of other topics than that are left out */
+  of(events: readonly NodeEvent[], topic = ""): Buffer {
     const { type, eventId } = events[0]!;
     // Only what comes live has an id of its own: history differs by subscriber and has none, and `caught-up` bears the
     // id of the live event before it.
     const isLive = type !== "caught-up" && eventId !== undefined;
-    const key = isLive ? `${eventId} ${events.length}` : "";
+    const key = isLive ? `${eventId} ${events.length} ${topic}` : "";
     if (key === "" || key !== this.#key) {
       this.#key = key;
       this.#text = Buffer.from(events.map(textOf).join(""));

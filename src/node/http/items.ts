@@ -12,7 +12,7 @@ import { streamItems, streamOf } from "./answer-stream.js";
 import { readJson } from "./body.js";
 import { BULK_TYPES, BulkRequest } from "./bulk.js";
 import type { ApiContext } from "./options.js";
-import { body, instant, instantOf, lines, query, ref, refusals, text } from "./schemas.js";
+import { body, instant, instantOf, lines, query, ref, refusals, text, topic, topicIn } from "./schemas.js";
 
 /** POST /v1/items, one or many; GET /v1/items, a page or all; GET /v1/items/{id}. */
 export async function itemRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {
@@ -53,8 +53,9 @@ export async function itemRoutes(app: FastifyInstance, context: ApiContext): Pro
     "/v1/items",
     { config: { role: "read" }, schema: LIST_SCHEMA },
     (request, reply) => {
-      const { since, until, limit, cursor } = request.query;
+      const { topic, since, until, limit, cursor } = request.query;
       const window: ListQuery = optional({
+        topic: topicIn(topic),
         sinceMs: instantOf("since", since),
         untilMs: instantOf("until", until),
       });
@@ -100,6 +101,7 @@ interface HoldersQuery {
 }
 
 interface ItemsQuery {
+  readonly topic?: string;
   readonly since?: string;
   readonly until?: string;
   readonly limit?: number;
@@ -260,6 +262,7 @@ const LIST_SCHEMA: FastifySchema = {
   description: "One page of JSON, or, with `Accept: application/x-ndjson`, all of them, one a line.",
   tags: ["items"],
   querystring: query({
+    topic: topic("Only items"),
     since: instant("Only items stamped at or after it"),
     until: instant("Only items stamped before it"),
     limit: {

@@ -1,7 +1,34 @@
 import { asHubcastError, ERRORS, type ErrorCode, HubcastError } from "../../core/errors.js";
 import { LIMITS } from "../../core/limits.js";
+import { topicAdvice, topicFault } from "../../core/topic.js";
 import { parseInstant } from "../../core/units.js";
 import { REASONS } from "../reasons.js";
+import { SCHEMES } from "../replica/signature.js";
+
+const RECEIPT = {
+  of: count("Members known and alive when it was asked for, this node left out."),
+  complete: flag("All that were waited for hold it, and there was another to ask."),
+  alone: flag("Nobody else was there; absent otherwise."),
+  membersEstimated: count(
+    "How many others there are in all, about; only where those asked are a sample of them.",
+  ),
+  holders: list(
+    "Members that hold it, in the order they said so.",
+    object("A holder.", {
+      id: text("Node id."),
+      name: text("Node name."),
+      afterMs: number("Milliseconds since this node asked: for a post, since it accepted the item."),
+    }),
+  ),
+  missing: members("Members that have not said so."),
+  refused: members("Members whose policy does not take it."),
+};
+const RECEIPT_REQUIRED = ["of", "complete", "holders", "missing", "refused"];
+
+const AUTHORSHIP = {
+  scheme: choice("How its signature proves it.", SCHEMES),
+  author: text("Public key of who signed it, 64 hex digits; absent where the scheme names nobody."),
+};
 
 /** JSON schemas of the bodies, by the names that `ref` and `components.schemas` of /openapi.json call them by. */
 export const SCHEMAS = {
@@ -62,46 +89,36 @@ export const SCHEMAS = {
       signature: text("As posted; hex is lower case here."),
       timestampMs: count("When the item was stamped, in epoch milliseconds."),
       digest: text("64 hex digits."),
+      topic: text("What stands before the last `/` of its id; absent where that is no path."),
+      ...AUTHORSHIP,
       visible: text("Its own digest, as in the result of a post."),
       rivals: list(
         "Items of the same id that are hidden behind it, in their order; the first 64.",
-        object("A hidden item.", {
-          digest: text("64 hex digits."),
-          timestampMs: count("When it was stamped, in epoch milliseconds."),
-          signature: text("As posted."),
-        }),
+        object(
+          "A hidden item.",
+          {
+            digest: text("64 hex digits."),
+            timestampMs: count("When it was stamped, in epoch milliseconds."),
+            signature: text("As posted."),
+            ...AUTHORSHIP,
+          },
+          ["digest", "timestampMs", "signature", "scheme"],
+        ),
       ),
-      receipt: ref("Receipt"),
+      receipt: ref("HoldersReceipt"),
     },
-    ["id", "raw", "signature", "timestampMs", "digest", "visible", "rivals"],
+    ["id", "raw", "signature", "timestampMs", "digest", "scheme", "visible", "rivals"],
   ),
-  Receipt: object(
-    "Which members hold the item; only when `wait` was asked for.",
+  Receipt: object("Which members hold the item; only when `wait` was asked for.", RECEIPT, RECEIPT_REQUIRED),
+  HoldersReceipt: object(
+    "Which members hold the item now; only when `holders` was asked for.",
     {
-      of: count("Members known and alive when it was posted, this node left out."),
-      complete: flag("All that were waited for hold it, and there was another to ask."),
-      alone: flag("Nobody else was there; absent otherwise."),
-      membersEstimated: count(
-        "How many others there are in all, about; only where those asked are a sample of them.",
-      ),
-      holders: list(
-        "Members that hold it, in the order they said so.",
-        object("A holder.", {
-          id: text("Node id."),
-          name: text("Node name."),
-          afterMs: number("Milliseconds since this node accepted the item."),
-        }),
-      ),
-      missing: list(
-        "Members that have not said so.",
-        object("A member.", { id: text("Node id."), name: text("Node name.") }),
-      ),
-      refused: list(
-        "Members whose policy does not take it.",
-        object("A member.", { id: text("Node id."), name: text("Node name.") }),
-      ),
+      ...RECEIPT,
+      missing: members("Of those that were asked, those that answered nothing, and may hold it or not."),
+      lacking: members("Members that answered, and do not hold it."),
+      lost: members("Members that were lost, and so were not asked."),
     },
-    ["of", "complete", "holders", "missing", "refused"],
+    [...RECEIPT_REQUIRED, "lacking", "lost"],
   ),
   BulkLine: object(
     "Outcome of one line of a bulk request; answered in the order of the lines. Empty lines are skipped.",
@@ -334,6 +351,10 @@ export function list(description: string, items: object): object {
   return { type: "array", description, items };
 }
 
+function members(description: string): object {
+  return list(description, object("A member.", { id: text("Node id."), name: text("Node name.") }));
+}
+
 function counters(description: string, names: readonly string[]): object {
   return object(
     description,
@@ -349,6 +370,20 @@ export function query(properties: object, required: readonly string[] = []): obj
 /** A parameter that `instantOf` reads. */
 export function instant(what: string): object {
   return text(`${what}: ISO 8601, epoch milliseconds, or \`10m\` (ago).`, { pattern: INSTANT_PATTERN });
+}
+
+/** A parameter that `topicIn` reads. */
+export function topic(what: string): object {
+  return text(`${what} of this topic and of all below it: segments with / between them, none of them empty.`);
+}
+
+/** @throws badRequest */
+export function topicIn(value: string | undefined): string | undefined {
+  const fault = value === undefined ? undefined : topicFault(value);
+  if (fault === undefined) return value;
+  throw new HubcastError("badRequest", `topic: ${JSON.stringify(value)} is no topic: ${fault}`, {
+    suggestions: topicAdvice(value!),
+  });
 }
 
 const INSTANT_PATTERN =

@@ -1,5 +1,6 @@
 import { ERRORS, type ErrorCode, HubcastError, isInternal } from "../../core/errors.js";
 import type {
+  HoldersReceipt,
   Item,
   NodeEvent,
   NodeStatus,
@@ -7,6 +8,7 @@ import type {
   PostResult,
   ReasonDetail,
   Receipt,
+  Rival,
   ShownItem,
 } from "../broadcast.js";
 import type { BulkLine, Page } from "../service.js";
@@ -147,7 +149,9 @@ const STATUS = shape<NodeStatus>({
   process: shape<NodeStatus["process"]>({ rssBytes: number, eventLoopDelayMs: number }),
 });
 
-const RECEIPT = shape<Receipt>({
+const MEMBERS = list(shape<{ id: string; name: string }>({ id: text, name: text }));
+
+const RECEIPT_FIELDS = {
   of: number,
   complete: flag,
   alone: optional(flag),
@@ -155,14 +159,19 @@ const RECEIPT = shape<Receipt>({
   holders: list(
     shape<{ id: string; name: string; afterMs: number }>({ id: text, name: text, afterMs: number }),
   ),
-  missing: list(shape<{ id: string; name: string }>({ id: text, name: text })),
-  refused: list(shape<{ id: string; name: string }>({ id: text, name: text })),
-});
+  missing: MEMBERS,
+  refused: MEMBERS,
+};
+
+const RECEIPT = shape<Receipt>(RECEIPT_FIELDS);
+
+const AUTHORSHIP = { scheme: text, author: optional(text) };
 
 const SHOWN_ITEM = shape<ShownItem>({
   ...{ id: text, raw: text, signature: text, timestampMs: number, digest: text, visible: text },
-  rivals: list(shape<ShownItem["rivals"][number]>({ digest: text, timestampMs: number, signature: text })),
-  receipt: optional(RECEIPT),
+  ...{ topic: optional(text), ...AUTHORSHIP },
+  rivals: list(shape<Rival>({ digest: text, timestampMs: number, signature: text, ...AUTHORSHIP })),
+  receipt: optional(shape<HoldersReceipt>({ ...RECEIPT_FIELDS, lacking: MEMBERS, lost: MEMBERS })),
 });
 
 const POST_RESULT = shape<PostResult>({

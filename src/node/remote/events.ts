@@ -114,8 +114,13 @@ class Place {
     // known from the first, and `caught-up` names a place at once.
     const fromNow = this.#isFromNow && this.options.reconnect !== false ? FROM_NOW : undefined;
     const since = this.#sinceMs === undefined ? fromNow : instantText(this.#sinceMs);
+    const { topic } = this.options;
+    const query = new URLSearchParams({
+      ...(topic !== undefined && { topic }),
+      ...(since !== undefined && { since }),
+    });
     return {
-      path: since === undefined ? "/v1/events" : `/v1/events?since=${since}`,
+      path: `/v1/events?${query}`.replace(/\?$/, ""),
       headers: {
         accept: "text/event-stream",
         ...(this.#after !== undefined && { "last-event-id": this.#after }),

@@ -6,6 +6,7 @@ import { encodedLength, type Item } from "./item.js";
 import type { Bound } from "./item-set/bound.js";
 import type { Fingerprint } from "./item-set/fingerprint.js";
 import { ItemSet } from "./item-set/item-set.js";
+import { TopicIndex } from "./topic-index.js";
 import { View, type ViewChange } from "./view.js";
 
 /** The start of the fingerprint window moves in steps of a minute, or, with a short retention, of a tenth of it. */
@@ -15,13 +16,14 @@ const STEP_MS_MIN = 1_000;
 const GUARD_MS_MIN = 2_000;
 
 /**
- * Everything a node holds: the replicated set, its index by digest, and the view that users see. Items are kept as
- * `HeldItem`, and one digest is always the same object.
+ * Everything a node holds: the replicated set, its indexes by digest and by topic, and the view that users see. Items are
+ * kept as `HeldItem`, and one digest is always the same object.
  */
 export class Holdings {
   readonly set = new ItemSet();
   readonly view: View;
   readonly #byDigest = new HashTable<HeldItem>((item, digest) => item.hasDigest(digest));
+  readonly #topics: TopicIndex;
   readonly #shelves = new Shelves((digest) => this.byDigest(digest));
   readonly #hash: KeyedHash;
   #bytes = 0;
@@ -30,6 +32,7 @@ export class Holdings {
   constructor(key: HashKey = [0, 0]) {
     this.#hash = new KeyedHash(key);
     this.view = new View(key);
+    this.#topics = new TopicIndex(key);
   }
 
   /** Items held, the hidden ones too. */
@@ -56,17 +59,19 @@ export class Holdings {
     const held = this.#shelves.hold(item);
     this.#byDigest.set(this.#hash.ofDigest(digest), digest, held);
     this.set.insert(held, item);
+    this.#topics.add(held, id, item);
     this.#bytes += encodedLength(held);
     return this.view.add(held, id);
   }
 
   /** @param item one that is held, or a copy of it */
   remove(item: Item): ViewChange {
-    const { digest } = item;
+    const { id, digest } = item;
     const held = this.#byDigest.delete(this.#hash.ofDigest(digest), digest)!;
     this.set.delete(held);
     this.#bytes -= encodedLength(held);
-    const change = this.view.remove(held);
+    this.#topics.remove(held, id);
+    const change = this.view.remove(held, id);
     this.#shelves.release(held);
     return change;
   }
@@ -76,9 +81,14 @@ export class Holdings {
     return this.set.fingerprint(startOf(sinceMs), startOf(untilMs));
   }
 
-  /** Visible items in order, from a bound on; the set may change meanwhile. */
-  *visible(from: Bound, untilMs = Number.POSITIVE_INFINITY): Generator<Item, void, undefined> {
-    for (const item of this.set.range(from, startOf(untilMs))) {
+  /** Visible items in order, from a bound on, all or those of a topic; the set may change meanwhile. */
+  *visible(
+    from: Bound,
+    untilMs = Number.POSITIVE_INFINITY,
+    topic?: string,
+  ): Generator<Item, void, undefined> {
+    const to = startOf(untilMs);
+    for (const item of topic === undefined ? this.set.range(from, to) : this.#topics.range(topic, from, to)) {
       if (this.view.isVisible(item)) yield item;
     }
   }

@@ -600,8 +600,10 @@ export class Membership {
       return heard;
     }
     const isNewTwin = member !== undefined && !wasTwin && isTwin(member, nowMs);
-    if (isNewTwin || heard === "new" || roster.byHash(record.hash)?.state !== stateBefore)
-      this.context.notifyPeer(record.id);
+    const state = roster.byHash(record.hash)?.state;
+    // A lost member that has begun anew is no news before a chain of links leads to it: it is as lost as before.
+    const isNews = state !== stateBefore || (heard === "new" && state !== "lost");
+    if (isNewTwin || isNews) this.context.notifyPeer(record.id);
     const candidate = heard === "new" ? this.#candidates.get(record.id) : undefined;
     if (candidate) Object.assign(candidate, { failures: 0, addresses: record.addresses });
     if (!link) return heard;

@@ -177,7 +177,8 @@ export type ReplicaEffect =
   /** Held here, and lacking in the log. */
   | { readonly type: "append"; readonly items: readonly Item[] }
   | { readonly type: "receipt"; readonly request: number; readonly receipt: Receipt }
-  | { readonly type: "counted"; readonly request: number }
+  /** `silent` members have not answered. */
+  | { readonly type: "counted"; readonly request: number; readonly silent: readonly string[] }
   | { readonly type: "notify"; readonly changes: readonly ReplicaChange[] };
 
 /** Messages to all members by the broker: records, a leader's news, questions. */

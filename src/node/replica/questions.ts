@@ -32,7 +32,8 @@ interface OpenReceipt {
 interface OpenCount {
   readonly request: number;
   readonly deadlineMs: number;
-  readonly missing: Set<string>;
+  /** Ids of members that have not answered, by hash. */
+  readonly missing: Map<string, string>;
 }
 
 /** A question that passed here, or began here. */
@@ -115,7 +116,7 @@ export class Questions {
   /** Asks all members for count and fingerprint of what they hold. A `counted` effect follows. */
   askCounts(request: number, timeoutMs: number, nowMs: number): void {
     const { sinceMs, settledMs } = this.context.summarise(nowMs);
-    const missing = new Set(this.context.roster.alive().map(({ record }) => record.hash));
+    const missing = new Map(this.context.roster.alive().map(({ record }) => [record.hash, record.id]));
     this.#counts.set(request, { request, deadlineMs: nowMs + timeoutMs, missing });
     const window = { sinceMs, untilMs: settledMs };
     if (missing.size > 0) this.#pose({ t: "count", ...this.#header(), ...window }, [], window);
@@ -206,7 +207,9 @@ export class Questions {
       this.#lookAtMs = Math.min(this.#lookAtMs, receipt.deadlineMs, receipt.askAgainAtMs);
     }
     for (const count of [...this.#counts.values()]) {
-      const isOver = [...count.missing].every((hash) => this.context.roster.byHash(hash)?.state !== "alive");
+      const isOver = [...count.missing.keys()].every(
+        (hash) => this.context.roster.byHash(hash)?.state !== "alive",
+      );
       if (isOver || nowMs >= count.deadlineMs) this.#answerCount(count);
       else this.#lookAtMs = Math.min(this.#lookAtMs, count.deadlineMs);
     }
@@ -240,9 +243,9 @@ export class Questions {
     this.context.emit({ type: "receipt", request: receipt.request, receipt: complete });
   }
 
-  #answerCount({ request }: OpenCount): void {
+  #answerCount({ request, missing }: OpenCount): void {
     this.#counts.delete(request);
-    this.context.emit({ type: "counted", request });
+    this.context.emit({ type: "counted", request, silent: [...missing.values()] });
   }
 
   #said(digest: string | undefined, hash: string, isHeld: boolean, nowMs: number): void {

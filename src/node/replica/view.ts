@@ -65,9 +65,8 @@ export class View {
     return { type: "hidden", item };
   }
 
-  /** @param item one that was added */
-  remove(item: Item): ViewChange {
-    const { id } = item;
+  /** @param item one that was added @param id that of the item */
+  remove(item: Item, id: string = item.id): ViewChange {
     const rivals = this.#rivals.get(id);
     if (!rivals) {
       this.#visible.delete(this.#hash.of(id), id);

@@ -93,7 +93,8 @@ export class HttpServer {
     };
     this.app = fastify({
       serverFactory: (handle) => {
-        const server = tls ? createTlsServer({ ...options, ...tls }, handle) : createServer(options, handle);
+        const ofTls = { ...options, ...tls, handshakeTimeout: limits.requestTimeoutMs };
+        const server = tls ? createTlsServer(ofTls, handle) : createServer(options, handle);
         // Answered like any request; whether its body is asked for, #enter decides.
         return server.on("checkContinue", handle);
       },

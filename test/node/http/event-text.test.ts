@@ -15,6 +15,9 @@ describe("the text of events", () => {
     const events = [arrival("1"), arrival("2")];
     expect(text.of(events)).toBe(text.of([...events]));
     expect(text.of(events.slice(0, 1))).not.toEqual(text.of(events));
+    // Other topics leave out others: the same first event, and the same number.
+    const [first, second] = [text.of(events, "alerts"), text.of([arrival("1"), arrival("3")], "deploy")];
+    expect(first).not.toEqual(second);
   });
 
   it("is not that of another event that bears the same id", () => {

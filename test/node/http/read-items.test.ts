@@ -39,6 +39,30 @@ test("pages follow each other by cursor", async () => {
   expect(second).toEqual({ items: [api.service.get("3")] });
 });
 
+test("a topic gives what is under it, by page and as lines", async () => {
+  await using api = await TestApi.open();
+  for (const id of ["a/1", "b/1", "a/b/2", "a", "a//3", "a/4"]) await api.post("/v1/items", { id, raw: "x" });
+  const first = (await api.get("/v1/items?topic=a&limit=2")).json;
+  expect(first.items.map(({ id }: { id: string }) => id)).toEqual(["a/1", "a/b/2"]);
+  const second = (await api.get(`/v1/items?topic=a&limit=2&cursor=${first.nextCursor}`)).json;
+  expect(second).toEqual({ items: [api.service.get("a/4")] });
+  const { text } = await api.get("/v1/items?topic=a%2Fb", { accept: "application/x-ndjson" });
+  expect(linesOf(text)).toEqual([api.service.get("a/b/2")]);
+});
+
+test.each(["", "a/", "/a", "a//b", "a%0Ab"])("the topic %j is refused, with advice", async (topic) => {
+  await using api = await TestApi.open();
+  for (const path of ["/v1/items", "/v1/events"]) {
+    const { status, json } = await api.get(`${path}?topic=${topic}`);
+    expect([status, json.code, json.detail]).toEqual([
+      400,
+      "badRequest",
+      expect.stringContaining("is no topic"),
+    ]);
+    expect(json.suggestions).toHaveLength(1);
+  }
+});
+
 test("since and until take instants", async () => {
   await using api = await TestApi.open();
   await api.post("/v1/items", { id: "1", raw: "x" });

@@ -41,6 +41,21 @@ describe.skipIf(natsMissing)("nodes on NATS", () => {
     expect((await two.post({ id: "a", raw: "first" })).status).toBe("held");
   });
 
+  test("tell who holds an item, and who lacks it", async () => {
+    await using nodes = new NatsNodes(server);
+    const [one, two] = (await nodes.startMesh(2)) as [StartedNode, StartedNode];
+    await one.post({ id: "a", raw: "first" });
+    const full = await nodes.start({ itemsMax: 1 });
+    await meshed([one, two, full]);
+    await agreed([one, two, full], 1);
+    await one.post({ id: "b", raw: "second" }, { wait: 1, timeoutMs: 30_000 });
+    const { receipt } = (await one.show("b", { holders: true, timeoutMs: 5_000 }))!;
+    expect(receipt!.holders.map(({ id }) => id)).toEqual([two.id]);
+    expect(receipt!.lacking.map(({ id }) => id)).toEqual([full.id]);
+    expect(receipt).toMatchObject({ of: 2, complete: false, missing: [], refused: [], lost: [] });
+    expect((await two.show("a", { holders: true }))!.receipt).toMatchObject({ complete: true, lacking: [] });
+  });
+
   test("one that comes later reads everything, also with nobody else there", async () => {
     await using nodes = new NatsNodes(server);
     const first = await nodes.start();

@@ -184,6 +184,18 @@ describe("a member that goes", () => {
     expect(driver.replica.roster.get("peer")).toMatchObject({ state: "lost", reason: "reset" });
   });
 
+  it("is told of once while it is lost, although a record of its next session comes before it does", () => {
+    const driver = makeDriver();
+    driver.meet("peer");
+    driver.meet("other");
+    driver.lose("peer");
+    driver.pass(2_000, pingAll(driver));
+    expect(stateOf(driver)).toBe("lost");
+    const next = recordOf("peer", { session: memberHash("next session"), incarnation: driver.nowMs });
+    expect(only(hearRecords(driver, "other", next), "notify")).toEqual([]);
+    expect(stateOf(driver)).toBe("lost");
+  });
+
   it("is lost as soon when its link ends in the instant in which it was made", () => {
     const driver = makeDriver();
     driver.meet("other");
