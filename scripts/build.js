@@ -16,5 +16,5 @@ const { status } = spawnSync("tsc", ["-p", "tsconfig.build.json"], {
   shell: process.platform === "win32",
 });
 if (status !== 0) process.exit(status ?? 1);
-writeFileSync("oclif.manifest.json", await commandManifest(root));
 await bundle(join(root, "build", "src"), join(root, "dist"), { eager: process.argv.includes("--eager") });
+writeFileSync("oclif.manifest.json", await commandManifest(root));

@@ -1,10 +1,12 @@
-import { cpSync, readdirSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { rolldown } from "rolldown";
 
+const DOORS = ["index.js", "client.js"];
+
 /** Modules that are imported, started or forked by their names at run time, beside the commands. */
 const NAMED = [
-  ...["index.js", "client.js", "cli/main.js", "core/string-width.js"],
+  ...[...DOORS, "cli/main.js", "core/string-width.js"],
   ...["hub/simulate/hub-process.js", "hub/simulate/worker.js"],
   ...["node/storage/sqlite-thread.js", "node/storage/sqlite-file.js"],
   ...["node/verification/thread.js", "node/replica/ed25519.js"],
@@ -33,13 +35,14 @@ export async function bundle(from, to, { eager = false } = {}) {
       undiciInPart(),
       ...(eager ? [] : [lazyRequires()]),
       placesKept(from, entries),
+      requireWithoutPlace(),
       builtinsWithoutFacade(),
       ascii(),
     ],
     // Undici's own switch for those who bundle it: leaves out a second parser of HTTP, an experiment.
     transform: { define: { esbuildDetection: "true", "process.env.NODE_ENV": '"production"' } },
   });
-  await bundle.write({
+  const { output } = await bundle.write({
     dir: to,
     format: "esm",
     minify: { compress: true, mangle: { keepNames: true }, codegen: true },
@@ -47,21 +50,60 @@ export async function bundle(from, to, { eager = false } = {}) {
     chunkFileNames: "chunks/[name].js",
     codeSplitting: { groups: GROUPS },
   });
-  for (const name of filesOf(from).filter((name) => name.endsWith(".d.ts"))) cpSync(join(from, name), join(to, name));
+  for (const name of typesOf(from, DOORS)) cpSync(join(from, name), join(to, name));
+  writeFileSync(join(to, "licenses.txt"), licensesOf(output.flatMap(({ moduleIds = [] }) => moduleIds)));
+}
+
+/** The declarations that those of the doors import, and theirs. A package would be missing where they are used. */
+function typesOf(from, doors) {
+  const names = new Set(doors.map((door) => door.replace(/\.js$/, ".d.ts")));
+  for (const name of names) {
+    for (const [, imported] of readFileSync(join(from, name), "utf8").matchAll(
+      /(?:from|import\()\s*"([^"]+)"/g,
+    )) {
+      if (imported.startsWith(".")) names.add(join(name, "..", imported.replace(/\.js$/, ".d.ts")));
+      else if (!imported.startsWith("node:")) throw new Error(`the types of ${name} need ${imported}`);
+    }
+  }
+  return names;
+}
+
+/** The licenses of the packages inside, which ask for that. */
+function licensesOf(modules) {
+  const inside = modules.map((id) => /^.*node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+/.exec(id)?.[0]);
+  const texts = [...new Set(inside.filter((directory) => directory !== undefined))]
+    .sort()
+    .map((directory) => {
+      const { name, version, license, author } = JSON.parse(
+        readFileSync(join(directory, "package.json"), "utf8"),
+      );
+      const files = readdirSync(directory).filter((file) => /^(licen[cs]e|notice)/i.test(file));
+      const said = files.map((file) => readFileSync(join(directory, file), "utf8").trim());
+      const text = said.length > 0 ? said.join("\n\n") : `By ${author?.name ?? author ?? "its authors"}.`;
+      return `${name} ${version} (${license})\n\n${text}\n`;
+    });
+  const line = `\n${"-".repeat(80)}\n\n`;
+  return ["hubcast holds these packages.\n", ...texts].join(line);
 }
 
 /** What is needed together lies in one file: each costs half a millisecond to find, read and link. */
 const GROUPS = [
+  {
+    name: "core",
+    test: /rolldown[\\/]runtime|[\\/]build[\\/]src[\\/](core[\\/](?!string-width)|runtime[\\/]start-step)/,
+    priority: 3,
+  },
   // What every command needs: the parser, and what ours share.
   {
     name: "command",
-    test: /rolldown[\\/]runtime|[\\/]@oclif[\\/]|[\\/]build[\\/]src[\\/](core[\\/](?!string-width)|runtime[\\/]start-step|cli[\\/](base-command|flag-file|flags|input|output|signals))/,
-    priority: 2,
+    test: /[\\/]@oclif[\\/]|[\\/]build[\\/]src[\\/]cli[\\/](base-command|client-command|flag-file|flags|input|output|signals)/,
+    priority: 1,
   },
+  { name: "undici", test: /undici(?!.*llhttp-wasm)/, priority: 3 },
   {
     name: "node-client",
-    test: /undici(?!.*llhttp-wasm)|[\\/]build[\\/]src[\\/](node[\\/](client|arguments|remote)|cli[\\/]client-command)/,
-    priority: 1,
+    test: /[\\/]build[\\/]src[\\/]node[\\/](client|arguments|remote)/,
+    priority: 2,
   },
 ];
 
@@ -150,6 +192,24 @@ function placesKept(from, entries) {
 /** An expression for the URL of a file of dist, whichever chunk it stands in. */
 function placeOf(name) {
   return `placeInDist("${name}")`;
+}
+
+/**
+ * Packages in CommonJS require built-in modules, which needs no place. A program that is bundled as CommonJS, with this
+ * library inside, has no `import.meta.url`.
+ */
+function requireWithoutPlace() {
+  return {
+    name: "require-without-place",
+    renderChunk: (code) =>
+      code.replace(
+        /createRequire\(import\.meta\.url\)/,
+        `Object.assign(
+          (name) => globalThis.process.getBuiltinModule(name) ?? createRequire(import.meta.url)(name),
+          { resolve: (...args) => createRequire(import.meta.url).resolve(...args) },
+        )`,
+      ),
+  };
 }
 
 /**

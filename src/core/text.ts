@@ -59,7 +59,9 @@ export function columnsOf(text: string): number {
   if (PLAIN.test(text)) return text.length;
   // Loading string-width and the tables of Unicode takes as long as the rest of a command, and few need them.
   stringWidth ??= (
-    createRequire(import.meta.url)(`./string-width${extname(import.meta.url)}`) as typeof import("string-width")
+    createRequire(import.meta.url)(
+      `./string-width${extname(import.meta.url)}`,
+    ) as typeof import("string-width")
   ).default;
   return stringWidth(text);
 }

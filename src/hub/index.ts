@@ -149,7 +149,7 @@ function answersOn(host: string, address: string): boolean {
   return host === address || (host === "localhost" && address === "127.0.0.1");
 }
 
-export type { NatsAccess } from "../net/nats/index.js";
+export type { NatsAccess } from "../net/nats/options.js";
 export type { CloseReason } from "./machine/frames.js";
 export type { SlowConsumer } from "./machine/state.js";
 export type { HubLogger, HubOptions } from "./option-kinds.js";

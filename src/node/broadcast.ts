@@ -1,4 +1,4 @@
-import type { HubcastError } from "../core/errors.js";
+import type { ErrorCode, HubcastError } from "../core/errors.js";
 import type { Access } from "./option-kinds.js";
 import type { Reason, ReasonDetail } from "./reasons.js";
 import type { Item, ItemDraft } from "./replica/item.js";
@@ -276,6 +276,13 @@ export interface ProcessFigures {
   readonly rssBytes: number;
   /** How late timers ran in the last seconds, the 99th percentile: what a busy node adds to every answer. */
   readonly eventLoopDelayMs: number;
+}
+
+/** Outcome of one line of a bulk request. `code` says why when it was not taken. */
+export interface BulkLine {
+  readonly id: string;
+  readonly status: "accepted" | "held" | "conflict" | "invalid" | "refused";
+  readonly code?: ErrorCode;
 }
 
 /** How a node is reached over HTTP. */

@@ -13,6 +13,7 @@ import {
 } from "./arguments.js";
 import type {
   Broadcast,
+  BulkLine,
   ConnectOptions,
   EventsOptions,
   ListQuery,
@@ -30,7 +31,6 @@ import { answerAs, isNode, parsed } from "./remote/answers.js";
 import { eventsOf, instantText } from "./remote/events.js";
 import { errorOf, NodeHttp, notHubcast } from "./remote/http.js";
 import type { Item, ItemDraft } from "./replica/item.js";
-import type { BulkLine } from "./service.js";
 
 /** A node reached over HTTP. */
 export interface RemoteNode extends Broadcast {
@@ -79,8 +79,14 @@ export async function connectToNode(url: string, options: ConnectOptions = {}): 
   }
 }
 
+/** One that has not been asked yet whether it is a node. */
+interface UnidentifiedNode extends RemoteNode {
+  /** Resolves when it has said who it is. @throws as `connectToNode` */
+  identify(signal?: AbortSignal): Promise<void>;
+}
+
 /** As `connectToNode`, without the question who it is: for a single call, whose answer shows that as well. */
-export async function openNode(url: string, options: ConnectOptions = {}): Promise<HttpNode> {
+export async function openNode(url: string, options: ConnectOptions = {}): Promise<UnidentifiedNode> {
   checkConnectOptions(options);
   const { token, ca, timeoutMs = 10_000 } = options;
   return new HttpNode(await NodeHttp.open(parseUrl(url), { token, ca, timeoutMs }));

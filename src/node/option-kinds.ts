@@ -15,9 +15,8 @@ import {
   wholeNumber,
   withDefault,
 } from "../core/options.js";
-import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../net/nats/index.js";
+import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../net/nats/options.js";
 import type { TlsPair } from "../runtime/certificate.js";
-import type { HttpLogger } from "../runtime/http/problem.js";
 import type { Token } from "../runtime/tokens.js";
 import type { Peer } from "./broadcast.js";
 import type { SignatureScheme } from "./replica/signature.js";
@@ -109,7 +108,7 @@ export interface HttpOptions {
   readonly keyRate?: number;
   /** Further names that a Host header may carry, such as the DNS name of this machine. */
   readonly boundNames?: readonly string[];
-  readonly logger?: HttpLogger;
+  readonly logger?: Pick<NodeLogger, "debug" | "warn" | "error">;
   /** Other limits than LIMITS, for tests. */
   readonly limits?: Partial<Limits>;
 }
