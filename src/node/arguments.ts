@@ -90,6 +90,7 @@ export function checkListQuery(query: ListQuery): void {
     sinceMs: INSTANT,
     untilMs: INSTANT,
     limit: wholeNumber(1),
+    order: kind('"oldest" or "newest"', (value) => value === "oldest" || value === "newest"),
     signal: SIGNAL,
   });
 }

@@ -23,7 +23,7 @@ export interface Broadcast extends AsyncDisposable {
   get(id: string): Promise<Item | undefined>;
   /** The visible item of that id, with those that are hidden behind it. */
   show(id: string, options?: ShowOptions): Promise<ShownItem | undefined>;
-  /** Visible items, oldest first. */
+  /** Visible items, oldest first unless `order` says otherwise. */
   list(query?: ListQuery): AsyncIterable<Item>;
   /**
    * Events from now on; with `sinceMs`, the visible items since then first, then `caught-up`, then live events.
@@ -116,6 +116,8 @@ export interface ListQuery {
   readonly untilMs?: number;
   /** At most so many; 1 at least. */
   readonly limit?: number;
+  /** Default `oldest`; `newest` lists backwards, so that `limit` takes the last ones. */
+  readonly order?: "oldest" | "newest";
   /** Throws its reason: a list that ends is whole. */
   readonly signal?: AbortSignal;
 }

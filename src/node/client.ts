@@ -195,7 +195,7 @@ class HttpNode implements RemoteNode {
   /** Lists page by page, so that a slow reader holds nothing open at the node. */
   async *list(query: ListQuery = {}): AsyncGenerator<Item, void, undefined> {
     checkListQuery(query);
-    const { topic, sinceMs, untilMs, limit = Number.POSITIVE_INFINITY, signal } = query;
+    const { topic, sinceMs, untilMs, limit = Number.POSITIVE_INFINITY, order, signal } = query;
     let left = limit;
     let pageItems = FIRST_PAGE_ITEMS;
     let cursor: string | undefined;
@@ -204,6 +204,7 @@ class HttpNode implements RemoteNode {
       if (topic !== undefined) wanted.set("topic", topic);
       if (sinceMs !== undefined) wanted.set("since", instantText(sinceMs));
       if (untilMs !== undefined) wanted.set("until", instantText(untilMs));
+      if (order !== undefined) wanted.set("order", order);
       if (cursor !== undefined) wanted.set("cursor", cursor);
       let page: unknown;
       try {

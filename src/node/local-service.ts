@@ -29,6 +29,7 @@ import { wholeItem } from "./replica/held/held-item.js";
 import { behind, fingerprintSince, startOf } from "./replica/holdings.js";
 import { Lanes } from "./replica/inbox.js";
 import type { Item, ItemDraft } from "./replica/item.js";
+import type { Bound } from "./replica/item-set/bound.js";
 import { withoutPredecessors } from "./replica/roster.js";
 import { isAuthored, schemeOf, signerOf } from "./replica/signature.js";
 import { peerOf, unreachedPeer } from "./report.js";
@@ -154,28 +155,32 @@ export class LocalService implements NodeService {
     };
   }
 
-  page({ topic, sinceMs = 0, untilMs, limit = LIMITS.pageItemsMax, cursor }: PageQuery): Page {
-    const start = cursor === undefined ? startOf(sinceMs) : decodeCursor(cursor);
+  page({ limit = LIMITS.pageItemsMax, cursor, ...query }: PageQuery): Page {
     const items: Item[] = [];
-    for (const item of this.node.replica.holdings.visible(start, untilMs, topic)) {
+    for (const item of this.#visible(query, cursor === undefined ? undefined : decodeCursor(cursor))) {
       // One more than asked for is there: so there is a next page.
-      if (items.length === limit) return { items, nextCursor: encodeCursor(behind(items.at(-1)!)) };
+      if (items.length === limit) {
+        const last = items.at(-1)!;
+        return { items, nextCursor: encodeCursor(query.order === "newest" ? last : behind(last)) };
+      }
       items.push(item);
     }
     return { items };
   }
 
-  *list({
-    topic,
-    sinceMs = 0,
-    untilMs,
-    limit = Number.POSITIVE_INFINITY,
-  }: ListQuery): Generator<Item, void, undefined> {
+  *list({ limit = Number.POSITIVE_INFINITY, ...query }: ListQuery): Generator<Item, void, undefined> {
     let left = limit;
-    for (const item of this.node.replica.holdings.visible(startOf(sinceMs), untilMs, topic)) {
+    for (const item of this.#visible(query)) {
       if (left-- <= 0) return;
       yield item;
     }
+  }
+
+  /** @param place where to go on, in the order asked for */
+  #visible({ topic, sinceMs = 0, untilMs, order }: ListQuery, place?: Bound): Iterable<Item> {
+    const { holdings } = this.node.replica;
+    if (order !== "newest") return holdings.visible(place ?? startOf(sinceMs), untilMs, topic);
+    return holdings.visibleBack(place ?? startOf(untilMs ?? Number.POSITIVE_INFINITY), sinceMs, topic);
   }
 
   events({ topic, after, sinceMs, signal }: EventsOptions): AsyncIterable<NodeEvent> {

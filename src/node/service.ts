@@ -23,9 +23,9 @@ export interface NodeService {
   get(id: string): Item | undefined;
   /** As `Broadcast.show`. */
   show(id: string, options?: ShowOptions): Promise<ShownItem | undefined>;
-  /** One page of visible items, oldest first. @throws badRequest when the cursor is none of this node's */
+  /** One page of visible items, in the order asked for. @throws badRequest when the cursor is none of this node's */
   page(query: PageQuery): Page;
-  /** Visible items, oldest first; tolerates changes between two steps. */
+  /** Visible items, in the order asked for; tolerates changes between two steps. */
   list(query: ListQuery): Iterable<Item>;
   /** As `Broadcast.events`; subscribed when the call returns, so nothing after it is missed. @throws eventsGone, tooManySubscribers */
   events(options: EventsOptions): AsyncIterable<NodeEvent>;
@@ -48,7 +48,8 @@ export interface PageQuery {
   /** Epoch ms, exclusive. */
   readonly untilMs?: number;
   readonly limit?: number;
-  /** `nextCursor` of the page before. */
+  readonly order?: NonNullable<ListQuery["order"]>;
+  /** `nextCursor` of the page before, of the same order. */
   readonly cursor?: string;
 }
 

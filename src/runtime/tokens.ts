@@ -116,6 +116,25 @@ export class TokenTable {
    */
   check(authorization: string | undefined, needed: Role, remoteAddress: string | undefined): string {
     if (authorization === undefined) throw unauthorized(`this ${this.server} asks for a token`);
+    const match = this.#matchOf(authorization, remoteAddress);
+    if (needed === "post" && match.role !== "post") {
+      throw new HubcastError("forbidden", "this token may read, but not post", {
+        suggestions: ["Use a token whose role is post."],
+      });
+    }
+    return match.name;
+  }
+
+  /**
+   * What a caller may do: everything where no token is asked for, nothing without one.
+   * @throws unauthorized when the token is wrong, tooManyGuesses
+   */
+  roleOf(authorization: string | undefined, remoteAddress: string | undefined): Role | "none" {
+    if (this.isEmpty) return "post";
+    return authorization === undefined ? "none" : this.#matchOf(authorization, remoteAddress).role;
+  }
+
+  #matchOf(authorization: string, remoteAddress: string | undefined): Match {
     const presented = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
     if (presented === undefined)
       throw unauthorized("the Authorization header is not of the form Bearer TOKEN");
@@ -130,12 +149,7 @@ export class TokenTable {
         },
       );
     }
-    if (needed === "post" && match.role !== "post") {
-      throw new HubcastError("forbidden", "this token may read, but not post", {
-        suggestions: ["Use a token whose role is post."],
-      });
-    }
-    return match.name;
+    return match;
   }
 }
 

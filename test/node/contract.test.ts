@@ -119,6 +119,10 @@ describe.each(DOORS)("%s", (_name, open) => {
     const items = await all(subject.node.list());
     const { timestampMs: lastMs } = items[2]!;
     expect(await all(subject.node.list({ limit: 2 }))).toEqual(items.slice(0, 2));
+    expect(await all(subject.node.list({ order: "newest" }))).toEqual(items.toReversed());
+    expect(await all(subject.node.list({ order: "newest", limit: 2 }))).toEqual(
+      items.toReversed().slice(0, 2),
+    );
     expect(await all(subject.node.list({ sinceMs: -1, untilMs: lastMs + 0.5 }))).toEqual(items);
     expect(await all(subject.node.list({ sinceMs: lastMs + 0.5 }))).toEqual([]);
   });

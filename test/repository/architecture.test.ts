@@ -92,6 +92,13 @@ describe("the check itself sees", () => {
     ["src/commands/hub/x.ts", 'import { x } from "../../hub/machine/frame.js";', "commands must not import"],
     ["src/commands/hub/x.ts", 'import { x } from "../../hub/server.js";', "commands must not import"],
     ["src/cli/output.ts", 'import x from "../commands/demo.js";', "cli must not import src/commands/demo.js"],
+    ["src/node/board/x.tsx", 'import { x } from "../client.js";', "board must not import src/node/client.js"],
+    [
+      "src/node/board/x.tsx",
+      'import type { X } from "../node.js";',
+      "board must not import src/node/node.js",
+    ],
+    ["src/node/node.ts", 'import { x } from "./board/board.js";', "node must not import src/node/board/"],
     ["src/utils/x.ts", "export {};", "src/utils is no part of design section 3"],
   ])("%s with %s", (path, text, said) => {
     expect(breaches([{ path, text }])).toEqual([expect.stringContaining(said)]);
@@ -102,6 +109,10 @@ describe("the check itself sees", () => {
     ["src/sim/world.ts", 'import { x } from "../node/replica/replica.js";'],
     ["src/node/node.ts", 'import { x } from "../discovery/index.js"; setTimeout(f, 1);'],
     ["src/commands/broadcast/x.ts", 'import { x } from "../../node/client.js";'],
+    [
+      "src/node/board/x.tsx",
+      'import type { X } from "../broadcast.js"; import { x } from "../../core/x.js";',
+    ],
   ])("nothing wrong in %s with %s", (path, text) => {
     expect(breaches([{ path, text }])).toEqual([]);
   });

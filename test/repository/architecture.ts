@@ -37,6 +37,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   tui: ["core", "node doors", "hub doors"],
   sim: ["core", "node pure"],
+  // The page that a node serves: a program of its own, which a browser runs. It speaks to the node by HTTP, and shares the
+  // types of the bodies and what is pure.
+  board: ["core", "node types"],
   node: ["core", "node pure", "net doors", "discovery doors", "runtime"],
   hub: ["core", "hub pure", "net doors", "discovery doors", "runtime"],
   runtime: ["core"],
@@ -149,7 +152,10 @@ function badImports(path: string, code: string): string[] {
     const target = posix.join(posix.dirname(path), specifier);
     const other = partOf(target);
     const door = isDoor(target) && allowed.includes(`${areaOf(target)} doors`);
-    return other === part || door || allowed.includes(other) ? [] : [`${part} must not import ${target}`];
+    const isShared = typesOnly && other === "node" && isDoor(target) && allowed.includes("node types");
+    return other === part || door || isShared || allowed.includes(other)
+      ? []
+      : [`${part} must not import ${target}`];
   });
 }
 
@@ -160,7 +166,8 @@ function impurities(code: string): string[] {
 /** `src/node/replica/item.ts` is part `node pure`, `src/node/http/gate.ts` is part `node`. */
 function partOf(path: string): string {
   const area = areaOf(path);
-  const bare = path.replace(/\.(ts|js)$/, "");
+  const bare = withoutEnding(path);
+  if (bare.startsWith("src/node/board/")) return "board";
   if (area === "discovery") return DISCOVERY_SHELLS.includes(bare) ? area : "discovery machines";
   if (FEDERATION_SHELLS.includes(bare)) return area;
   return path

@@ -150,7 +150,7 @@ export default class Start extends BaseCommand<typeof Start> {
     });
     this.output.text(`node ${name} is up, in cluster ${this.flags.cluster}`);
     for (const [index, place] of [url, ...elsewhere.slice(0, ADDRESSES_SHOWN)].entries())
-      this.output.text(`  ${(index === 0 ? "http api" : "").padEnd(12)}  ${place}`);
+      this.output.text(`  ${(index === 0 ? "board, api" : "").padEnd(12)}  ${place}`);
     if (peerAddresses.length === 0) this.output.text(`  meets others  ${this.flags.engine}`);
     else
       for (const [index, address] of peerAddresses.slice(0, ADDRESSES_SHOWN).entries())

@@ -11,6 +11,7 @@ import { PacedCalls } from "../../runtime/paced-calls.js";
 import { startStep } from "../../runtime/start-step.js";
 import { TokenTable } from "../../runtime/tokens.js";
 import type { Access } from "../option-kinds.js";
+import { boardRoutes } from "./board.js";
 import { Deadlines } from "./body.js";
 import { eventRoutes } from "./events.js";
 import { itemRoutes } from "./items.js";
@@ -31,6 +32,8 @@ export type { HttpLogger } from "../../runtime/http/problem.js";
 export type { Role, Token } from "../../runtime/tokens.js";
 export { timingsOf } from "./metrics.js";
 export type { HttpApiOptions } from "./options.js";
+
+const ROUTES = [itemRoutes, eventRoutes, statusRoutes, boardRoutes, postNewData, listAllRecentData];
 
 /** The HTTP API of a running node. */
 export interface HttpApi {
@@ -74,6 +77,7 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
     service: complete.service,
     limits: complete.limits,
     logger: complete.logger,
+    tokens,
     bodyDeadlines: new Deadlines(complete.limits.requestTimeoutMs),
     closing: closing.signal,
     refusals: server.refusals,
@@ -84,8 +88,7 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   };
   // In the order in which OpenAPI shows them; each in a scope of its own, with its own parsers.
   await describe(app, complete);
-  for (const routes of [itemRoutes, eventRoutes, statusRoutes, postNewData, listAllRecentData])
-    await app.register((scope) => routes(scope, context));
+  for (const routes of ROUTES) await app.register((scope) => routes(scope, context));
   serveMetrics(app, nodeFigures(context), {
     timings: Object.values(complete.service.timings),
     response: {

@@ -12,7 +12,19 @@ import { streamItems, streamOf } from "./answer-stream.js";
 import { readJson } from "./body.js";
 import { BULK_TYPES, BulkRequest } from "./bulk.js";
 import type { ApiContext } from "./options.js";
-import { body, instant, instantOf, lines, query, ref, refusals, text, topic, topicIn } from "./schemas.js";
+import {
+  body,
+  choice,
+  instant,
+  instantOf,
+  lines,
+  query,
+  ref,
+  refusals,
+  text,
+  topic,
+  topicIn,
+} from "./schemas.js";
 
 /** POST /v1/items, one or many; GET /v1/items, a page or all; GET /v1/items/{id}. */
 export async function itemRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {
@@ -53,9 +65,10 @@ export async function itemRoutes(app: FastifyInstance, context: ApiContext): Pro
     "/v1/items",
     { config: { role: "read" }, schema: LIST_SCHEMA },
     (request, reply) => {
-      const { topic, since, until, limit, cursor } = request.query;
+      const { topic, since, until, limit, order, cursor } = request.query;
       const window: ListQuery = optional({
         topic: topicIn(topic),
+        order,
         sinceMs: instantOf("since", since),
         untilMs: instantOf("until", until),
       });
@@ -105,6 +118,7 @@ interface ItemsQuery {
   readonly since?: string;
   readonly until?: string;
   readonly limit?: number;
+  readonly order?: "oldest" | "newest";
   readonly cursor?: string;
 }
 
@@ -258,7 +272,7 @@ const POST_SCHEMA: FastifySchema = {
 
 const LIST_SCHEMA: FastifySchema = {
   operationId: "listItems",
-  summary: "List visible items, oldest first",
+  summary: "List visible items, oldest first, or newest first",
   description: "One page of JSON, or, with `Accept: application/x-ndjson`, all of them, one a line.",
   tags: ["items"],
   querystring: query({
@@ -270,7 +284,10 @@ const LIST_SCHEMA: FastifySchema = {
       minimum: 1,
       description: "At most so many; a page has 1,000 by default and 10,000 at most.",
     },
-    cursor: text("`nextCursor` of the page before.", { pattern: "^[0-9a-z]{1,11}\\.[0-9a-f]{0,65}$" }),
+    order: choice("`newest` lists backwards.", ["oldest", "newest"]),
+    cursor: text("`nextCursor` of the page before, of the same order.", {
+      pattern: "^[0-9a-z]{1,11}\\.[0-9a-f]{0,65}$",
+    }),
   }),
   response: {
     200: {

@@ -4,7 +4,7 @@ import { isLoopbackHost } from "../../core/loopback.js";
 import { checkOptions } from "../../core/options.js";
 import type { HttpLogger, RefusalBook } from "../../runtime/http/problem.js";
 import type { PacedCalls } from "../../runtime/paced-calls.js";
-import type { Token } from "../../runtime/tokens.js";
+import type { Token, TokenTable } from "../../runtime/tokens.js";
 import { HTTP_KINDS, type HttpOptions } from "../option-kinds.js";
 import type { NodeService } from "../service.js";
 import type { Deadlines } from "./body.js";
@@ -78,6 +78,7 @@ export interface ApiContext {
   readonly service: NodeService;
   readonly limits: Limits;
   readonly logger: HttpLogger;
+  readonly tokens: TokenTable;
   /** Of bodies that are read whole: `requestTimeoutMs` each. */
   readonly bodyDeadlines: Deadlines;
   /** Aborts when the API closes: streams that would never end, end. */

@@ -259,6 +259,13 @@ export const SCHEMAS = {
       ),
     },
   ),
+  Access: object("What the caller may do.", {
+    role: choice("`post`: everything; `read`: every GET; `none`: a token is needed.", [
+      "post",
+      "read",
+      "none",
+    ]),
+  }),
   Probe: object("Answer to a probe.", { status: text("`ok`, `ready`, or what the node waits for.") }),
   SeedItem: object("An item in the words of the earlier system.", {
     id: text("Id."),
@@ -343,7 +350,7 @@ export function flag(description: string): object {
   return { type: "boolean", description };
 }
 
-function choice(description: string, values: readonly string[]): object {
+export function choice(description: string, values: readonly string[]): object {
   return { type: "string", enum: values, description };
 }
 

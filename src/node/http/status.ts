@@ -2,8 +2,8 @@ import type { FastifyInstance } from "fastify";
 import type { ApiContext } from "./options.js";
 import { body, flag, instant, instantOf, list, query, ref, refusals } from "./schemas.js";
 
-/** GET /v1/status and /v1/peers, and the probes /healthz and /readyz. */
-export async function statusRoutes(app: FastifyInstance, { service }: ApiContext): Promise<void> {
+/** GET /v1/status, /v1/peers and /v1/access, and the probes /healthz and /readyz. */
+export async function statusRoutes(app: FastifyInstance, { service, tokens }: ApiContext): Promise<void> {
   app.get<{ Querystring: { since?: string } }>(
     "/v1/status",
     {
@@ -41,6 +41,25 @@ export async function statusRoutes(app: FastifyInstance, { service }: ApiContext
     async (request, reply) => {
       reply.header("cache-control", "no-store");
       return request.query.fresh ? await service.freshPeers() : service.peers();
+    },
+  );
+
+  app.get(
+    "/v1/access",
+    {
+      schema: {
+        operationId: "getAccess",
+        summary: "What the caller may do with the token that it shows, or without one",
+        tags: ["node"],
+        response: {
+          200: body("The role of the caller.", ref("Access")),
+          ...refusals("unauthorized", "tooManyGuesses"),
+        },
+      },
+    },
+    async (request, reply) => {
+      reply.header("cache-control", "no-store");
+      return { role: tokens.roleOf(request.headers.authorization, request.raw.socket.remoteAddress) };
     },
   );
 

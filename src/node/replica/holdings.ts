@@ -92,6 +92,16 @@ export class Holdings {
       if (this.view.isVisible(item)) yield item;
     }
   }
+
+  /** Visible items before a bound, newest first, all or those of a topic; the set may change meanwhile. */
+  *visibleBack(to: Bound, sinceMs: number, topic?: string): Generator<Item, void, undefined> {
+    const from = startOf(sinceMs);
+    const items =
+      topic === undefined ? this.set.rangeBack(from, to) : this.#topics.rangeBack(topic, from, to);
+    for (const item of items) {
+      if (this.view.isVisible(item)) yield item;
+    }
+  }
 }
 
 /** The place before everything stamped at that instant. */

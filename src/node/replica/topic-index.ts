@@ -45,11 +45,20 @@ export class TopicIndex {
   }
 
   /** Items of a topic and of all below it, from a bound up to but without another; the set may change meanwhile. */
-  *range(name: string, from: Bound, to: Bound): Generator<Item, void, undefined> {
+  range(name: string, from: Bound, to: Bound): Iterable<Item> {
+    return this.#read(name, (topic) => topic.range(from, to));
+  }
+
+  /** The same, newest first. */
+  rangeBack(name: string, from: Bound, to: Bound): Iterable<Item> {
+    return this.#read(name, (topic) => topic.rangeBack(from, to));
+  }
+
+  *#read(name: string, rangeOf: (topic: TopicItems) => Iterable<Item>): Generator<Item, void, undefined> {
     const indexed = name.split("/", LIMITS.topicSegmentsIndexed).join("/");
     const topic = this.#topics.get(this.#hash.of(indexed), indexed);
     if (!topic) return;
-    for (const item of topic.range(from, to)) if (name === indexed || hasTopic(item.id, name)) yield item;
+    for (const item of rangeOf(topic)) if (name === indexed || hasTopic(item.id, name)) yield item;
   }
 }
 
@@ -97,6 +106,11 @@ class TopicItems {
     if (this.#items instanceof ItemSet) return this.#items.range(from, to);
     const items = this.#array;
     return items.slice(rankIn(items, from), rankIn(items, to));
+  }
+
+  rangeBack(from: Bound, to: Bound): Iterable<Item> {
+    if (this.#items instanceof ItemSet) return this.#items.rangeBack(from, to);
+    return [...this.range(from, to)].reverse();
   }
 
   get #first(): Item {

@@ -96,6 +96,7 @@ test("openapi.json describes every route, every answer and no dangling name", as
       "GET /metrics",
       "GET /openapi.json",
       "GET /readyz",
+      "GET /v1/access",
       "GET /v1/events",
       "GET /v1/items",
       "GET /v1/items/",

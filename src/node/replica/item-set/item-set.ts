@@ -106,6 +106,17 @@ export class ItemSet {
     }
   }
 
+  /** The same items, newest first; what changes meanwhile is given or not likewise. */
+  *rangeBack(from: Bound = START, to: Bound = END): IterableIterator<Item> {
+    let end = this.rank(to);
+    for (;;) {
+      const items = this.slice(Math.max(this.rank(from), end - CHUNK_ITEMS), end).reverse();
+      yield* items;
+      if (items.length < CHUNK_ITEMS) return;
+      end = this.rank(items.at(-1)!);
+    }
+  }
+
   [Symbol.iterator](): IterableIterator<Item> {
     return this.range();
   }

@@ -1,0 +1,173 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { ShownItem } from "../broadcast.js";
+import { Refusal } from "./api.js";
+import type { Board } from "./board.js";
+import { authorOf } from "./row.js";
+import { When } from "./when.js";
+import { exact, span, visible, visibleText } from "./words.js";
+
+/** Longer texts take seconds to lay out; `broadcast show` has the whole. */
+const TEXT_LENGTH_MAX = 100_000;
+
+interface DetailProps {
+  readonly board: Board;
+  readonly id: string;
+  readonly nowMs: number;
+  readonly onClose: () => void;
+}
+
+/** One item whole, over the page. */
+export function Detail({ board, id, nowMs, onClose }: DetailProps) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [item, setItem] = useState<ShownItem>();
+  const [fault, setFault] = useState<string>();
+  useEffect(() => {
+    const shown = dialog.current!;
+    shown.showModal();
+    // The backdrop is the dialog itself; what is in it is its child.
+    shown.addEventListener("click", ({ target }) => target === shown && shown.close());
+  }, []);
+  useEffect(() => {
+    let isOpen = true;
+    board.api.item(id).then(
+      (found) => isOpen && setItem(found),
+      (error) => isOpen && setFault(faultOf(error)),
+    );
+    return () => {
+      isOpen = false;
+    };
+  }, [board, id]);
+  return (
+    <dialog ref={dialog} class="detail" aria-labelledby="detail-title" onClose={onClose}>
+      <div class="detail-in">
+        <div class="detail-top">
+          <h2 id="detail-title">Item</h2>
+          <form method="dialog">
+            <button type="submit" class="plain">
+              Close
+            </button>
+          </form>
+        </div>
+        {fault !== undefined && <p role="alert">{fault}</p>}
+        {fault === undefined && !item && <p class="quiet">Reading, and asking who holds it…</p>}
+        {item && <Whole board={board} item={item} nowMs={nowMs} />}
+      </div>
+    </dialog>
+  );
+}
+
+function Whole({
+  board,
+  item,
+  nowMs,
+}: {
+  readonly board: Board;
+  readonly item: ShownItem;
+  readonly nowMs: number;
+}) {
+  const { raw, id, timestampMs, digest, rivals } = item;
+  const more = raw.length - TEXT_LENGTH_MAX;
+  const expiresAtMs = board.status && timestampMs + board.status.retentionMs;
+  return (
+    <>
+      <p class="detail-text" dir="auto">
+        {visibleText(raw.slice(0, TEXT_LENGTH_MAX))}
+      </p>
+      {more > 0 && (
+        <p class="quiet">
+          {more} more characters: <code>hubcast broadcast show --raw</code>
+        </p>
+      )}
+      <dl>
+        <dt>Signature</dt>
+        <dd>
+          <Signature signature={item.signature} />
+        </dd>
+        <dt>Holders</dt>
+        <dd>
+          <Holders board={board} item={item} />
+        </dd>
+        <dt>Posted</dt>
+        <dd>
+          {exact(timestampMs)} (<When timestampMs={timestampMs} nowMs={nowMs} />)
+        </dd>
+        {expiresAtMs !== undefined && (
+          <>
+            <dt>Expires</dt>
+            <dd title={exact(expiresAtMs)}>in {span((expiresAtMs - nowMs) / 1000)}</dd>
+          </>
+        )}
+        <dt>Id</dt>
+        <dd class="mono">
+          <bdi>{visible(id)}</bdi>
+        </dd>
+        <dt>Digest</dt>
+        <dd class="mono">{digest}</dd>
+        {rivals.length > 0 && (
+          <>
+            <dt>Hidden</dt>
+            <dd>
+              {rivals.length} {rivals.length === 1 ? "item" : "items"} of the same id, posted later on another
+              node
+            </dd>
+          </>
+        )}
+      </dl>
+    </>
+  );
+}
+
+/** A node holds no item whose signature it did not verify. */
+function Signature({ signature }: { readonly signature: string }) {
+  const author = authorOf(signature);
+  if (author !== undefined)
+    return (
+      <>
+        <p class="good">✓ Signed by its author, verified by this node</p>
+        <p class="mono">ed25519:{author}</p>
+      </>
+    );
+  const scheme = signature.startsWith("sha256:") ? "SHA-256" : "MD5";
+  return (
+    <>
+      <p>✓ The text is intact ({scheme}), verified by this node</p>
+      <p class="quiet">Nobody signed it: anyone who may post could have written it.</p>
+    </>
+  );
+}
+
+function Holders({ board, item: { receipt } }: { readonly board: Board; readonly item: ShownItem }) {
+  const here = board.status?.name ?? "this node";
+  if (!receipt) return <p class="quiet">not known</p>;
+  const lines = [
+    { sign: "=", tone: "good", word: "holds it", names: [here, ...receipt.holders.map(({ name }) => name)] },
+    { sign: "?", tone: "warn", word: "has not said so", names: receipt.missing.map(({ name }) => name) },
+    {
+      sign: "~",
+      tone: "warn",
+      word: "does not take it, by its policy",
+      names: receipt.refused.map(({ name }) => name),
+    },
+  ];
+  return (
+    <ul class="holders">
+      {lines.flatMap(({ sign, tone, word, names }) =>
+        names.map((name) => (
+          <li key={`${word} ${name}`}>
+            <span class={`sign ${tone}`} aria-hidden="true">
+              {sign}
+            </span>
+            <bdi>{visible(name)}</bdi> <span class="quiet">{word}</span>
+          </li>
+        )),
+      )}
+    </ul>
+  );
+}
+
+function faultOf(error: unknown): string {
+  if (!(error instanceof Refusal)) return "The node does not answer.";
+  return error.code === "notFound"
+    ? "This item is not there: it has expired, or was never posted."
+    : error.message;
+}

@@ -1,0 +1,27 @@
+import { useEffect, useState } from "preact/hooks";
+
+/** What the fragment of the address says: a topic and an opened item survive a reload, and can be handed on. */
+export interface Place {
+  readonly topic: string | undefined;
+  readonly item: string | undefined;
+}
+
+export function usePlace(): Place {
+  const [place, setPlace] = useState(readPlace);
+  useEffect(() => {
+    const read = () => setPlace(readPlace());
+    addEventListener("hashchange", read);
+    return () => removeEventListener("hashchange", read);
+  }, []);
+  return place;
+}
+
+export function linkTo(place: Partial<Place>): string {
+  const named = Object.entries(place).filter((pair): pair is [string, string] => pair[1] !== undefined);
+  return `#${new URLSearchParams(named)}`;
+}
+
+function readPlace(): Place {
+  const named = new URLSearchParams(location.hash.slice(1));
+  return { topic: named.get("topic") ?? undefined, item: named.get("item") ?? undefined };
+}
