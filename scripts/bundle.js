@@ -105,6 +105,11 @@ const GROUPS = [
     test: /[\\/]build[\\/]src[\\/]node[\\/](client|arguments|remote)/,
     priority: 2,
   },
+  // The libraries that few commands need, under their names.
+  { name: "fastify", test: /node_modules[\\/]@?fastify[\\/]/, priority: 0 },
+  { name: "libp2p", test: /node_modules[\\/]@?libp2p[\\/]/, priority: 0 },
+  { name: "nats", test: /node_modules[\\/]@nats-io[\\/]/, priority: 0 },
+  { name: "ink", test: /node_modules[\\/](ink|react|react-reconciler|yoga-layout)[\\/]/, priority: 0 },
 ];
 
 /** What src uses of undici, each from its file. Its index loads fetch, mocks, caches and proxies as well: 40 ms. */
