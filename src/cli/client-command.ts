@@ -1,8 +1,7 @@
 import type { Command } from "@oclif/core/command";
 import * as Flags from "@oclif/core/flags";
 import { type ErrorCode, HubcastError } from "../core/errors.js";
-import type { Broadcast } from "../node/broadcast.js";
-import { openNode } from "../node/client.js";
+import { type HttpNode, openNode } from "../node/client.js";
 import { BaseCommand } from "./base-command.js";
 import { readToken } from "./flag-file.js";
 import type { Output } from "./output.js";
@@ -14,12 +13,17 @@ export abstract class ClientCommand<T extends typeof Command> extends BaseComman
   protected async prepare(): Promise<void> {}
 
   /** The work itself; `signal` aborts at Ctrl-C, which ends the command with `interrupted`. */
-  protected abstract ask(node: Broadcast, signal: AbortSignal): Promise<void>;
+  protected abstract ask(node: HttpNode, signal: AbortSignal): Promise<void>;
+
+  /** How it is stopped: `interrupted` ends it at once, with its reason. */
+  protected interruption(): { readonly signal: AbortSignal; readonly interrupted: Promise<never> } {
+    return onInterrupt();
+  }
 
   async run(): Promise<void> {
     // The reader of the output has gone, so the work has no purpose any more.
     this.output.survivesBrokenPipes(() => process.exit());
-    const { signal, interrupted } = onInterrupt();
+    const { signal, interrupted } = this.interruption();
     await Promise.race([this.work(signal), interrupted]);
   }
 
@@ -47,7 +51,7 @@ export const NODE_URL_FLAGS = {
 };
 
 export interface NodeAddress {
-  readonly url?: string | undefined;
+  readonly url?: string | readonly string[] | undefined;
   readonly "token-file"?: string | undefined;
 }
 
@@ -59,7 +63,7 @@ export interface NodeAddress {
 async function withNode<T>(
   address: NodeAddress,
   { output, signal }: { readonly output: Output; readonly signal: AbortSignal },
-  work: (node: Broadcast) => Promise<T>,
+  work: (node: HttpNode) => Promise<T>,
 ): Promise<T> {
   const token = await readToken(address["token-file"]);
   try {
@@ -75,10 +79,10 @@ async function withNode<T>(
 }
 
 async function use<T>(
-  url: string,
+  url: string | readonly string[],
   token: string | undefined,
   signal: AbortSignal,
-  work: (node: Broadcast) => Promise<T>,
+  work: (node: HttpNode) => Promise<T>,
 ): Promise<T> {
   const node = await openNode(url, token === undefined ? {} : { token });
   try {

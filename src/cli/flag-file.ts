@@ -19,12 +19,13 @@ export async function readFlagFile(path: string, flag: string): Promise<string> 
 }
 
 /**
- * The token for a node or hub: from the file of `--token-file`, else from HUBCAST_TOKEN. The value of a flag would show
- * in the list of processes.
+ * The token that a client shows, or that a hub asks for: the first word of the file of `--token-file`, else of
+ * HUBCAST_TOKEN. The value of a flag would show in the list of processes.
+ * @throws as readFlagFile
  */
 export async function readToken(file: string | undefined): Promise<string | undefined> {
-  if (file === undefined) return process.env.HUBCAST_TOKEN?.trim() || undefined;
-  return (await readFlagFile(file, "--token-file")).split(/\s/)[0];
+  const text = file ? await readFlagFile(file, "--token-file") : process.env.HUBCAST_TOKEN?.trim();
+  return text ? text.split(/\s/)[0] : undefined;
 }
 
 /** The lines of such a file with their numbers, from 1, without empty ones and comments (`# ...`). */

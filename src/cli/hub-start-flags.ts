@@ -2,7 +2,7 @@ import type { Interfaces } from "@oclif/core";
 import * as Flags from "@oclif/core/flags";
 import type { HubOptions } from "../hub/index.js";
 import { HUB_KINDS, ID_REPLICAS, SLOW_CONSUMER } from "../hub/option-kinds.js";
-import { readFlagFile, readTlsFiles } from "./flag-file.js";
+import { readTlsFiles, readToken } from "./flag-file.js";
 import { countFlag, defined, durationFlag, flagList, portFlag, ranged, sizeFlag } from "./flags.js";
 import { LIVE_FLAG, LOG_FLAGS, NATS_FLAGS, natsAccess, withEnvironment } from "./server-flags.js";
 
@@ -102,12 +102,6 @@ export const HUB_START_FLAGS = withEnvironment(
   "HUBCAST_HUB_",
 );
 
-/** The token that clients must show, if any. @throws as readFlagFile */
-export async function readHubToken(file: string | undefined): Promise<string | undefined> {
-  const token = file ? await readFlagFile(file, "--token-file") : process.env.HUBCAST_TOKEN?.trim();
-  return token || undefined;
-}
-
 /** Maps flags to options of `startHub`. */
 export async function hubOptions(
   flags: Interfaces.InferredFlags<typeof HUB_START_FLAGS>,
@@ -117,7 +111,7 @@ export async function hubOptions(
     port: flags.port,
     host: flags.host,
     name: flags.name,
-    token: await readHubToken(flags["token-file"]),
+    token: await readToken(flags["token-file"]),
     allowAnonymous: flags["allow-anonymous"],
     tls: await readTlsFiles(flags),
     slowConsumer: flags["slow-consumer"] as "evict" | "wait",

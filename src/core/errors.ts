@@ -219,6 +219,13 @@ export const ERRORS = {
     meaning:
       "The system does not let the node use the data directory: no permission, no space, no directory.",
   },
+  stateFileInUse: { exitCode: 4, meaning: "Another watcher has the state file." },
+  stateFileForeign: {
+    exitCode: 4,
+    meaning:
+      "The state file holds something else: another program's text, the state of another cluster or topic.",
+  },
+  stateFileDamaged: { exitCode: 4, meaning: "A line of the state file is not what hubcast wrote." },
 
   notDelivered: { exitCode: 5, meaning: "A message did not reach every receiver that was named." },
   deadline: { exitCode: 5, meaning: "The deadline passed before the work was done." },

@@ -1,5 +1,4 @@
 import { createRequire } from "node:module";
-import { extname } from "node:path";
 
 /** One column a character, nothing to replace: ASCII, Latin letters, and the signs that our own lines use. */
 const PLAIN = /^[\x20-\x7e\u00a1-\u00ac\u00ae-\u02ff\u2026\u2260\u2581-\u2588\u25b8]*$/;
@@ -60,7 +59,7 @@ export function columnsOf(text: string): number {
   // Loading string-width and the tables of Unicode takes as long as the rest of a command, and few need them.
   stringWidth ??= (
     createRequire(import.meta.url)(
-      `./string-width${extname(import.meta.url)}`,
+      `./string-width${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`,
     ) as typeof import("string-width")
   ).default;
   return stringWidth(text);

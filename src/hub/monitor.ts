@@ -58,7 +58,7 @@ export async function startMonitor(port: number, hub: Watched, tokens: TokenTabl
     },
   );
   serveMetrics(app, hubFigures(hub));
-  const bound = await server.listen(HOST, port, "--monitor-port");
+  const bound = await server.listen(HOST, port, { port: "--monitor-port" });
   return {
     url: `http://${HOST}:${bound.port}`,
     port: bound.port,

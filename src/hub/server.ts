@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
-import { HubcastError } from "../core/errors.js";
 import { ServedCertificate } from "../runtime/certificate.js";
+import { listen } from "../runtime/listen.js";
 import { type Token, TokenTable } from "../runtime/tokens.js";
 import { checkToken } from "./client/options.js";
 import { Connection, remoteOf, WriteTurn } from "./connection.js";
@@ -93,11 +93,7 @@ export class HubServer {
   /** @throws portInUse, cannotListen */
   async listen(): Promise<void> {
     const { host, port } = this.options;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
-      this.#server.listen({ host, port, backlog: 4096 }, resolve);
-    });
-    this.#server.removeAllListeners("error");
+    await listen(this.#server, { host, port, backlog: 4_096 }, { port: "--port", host: "--host" });
     this.#server.on("error", (error) => this.options.logger?.warn({ err: error }, "accepting failed"));
     this.#looking = watchSilentEnds(() => this.#connections.values(), this.machine, this.port, this.options);
     this.#address = `${host.includes(":") ? `[${host}]` : host}:${this.port}`;
@@ -267,17 +263,4 @@ export class HubServer {
       };
     });
   }
-}
-
-function listenError(error: NodeJS.ErrnoException, host: string, port: number): HubcastError {
-  if (error.code === "EADDRINUSE") {
-    return new HubcastError("portInUse", `port ${port} on ${host} is already in use`, {
-      cause: error,
-      suggestions: ["Pass --port 0 to take a free one."],
-    });
-  }
-  return new HubcastError("cannotListen", `cannot listen on ${host}:${port}: ${error.message}`, {
-    cause: error,
-    suggestions: ["Pass an address of this machine that you may use."],
-  });
 }

@@ -1,6 +1,6 @@
 import type { ErrorCode, HubcastError } from "../core/errors.js";
-import type { Access } from "./option-kinds.js";
-import type { Reason, ReasonDetail } from "./reasons.js";
+import type { TlsPair } from "../runtime/certificate.js";
+import type { Token } from "../runtime/tokens.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 import type { Receipt } from "./replica/messages.js";
 import type { SignatureScheme } from "./replica/signature.js";
@@ -287,6 +287,38 @@ export interface BulkLine {
   readonly code?: ErrorCode;
 }
 
+/** Why a node is degraded. docs/errors.md says what each means. */
+export const REASONS = [
+  "clockSkew",
+  "clocksDiffer",
+  "clockJumped",
+  "itemsAhead",
+  "noPeer",
+  "twin",
+  "retentionDiffers",
+  "policyDiffers",
+  "versionDiffers",
+  "clusterKeyDiffers",
+  "nodeFull",
+  "storageFailed",
+  "itemsLeftOut",
+  "natsAway",
+  "natsFull",
+] as const satisfies readonly ErrorCode[];
+
+export type Reason = (typeof REASONS)[number];
+
+/** One reason, told to people. */
+export interface ReasonDetail {
+  readonly code: Reason;
+  /** The fact, with names and values. */
+  readonly message: string;
+  /** The next step. */
+  readonly advice: string;
+  /** The node that it is about; absent where that is the one that tells. */
+  readonly peer?: { readonly id: string; readonly name: string };
+}
+
 /** How a node is reached over HTTP. */
 export interface ConnectOptions {
   /** Sent as `Authorization: Bearer`. */
@@ -297,6 +329,14 @@ export interface ConnectOptions {
   readonly ca?: string | Buffer;
   /** Gives up connecting. */
   readonly signal?: AbortSignal;
+}
+
+/** The credentials of the HTTP API; they may change while it is served. */
+export interface Access {
+  /** PEM; the API then speaks HTTPS only. */
+  readonly tls?: TlsPair;
+  /** Absent or empty: nobody needs a token. */
+  readonly tokens?: readonly Token[];
 }
 
 /** A node that runs in this process. */

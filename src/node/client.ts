@@ -28,7 +28,7 @@ import type {
   StatusQuery,
 } from "./broadcast.js";
 import { answerAs, isNode, parsed } from "./remote/answers.js";
-import { eventsOf, instantText } from "./remote/events.js";
+import { eventsOf, instantText, type KeptPlace } from "./remote/events.js";
 import { errorOf, NodeHttp, notHubcast } from "./remote/http.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 
@@ -85,20 +85,62 @@ interface UnidentifiedNode extends RemoteNode {
   identify(signal?: AbortSignal): Promise<void>;
 }
 
-/** As `connectToNode`, without the question who it is: for a single call, whose answer shows that as well. */
-export async function openNode(url: string, options: ConnectOptions = {}): Promise<UnidentifiedNode> {
+/**
+ * As `connectToNode`, without the question who it is: for a single call, whose answer shows that as well.
+ * @param urls of nodes of one cluster: the first is asked, and events go on at the next when it is gone
+ */
+export async function openNode(
+  urls: string | readonly string[],
+  options: ConnectOptions = {},
+): Promise<UnidentifiedNode> {
   checkConnectOptions(options);
   const { token, ca, timeoutMs = 10_000 } = options;
-  return new HttpNode(await NodeHttp.open(parseUrl(url), { token, ca, timeoutMs }));
+  const parsedUrls = [urls].flat().map(parseUrl);
+  return new HttpNode(
+    await Promise.all(parsedUrls.map((url) => NodeHttp.open(url, { token, ca, timeoutMs }))),
+  );
 }
 
-class HttpNode implements RemoteNode {
-  readonly url: string;
-  readonly #http: NodeHttp;
+/** Nodes that stand for each other, by their addresses. */
+class Addresses {
+  #index = 0;
+  /** Aborts when they are closed. */
+  readonly closing: AbortSignal;
 
-  constructor(http: NodeHttp) {
-    this.#http = http;
-    this.url = http.url.href.replace(/\/$/, "");
+  constructor(private readonly all: readonly NodeHttp[]) {
+    this.closing = AbortSignal.any(all.map((http) => http.closing));
+  }
+
+  get current(): NodeHttp {
+    return this.all[this.#index]!;
+  }
+
+  get count(): number {
+    return this.all.length;
+  }
+
+  advance(): void {
+    this.#index = (this.#index + 1) % this.all.length;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.all.map((http) => http.close()));
+  }
+}
+
+export class HttpNode implements RemoteNode {
+  readonly #addresses: Addresses;
+
+  constructor(https: readonly NodeHttp[]) {
+    this.#addresses = new Addresses(https);
+  }
+
+  get url(): string {
+    return this.#http.url.href.replace(/\/$/, "");
+  }
+
+  get #http(): NodeHttp {
+    return this.#addresses.current;
   }
 
   /** Resolves when it has said who it is. @throws as `connectToNode` */
@@ -232,7 +274,13 @@ class HttpNode implements RemoteNode {
 
   async *events(options: EventsOptions = {}): AsyncGenerator<NodeEvent, void, undefined> {
     checkEventsOptions(options);
-    yield* eventsOf(this.#http, options);
+    yield* eventsOf(this.#addresses, options);
+  }
+
+  /** Events of a reader that keeps its place by itself. @throws as `events` */
+  follow(place: KeptPlace, options: EventsOptions = {}): AsyncGenerator<NodeEvent, void, undefined> {
+    checkEventsOptions(options);
+    return eventsOf(this.#addresses, options, place);
   }
 
   async status(query: StatusQuery = {}): Promise<NodeStatus> {
@@ -248,7 +296,7 @@ class HttpNode implements RemoteNode {
   }
 
   async close(): Promise<void> {
-    await this.#http.close();
+    await this.#addresses.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -10,6 +10,7 @@ import {
   unlessAborted,
 } from "./arguments.js";
 import type {
+  Access,
   EventsOptions,
   ListQuery,
   NodeEvent,
@@ -25,7 +26,6 @@ import type {
 } from "./broadcast.js";
 import { LocalService } from "./local-service.js";
 import type { Node } from "./node.js";
-import type { Access } from "./option-kinds.js";
 import { checkPublicKey } from "./options.js";
 import { wholeItem } from "./replica/held/held-item.js";
 import type { Item, ItemDraft } from "./replica/item.js";

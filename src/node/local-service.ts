@@ -250,7 +250,7 @@ export class LocalService implements NodeService {
     const nowMs = this.node.machineMs();
     const { roster, membership, clock } = this.node.replica;
     return [
-      ...withoutPredecessors(roster.all()).map((member) => peerOf(member, this.node, nowMs)),
+      ...withoutPredecessors(roster.all(), membership).map((member) => peerOf(member, this.node, nowMs)),
       ...membership.strangers().map((stranger) => unreachedPeer(stranger, clock)),
     ];
   }

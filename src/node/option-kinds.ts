@@ -16,9 +16,7 @@ import {
   withDefault,
 } from "../core/options.js";
 import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../net/nats/options.js";
-import type { TlsPair } from "../runtime/certificate.js";
-import type { Token } from "../runtime/tokens.js";
-import type { Peer } from "./broadcast.js";
+import type { Access, Peer } from "./broadcast.js";
 import type { SignatureScheme } from "./replica/signature.js";
 
 export { SCHEMES } from "./replica/signature.js";
@@ -85,17 +83,13 @@ export interface NatsOptions extends NatsAccess {
 }
 
 /** The HTTP API of a node. */
-export interface HttpOptions {
+export interface HttpOptions extends Access {
   /** Address or name to listen on; default 127.0.0.1. Any other than loopback needs tokens or `allowAnonymous`. */
   readonly host?: string;
   /** Default 8080; 0 takes a free one. */
   readonly port?: number;
-  /** Absent or empty: nobody needs a token. */
-  readonly tokens?: readonly Token[];
   /** Lets everybody in who can reach the address; tokens, if there are any, are then not asked for. */
   readonly allowAnonymous?: boolean;
-  /** PEM; the API then speaks HTTPS only. */
-  readonly tls?: TlsPair;
   /**
    * Items a second that one caller (token, and address) may post, and ten times as many at once. Default 2,000 for
    * callers on other machines, no limit for those on this one.
@@ -112,9 +106,6 @@ export interface HttpOptions {
   /** Other limits than LIMITS, for tests. */
   readonly limits?: Partial<Limits>;
 }
-
-/** The credentials of the API; they may change while it is served. */
-export type Access = Pick<HttpOptions, "tls" | "tokens">;
 
 /** Items a second that a caller or a key may post. */
 const RATE = wholeNumber(1, 1_000_000);

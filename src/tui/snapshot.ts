@@ -144,27 +144,7 @@ export function nodeRowsOf(asked: readonly AskedNode[]): readonly NodeRow[] {
       rows.set(key, { ...rows.get(key), ...silentRow(node, key) });
     }
   }
-  return withoutPredecessors([...rows.values()]);
-}
-
-/**
- * A node that starts without its data directory has a new id, and its peers remember the one before as lost. Names are
- * unique in a cluster: of each name, the present node is shown, else the one that was last seen.
- */
-function withoutPredecessors(rows: readonly NodeRow[]): readonly NodeRow[] {
-  const newest = new Map<string, NodeRow>();
-  for (const row of rows.filter(({ state }) => state === "left" || state === "lost")) {
-    const other = newest.get(nameKey(row));
-    if (!other || (row.sinceMs ?? 0) >= (other.sinceMs ?? 0)) newest.set(nameKey(row), row);
-  }
-  for (const row of rows.filter(isPresent)) newest.delete(nameKey(row));
-  return rows.filter(
-    (row) => (row.state !== "left" && row.state !== "lost") || newest.get(nameKey(row)) === row,
-  );
-}
-
-function nameKey({ cluster, name }: NodeRow): string {
-  return `${cluster}\0${name}`;
+  return [...rows.values()];
 }
 
 /** A statement about all nodes together. */

@@ -112,6 +112,11 @@ test("a node that starts again without its data takes the row of the one before"
       (await a.peers()).some(({ id, state }) => id === b.id && state === "connected"),
     );
     expect((await a.peers()).map(({ name }) => name)).toEqual(["b"]);
+    await meshed([a, b]);
+    expect(
+      (await b.peers({ fresh: true })).map(({ name }) => name),
+      "nor does it list those it stands for",
+    ).toEqual(["a"]);
     await b.close();
     await eventually(async () => (await a.peers()).every(({ state }) => state === "left"));
     expect(

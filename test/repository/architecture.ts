@@ -26,6 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "discovery doors",
   ],
   cli: [
+    "cli pure",
     "core",
     "runtime",
     "node doors",
@@ -47,6 +48,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   discovery: ["core", "discovery machines"],
   "node pure": ["core"],
   "hub pure": ["core"],
+  "cli pure": ["core", "node doors"],
   "discovery machines": ["core"],
   core: [],
 };
@@ -54,7 +56,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Doors beside `index`. */
 const DOORS = ["client", "broadcast", "ids", "keys", "option-kinds"]
   .map((name) => `src/node/${name}`)
-  .concat("src/hub/option-kinds");
+  .concat("src/hub/option-kinds", "src/net/nats/options");
 
 /** The sockets of discovery; all else in that folder is a machine. */
 const DISCOVERY_SHELLS = ["src/discovery/index", "src/discovery/links"];
@@ -62,7 +64,7 @@ const DISCOVERY_SHELLS = ["src/discovery/index", "src/discovery/links"];
 const FEDERATION_SHELLS = ["index", "nats"].map((name) => `src/hub/federation/${name}`);
 
 /** Parts without socket, file, clock or dice. */
-const PURE = new Set(["core", "sim", "node pure", "hub pure", "discovery machines"]);
+const PURE = new Set(["core", "sim", "node pure", "hub pure", "cli pure", "discovery machines"]);
 /** Folders of pure code inside of an impure part. */
 const PURE_FOLDERS = new Set(["federation", "machine", "negentropy", "proof", "protocol", "replica"]);
 // node:module loads string-width when the first text needs it.

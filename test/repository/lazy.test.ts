@@ -5,10 +5,14 @@ import { fakeNode } from "../commands/fake-node.js";
 import { FakeService } from "../fixtures/fake-service.js";
 import { importsOf, readSources } from "./architecture.js";
 
-/** Says on stderr which modules a command loads. */
+/** Says on stderr which files a command loads, and at its end which parts of Node. */
 const TRACE = `data:text/javascript,
   import { registerHooks } from "node:module";
   registerHooks({ load: (url, context, next) => { process._rawDebug("loads " + url); return next(url, context); } });
+  process.on("exit", () => {
+    for (const part of process.moduleLoadList)
+      if (part.startsWith("NativeModule ")) process._rawDebug("loads " + part.replace("NativeModule ", "node:"));
+  });
 `.replaceAll("\n", "");
 
 async function loaded(args: readonly string[]): Promise<string[]> {
@@ -17,14 +21,14 @@ async function loaded(args: readonly string[]): Promise<string[]> {
 }
 
 /** Parts of Node that libraries in the bundle could load and that no short command needs: 25 ms in all. */
-const HEAVY_PARTS =
-  /^node:(http2|tls|crypto|readline|perf_hooks|sqlite|worker_threads|child_process|os|fs\/promises)$|^(os|tty)$/;
+const HEAVY_PARTS = /^node:(http2|tls|crypto|readline|perf_hooks|sqlite|worker_threads|child_process)$/;
 
-it("node:sqlite is imported by the storage thread alone", () => {
+it("node:sqlite is imported by the storage thread, and for the lock of a state file", () => {
   const users = readSources(["src"]).filter(({ text }) =>
     importsOf(text).some(({ specifier }) => specifier === "node:sqlite"),
   );
   expect(users.map(({ path }) => path)).toEqual([
+    "src/cli/exec/file-lock.ts",
     "src/node/storage/sqlite-file.ts",
     "src/node/storage/sqlite-thread.ts",
   ]);

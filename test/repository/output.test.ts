@@ -11,6 +11,9 @@ const MAY_WRITE = new Set([
   "src/cli/output.ts",
   // Shows its line by shown(); what it passes on was written by others of this list.
   "src/cli/live-status.ts",
+  // Write to files: what a command reads on its standard input, and what is finished.
+  "src/cli/exec/command.ts",
+  "src/cli/exec/state-file.ts",
   // Writes sequences of its own, which give a terminal back and take it again.
   "src/tui/suspension.ts",
 ]);

@@ -69,20 +69,6 @@ describe("rows of nodes", () => {
 });
 
 describe("a node that started again with another id", () => {
-  const lost = (id: string, sinceMs: number) => peer("hall", { id, state: "lost", sinceMs });
-
-  it("is one row, as it is now", () => {
-    expect(states([asked("a", { peers: [lost("1", 5), lost("2", 9), peer("hall")] })])).toEqual([
-      "a ready",
-      "hall connected",
-    ]);
-  });
-
-  it("is one row while it is away, as it was last", () => {
-    const rows = nodeRowsOf([asked("a", { peers: [lost("2", 9), lost("1", 5)] })]);
-    expect(rows.map(({ key }) => key)).toEqual(["a", "2"]);
-  });
-
   it("is told to have started again", () => {
     const rows = (id: string) => nodeRowsOf([asked("a", { peers: [peer("hall", { id })] })]);
     const told = eventsBetween({ nodes: rows("1"), hubs: [] }, { nodes: rows("2"), hubs: [] });
@@ -99,7 +85,6 @@ describe("the verdict on all nodes", () => {
     ["one was lost", [peer("b"), peer("c", { state: "lost" })], ["! 1 lost"]],
     ["the only other one was lost", [peer("b", { state: "lost" })], ["! 1 lost"]],
     ["one said goodbye", [peer("b"), peer("c", { state: "left" })], ["= agree"]],
-    ["one of a lost one's name is back", [peer("b", { state: "lost" }), peer("b", { id: "2" })], ["= agree"]],
     ["one has not said what it holds", [peer("b"), peer("c", { agreement: "unknown" })], ["? 1 unknown"]],
     [
       "an address leads to nobody",

@@ -1,6 +1,6 @@
 import { BaseCommand } from "../../cli/base-command.js";
-import { readTlsFiles } from "../../cli/flag-file.js";
-import { HUB_START_FLAGS, hubOptions, readHubToken } from "../../cli/hub-start-flags.js";
+import { readTlsFiles, readToken } from "../../cli/flag-file.js";
+import { HUB_START_FLAGS, hubOptions } from "../../cli/hub-start-flags.js";
 import { addressesFromElsewhere, flagWords, HubLine, programWords, showLive } from "../../cli/live-status.js";
 import { openLogger } from "../../cli/logger.js";
 import { Stopping } from "../../cli/signals.js";
@@ -57,7 +57,7 @@ export default class Start extends BaseCommand<typeof Start> {
 
   private watchFiles(hub: Hub, files: WatchedFiles): void {
     const { "token-file": tokenFile, "tls-cert": cert, "tls-key": key } = this.flags;
-    const takeToken = async () => hub.renew({ token: (await readHubToken(tokenFile))! });
+    const takeToken = async () => hub.renew({ token: (await readToken(tokenFile))! });
     const takePair = async () => hub.renew({ tls: (await readTlsFiles(this.flags))! });
     files.add([tokenFile], takeToken, {
       taken: `a new token, from ${tokenFile}, is in force`,

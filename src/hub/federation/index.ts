@@ -106,7 +106,7 @@ export class FederationShell {
 
   /** Idempotent. Tells the other hubs. */
   async close(): Promise<void> {
-    if (!this.#closed) this.#transport.leave();
+    if (!this.#closed) this.#transport.leave(nowMs());
     this.#closed = true;
     this.#timer.stop();
     await this.router.close();

@@ -1,5 +1,4 @@
 import { readId, writeId } from "../machine/frames.js";
-import type { MemoryBudget } from "../machine/memory.js";
 
 /** Every bound of the protocol between hubs, with its reason. */
 export const LINK_LIMITS = {
@@ -57,6 +56,8 @@ export class SendStream {
   #consumed = 0;
   #window: number = LINK_LIMITS.windowBytesMin;
   #kept: Sent[] = [];
+  /** The size of the kept packets. */
+  keptBytes = 0;
   /** The number of packets sent more than once. */
   resent = 0;
   #resendAfterMs: number = LINK_LIMITS.resendMs;
@@ -68,7 +69,6 @@ export class SendStream {
   constructor(
     private readonly from: string,
     public epoch: number,
-    private readonly memory: MemoryBudget,
     private readonly packetBytesMax: number,
   ) {}
 
@@ -96,7 +96,7 @@ export class SendStream {
         vector += 1;
         at = 0;
       }
-      this.memory.add(packet.length);
+      this.keptBytes += packet.length;
       this.#kept.push({ offset: this.offset, end: this.offset + size, packet });
       packets.push(packet);
       this.offset += size;
@@ -158,15 +158,15 @@ export class SendStream {
   }
 
   drop(): void {
-    for (const { packet } of this.#kept) this.memory.remove(packet.length);
     this.#kept = [];
+    this.keptBytes = 0;
     this.resendAtMs = Number.POSITIVE_INFINITY;
   }
 
   #forget(): void {
     let count = 0;
     while (count < this.#kept.length && this.#kept[count]!.end <= this.received) {
-      this.memory.remove(this.#kept[count]!.packet.length);
+      this.keptBytes -= this.#kept[count]!.packet.length;
       count += 1;
     }
     this.#kept.splice(0, count);

@@ -109,10 +109,10 @@ export class HubTransport {
   }
 
   /** This hub stops: tells the others. */
-  leave(): void {
+  leave(nowMs: number): void {
     this.#heartbeatAtMs = Number.POSITIVE_INFINITY;
     this.#heartbeat({ leaving: true });
-    for (const stream of this.#streams.values()) stream.close();
+    for (const stream of this.#streams.values()) stream.close(nowMs);
     this.#streams.clear();
   }
 
@@ -166,7 +166,7 @@ export class HubTransport {
 
   #lose(stream: HubStream, reason: "hubLost" | "stopping", nowMs: number): void {
     this.#streams.delete(stream.hub.key);
-    stream.close();
+    stream.close(nowMs);
     this.machine.handle({ type: "hubLost", hub: stream.hub, reason, heardAtMs: stream.heardAtMs }, nowMs);
     this.#shareWindows();
   }
@@ -237,7 +237,7 @@ class HubStream {
     /** When a packet of that hub last arrived. */
     public heardAtMs: number,
   ) {
-    this.outgoing = new SendStream(from, nextEpoch(), machine.memory, carrier.packetBytesMax);
+    this.outgoing = new SendStream(from, nextEpoch(), carrier.packetBytesMax);
   }
 
   /** When something is due; Infinity when nothing is. */
@@ -248,11 +248,12 @@ class HubStream {
   /** Sends the link's outbox, as far as the window of the other hub allows. */
   flush(nowMs: number): void {
     const { session } = this.hub;
-    this.#beginAnew();
+    this.#beginAnew(nowMs);
     while (session.open && this.carrier.connected && this.outgoing.hasRoom) {
       const vectors = this.machine.takeBatch(session, nowMs);
       if (vectors.length === 0) return;
       this.#send(this.outgoing.packets(vectors, nowMs));
+      this.#reportBuffered(nowMs);
       // The packets hold the bytes now. `false` keeps batches small, so that other hubs get theirs in between.
       this.machine.handle({ type: "sent", session, atOnce: false }, nowMs);
     }
@@ -268,8 +269,8 @@ class HubStream {
     if (place !== "begins" && place !== "next") return;
     this.#unread.push(segment.bytes);
     this.#unreadBytes += segment.bytes.length;
-    this.machine.memory.add(segment.bytes.length);
     this.read(nowMs);
+    this.#reportBuffered(nowMs);
   }
 
   /** Hands arrived bytes over while the machine reads. */
@@ -281,7 +282,7 @@ class HubStream {
       const bytes = this.#unread.shift();
       if (bytes === undefined) return;
       this.#unreadBytes -= bytes.length;
-      this.machine.memory.remove(bytes.length);
+      this.#reportBuffered(nowMs);
       this.#begun = bytes.length;
       this.machine.handle({ type: "received", session, chunk: bytes }, nowMs);
       if (this.hub.unreadable) this.#refuse(nowMs);
@@ -289,8 +290,9 @@ class HubStream {
   }
 
   acknowledged(ack: Ack, nowMs: number): void {
-    this.#beginAnew();
+    this.#beginAnew(nowMs);
     const answer = this.outgoing.take(ack, nowMs);
+    this.#reportBuffered(nowMs);
     this.machine.handle({ type: "hubReceived", hub: this.hub, offset: this.outgoing.received }, nowMs);
     if (answer === "restart") this.machine.handle({ type: "hubMissed", hub: this.hub }, nowMs);
     else if (answer === "resend") this.resend(nowMs);
@@ -299,26 +301,28 @@ class HubStream {
 
   /** Sends all unacknowledged packets again. */
   resend(nowMs: number): void {
-    this.#beginAnew();
+    this.#beginAnew(nowMs);
     this.#send(this.outgoing.resend(nowMs));
   }
 
   /** No acknowledgement arrived in time. */
   probe(nowMs: number): void {
-    this.#beginAnew();
+    this.#beginAnew(nowMs);
     this.#send(this.outgoing.probe(nowMs));
   }
 
-  close(): void {
+  close(nowMs: number): void {
     this.#dropUnread();
     this.outgoing.drop();
+    this.#reportBuffered(nowMs);
   }
 
   /** After the machine has dropped the outbox and the bytes in flight, the next bytes begin a new stream. */
-  #beginAnew(): void {
+  #beginAnew(nowMs: number): void {
     if (this.hub.restarts === this.#restarts) return;
     this.#restarts = this.hub.restarts;
     this.outgoing.restart(this.nextEpoch());
+    this.#reportBuffered(nowMs);
   }
 
   /** The received bytes are malformed. */
@@ -326,6 +330,7 @@ class HubStream {
     this.#dropUnread();
     this.#begun = 0;
     this.incoming.refuse(nowMs);
+    this.#reportBuffered(nowMs);
   }
 
   #send(packets: readonly Buffer[]): void {
@@ -333,8 +338,14 @@ class HubStream {
   }
 
   #dropUnread(): void {
-    this.machine.memory.remove(this.#unreadBytes);
     this.#unread = [];
     this.#unreadBytes = 0;
+  }
+
+  /** The machine counts what this stream keeps against its memory. */
+  #reportBuffered(nowMs: number): void {
+    const bytes = this.outgoing.keptBytes + this.#unreadBytes;
+    if (bytes !== this.hub.bufferedBytes)
+      this.machine.handle({ type: "hubBuffered", hub: this.hub, bytes }, nowMs);
   }
 }

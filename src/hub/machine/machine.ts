@@ -42,7 +42,9 @@ type HubInput<S = SessionView, H = HubView> =
   /** The stream to another hub cannot continue where it was, and begins anew. */
   | { readonly type: "hubMissed"; readonly hub: H }
   /** The stream from another hub begins, perhaps again. */
-  | { readonly type: "hubBegan"; readonly hub: H };
+  | { readonly type: "hubBegan"; readonly hub: H }
+  /** The transport keeps so many bytes of the streams to and from another hub. */
+  | { readonly type: "hubBuffered"; readonly hub: H; readonly bytes: number };
 
 interface RemotesView extends Readonly<Pick<RemoteHubs, "size" | "held" | "gapsTold" | "framesRefused">> {
   readonly hubs: Iterable<HubView>;
@@ -80,7 +82,7 @@ export class HubMachine {
     return this.#state.effects;
   }
 
-  get memory(): MemoryBudget {
+  get memory(): Readonly<Pick<MemoryBudget, "usedBytes" | "peakBytes" | "maxBytes">> {
     return this.#state.memory;
   }
 
@@ -198,6 +200,10 @@ export class HubMachine {
         break;
       case "hubBegan":
         this.#links.streamBegan(input.hub);
+        break;
+      case "hubBuffered":
+        state.memory.add(input.bytes - input.hub.bufferedBytes);
+        input.hub.bufferedBytes = input.bytes;
     }
   }
 

@@ -362,7 +362,9 @@ const VICTIMS_MAX = 4_096;
 
 /** Another hub as the shell sees it: only the machine writes it. */
 export interface HubView
-  extends Readonly<Pick<RemoteHub, "key" | "name" | "complete" | "unreadable" | "restarts">> {
+  extends Readonly<
+    Pick<RemoteHub, "key" | "name" | "complete" | "unreadable" | "restarts" | "bufferedBytes">
+  > {
   readonly session: SessionView;
   readonly clients: ReadonlyMap<number, unknown>;
 }
@@ -380,6 +382,8 @@ export class RemoteHub implements HubView {
   unreadable = false;
   /** The other hub has named all its clients. */
   complete = false;
+  /** Bytes that the transport keeps: packets that are not acknowledged, and arrived ones that are not read. */
+  bufferedBytes = 0;
   /** Runs that it has not acknowledged. */
   #unconfirmed: Unconfirmed[] = [];
   /** Bytes that had left the outbox when the stream to it began. */

@@ -10,7 +10,7 @@ import { HttpServer } from "../../runtime/http/server.js";
 import { PacedCalls } from "../../runtime/paced-calls.js";
 import { startStep } from "../../runtime/start-step.js";
 import { TokenTable } from "../../runtime/tokens.js";
-import type { Access } from "../option-kinds.js";
+import type { Access } from "../broadcast.js";
 import { boardRoutes } from "./board.js";
 import { Deadlines } from "./body.js";
 import { eventRoutes } from "./events.js";

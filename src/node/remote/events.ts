@@ -24,20 +24,47 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   "tooManySubscribers",
 ]);
 
+/** The place of a reader that knows by itself what it was told, also in an earlier process. */
+export interface KeptPlace {
+  /**
+   * Where to go on now: behind an event, and where a node does not know it, with all items since then.
+   * @returns `since`: epoch ms, or as the API takes it
+   */
+  next(): { readonly after?: string | undefined; readonly since: number | string };
+  /** Called before the first event of each connection. @param clockMs of the node, up to a second late */
+  connected(clockMs: number): Promise<void>;
+}
+
+/** One node, at one or several addresses. */
+interface Addresses {
+  readonly current: NodeHttp;
+  readonly count: number;
+  readonly closing: AbortSignal;
+  /** Makes the next one the current one. */
+  advance(): void;
+}
+
 /**
  * Follows the events of a node until `signal` aborts or the client is closed. When the connection is lost, it connects
- * again with back-off and goes on where it was; a node that has restarted, and does not know the place any more, lists
- * its items again, and what was told already is left out.
- * @throws what the first attempt fails with; later what does not pass (unauthorized, notHubcast); eventsGone; with
- *   `reconnect: false` also connectionLost
+ * again with back-off, to the next address if there are several, and goes on where it was; a node that has restarted, and
+ * does not know the place any more, lists its items again, and what was told already is left out.
+ * @param kept tells all that the node tells
+ * @throws what the first attempt fails with, at each address; later what does not pass (unauthorized, notHubcast);
+ *   eventsGone without a kept place; with `reconnect: false` also connectionLost
  */
-export async function* eventsOf(http: NodeHttp, options: EventsOptions): AsyncGenerator<NodeEvent> {
+export async function* eventsOf(
+  addresses: Addresses,
+  options: EventsOptions,
+  kept?: KeptPlace,
+): AsyncGenerator<NodeEvent> {
   const { reconnect = true, onConnection } = options;
-  const signal = options.signal ? AbortSignal.any([options.signal, http.closing]) : http.closing;
-  const place = new Place(options);
+  const { closing } = addresses;
+  const signal = options.signal ? AbortSignal.any([options.signal, closing]) : closing;
+  const place = new Place(options, kept);
   let wasConnected = false;
   let attempt = 0;
   while (!signal.aborted) {
+    const http = addresses.current;
     let connectedAtMs = Number.POSITIVE_INFINITY;
     try {
       const { chunks, clockMs } = await http.stream({
@@ -47,7 +74,7 @@ export async function* eventsOf(http: NodeHttp, options: EventsOptions): AsyncGe
         signal,
       });
       connectedAtMs = performance.now();
-      place.connected(clockMs);
+      await place.connected(clockMs);
       if (wasConnected) onConnection?.("back");
       wasConnected = true;
       for await (const event of eventsIn(chunks, http.url)) {
@@ -59,10 +86,15 @@ export async function* eventsOf(http: NodeHttp, options: EventsOptions): AsyncGe
     } catch (thrown) {
       if (signal.aborted) return;
       const error = errorOf(thrown, http.url);
-      const passes = error instanceof HubcastError && PASSING.has(error.code);
-      if (!reconnect || !wasConnected || !passes) throw error;
+      if (
+        !(error instanceof HubcastError && (PASSING.has(error.code) || (kept && error.code === "eventsGone")))
+      )
+        throw error;
+      const othersLeft = !wasConnected && attempt + 1 < addresses.count;
+      if (!othersLeft && !(reconnect && wasConnected)) throw error;
       if (connectedAtMs !== Number.POSITIVE_INFINITY) onConnection?.("lost", error);
       if (performance.now() - connectedAtMs > STEADY_MS) attempt = 0;
+      addresses.advance();
     }
     await pause(backoffMs(attempt++, Math.random), signal);
   }
@@ -102,7 +134,10 @@ class Place {
   /** From now on, in what the node has; not behind an event, and not from some time on. */
   readonly #isFromNow: boolean;
 
-  constructor(private readonly options: EventsOptions) {
+  constructor(
+    private readonly options: EventsOptions,
+    private readonly kept: KeptPlace | undefined,
+  ) {
     this.#after = options.after;
     this.#sinceMs = options.sinceMs;
     this.#isFromNow = options.after === undefined && options.sinceMs === undefined;
@@ -113,7 +148,8 @@ class Place {
     // Who begins now is told the last seconds too, and leaves them out: then what the node tells after a restart is
     // known from the first, and `caught-up` names a place at once.
     const fromNow = this.#isFromNow && this.options.reconnect !== false ? FROM_NOW : undefined;
-    const since = this.#sinceMs === undefined ? fromNow : instantText(this.#sinceMs);
+    const next = this.kept?.next() ?? { after: this.#after, since: this.#sinceMs ?? fromNow };
+    const since = typeof next.since === "number" ? instantText(next.since) : next.since;
     const { topic } = this.options;
     const query = new URLSearchParams({
       ...(topic !== undefined && { topic }),
@@ -123,18 +159,19 @@ class Place {
       path: `/v1/events?${query}`.replace(/\?$/, ""),
       headers: {
         accept: "text/event-stream",
-        ...(this.#after !== undefined && { "last-event-id": this.#after }),
+        ...(next.after !== undefined && { "last-event-id": next.after }),
       },
     };
   }
 
-  connected(clockMs: number): void {
+  async connected(clockMs: number): Promise<void> {
+    await this.kept?.connected(clockMs);
     this.#connections++;
     this.#sinceMs ??= clockMs;
   }
 
   isNews(event: NodeEvent): boolean {
-    if (this.options.reconnect === false) return true;
+    if (this.kept || this.options.reconnect === false) return true;
     const isHistory = event.type === "item" && event.eventId === undefined;
     if (this.#connections > 1 && (isHistory || event.type === "caught-up")) this.#startedOver = true;
     this.#after = event.eventId ?? this.#after;

@@ -143,7 +143,8 @@ export class Membership {
   readonly #targets = new TokenBuckets({ perSecond: 0.5, burst: 3, namesMax: 4_096 });
   /** Other sessions of this node's id that were heard of since it has started, and their first incarnation that was. */
   readonly #firstHeard = new Map<string, number>();
-  #startIncarnation = 0;
+  /** The incarnation of its first record, epoch ms. */
+  startIncarnation = 0;
   #lastAttempt = 0;
   /**
    * How late this node is woken, a moving average. A node that is late dials, publishes and passes on less often: where many
@@ -171,7 +172,7 @@ export class Membership {
 
   /** The engine listens: from now on this node can be met. */
   start(nowMs: number): void {
-    this.#startIncarnation = nowMs;
+    this.startIncarnation = nowMs;
     this.record = this.#makeRecord(nowMs, nowMs, false);
   }
 
@@ -660,7 +661,7 @@ export class Membership {
     if (session === this.#session) return;
     const first = this.#firstHeard.get(session);
     if (first === undefined || left) {
-      if (incarnation < this.#startIncarnation) return;
+      if (incarnation < this.startIncarnation) return;
       this.#firstHeard.set(session, incarnation);
       if (incarnation >= this.record.incarnation)
         this.#publish(nowMs, false, { incarnation: incarnation + 1 });

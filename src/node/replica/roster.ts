@@ -612,21 +612,41 @@ export function isTwin({ twinAtMs }: Member, nowMs: number): boolean {
   return twinAtMs > 0 && nowMs - twinAtMs < TWINS_MS;
 }
 
+/** This node's own record, and the incarnation with which it began: epoch ms of its start. */
+interface Own {
+  readonly record: MemberRecord;
+  readonly startIncarnation: number;
+}
+
 /**
  * A node without a data directory has another id after each start, and the one before is remembered as gone. The member
- * that came to the same name on the same machine afterwards stands for it. Two that lived at one time are two nodes,
- * whatever their names.
+ * that came to the same name on the same machine afterwards stands for it, be it this node. Two that lived at one time are
+ * two nodes, whatever their names.
  */
-export function withoutPredecessors(members: Iterable<Member>): Member[] {
-  const places = Map.groupBy(members, ({ record: { name, addresses } }) => `${name}\n${hostOf(addresses)}`);
-  return [...places.values()].flatMap((alike) =>
-    alike.filter((member) => member.state === "alive" || !alike.some((other) => succeeds(other, member))),
+export function withoutPredecessors(members: Iterable<Member>, own: Own): Member[] {
+  const places = Map.groupBy(members, ({ record }) => placeOfNode(record));
+  const ownPlace = placeOfNode(own.record);
+  return [...places].flatMap(([place, alike]) =>
+    alike.filter(
+      (member) =>
+        member.state === "alive" ||
+        !(alike.some((other) => succeeds(other, member)) || (place === ownPlace && isBefore(member, own))),
+    ),
   );
 }
 
 /** A member began after another had spoken last. Both may be known from one frame. */
 function succeeds(member: Member, former: Member): boolean {
   return member.firstHeardAtMs >= former.summaryAtMs && member.record.incarnation > former.record.incarnation;
+}
+
+/** This node has only heard of a member what others remember: the member began before, and has not spoken since. */
+function isBefore({ record, firstHeardAtMs, summaryAtMs }: Member, own: Own): boolean {
+  return record.incarnation < own.startIncarnation && summaryAtMs === firstHeardAtMs;
+}
+
+function placeOfNode({ name, addresses }: MemberRecord): string {
+  return `${name}\n${hostOf(addresses)}`;
 }
 
 /** Every machine has a loopback address: it tells machines apart only where there is no other. */

@@ -1,6 +1,6 @@
 import { createServer, type ServerOptions } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Server as TlsServer } from "node:tls";
 import AjvCompiler, { type Ajv, type ValidatorFactory } from "@fastify/ajv-compiler";
 import {
@@ -14,6 +14,7 @@ import {
 import { HubcastError } from "../../core/errors.js";
 import type { LIMITS } from "../../core/limits.js";
 import { ServedCertificate, type TlsPair } from "../certificate.js";
+import { type ListenFlags, listen } from "../listen.js";
 import { connectionsThatFit } from "../open-files.js";
 import type { Role, TokenTable } from "../tokens.js";
 import type { Gate } from "./gate.js";
@@ -136,20 +137,19 @@ export class HttpServer {
     return this.#turns.arrivals;
   }
 
-  /** @param flag of the command that sets the port. @throws portInUse, cannotListen */
-  async listen(host: string, port: number, flag = "--port"): Promise<{ host: string; port: number }> {
+  /** @param flags of the command that set port and host. @throws portInUse, cannotListen */
+  async listen(
+    host: string,
+    port: number,
+    flags: ListenFlags = { port: "--port", host: "--host" },
+  ): Promise<{ host: string; port: number }> {
     await this.app.ready();
     const { server } = this.app;
     server.maxConnections = this.#connectionsMax();
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", (error) => reject(listenError(error, host, port, flag)));
-      // A backlog for bursts of connections; the kernel caps it (net.core.somaxconn).
-      server.listen({ host, port, backlog: 4_096 }, resolve);
-    });
-    server.removeAllListeners("error");
+    // A backlog for bursts of connections; the kernel caps it (net.core.somaxconn).
+    const bound = await listen(server, { host, port, backlog: 4_096 }, flags);
     server.on("error", () => {});
-    const { address, port: bound } = server.address() as AddressInfo;
-    return { host: address, port: bound };
+    return { host: bound.address, port: bound.port };
   }
 
   /** @throws invalidOption, as ServedCertificate.renew */
@@ -350,26 +350,5 @@ function misunderstanding(code: string | undefined): {
 function stopping(): HubcastError {
   return new HubcastError("stopping", "the server is shutting down", {
     suggestions: ["Ask another node of the cluster, or come back when this one runs again."],
-  });
-}
-
-function listenError(error: NodeJS.ErrnoException, host: string, port: number, flag: string): HubcastError {
-  if (error.code === "EADDRINUSE") {
-    return new HubcastError(
-      "portInUse",
-      `port ${port} is already in use; pass ${flag} 0 to take a free one`,
-      {
-        cause: error,
-        suggestions: [`Pass ${flag} 0 to take a free port, or another port.`],
-      },
-    );
-  }
-  return new HubcastError("cannotListen", `cannot listen on ${host} port ${port}: ${error.message}`, {
-    cause: error,
-    suggestions: [
-      error.code === "EACCES"
-        ? "Take a port from 1024 on, or run with the right to bind low ports."
-        : "Pass an address of this machine as --host, or leave it out for 127.0.0.1.",
-    ],
   });
 }

@@ -11,7 +11,6 @@ import {
   SendStream,
   segmentPacket,
 } from "../../../src/hub/federation/streams.js";
-import { MemoryBudget } from "../../../src/hub/machine/memory.js";
 
 const FROM = "0123456789abcdef";
 const offset = fc.nat(2 ** 31 - 1).map((high) => high * 2 ** 21 + 77);
@@ -80,8 +79,7 @@ describe("a stream of bytes", () => {
         fc.integer({ min: 30, max: 200 }),
         fc.infiniteStream(fc.nat(9)),
         (sent, size, dice) => {
-          const memory = new MemoryBudget();
-          const outgoing = new SendStream(FROM, 1, memory, size);
+          const outgoing = new SendStream(FROM, 1, size);
           const incoming = new ReceiveStream();
           const came: Buffer[] = [];
           let nowMs = 0;
@@ -110,7 +108,7 @@ describe("a stream of bytes", () => {
           expect(Buffer.concat(came).equals(Buffer.concat(sent.map((chunk) => Buffer.from(chunk))))).toBe(
             true,
           );
-          expect(memory.usedBytes).toBe(0);
+          expect(outgoing.keptBytes).toBe(0);
         },
       ),
       { numRuns: 300 },
@@ -118,7 +116,7 @@ describe("a stream of bytes", () => {
   });
 
   it("sends no more than the other side has room for, and one batch", () => {
-    const outgoing = new SendStream(FROM, 1, new MemoryBudget(), 1_000_000);
+    const outgoing = new SendStream(FROM, 1, 1_000_000);
     const batch = Buffer.alloc(100_000);
     let batches = 0;
     while (outgoing.hasRoom) batches += outgoing.packets([batch], 0).length;
@@ -131,7 +129,7 @@ describe("a stream of bytes", () => {
   });
 
   it("is sent again from the oldest packet on when that was lost, and not when the other side was busy", () => {
-    const outgoing = new SendStream(FROM, 1, new MemoryBudget(), 1_022);
+    const outgoing = new SendStream(FROM, 1, 1_022);
     const ack = { type: "ack", epoch: 1, consumed: 0, window: 262_144, missing: false } as const;
     outgoing.packets([Buffer.alloc(5_000)], 0);
     expect(outgoing.resendAtMs).toBe(1_000);
@@ -145,7 +143,7 @@ describe("a stream of bytes", () => {
   });
 
   it("begins anew when the other side lost what it had", () => {
-    const outgoing = new SendStream(FROM, 1, new MemoryBudget(), 1_000);
+    const outgoing = new SendStream(FROM, 1, 1_000);
     outgoing.packets([Buffer.alloc(5_000)], 0);
     const ack = { type: "ack", epoch: 1, consumed: 0, window: 262_144 } as const;
     expect(outgoing.take({ ...ack, received: 3_928, missing: true }, 0)).toBe("resend");

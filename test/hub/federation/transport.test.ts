@@ -195,7 +195,7 @@ describe("a hub that dies", () => {
 
   it("is gone at once when it says goodbye", () => {
     const { network, a, b, a2 } = twoHubs();
-    b.transport!.leave();
+    b.transport!.leave(b.nowMs);
     b.alive = false;
     network.settle();
     expect(idsIn(a, a2)).toEqual([1000]);
@@ -298,6 +298,16 @@ describe("a receiver that is behind on another hub", () => {
 });
 
 describe("a hub that takes nothing", () => {
+  it("costs no memory once it is lost", () => {
+    const { network, a, b, a1, b1 } = twoHubs();
+    network.kill(b);
+    a.send(a1, relay([b1.session.id], "x".repeat(50_000)));
+    network.settle();
+    expect(a.machine.memory.usedBytes).toBeGreaterThan(50_000);
+    network.pass(5_000);
+    expect(a.machine.memory.usedBytes).toBe(0);
+  });
+
   it("costs no more memory than its window and queue, and loses nothing when it takes again", () => {
     const { network, a, b, a1, b1 } = twoHubs({ outboxMax: 262_144, slowConsumer: "wait" });
     let cut = true;

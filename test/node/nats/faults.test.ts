@@ -56,12 +56,40 @@ class Load {
   }
 }
 
-const says = (node: StartedNode, ...reasons: string[]) =>
-  eventually(async () => (await node.status()).reasons.join() === reasons.join(), 30_000);
+/** A server and two nodes, one with a disk, under posts. */
+class LoadedPair implements AsyncDisposable {
+  private constructor(
+    readonly server: NatsServer,
+    readonly nodes: NatsNodes,
+    readonly both: readonly StartedNode[],
+    readonly load: Load,
+    private readonly opened: AsyncDisposable,
+  ) {}
 
-/** Two nodes, one with a disk. */
-async function pair(nodes: NatsNodes, name: string): Promise<[StartedNode, StartedNode]> {
-  return [await nodes.start(), await nodes.start({ dataDir: join(root, name) })];
+  /** @param bytes of each post */
+  static async start(name: string, { bytes = 10, storeDir }: { bytes?: number; storeDir?: string } = {}) {
+    await using opened = new AsyncDisposableStack();
+    const server = opened.use(await NatsServer.start(storeDir === undefined ? {} : { storeDir }));
+    const nodes = opened.use(new NatsNodes(server));
+    const both = [await nodes.start(), await nodes.start({ dataDir: join(root, name) })];
+    return new LoadedPair(server, nodes, both, new Load(both, bytes), opened.move());
+  }
+
+  /** Both say that, and nothing else. */
+  async say(...reasons: string[]): Promise<void> {
+    const says = async (node: StartedNode) => (await node.status()).reasons.join() === reasons.join();
+    await Promise.all(this.both.map((node) => eventually(() => says(node), 30_000)));
+  }
+
+  /** Ends the load. @param refused the only codes with which posts may have been refused */
+  async holdsAll(...refused: string[]): Promise<void> {
+    expect((await this.load.stop()).filter((code) => !refused.includes(code))).toEqual([]);
+    await this.load.isHeldBy([...this.both, await this.nodes.start()]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.opened[Symbol.asyncDispose]();
+  }
 }
 
 describe.skipIf(natsMissing)(
@@ -69,54 +97,45 @@ describe.skipIf(natsMissing)(
   { timeout: 150_000 },
   () => {
     test("when the server is killed and started again six times in a row", async () => {
-      await using server = await NatsServer.start();
-      await using nodes = new NatsNodes(server);
-      const both = await pair(nodes, "killed");
-      const load = new Load(both);
+      await using pair = await LoadedPair.start("killed");
+      const { load, server } = pair;
       for (let round = 1; round <= 6; round++) {
         await load.more(30);
         await server.stop("SIGKILL");
-        await Promise.all(both.map((node) => says(node, "natsAway")));
+        await pair.say("natsAway");
         await server.restart();
-        await Promise.all(both.map((node) => says(node)));
+        await pair.say();
       }
       await load.more(30);
-      expect((await load.stop()).filter((code) => code !== "natsAway")).toEqual([]);
-      await load.isHeldBy([...both, await nodes.start()]);
+      await pair.holdsAll("natsAway");
     });
 
     test("when the stream is deleted, and when it is purged", async () => {
-      await using server = await NatsServer.start();
-      await using nodes = new NatsNodes(server);
-      const both = await pair(nodes, "deleted");
-      const load = new Load(both);
+      await using pair = await LoadedPair.start("deleted");
+      const { load, nodes } = pair;
       await load.more(50);
       await nodes.manage((jsm) => jsm.streams.delete(nodes.stream));
       await load.more(50);
       await nodes.manage((jsm) => jsm.streams.purge(nodes.stream));
       await load.more(50);
-      expect((await load.stop()).filter((code) => code !== "natsAway")).toEqual([]);
-      await load.isHeldBy([...both, await nodes.start()]);
+      await pair.holdsAll("natsAway");
     });
 
     test("when the server comes back with what it had a while ago", async () => {
-      await using server = await NatsServer.start();
-      await using nodes = new NatsNodes(server);
-      const both = await pair(nodes, "rolled back");
-      const load = new Load(both);
+      await using pair = await LoadedPair.start("rolled back");
+      const { load, server } = pair;
       await load.more(50);
       await server.stop("SIGTERM");
       await cp(server.storeDir, join(root, "backup"), { recursive: true });
       await server.restart();
       await load.more(50);
       await server.wipe();
-      await Promise.all(both.map((node) => says(node, "natsAway")));
+      await pair.say("natsAway");
       await cp(join(root, "backup"), server.storeDir, { recursive: true });
       await server.restart();
-      await Promise.all(both.map((node) => says(node)));
+      await pair.say();
       await load.more(50);
-      expect((await load.stop()).filter((code) => code !== "natsAway")).toEqual([]);
-      await load.isHeldBy([...both, await nodes.start()]);
+      await pair.holdsAll("natsAway");
     });
 
     test("when the disk of the server is full, is freed, and the server is started again", async (context) => {
@@ -124,10 +143,11 @@ describe.skipIf(natsMissing)(
       if (typeof disk === "string") return context.skip(disk);
       await using _unmounts = disk;
       disk.fill(36 * 1_048_576);
-      await using server = await NatsServer.start({ storeDir: join(disk.path, "store") });
-      await using nodes = new NatsNodes(server);
-      const both = await pair(nodes, "full");
-      const load = new Load(both, 20_000);
+      await using pair = await LoadedPair.start("full", {
+        bytes: 20_000,
+        storeDir: join(disk.path, "store"),
+      });
+      const { both, load, server } = pair;
       // A server that cannot write stops to answer (2.9 does), or says that it is full.
       await eventually(async () => {
         const told = await Promise.all(both.map((node) => node.status()));
@@ -136,10 +156,9 @@ describe.skipIf(natsMissing)(
       disk.free();
       await server.stop("SIGKILL");
       await server.restart();
-      await Promise.all(both.map((node) => says(node)));
+      await pair.say();
       await load.more(50);
-      expect((await load.stop()).filter((code) => !["natsAway", "natsFull"].includes(code))).toEqual([]);
-      await load.isHeldBy([...both, await nodes.start()]);
+      await pair.holdsAll("natsAway", "natsFull");
     });
   },
 );

@@ -503,7 +503,12 @@ describe("a node that was started anew under another id", () => {
   const LOCAL = "/ip4/127.0.0.1/tcp/4001";
   const host = (ip: string) => ({ name: "kitchen", addresses: [LOCAL, `/ip4/${ip}/tcp/4001`] });
   const later = (ms: number, ip = "10.0.0.1") => ({ ...host(ip), incarnation: NOW + ms });
-  const shown = (roster: Roster) => withoutPredecessors(roster.all()).map(({ record }) => record.id);
+  const own = (id: string, record: Fields) => ({
+    record: recordOf(id, record),
+    startIncarnation: record.incarnation!,
+  });
+  const shown = (roster: Roster, self = own("me", { name: "other", incarnation: NOW })) =>
+    withoutPredecessors(roster.all(), self).map(({ record }) => record.id);
 
   function rosterOfPast(...heard: readonly [id: string, atMs: number, fields: Fields][]): Roster {
     const roster = rosterOf();
@@ -533,6 +538,23 @@ describe("a node that was started anew under another id", () => {
   ])("does not stand for one that %s", (_, lost) => {
     const roster = rosterOfPast(["a", 0, later(0)], ["b", 3_000, later(3_000)], ["a", 4_000, later(1)]);
     expect(shown(lose(roster, lost))).toEqual(["a", "b"]);
+  });
+
+  it("stands for those before it where it is this node, which hears of them later", () => {
+    const roster = rosterOfPast(["a", 6_000, later(0)], ["b", 6_000, later(3_000)]);
+    expect(shown(lose(roster, "a", "b"), own("me", later(5_000)))).toEqual([]);
+  });
+
+  it.each<readonly [string, string[], Fields, number]>([
+    ["is alive", [], later(5_000), 0],
+    ["spoke while this node lived", ["a"], later(5_000), 1],
+    ["began after it", ["a"], later(-1), 0],
+    ["lived on another machine", ["a"], later(5_000, "10.0.0.2"), 0],
+    ["had another name", ["a"], { ...later(5_000), name: "attic" }, 0],
+  ])("does not stand, where it is this node, for one that %s", (_, lost, self, spoken) => {
+    const roster = rosterOfPast(["a", 6_000, later(0)]);
+    if (spoken > 0) roster.hear(recordOf("a", later(spoken)), NOW + 7_000);
+    expect(shown(lose(roster, ...lost), own("me", self))).toEqual(["a"]);
   });
 
   it("does not stand for one of its name on another machine", () => {

@@ -1,5 +1,7 @@
 import { createServer } from "node:net";
+import { promisify } from "node:util";
 import { HubcastError } from "../../../core/errors.js";
+import { listen } from "../../../runtime/listen.js";
 import { toMultiaddr } from "./address.js";
 
 /** Where peers reach this node. */
@@ -19,11 +21,11 @@ const PORT_TRIES_MAX = 20;
  * @returns multiaddrs to listen on
  * @throws portInUse, cannotListen
  */
-export async function listenAddresses(listen: ListenOptions): Promise<readonly string[]> {
-  const hosts = listen.hosts ?? (await usableHosts());
+export async function listenAddresses(options: ListenOptions): Promise<readonly string[]> {
+  const hosts = options.hosts ?? (await usableHosts());
   const [first, ...others] = hosts;
   if (first === undefined) throw new HubcastError("invalidOption", "no host to listen on was given");
-  const wanted = listen.port ?? 0;
+  const wanted = options.port ?? 0;
   for (let tries = 1; ; tries++) {
     const port = await probe(first, wanted);
     try {
@@ -45,30 +47,10 @@ async function usableHosts(): Promise<readonly string[]> {
 }
 
 /** Binds the port for a moment. @returns the port that was bound */
-function probe(host: string, port: number): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
+async function probe(host: string, port: number): Promise<number> {
   const server = createServer();
-  server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(host, port, error)));
-  server.listen({ host, port, ipv6Only: host.includes(":"), exclusive: true }, () => {
-    const bound = (server.address() as { port: number }).port;
-    server.close(() => resolve(bound));
-  });
-  return promise;
-}
-
-function listenError(host: string, port: number, cause: NodeJS.ErrnoException): HubcastError {
-  if (cause.code === "EADDRINUSE") {
-    return new HubcastError("portInUse", `port ${port} on ${host} is already in use`, {
-      cause,
-      suggestions: ["Pass --p2p-port 0 to take a free one."],
-    });
-  }
-  return new HubcastError(
-    "cannotListen",
-    `cannot listen for peers on ${host}: ${cause.code ?? cause.message}`,
-    {
-      cause,
-      suggestions: ["Pass --p2p-host with an address of this machine."],
-    },
-  );
+  const options = { host, port, ipv6Only: host.includes(":"), exclusive: true };
+  const { port: bound } = await listen(server, options, { port: "--p2p-port", host: "--p2p-host" });
+  await promisify(server.close).call(server);
+  return bound;
 }

@@ -1,0 +1,193 @@
+import { closeSync, fdatasync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { promisify } from "node:util";
+import { HubcastError } from "../../core/errors.js";
+import { lockFile } from "./file-lock.js";
+import {
+  type Beginning,
+  beginningIn,
+  beginningLine,
+  recordIn,
+  recordLine,
+  type StateRecord,
+} from "./machine/records.js";
+
+/** Lines that the file may have beyond those that it needs, before it is written anew. */
+const SPARE_LINES = 10_000;
+
+/** Bytes of one write. */
+const PIECE_LENGTH = 65_536;
+
+const LINE_BREAK = 10;
+
+const sync = promisify(fdatasync);
+
+export interface KeptState {
+  readonly beginning: Beginning;
+  readonly records: readonly StateRecord[];
+}
+
+/** What a state file has to say as a whole. */
+interface WholeState {
+  readonly beginning: Beginning;
+  readonly recordCount: number;
+  records(): Iterable<StateRecord>;
+}
+
+/**
+ * The file of `watch --state`: lines that are appended, and a lock beside it, so that one process has it at a time. It is
+ * made, and made smaller, as another file that takes its name: a process that is killed leaves the one or the other, and
+ * at most half a line at the end, which counts as not written.
+ */
+export class StateFile implements AsyncDisposable {
+  #file: number | undefined;
+  #lines = 0;
+  /** Lines were added since the last `#syncing` began. */
+  #isChanged = false;
+  #syncing: Promise<void> = Promise.resolve();
+
+  /**
+   * @returns the file, locked, and what is in it; nothing of one that is still to be made
+   * @throws stateFileInUse, stateFileForeign, stateFileDamaged, and errors of the system
+   */
+  static async open(
+    path: string,
+  ): Promise<{ readonly file: StateFile; readonly kept: KeptState | undefined }> {
+    let lock: Disposable | undefined;
+    try {
+      // Before the lock makes a file: a path that leads nowhere is said in the words of the system.
+      closeSync(openSync(dirname(path), "r"));
+      lock = await lockFile(`${path}.lock`);
+    } catch (cause) {
+      throw new HubcastError("systemFailed", `cannot lock ${path}: ${(cause as Error).message}`, {
+        suggestions: ["Name a place that this account may write to: --state FILE"],
+        cause,
+      });
+    }
+    if (!lock) {
+      throw new HubcastError("stateFileInUse", `another watcher has ${path}`, {
+        suggestions: ["Give each watcher a file of its own: --state FILE"],
+      });
+    }
+    try {
+      return { file: new StateFile(path, lock), kept: read(path) };
+    } catch (error) {
+      lock[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  private constructor(
+    private readonly path: string,
+    private readonly lock: Disposable,
+  ) {}
+
+  /** Writes the file anew, with what it needs and no more; on disk when this returns. Not while it is synced. */
+  replace(state: WholeState): void {
+    const path = `${this.path}.new`;
+    const file = openSync(path, "w", 0o600);
+    let lines = 1;
+    let piece = `${beginningLine(state.beginning)}\n`;
+    for (const record of state.records()) {
+      lines++;
+      piece += `${recordLine(record)}\n`;
+      if (piece.length < PIECE_LENGTH) continue;
+      writeWhole(file, piece);
+      piece = "";
+    }
+    writeWhole(file, piece);
+    fsyncSync(file);
+    renameSync(path, this.path);
+    syncDirectory(dirname(this.path));
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file = file;
+    this.#lines = lines;
+    this.#isChanged = false;
+  }
+
+  /** Adds a line: from then on the end of this process does not lose it, and from the next `synced` on nothing does. */
+  append(record: StateRecord): void {
+    writeWhole(this.#file!, `${recordLine(record)}\n`);
+    this.#lines++;
+    this.#isChanged = true;
+  }
+
+  /** Resolves when all lines are on disk. */
+  async synced(state: WholeState): Promise<void> {
+    if (this.#isChanged) {
+      const isLong = this.#lines > 2 * state.recordCount + SPARE_LINES;
+      this.#isChanged = false;
+      this.#syncing = isLong ? this.#syncing.then(() => this.replace(state)) : sync(this.#file!);
+    }
+    await this.#syncing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#syncing.catch(() => {});
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.lock[Symbol.dispose]();
+  }
+}
+
+function read(path: string): KeptState | undefined {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+  const lines = linesIn(bytes);
+  const first = lines.next();
+  const beginning = first.done
+    ? { fault: bytes.length === 0 ? "it is empty" : "its first line is not that of a state file" }
+    : beginningIn(first.value);
+  if ("fault" in beginning) {
+    throw new HubcastError("stateFileForeign", `${path} is no state file: ${beginning.fault}`, {
+      suggestions: [
+        "Nothing was changed in it. Name another file, or one that is not there yet: --state FILE",
+      ],
+    });
+  }
+  const records: StateRecord[] = [];
+  for (const line of lines) {
+    const record = recordIn(line);
+    if (!record) {
+      throw new HubcastError(
+        "stateFileDamaged",
+        `${path} is damaged: line ${records.length + 2} is not what hubcast wrote`,
+        {
+          suggestions: [
+            "Remove that line, and its item may run again; or name another file: --state FILE, with --since INSTANT for what was missed.",
+          ],
+        },
+      );
+    }
+    records.push(record);
+  }
+  return { beginning, records };
+}
+
+/** Half a line at the end is one that was being written when the process was killed. */
+function* linesIn(bytes: Buffer): Generator<string, void, undefined> {
+  let start = 0;
+  for (let end = bytes.indexOf(LINE_BREAK); end >= 0; end = bytes.indexOf(LINE_BREAK, start)) {
+    yield bytes.toString("utf8", start, end);
+    start = end + 1;
+  }
+}
+
+function writeWhole(file: number, text: string): void {
+  const bytes = Buffer.from(text);
+  for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written);
+}
+
+/** Only then a file that was made or renamed outlives a power failure. */
+function syncDirectory(path: string): void {
+  const directory = openSync(path, "r");
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}

@@ -1,0 +1,100 @@
+import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { recordLine, type StateRecord } from "../../../src/cli/exec/machine/records.js";
+import { StateFile } from "../../../src/cli/exec/state-file.js";
+
+const root = await mkdtemp(join(tmpdir(), "hubcast-state-"));
+afterAll(() => rm(root, { recursive: true, force: true }));
+let files = 0;
+const newPath = () => join(root, `${files++}.state`);
+
+const beginning = { cluster: "c", sinceMs: 1_800_000_000_000 };
+const done = (index: number): StateRecord => ({
+  type: "done",
+  digest: index.toString(16).padStart(64, "0"),
+  timestampMs: 1_800_000_000_000 + index,
+});
+const whole = (...records: StateRecord[]) => ({
+  ...{ beginning, recordCount: records.length },
+  records: () => records,
+});
+
+test("what is written comes back, and a second process is refused meanwhile", async () => {
+  const path = newPath();
+  {
+    const { file, kept } = await StateFile.open(path);
+    await using _file = file;
+    expect([kept, existsSync(path)]).toEqual([undefined, false]);
+    file.replace(whole(done(0)));
+    file.append(done(1));
+    await file.synced(whole());
+    await expect(StateFile.open(path)).rejects.toMatchObject({ code: "stateFileInUse" });
+  }
+  const { file, kept } = await StateFile.open(path);
+  await using _file = file;
+  expect(kept).toEqual({ beginning, records: [done(0), done(1)] });
+});
+
+test("it is cut at any byte: what is whole comes back", async () => {
+  const path = newPath();
+  const { file } = await StateFile.open(path);
+  file.replace(whole());
+  const first = statSync(path).size;
+  for (const index of [0, 1, 2]) file.append(done(index));
+  await file[Symbol.asyncDispose]();
+  const bytes = readFileSync(path);
+  const line = recordLine(done(0)).length + 1;
+  for (let end = first; end <= bytes.length; end++) {
+    writeFileSync(path, bytes.subarray(0, end));
+    const again = await StateFile.open(path);
+    expect(again.kept?.records.length).toBe(Math.floor((end - first) / line));
+    await again.file[Symbol.asyncDispose]();
+  }
+});
+
+test("it is written anew when most of it is of no use any more", async () => {
+  const path = newPath();
+  const { file } = await StateFile.open(path);
+  await using _file = file;
+  file.replace(whole());
+  for (let index = 0; index < 11_000; index++) file.append(done(index));
+  await file.synced(whole(done(7)));
+  file.append(done(8));
+  await file.synced(whole(done(7), done(8)));
+  const lines = readFileSync(path, "utf8").trim().split("\n").slice(1);
+  expect(lines).toEqual([done(7), done(8)].map(recordLine));
+});
+
+test.each([
+  ["an empty file", "", "stateFileForeign", /is no state file: it is empty/],
+  ["a script", "#!/bin/sh\necho\n", "stateFileForeign", /its first line is not/],
+  ["one long line", "x".repeat(100), "stateFileForeign", /its first line is not/],
+  ["another format", '{"hubcast":"watch","format":9}\n', "stateFileForeign", /its format is 9/],
+])("%s is refused, and not changed", async (_what, text, code, message) => {
+  const path = newPath();
+  writeFileSync(path, text);
+  await expect(StateFile.open(path)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+  expect(readFileSync(path, "utf8")).toBe(text);
+});
+
+test("a line that is none of ours is named", async () => {
+  const path = newPath();
+  const { file } = await StateFile.open(path);
+  file.replace(whole(done(0)));
+  await file[Symbol.asyncDispose]();
+  appendFileSync(path, "oops\n");
+  await expect(StateFile.open(path)).rejects.toMatchObject({
+    ...{ code: "stateFileDamaged", message: `${path} is damaged: line 3 is not what hubcast wrote` },
+  });
+  // The lock was given back.
+  await expect(StateFile.open(path)).rejects.toMatchObject({ code: "stateFileDamaged" });
+});
+
+test("a path that leads nowhere is said", async () => {
+  await expect(StateFile.open(join(root, "none", "x"))).rejects.toMatchObject({
+    ...{ code: "systemFailed", message: expect.stringMatching(/cannot lock .*ENOENT/) },
+  });
+});
