@@ -5,7 +5,7 @@ import type { Item, ItemDraft } from "./replica/item.js";
 import type { Receipt } from "./replica/messages.js";
 import type { SignatureScheme } from "./replica/signature.js";
 
-export type { Item, ItemDraft, Reason, ReasonDetail, Receipt, SignatureScheme };
+export type { Item, ItemDraft, Receipt, SignatureScheme };
 
 /**
  * A node as a program uses it, whether it runs inside (`startNode`) or is reached over HTTP

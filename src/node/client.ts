@@ -79,20 +79,15 @@ export async function connectToNode(url: string, options: ConnectOptions = {}): 
   }
 }
 
-/** One that has not been asked yet whether it is a node. */
-interface UnidentifiedNode extends RemoteNode {
-  /** Resolves when it has said who it is. @throws as `connectToNode` */
-  identify(signal?: AbortSignal): Promise<void>;
-}
-
 /**
  * As `connectToNode`, without the question who it is: for a single call, whose answer shows that as well.
+ * @internal
  * @param urls of nodes of one cluster: the first is asked, and events go on at the next when it is gone
  */
 export async function openNode(
   urls: string | readonly string[],
   options: ConnectOptions = {},
-): Promise<UnidentifiedNode> {
+): Promise<HttpNode> {
   checkConnectOptions(options);
   const { token, ca, timeoutMs = 10_000 } = options;
   const parsedUrls = [urls].flat().map(parseUrl);
@@ -128,6 +123,7 @@ class Addresses {
   }
 }
 
+/** @internal */
 export class HttpNode implements RemoteNode {
   readonly #addresses: Addresses;
 

@@ -1,4 +1,4 @@
-import { ERRORS, type ErrorCode } from "../core/errors.js";
+import { ERRORS } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { counted } from "../core/text.js";
 import { formatDuration } from "../core/units.js";

@@ -46,7 +46,12 @@ describe("a command loads only what it needs", () => {
       .map((url) => url.replace(/^.*\/(bin|dist)\//, "$1/"));
     expect(files.sort()).toEqual([
       "bin/run.js",
-      ...["dist/chunks/command.js", "dist/chunks/core.js", "dist/chunks/node-client.js"],
+      ...[
+        "dist/chunks/_undici.js",
+        "dist/chunks/command.js",
+        "dist/chunks/core.js",
+        "dist/chunks/node-client.js",
+      ],
       ...["dist/chunks/rolldown-runtime.js", "dist/chunks/undici.js"],
       ...["dist/cli/main.js", "dist/commands/broadcast/list.js"],
     ]);

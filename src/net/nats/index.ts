@@ -3,7 +3,6 @@ export { connectNats, type NatsConnectOptions } from "./connect.js";
 export { noJetStream } from "./faults.js";
 export {
   isNatsEngine,
-  NATS_ACCESS_KINDS,
   NATS_REPLICAS,
   type NatsAccess,
   type NatsServers,
