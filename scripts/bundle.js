@@ -29,10 +29,9 @@ export async function bundle(from, to, { eager = false } = {}) {
       ...Object.fromEntries(entries.map((entry) => [entry.replace(/\.js$/, ""), join(from, entry)])),
       [PLAIN_PARSER]: PLAIN_PARSER,
     },
-    // Ink imports it where it is installed.
-    external: ["react-devtools-core"],
     plugins: [
       undiciInPart(),
+      withoutDevtools(),
       ...(eager ? [] : [lazyRequires()]),
       placesKept(from, entries),
       requireWithoutPlace(),
@@ -144,6 +143,16 @@ function undiciInPart() {
       return source.endsWith("llhttp/llhttp-wasm.js") ? "\0plain-parser.cjs" : null;
     },
     load: (id) => texts[id] ?? null,
+  };
+}
+
+/** Those who debug their components with Ink install it; Ink then imports it. */
+function withoutDevtools() {
+  const id = "\0no-devtools";
+  return {
+    name: "without-devtools",
+    resolveId: (source) => (source === "react-devtools-core" ? id : null),
+    load: (loaded) => (loaded === id ? "export default undefined;" : null),
   };
 }
 

@@ -74,8 +74,6 @@ describe("the published package", () => {
     expect([others.dependencies, others.overrides]).toEqual([undefined, undefined]);
     // Newer ones, such as node:sqlite, are listed with their prefix.
     const builtins = new Set(builtinModules.flatMap((name) => [name, name.replace(/^(?!node:)/, "node:")]));
-    // Ink loads it where it is, for those who debug their components.
-    builtins.add("react-devtools-core");
     const files = packed.filter((path) => /^(bin|dist)\/.*\.(js|d\.ts)$/.test(path));
     expect(files.length).toBeGreaterThan(100);
     const outside = files.flatMap((path) =>
