@@ -58,6 +58,8 @@ start broadcast start --port 0 --p2p-host 127.0.0.1 --data-dir ../items
 url=$(echo "$ready" | value url)
 hubcast broadcast list --url "$url" >"$work/list.log"
 grep "$id .* from the executable, ✓" "$work/list.log"
+curl -s "$url/" >"$work/page.log"
+grep "<title>" "$work/page.log"
 hubcast top --once --url "$url" >"$work/top.log"
 grep "1 item" "$work/top.log"
 stop

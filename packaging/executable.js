@@ -3,7 +3,17 @@
 //
 //   npm run package:executable
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
@@ -29,6 +39,8 @@ rmSync("build", { recursive: true, force: true });
 mkdirSync("build");
 await bundlePackage();
 makeExecutable();
+const packages = npm("ls", "--all", "--omit=dev", "--parseable").trim().split("\n").slice(1);
+writeFileSync(join("build", "LICENSES"), licences());
 report();
 
 /** Joins dist with all that it imports. What is imported lazily stays apart, so that a command reads what it needs. */
@@ -147,12 +159,27 @@ function strip() {
   else if (status !== 0) throw new Error(`strip ended with ${status}`);
 }
 
+/** Those of Node and of each package, which ask to be passed on with the executable. */
+function licences() {
+  const above = resolve(process.execPath, "..", "..");
+  const places = [above, ...filesOf(above).map((path) => join(above, path, ".."))];
+  const node = places.find((place) => existsSync(join(place, "LICENSE")));
+  if (!node) throw new Error(`the licence of Node is nowhere below ${above}`);
+  return ["hubcast", `Node.js ${process.version}`, ...packages]
+    .map((of, index) => {
+      if (index < 2)
+        return `==== ${of}\n\n${readFileSync(join(index === 0 ? "." : node, "LICENSE"), "utf8")}`;
+      const { name, version, license } = JSON.parse(readFileSync(join(of, "package.json"), "utf8"));
+      const files = readdirSync(of).filter((file) => /^(licen[cs]e|copying|notice)/i.test(file));
+      const texts = files.map((file) => readFileSync(join(of, file), "utf8"));
+      return [`==== ${name} ${version}, ${license}\n`, ...texts].join("\n");
+    })
+    .join("\n");
+}
+
 /** What it is beside the package of npm, which needs a Node. */
 function report() {
-  const npm = (...args) =>
-    execFileSync("npm", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
   const [{ unpackedSize }] = JSON.parse(npm("pack", "--dry-run", "--ignore-scripts", "--json"));
-  const packages = npm("ls", "--all", "--omit=dev", "--parseable").trim().split("\n").slice(1);
   const installed = packages.reduce((sum, directory) => sum + bytesOf(directory), unpackedSize);
   const node = [process.execPath, "bin/run.js"];
   console.log(`
@@ -160,6 +187,10 @@ function report() {
 size                      ${[statSync(EXECUTABLE).size, installed].map(megabytes).join("        ")}, and a Node of ${megabytes(statSync(process.execPath).size).trim()}
 --version                 ${[[EXECUTABLE], node].map((program) => startOf(program, "--version")).join("        ")}
 broadcast list --help     ${[[EXECUTABLE], node].map((program) => startOf(program, "broadcast", "list", "--help")).join("        ")}`);
+}
+
+function npm(...args) {
+  return execFileSync("npm", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
 }
 
 function bytesOf(directory) {

@@ -95,7 +95,7 @@ const GROUPS = [
   // What every command needs: the parser, and what ours share.
   {
     name: "command",
-    test: /[\\/]@oclif[\\/]|[\\/]build[\\/]src[\\/]cli[\\/](base-command|client-command|flag-file|flags|input|output|signals)/,
+    test: /[\\/]@oclif[\\/]|[\\/]build[\\/]src[\\/]cli[\\/](base-command|client-command|failure|flag-file|flags|input|output|signals)/,
     priority: 1,
   },
   { name: "undici", test: /undici(?!.*llhttp-wasm)/, priority: 3 },

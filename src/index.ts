@@ -2,4 +2,10 @@
 export * from "./client.js";
 export type * from "./hub/index.js";
 export { startHub } from "./hub/index.js";
-export { type NodeLogger, type NodeOptions, type StartedNode, startNode } from "./node/index.js";
+export {
+  type NodeLogger,
+  type NodeOptions,
+  type StartedNode,
+  startNode,
+  type Trusted,
+} from "./node/index.js";

@@ -59,6 +59,11 @@ function ofFlagValue(error: HubcastError): HubcastError {
   });
 }
 
+/** `this.exit(code)` of a command or plugin, which has printed its own message. */
+export function isExit(error: unknown): error is { oclif: { exit: number } } {
+  return error instanceof Error && (error as { code?: unknown }).code === "EEXIT";
+}
+
 function isOclifError(error: unknown): error is OclifError {
   return error instanceof Error && "oclif" in error;
 }

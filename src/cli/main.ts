@@ -3,7 +3,7 @@ import type { Command, Config, Interfaces } from "@oclif/core";
 import { setLogger } from "@oclif/core/logger";
 import { asHubcastError } from "../core/errors.js";
 import type { BaseCommand } from "./base-command.js";
-import { asFailure, HELP_COMMAND } from "./failure.js";
+import { asFailure, HELP_COMMAND, isExit } from "./failure.js";
 import { Output } from "./output.js";
 import { endProcess } from "./signals.js";
 
@@ -145,9 +145,4 @@ function wantsVerbose(argv: readonly string[]): boolean {
 function beforeDashes(argv: readonly string[]): readonly string[] {
   const dashes = argv.indexOf("--");
   return dashes < 0 ? argv : argv.slice(0, dashes);
-}
-
-/** `this.exit(code)` of a command or plugin, which has printed its own message. */
-function isExit(error: unknown): error is { oclif: { exit: number } } {
-  return error instanceof Error && (error as { code?: unknown }).code === "EEXIT";
 }

@@ -94,12 +94,12 @@ export class Stopping {
   }
 
   /**
-   * Stops a server. A SIGHUP makes it read its files again; it stops a server that was started without any, or whose
-   * terminal is gone.
+   * Stops a server. A SIGHUP makes it read its files again; it stops a server that was started without any, unless a
+   * service manager started it (which reloads with SIGHUP), or whose terminal is gone.
    * @param paths files that flags named; undefined for a flag that was not given
    */
   static ofServer(output: Output, paths: readonly (string | undefined)[], files: WatchedFiles): Stopping {
-    if (paths.every((path) => path === undefined))
+    if (paths.every((path) => path === undefined) && !process.env.NOTIFY_SOCKET)
       return new Stopping(output, ["SIGINT", "SIGTERM", "SIGHUP"]);
     const stopping = new Stopping(output, ["SIGINT", "SIGTERM"]);
     onHangUp(

@@ -2,8 +2,9 @@ import type { Interfaces } from "@oclif/core";
 import * as Flags from "@oclif/core/flags";
 import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
+import { topicFault } from "../core/topic.js";
 import { NATS_REPLICAS } from "../net/nats/index.js";
-import type { NodeOptions } from "../node/index.js";
+import type { NodeOptions, Trusted } from "../node/index.js";
 import { HTTP_KINDS, NODE_KINDS, P2P_PORT, SCHEMES } from "../node/option-kinds.js";
 import { readFlagFile, readFlagLines, readTlsFiles } from "./flag-file.js";
 import { countFlag, defined, durationFlag, flagList, portFlag, ranged } from "./flags.js";
@@ -144,7 +145,7 @@ export const START_FLAGS = withEnvironment({
   }),
   trust: Flags.string({
     description:
-      "Accept only items that a key in this file signed: one public key a line (hubcast keys show), # begins a comment. Changes of the file are taken while the node runs.",
+      "Accept only items that a key in this file signed: one public key a line (hubcast keys show), # begins a comment. Topics behind a key, alerts/ deploy/, bind it: it may sign only under them. Changes of the file are taken while the node runs.",
     helpValue: "FILE",
     ...TRUST,
   }),
@@ -247,18 +248,36 @@ interface Token {
 }
 
 /**
- * The public keys in a trust file: one a line, 64 hex digits, `#` begins a comment.
+ * The public keys in a trust file: one a line, 64 hex digits, behind it the topics that it may sign under, each with `/` at its
+ * end; `#` begins a comment.
  * @throws usage when it cannot be read, has no key, or a line that is none: a slip neither trusts nor distrusts an author
  */
-export async function readTrustFile(path: string): Promise<readonly string[]> {
+export async function readTrustFile(path: string): Promise<readonly Trusted[]> {
   const lines = await readFlagLines(path, "--trust");
   const keys = lines.map(({ number, line }) => {
-    const [, key] = /^([0-9a-f]{64})(?:\s+#.*)?$/i.exec(line) ?? [];
-    if (key) return key.toLowerCase();
-    // Without the line's text: a file named by mistake may hold secrets, which must not reach the log.
-    throw new HubcastError("usage", `--trust: line ${number} of ${path} is no public key`, {
-      suggestions: ["Write 64 hex digits a line, as hubcast keys show FILE prints them; # begins a comment."],
-    });
+    // Errors say nothing of the line's text: a file named by mistake may hold secrets, which must not reach the log.
+    const [key = "", ...words] = line
+      .replace(/\s#.*$/, "")
+      .trimEnd()
+      .split(/\s+/);
+    if (!/^[0-9a-f]{64}$/i.test(key))
+      throw new HubcastError("usage", `--trust: line ${number} of ${path} is no public key`, {
+        suggestions: [
+          "Write 64 hex digits a line, as hubcast keys show FILE prints them; # begins a comment.",
+        ],
+      });
+    const topics = words.map((word) => word.replace(/\/$/, ""));
+    if (words.some((word) => !word.endsWith("/") || topicFault(word.slice(0, -1)) !== undefined))
+      throw new HubcastError(
+        "usage",
+        `--trust: line ${number} of ${path} has something behind the key that is no topic`,
+        {
+          suggestions: [
+            "Write topics as KEY alerts/ deploy/site/, each with a / at its end; # begins a comment.",
+          ],
+        },
+      );
+    return topics.length === 0 ? key.toLowerCase() : { key: key.toLowerCase(), topics };
   });
   if (keys.length > 0) return keys;
   throw new HubcastError("usage", `--trust: there is no key in ${path}`);

@@ -128,6 +128,11 @@ export const ERRORS = {
     httpStatus: 422,
     meaning: "The node does not accept this scheme or this key.",
   },
+  refusedTopic: {
+    exitCode: 4,
+    httpStatus: 422,
+    meaning: "The node accepts this key only under other topics.",
+  },
   keyRateLimited: {
     exitCode: 4,
     httpStatus: 429,
@@ -247,7 +252,7 @@ interface HubcastErrorOptions {
 
 /**
  * The only error that the library throws on purpose. `message` says what happened, with which values;
- * `suggestions` say what to do next; `code` is for programs.
+ * `suggestions` name the next steps; `code` is for programs.
  */
 export class HubcastError extends Error {
   override readonly name = "HubcastError";
@@ -301,7 +306,7 @@ const SYSTEM_ADVICE: Readonly<Record<string, string>> = {
   ENFILE: "Raise the limit of open files of this machine.",
 };
 
-/** Of a system call: nothing that a program could have known before it asked. */
+/** An error of a system call, which no check beforehand could have avoided. */
 function isSystemError(error: unknown): error is NodeJS.ErrnoException & { readonly code: string } {
   if (!(error instanceof Error)) return false;
   const { code, syscall } = error as NodeJS.ErrnoException;

@@ -36,7 +36,7 @@ export class Histogram {
     return this.#counts;
   }
 
-  /** @param value what is negative counts as 0, fractions are cut off */
+  /** @param value negative counts as 0, fractions are cut off */
   record(value: number): void {
     const whole = value <= 0 ? 0 : value >= VALUE_MAX ? VALUE_MAX : value | 0;
     const index = classOf(whole);

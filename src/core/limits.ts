@@ -13,18 +13,18 @@ export const LIMITS = {
   signatureBytesMax: 512,
   /** How far ahead of a node's clock an item may be stamped, and how far clocks of peers may differ. */
   clockSkewMsMax: 120_000,
-  /** A wall clock that steps further than this at once has jumped; time synchronisation slews what is less than a second. */
+  /** A wall clock that steps further than this at once has jumped; time synchronisation slews smaller offsets, under a second. */
   clockJumpMs: 10_000,
   /** How long a wall clock that has jumped must stand before a node goes by it, and expired items are kept hidden. */
   clockHoldMs: 600_000,
   /** How long items are kept, counted from their timestamp. */
   retentionMs: 24 * 3_600_000,
-  /** The shortest retention. Under 5 s items go before nodes can tell each other what they hold. */
+  /** The shortest retention. Under 5 s items expire before nodes have exchanged summaries. */
   retentionMsMin: 1_000,
 
-  /** One step of a start: a slow disk needs seconds, and what takes a minute never ends. */
+  /** One step of a start: a slow disk needs seconds; a step that takes a minute never ends. */
   startStepMs: 60_000,
-  /** From then on the log names the step that a start waits for. */
+  /** After this time the log names the step that a start waits for. */
   startSlowMs: 3_000,
 
   /** Items a node holds at most; 1,000,000 items of 200 B take about 600 MB. */
@@ -51,11 +51,11 @@ export const LIMITS = {
 
   /** Digests in one `have` or `want`: 32 KiB, a frame that one flow-control window carries. */
   digestsPerFrameMax: 1_024,
-  /** Bytes of items that answer one `want`; what does not fit is asked for again. */
+  /** Bytes of items that answer one `want`; items that do not fit are requested again. */
   itemsPerAnswerBytes: 262_144,
-  /** `want` frames to one peer without their answer: enough to hide a round trip, and a bound on what it queues for us. */
+  /** `want` frames to one peer without their answer: enough to hide a round trip, and a bound on its queue. */
   wantsInFlight: 4,
-  /** Digests a node wants at the same time, from all peers together; what a round finds beyond, the next one finds again. */
+  /** Digests a node wants at the same time, from all peers together; the next round finds the others again. */
   wantsMax: 262_144,
   /** A `want` or `reconcile` without its answer for so long ends the connection. */
   answerTimeoutMs: 10_000,
@@ -73,7 +73,7 @@ export const LIMITS = {
   verificationBatchBytesMax: 262_144,
   /** Threads that check signatures of authors; one checks about 5,000 a second. */
   verificationThreadsMax: 8,
-  /** Checks that wait; past it gossip is left to reconciliation, which asks only for what it can take. */
+  /** Checks that wait; past it gossip is left to reconciliation, which requests only as much as it can take. */
   verificationQueueMax: 8_192,
   /** ... or these bytes. */
   verificationQueueBytesMax: 67_108_864,
@@ -84,7 +84,7 @@ export const LIMITS = {
 
   /** A node wants one reconciliation with a random peer this often, give or take a quarter. */
   syncIntervalMs: 20_000,
-  /** A peer that said nothing for so long is asked for a sign of life... */
+  /** A peer that was silent for so long gets a ping... */
   heartbeatMs: 1_000,
   /** ... and without one for so long its link is cut. A killed machine must show within 5 s, 1.5 s of which others have to tell of it. */
   heartbeatLostMs: 3_000,
@@ -105,7 +105,7 @@ export const LIMITS = {
   linksMax: 10,
   /** Members that a node knows of; in a larger cluster the roster is a sample of so many. */
   rosterMembersMax: 1_000,
-  /** Members renew their record this often, with what they hold... */
+  /** Members renew their record, with their count and fingerprint, this often... */
   recordRefreshMs: 10_000,
   /** ... and in large clusters so seldom that a node hears of this many in a second: verifying one takes 0.2 ms. */
   recordsPerSecond: 20,
@@ -117,7 +117,7 @@ export const LIMITS = {
   referredMax: 8,
   /** Addresses to dial that are remembered, beside the roster. */
   candidatesMax: 1_024,
-  /** Nodes of another version or cluster key that are told of; whoever is on the network can pose as any number of them. */
+  /** Nodes of another version or cluster key that are listed; any machine on the network can pose as any number of them. */
   strangersMax: 64,
   /** Attempts to connect at the same time. */
   dialsAtOnceMax: 8,
@@ -129,7 +129,7 @@ export const LIMITS = {
   punishmentMsMax: 3_600_000,
   /** Punished ids remembered; the one punished longest ago is forgotten first. */
   punishedMax: 1_024,
-  /** Work, in bytes, that a link may ask for in a second in the long run: 27,000 items of 256 B, what a node takes at most, are 10 MB. */
+  /** Work, in bytes, that a link may cause in a second in the long run: 27,000 items of 256 B, the most that a node accepts, are 10 MB. */
   linkWorkPerSecond: 16_777_216,
   /** ... and at once, after it was quiet: 87,000 items of 256 B, posted in bulk. */
   linkWorkBurst: 33_554_432,
@@ -139,11 +139,11 @@ export const LIMITS = {
   linkFramesBurst: 10_000,
   /** A link that is held for so long, without as much pause twice over, is cut. */
   linkPatienceMs: 4_000,
-  /** Batches remembered, so that a second copy is known, and can be given to those who missed the first. */
+  /** Batches remembered, to recognise a second copy and to answer peers that missed the first. */
   batchesSeenMax: 8_192,
   /** Batches that may be announced in one frame, or be missing here. */
   announcedMax: 4_096,
-  /** Questions whose answers find their way back. */
+  /** Questions remembered, to route their answers back. */
   questionsMax: 4_096,
   /** Answers of either kind in one frame: of 32 posts by 1,000 members, so that both kinds fit in a frame. */
   answersPerFrameMax: 32_768,

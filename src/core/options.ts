@@ -20,7 +20,7 @@ export interface NumberKind extends OptionKind {
   readonly unit: "ms" | "bytes" | "count";
 }
 
-/** Of each option one kind. */
+/** One kind for each option. */
 export type Kinds<Options> = { readonly [Name in keyof Options]-?: OptionKind };
 
 /** The longest that a timer of Node waits. */
@@ -52,7 +52,7 @@ export const FUNCTION = kind("a function", (value) => typeof value === "function
 export const PEM = kind("PEM", (value) => typeof value === "string" || value instanceof Uint8Array);
 export const SIGNAL = kind("an AbortSignal", (value) => value instanceof AbortSignal);
 
-/** The same, and what counts where it is absent. */
+/** The same, with a default. */
 export function withDefault<Kind extends OptionKind, Value>(
   kind: Kind,
   value: Value,
@@ -60,7 +60,7 @@ export function withDefault<Kind extends OptionKind, Value>(
   return { ...kind, default: value };
 }
 
-/** Something to log to, of pino's shape. */
+/** A logger of pino's shape. */
 export function loggerOf(...methods: readonly string[]): OptionKind {
   const fits = (value: unknown) =>
     isObject(value) && methods.every((method) => typeof Reflect.get(value, method) === "function");
@@ -95,9 +95,9 @@ export function fieldsOf<Options>(fields: Kinds<Options>, or?: OptionKind): Opti
 }
 
 /**
- * Refuses what a function of the library cannot take: unknown names, with the nearest known one, and values of another
- * type or out of range. What is undefined is absent.
- * @param what the function is called
+ * Refuses invalid options of a library function: unknown names, with the nearest known one, and values of another type
+ * or out of range. Undefined values count as absent.
+ * @param what the name of the function
  * @throws invalidOption
  */
 export function checkOptions(

@@ -17,7 +17,7 @@ export function seededRandom(seed: string): Random {
     c = (c + sum) | 0;
     return (sum >>> 0) / 0x1_0000_0000;
   };
-  // The first few still show what they were seeded with.
+  // The first few numbers still depend visibly on the seed.
   for (let round = 0; round < 12; round++) next();
   return next;
 }

@@ -4,20 +4,20 @@ import { createRequire } from "node:module";
 const PLAIN = /^[\x20-\x7e\u00a1-\u00ac\u00ae-\u02ff\u2026\u2260\u2581-\u2588\u25b8]*$/;
 let stringWidth: typeof import("string-width").default | undefined;
 let graphemes: Intl.Segmenter | undefined;
-/** Characters that act on a terminal, end a line, or change the order of what is read, instead of being read. */
+/** Characters that control a terminal, end a line, or change the reading order, instead of being read. */
 const ACTING = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
 /** The subset that JSON does not escape by itself, as it does below U+0020. */
 const ACTING_IN_JSON = /[\x7f-\x9f\p{Bidi_Control}\u2028\u2029]/gu;
 
 /**
- * One line that is safe to show, of a text that may come from anybody: every character that acts on a terminal, ends
+ * One line that is safe to show, of a text from any source: every character that controls a terminal, ends
  * a line, or changes the order of reading becomes a visible sign of one column.
  */
 export function visible(text: string): string {
   return PLAIN.test(text) ? text : text.replace(ACTING, picture);
 }
 
-/** Whether a text has C0, DEL or C1 controls: as a name it is refused where somebody chooses it. */
+/** Whether a text has C0, DEL or C1 controls: such a name is refused where a user chooses it. */
 export function hasControl(text: string): boolean {
   return /\p{Cc}/u.test(text);
 }
@@ -87,7 +87,7 @@ export function fitting(text: string, columns: number): number {
   return head.length;
 }
 
-/** `1 item`, `2 items`; `- items` when it is not known how many. @param what one of them, that becomes many by an `s` */
+/** `1 item`, `2 items`; `- items` when it is not known how many. @param what the singular; `s` makes it the plural */
 export function counted(count: number | undefined, what: string): string {
   return `${count ?? "-"} ${what}${count === 1 ? "" : "s"}`;
 }

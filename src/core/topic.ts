@@ -2,7 +2,7 @@ import { LIMITS } from "./limits.js";
 import { hasControl } from "./text.js";
 
 /**
- * The topic of an item: what stands before the last `/` of its id.
+ * The topic of an item: the part of its id before the last `/`.
  * @returns `undefined` when the id is no path of two or more segments, none of them empty
  */
 export function topicOf(id: string): string | undefined {
@@ -21,7 +21,7 @@ export function hasTopic(id: string, filter: string): boolean {
   return topic !== undefined && isWithin(topic, filter);
 }
 
-/** What keeps a text from being a topic, for people; `undefined` when it is one. */
+/** The reason why a text is no topic, for people; `undefined` when it is one. */
 export function topicFault(text: string): string | undefined {
   if (text === "") return "it is empty";
   if (!isPath(text)) return "it has an empty segment: it begins or ends with /, or has two in a row";
@@ -33,7 +33,7 @@ export function topicFault(text: string): string | undefined {
   return bytes > most ? `it has ${bytes} bytes; at most ${most} are allowed` : undefined;
 }
 
-/** What to write instead of a text that is no topic. */
+/** The advice for a text that is no topic. */
 export function topicAdvice(text: string): readonly string[] {
   const meant = text
     .split("/")

@@ -17,7 +17,7 @@ export interface DnsSdOptions {
   readonly interfaces?: readonly string[];
   /** Called for faults that end nothing: one interface of several, a full cache, a listener that threw. */
   readonly onWarning?: (warning: HubcastError) => void;
-  /** Goes on where no interface can be used, with a warning, and tries again; default false. */
+  /** Opens also when no interface can be used, with a warning, and tries again; default false. */
   readonly optional?: boolean;
   /** Closes when it aborts. */
   readonly signal?: AbortSignal;
@@ -33,7 +33,7 @@ export interface DnsSd extends AsyncDisposable {
   advertise(service: AdvertisedService): Promise<Advertisement>;
   /** Looks for services of a type, from now on until closed; those already known are told at once. */
   browse(type: ServiceType, listener: BrowseListener): { close(): void };
-  /** Packets that were not looked at, since it was opened. */
+  /** Packets that were dropped unread, since it was opened. */
   readonly dropped: DroppedPackets;
   /** Says goodbye for everything advertised and gives back all sockets. Idempotent. */
   close(): Promise<void>;
@@ -265,7 +265,7 @@ class Shell implements DnsSd {
     if (this.#closing) throw new HubcastError("stopping", "discovery is closed");
   }
 
-  /** Calls out; what a listener throws must not end a socket's callback. */
+  /** Calls a listener; its exception must not end a socket's callback. */
   #guard(call: () => void): void {
     try {
       call();
@@ -290,7 +290,7 @@ function nowMs(): number {
 
 interface AnnouncerOptions {
   readonly isTaken: (label: string) => boolean;
-  /** Takes what a callback of the service threw. */
+  /** Takes the exception of a callback of the service. */
   readonly warn: (error: unknown) => void;
 }
 

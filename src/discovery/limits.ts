@@ -9,7 +9,7 @@ export const DNSSD = {
   hostTtlS: 120,
   /** Life of all other records, PTR and TXT (10); longer lives that we are told are cut to it. */
   otherTtlS: 4_500,
-  /** Life of what we answer to a resolver that knows no multicast DNS (6.7). */
+  /** Life of records in answers to a resolver that knows no multicast DNS (6.7). */
   legacyTtlS: 10,
 
   /** Questions before a name is ours, and the time between them (8.1). */
@@ -56,7 +56,7 @@ export const DNSSD = {
   askIntervalMsMax: 60_000,
   /** Wait before a record that an announcement left out is asked for, so that one packet asks for several. */
   resolveDelayMs: 20,
-  /** Attempts (after 20 ms, 1 s, 2 s, 4 s ...) to resolve one instance, until its PTR is heard anew. */
+  /** Attempts (after 20 ms, 1 s, 2 s, 4 s ...) to resolve one instance, until its PTR is heard again. */
   resolveAttemptsMax: 5,
   /** Parts of a record's life, in percent, at which its owner is asked again (5.2), and the random addition. */
   refreshAtPercent: [80, 85, 90, 95],
@@ -71,7 +71,7 @@ export const DNSSD = {
   /** How long a cache-flush bit leaves older records of the same name and type (10.2). */
   flushGraceMs: 1_000,
 
-  /** Ends of records are looked at this often: a flood of short lives must not wake a node each millisecond. */
+  /** Expired records are removed this often: a flood of short lives must not wake a node each millisecond. */
   expireStepMs: 100,
   /** Refreshes are grouped into seconds, so that one packet asks for many records. */
   refreshStepMs: 1_000,

@@ -9,9 +9,9 @@ import { DNSSD } from "./limits.js";
 import { type DnsPacket, fromWire, isCheapToDecode, restoreDots, toWire, type WirePacket } from "./packet.js";
 import type { SendEffect, Sender } from "./presence.js";
 
-/** Packets of one kind that were not looked at. */
+/** Packets of one kind that were dropped unread. */
 export interface DroppedPackets {
-  /** Above what an interface, or one sender, may cost (`workPerSecondMax`, `senderWorkPerSecondMax`). */
+  /** Over the budget of an interface, or of one sender (`workPerSecondMax`, `senderWorkPerSecondMax`). */
   readonly overLimit: number;
   /** The sender of the last one of those. */
   readonly overLimitFrom?: string;
@@ -62,7 +62,7 @@ export class LinkSet {
     return { ...counts, ...(overLimitFrom !== undefined && { overLimitFrom }) };
   }
 
-  /** Looks at the machine's interfaces again: closes links whose interface went or changed, opens new ones. */
+  /** Reads the machine's interfaces again: closes links whose interface is gone or changed, opens new ones. */
   check(): Promise<void> {
     this.#checking ??= this.#check().finally(() => {
       this.#checking = undefined;
@@ -164,7 +164,7 @@ export class WorkBudget {
   /** @param loopback all senders have one address */
   constructor(private readonly loopback: boolean) {}
 
-  /** Takes the cost of a packet. @returns whether there was something left to take from */
+  /** Charges the cost of a packet. @returns false when the budget is spent */
   charge(sender: string, cost: number, nowMs: number): boolean {
     const buckets = [this.#link.of("", nowMs)];
     if (!this.loopback) buckets.push(this.#senders.of(sender, nowMs));

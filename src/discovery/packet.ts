@@ -2,7 +2,7 @@ import type multicastDns from "multicast-dns";
 import { DNSSD } from "./limits.js";
 import { type DnsRecord, labelOf, SERVICE_TYPES } from "./records.js";
 
-/** A DNS packet as the machines see it: only what discovery needs, already bounded. */
+/** A DNS packet as the machines see it: only the parts that discovery needs, already bounded. */
 export interface DnsPacket {
   readonly kind: "query" | "response";
   /** 0, but for answers to a resolver that knows no multicast DNS. */
@@ -136,7 +136,7 @@ function endOfName(message: Buffer, offset: number): number {
 }
 
 /**
- * Reads what multicast-dns decoded.
+ * Converts a packet that multicast-dns decoded.
  * @returns undefined for packets that RFC 6762 18.3 and 18.11 tell us to ignore
  */
 export function fromWire(packet: WirePacket): DnsPacket | undefined {

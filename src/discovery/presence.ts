@@ -351,7 +351,7 @@ function forLegacy(records: readonly DnsRecord[]): readonly DnsRecord[] {
   }));
 }
 
-/** The advertised service, without its name (which a conflict may change) and without what differs per interface. */
+/** The advertised service, without its name (which a conflict may change) and the fields that differ per interface. */
 export interface ServiceIdentity {
   readonly type: ServiceType;
   readonly id: string;

@@ -153,5 +153,5 @@ export type { NatsAccess } from "../net/nats/options.js";
 export type { CloseReason } from "./machine/frames.js";
 export type { SlowConsumer } from "./machine/state.js";
 export type { HubLogger, HubOptions } from "./option-kinds.js";
-export { keepHeapCalm } from "./process.js";
+export { tuneHeap } from "./process.js";
 export type { HubClientStatus, HubReasonDetail, HubStatus, OtherHubStatus, RouterStatus } from "./status.js";

@@ -22,14 +22,14 @@ export interface Monitor {
 }
 
 /**
- * Serves what a hub is doing, for people and for Prometheus: /healthz, /readyz, /metrics, /v1/status and
+ * Serves the state of a hub, for people and for Prometheus: /healthz, /readyz, /metrics, /v1/status and
  * /v1/clients?state=connected|closed|all&sort=FIELD&order=asc|desc&limit=NUMBER. On loopback only; with the hub's token, where it has one.
  * @throws portInUse, cannotListen
  */
 export async function startMonitor(port: number, hub: Watched, tokens: TokenTable): Promise<Monitor> {
   const server = new HttpServer({
     limits: { ...LIMITS, httpConnectionsMax: HUB_LIMITS.monitorConnectionsMax },
-    // The hub's log is about its clients; what monitoring refuses, its caller is told.
+    // The hub's log is about its clients; a refusal of monitoring is told to its caller alone.
     logger: { debug() {}, warn() {}, error() {} },
     gate: new Gate([HOST], "http", "hub"),
     tokens,

@@ -54,7 +54,7 @@ export interface HubOptions {
   readonly frameTimeoutMs?: number;
   readonly pingIntervalMs?: number;
   readonly pingTimeoutMs?: number;
-  /** A client that acknowledges nothing of what was written to it for so long is closed. Default 60,000. */
+  /** A client that acknowledges no written bytes for so long is closed. Default 60,000. */
   readonly progressTimeoutMs?: number;
   readonly drainTimeoutMs?: number;
   /** HTTP monitoring on 127.0.0.1; off without. 0 takes a free port. */

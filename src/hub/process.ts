@@ -24,25 +24,25 @@ export function clientsThatFit({ clientsMax, logger }: CompleteHubOptions): numb
  * pings, and nothing else shows that a peer is gone.
  * @returns a timer for `clearInterval`
  */
-export function watchSilentEnds(
+export function watchUnacknowledged(
   connections: () => Iterable<Connection>,
   machine: HubMachine,
   port: number,
   { progressTimeoutMs }: CompleteHubOptions,
 ): NodeJS.Timeout {
-  const lookMs = Math.min(HUB_LIMITS.unacknowledgedLookMs, progressTimeoutMs / 4);
+  const intervalMs = Math.min(HUB_LIMITS.unacknowledgedLookMs, progressTimeoutMs / 4);
   const isSilent = ({ session }: Connection): boolean => {
     if (session.version > 1 || session.outbox.bytesOut === 0) return false;
-    return session.notTakenSinceMs > 0 || nowMs() - session.heardAtMs >= lookMs;
+    return session.notTakenSinceMs > 0 || nowMs() - session.heardAtMs >= intervalMs;
   };
-  const look = async (): Promise<void> => {
+  const check = async (): Promise<void> => {
     const silent = [...connections()].filter(isSilent);
     if (silent.length === 0) return;
     const bytes = await unacknowledged(port);
     for (const { session, address } of silent)
       machine.handle({ type: "unacknowledged", session, bytes: bytes.get(address) ?? 0 }, nowMs());
   };
-  return setInterval(() => void look(), lookMs).unref();
+  return setInterval(() => void check(), intervalMs).unref();
 }
 
 /**
@@ -93,7 +93,7 @@ const MAPPED = Buffer.from("00000000000000000000ffff", "hex");
  * load.
  * @param usedBytes bytes of frames and queues
  */
-export function keepHeapCalm(usedBytes: () => number): void {
+export function tuneHeap(usedBytes: () => number): void {
   setFlagsFromString("--heap-growing-percent=300");
   // 300 MB after bench/abuse-hub.ts frames.
   collectWhatIsUnused(() => {

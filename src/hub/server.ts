@@ -13,7 +13,7 @@ import { HubMachine } from "./machine/machine.js";
 import type { SessionView } from "./machine/session.js";
 import type { HubOptions } from "./option-kinds.js";
 import { type CompleteHubOptions, LOCAL_ENGINE } from "./options.js";
-import { nowMs, WakeTimer, watchSilentEnds } from "./process.js";
+import { nowMs, WakeTimer, watchUnacknowledged } from "./process.js";
 import { clientStatus, History, type HubClientStatus, type HubStatus, hubReasons } from "./status.js";
 
 /** The shell of the machine: sockets in, timers, and the effects carried out. */
@@ -40,7 +40,7 @@ export class HubServer {
   #stopping = false;
   #emptied: (() => void) | undefined;
   #federation: FederationShell | undefined;
-  #looking: NodeJS.Timeout | undefined;
+  #unacknowledgedTimer: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: CompleteHubOptions) {
     const { token, engine, logger, ...machineOptions } = options;
@@ -95,7 +95,12 @@ export class HubServer {
     const { host, port } = this.options;
     await listen(this.#server, { host, port, backlog: 4_096 }, { port: "--port", host: "--host" });
     this.#server.on("error", (error) => this.options.logger?.warn({ err: error }, "accepting failed"));
-    this.#looking = watchSilentEnds(() => this.#connections.values(), this.machine, this.port, this.options);
+    this.#unacknowledgedTimer = watchUnacknowledged(
+      () => this.#connections.values(),
+      this.machine,
+      this.port,
+      this.options,
+    );
     this.#address = `${host.includes(":") ? `[${host}]` : host}:${this.port}`;
   }
 
@@ -152,7 +157,7 @@ export class HubServer {
     for (const socket of this.#rawSockets) socket.destroy();
     await closed;
     this.#timer.stop();
-    clearInterval(this.#looking);
+    clearInterval(this.#unacknowledgedTimer);
   }
 
   readonly #refuseToken = (shown: Buffer, session: SessionView): CloseReason | undefined => {
@@ -234,7 +239,7 @@ export class HubServer {
     this.#timer.plan(this.machine.wakeAtMs);
   };
 
-  /** At the end of a turn of the event loop: writes what its reads have queued, and continues deferred work. */
+  /** At the end of a turn of the event loop: flushes the outboxes that its reads have filled, and continues deferred work. */
   readonly #endTurn = (): void => {
     this.#turnEndPlanned = false;
     this.#writeTurn.begin();

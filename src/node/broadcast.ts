@@ -3,9 +3,10 @@ import type { TlsPair } from "../runtime/certificate.js";
 import type { Token } from "../runtime/tokens.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 import type { Receipt } from "./replica/messages.js";
+import type { Trusted } from "./replica/policy.js";
 import type { SignatureScheme } from "./replica/signature.js";
 
-export type { Item, ItemDraft, Receipt, SignatureScheme };
+export type { Item, ItemDraft, Receipt, SignatureScheme, Trusted };
 
 /**
  * A node as a program uses it, whether it runs inside (`startNode`) or is reached over HTTP
@@ -15,8 +16,8 @@ export interface Broadcast extends AsyncDisposable {
   /**
    * Hands an item to the node. Resolves when the node has accepted it (on disk, with a data directory) or
    * already held it, and, with `wait`, when the receipt is complete or its deadline has passed.
-   * @throws conflict, invalidItem, timestampOff, itemExpired, refusedByPolicy, clockSkew, nodeFull, storageFailed, natsAway,
-   *   natsFull
+   * @throws conflict, invalidItem, timestampOff, itemExpired, refusedByPolicy, refusedTopic, clockSkew, nodeFull, storageFailed,
+   *   natsAway, natsFull
    */
   post(item: ItemDraft, options?: PostOptions): Promise<PostResult>;
   /** The visible item of that id. */
@@ -349,11 +350,11 @@ export interface StartedNode extends Broadcast {
   /** Addresses for `--peer` of another node. */
   readonly peerAddresses: readonly string[];
   /**
-   * Trusts these public keys (64 hex digits each) from now on, and no others: what others signed leaves this node's
-   * view (`expired` events), what was refused until now is fetched from peers. Needs no restart.
-   * @throws invalidOption when one is no key; nothing changes then
+   * Trusts these public keys from now on, and no others: what others signed leaves this node's view (`expired` events),
+   * what was refused until now is fetched from peers. Needs no restart.
+   * @throws invalidOption when one is no key, or its topics are none; nothing changes then
    */
-  trust(keys: readonly string[]): void;
+  trust(keys: readonly Trusted[]): void;
   /**
    * Takes another certificate and other tokens for the HTTP API from now on; connections that are open stay.
    * @throws invalidOption when one of them cannot be used; nothing changes then

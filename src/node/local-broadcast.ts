@@ -23,10 +23,11 @@ import type {
   ShowOptions,
   StartedNode,
   StatusQuery,
+  Trusted,
 } from "./broadcast.js";
 import { LocalService } from "./local-service.js";
 import type { Node } from "./node.js";
-import { checkPublicKey } from "./options.js";
+import { checkTrust } from "./options.js";
 import { wholeItem } from "./replica/held/held-item.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 import type { NodeService } from "./service.js";
@@ -105,9 +106,9 @@ export class LocalBroadcast implements StartedNode {
     return fresh ? this.service.freshPeers() : this.service.peers();
   }
 
-  trust(keys: readonly string[]): void {
-    for (const key of keys) checkPublicKey(key);
-    this.node.trust(keys.map((key) => key.toLowerCase()));
+  trust(keys: readonly Trusted[]): void {
+    checkTrust(keys);
+    this.node.trust(keys);
   }
 
   renew(access: Access): void {

@@ -27,7 +27,7 @@ import {
   type ReplicaEffect,
   type ReplicaInput,
 } from "./replica/messages.js";
-import { TrustPolicy } from "./replica/policy.js";
+import { type Trusted, TrustPolicy } from "./replica/policy.js";
 import { Replica } from "./replica/replica.js";
 import { encodeFrame, type Frame } from "./replica/wire.js";
 import { peerOf, unreachedPeer } from "./report.js";
@@ -97,7 +97,7 @@ export class Node {
   constructor(readonly options: CompleteNodeOptions) {
     this.policy = new TrustPolicy({
       schemes: options.require,
-      keys: options.trust?.map((key) => key.toLowerCase()),
+      keys: options.trust,
     });
     const { verifier } = this;
     const records = new VerifiedRecords((record) => {
@@ -206,7 +206,7 @@ export class Node {
   }
 
   /** Accepts what these keys signed from now on, and nobody else's. */
-  trust(keys: readonly string[]): void {
+  trust(keys: readonly Trusted[]): void {
     if (this.policy.trust(keys)) this.#tell({ type: "policyChanged" });
   }
 

@@ -17,19 +17,11 @@ import {
 } from "../core/options.js";
 import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../net/nats/options.js";
 import type { Access, Peer } from "./broadcast.js";
+import type { NodeLogger } from "./logger.js";
+import type { Trusted } from "./replica/policy.js";
 import type { SignatureScheme } from "./replica/signature.js";
 
 export { SCHEMES } from "./replica/signature.js";
-
-/** The logger of a node; a pino logger fits. */
-export interface NodeLogger {
-  /** Of frames between nodes; absent: they are not logged. */
-  trace?(fields: object, message: string): void;
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
 
 export interface NodeOptions {
   /** For people, at most 60 bytes; default made from the host's name. Taken on the network already: `name (2)`. */
@@ -63,8 +55,11 @@ export interface NodeOptions {
   readonly allowPeers?: readonly string[];
   /** Schemes of signatures that this node accepts; default all, or only `ed25519` where `trust` is given. */
   readonly require?: readonly SignatureScheme[];
-  /** Public keys, 64 hex digits each: of signed items only theirs are accepted. Default: anybody's. */
-  readonly trust?: readonly string[];
+  /**
+   * Public keys, 64 hex digits each: of signed items only theirs are accepted. As `{ key, topics }` a key may sign only
+   * under these topics and below; that keeps no other key from them. Default: anybody's.
+   */
+  readonly trust?: readonly Trusted[];
   readonly itemsMax?: number;
   /** Bytes of all items, in their canonical encoding. */
   readonly itemBytesMax?: number;
@@ -125,6 +120,15 @@ export const HTTP_KINDS = {
   limits: kind("an object", (value) => typeof value === "object"),
 } satisfies Kinds<HttpOptions>;
 
+export const TRUSTED = kind("an array of public keys, or of objects {key, topics}", (value) => {
+  const isTrusted = (each: unknown) => {
+    if (TEXT.fits(each)) return true;
+    const { key, topics, ...more } = Object(each) as Record<string, unknown>;
+    return TEXT.fits(key) && TEXTS.fits(topics) && Object.keys(more).length === 0;
+  };
+  return Array.isArray(value) && value.every(isTrusted);
+});
+
 /** The options of `startNode`; the flags of `broadcast start` take their ranges from here. */
 export const NODE_KINDS = {
   name: TEXT,
@@ -144,7 +148,7 @@ export const NODE_KINDS = {
   clusterKey: { ...kind("32 bytes", (value) => value instanceof Uint8Array), isSecret: true },
   allowPeers: TEXTS,
   require: TEXTS,
-  trust: TEXTS,
+  trust: TRUSTED,
   itemsMax: withDefault(wholeNumber(1), LIMITS.itemsMax),
   itemBytesMax: withDefault(wholeNumber(1), LIMITS.itemBytesMax),
   logger: loggerOf("debug", "info", "warn", "error"),

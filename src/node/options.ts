@@ -1,9 +1,12 @@
 import { HubcastError } from "../core/errors.js";
 import { checkOptions } from "../core/options.js";
 import { hasControl } from "../core/text.js";
+import { topicAdvice, topicFault } from "../core/topic.js";
 import { parsePeerAddress } from "./cluster/libp2p/address.js";
 import { completeEngine, type EngineChoice } from "./engine-options.js";
-import { NODE_KINDS, type NodeLogger, type NodeOptions } from "./option-kinds.js";
+import type { NodeLogger } from "./logger.js";
+import { NODE_KINDS, type NodeOptions, TRUSTED } from "./option-kinds.js";
+import type { Trusted } from "./replica/policy.js";
 import { SCHEMES } from "./replica/signature.js";
 
 /** Every option with its value, and in its range. */
@@ -97,14 +100,45 @@ function checkPolicy({ require, trust }: Pick<NodeOptions, "require" | "trust">)
       suggestions: ["Add --require ed25519, or leave --require out."],
     });
   }
-  for (const key of trust ?? []) checkPublicKey(key);
+  if (trust) checkTrust(trust);
 }
 
 /** @throws invalidOption */
-export function checkPublicKey(key: string): void {
+export function checkTrust(keys: readonly Trusted[]): void {
+  if (!TRUSTED.fits(keys))
+    throw new HubcastError("invalidOption", `the keys to trust must be ${TRUSTED.expects}`);
+  const bound = new Map<string, boolean>();
+  for (const each of keys) {
+    const { key, topics } = typeof each === "string" ? { key: each } : each;
+    checkPublicKey(key);
+    if (topics) checkTopics(key, topics);
+    const isBound = topics !== undefined;
+    if ((bound.get(key.toLowerCase()) ?? isBound) !== isBound)
+      throw new HubcastError("invalidOption", `the key ${key} is given with topics and without`, {
+        suggestions: ["Give it once: with its topics, or without to trust it everywhere."],
+      });
+    bound.set(key.toLowerCase(), isBound);
+  }
+}
+
+function checkPublicKey(key: string): void {
   if (/^[0-9a-f]{64}$/i.test(key)) return;
   throw new HubcastError(
     "invalidOption",
     `${JSON.stringify(key)} is no public key: it must have 64 hex digits`,
   );
+}
+
+function checkTopics(key: string, topics: readonly string[]): void {
+  if (topics.length === 0)
+    throw new HubcastError("invalidOption", `the key ${key} has an empty list of topics`, {
+      suggestions: ["Give the key alone to trust it everywhere, or leave it out to trust it nowhere."],
+    });
+  for (const topic of topics) {
+    const fault = topicFault(topic);
+    if (fault !== undefined)
+      throw new HubcastError("invalidOption", `${JSON.stringify(topic)} is no topic: ${fault}`, {
+        suggestions: topicAdvice(topic),
+      });
+  }
 }

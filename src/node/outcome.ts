@@ -4,6 +4,9 @@ import type { PostOutcome, RefusalCode } from "./replica/messages.js";
 
 const ADVICE: { readonly [Code in RefusalCode]?: readonly string[] } = {
   refusedByPolicy: ["Sign it with a key that the node trusts: hubcast broadcast post --sign-key FILE"],
+  refusedTopic: [
+    "Post it under a topic that the node's trust file has behind the key: hubcast broadcast post --topic TOPIC --sign-key FILE",
+  ],
   storageFailed: [
     "Free space on the disk of --data-dir, or wait until items expire: the node then takes items again by itself.",
   ],

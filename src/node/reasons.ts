@@ -6,7 +6,6 @@ import { REASONS, type Reason, type ReasonDetail } from "./broadcast.js";
 import type { Cluster } from "./cluster/port.js";
 import type { Committer } from "./committer.js";
 import type { LogOutlet } from "./log-outlet.js";
-import type { CompleteNodeOptions } from "./options.js";
 import type { TrustPolicy } from "./replica/policy.js";
 import type { Replica } from "./replica/replica.js";
 import { isTwin, type Member } from "./replica/roster.js";
@@ -21,7 +20,7 @@ export const CLOCK_REASONS: ReadonlySet<Reason> = new Set([
 
 /** The parts of a node that tell how it is. */
 export interface NodeParts {
-  readonly options: CompleteNodeOptions;
+  readonly options: { readonly peers: readonly string[]; readonly retentionMs: number };
   readonly name: string;
   readonly policy: TrustPolicy;
   readonly replica: Replica;

@@ -20,7 +20,9 @@ export function unreachedPeer(stranger: Stranger, clock: Clock): Peer {
 /** The row of another member. @param nowMs the time of the machine, epoch ms */
 export function peerOf(
   member: Member,
-  node: Pick<NodeParts, "replica" | "options" | "policy">,
+  node: Pick<NodeParts, "replica" | "options" | "policy"> & {
+    readonly options: { readonly engine: EngineChoice };
+  },
   nowMs: number,
 ): Peer {
   const { replica } = node;

@@ -1,4 +1,4 @@
-/** Calls so many back in one turn of the event loop, in order: between two turns others are served. */
+/** Calls a bounded number of callbacks in one turn of the event loop, in order, so that other work runs in between. */
 export class PacedCalls {
   #waiting: (() => void)[] = [];
   #next = 0;

@@ -5,16 +5,16 @@ import { formatDuration } from "../core/units.js";
 export interface StartStepOptions<T> {
   /** Told when the step is slow. */
   readonly logger?: { warn(fields: object, message: string): void } | undefined;
-  /** Gives back what a step has opened that ends after its deadline. */
+  /** Closes the result of a step that ends after its deadline. */
   readonly late?: (result: T) => unknown;
   readonly lengthMs?: number;
 }
 
 /**
- * One step of a start, which may stand on a disk, a share or a server that never answers: it has a deadline, and the
- * log says after some seconds which one the start waits for.
- * @param what the step does: `opening the data directory items`
- * @throws deadline, and what the step throws
+ * Runs one step of a start with a deadline: its disk, share or server may never answer. After some seconds the log names
+ * the step that the start waits for.
+ * @param what the action of the step: `opening the data directory items`
+ * @throws deadline, and the errors of the step
  */
 export async function startStep<T>(
   what: string,

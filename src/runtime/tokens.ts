@@ -23,7 +23,7 @@ interface Match {
 interface Guesser {
   /** Names of tokens that were shown from there while it had guesses left. */
   known: Set<string>;
-  /** The last wrong one: to show it again and again is no guessing. */
+  /** The last wrong one: repeating it counts as no further guess. */
   wrong: string;
 }
 
@@ -32,9 +32,9 @@ const ADVICE = "Send the header `Authorization: Bearer TOKEN` (the CLI reads HUB
 /**
  * The tokens of a server. They are kept and compared as hashes, all of them each time, so that timing leaks nothing.
  *
- * An address that has shown too many wrong tokens learns of no further one whether it is right, until its guesses have
- * grown again. Tokens that were right from there before pass all the same: who guesses on a machine does not lock out
- * the programs that already run there.
+ * An address that has shown too many wrong tokens gets no verdict on another one until it has guesses left again. Tokens
+ * that matched from that address before still match, so that guessing on a machine does not lock out the programs that
+ * already run there.
  */
 export class TokenTable {
   #rows: readonly (Match & { readonly digest: Buffer })[];
@@ -45,7 +45,7 @@ export class TokenTable {
   });
 
   /**
-   * @param server what errors call it, "node" or "hub"
+   * @param server its name in errors, "node" or "hub"
    * @param onLimited told the address that has no guess left, once until it has one again
    */
   constructor(
@@ -75,7 +75,7 @@ export class TokenTable {
       );
   }
 
-  /** No tokens: everybody may do everything. */
+  /** No tokens: every caller may do everything. */
   get isEmpty(): boolean {
     return this.#rows.length === 0;
   }
@@ -126,7 +126,7 @@ export class TokenTable {
   }
 
   /**
-   * What a caller may do: everything where no token is asked for, nothing without one.
+   * The rights of a caller: all where no token is required, none without one.
    * @throws unauthorized when the token is wrong, tooManyGuesses
    */
   roleOf(authorization: string | undefined, remoteAddress: string | undefined): Role | "none" {

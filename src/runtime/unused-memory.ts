@@ -1,13 +1,13 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-/** How often memory is looked at, and how much that nobody uses is worth a collection. */
+/** How often memory is checked, and how many unused bytes justify a collection. */
 const LOOK_MS = 10_000;
 const UNUSED_BYTES_MAX = 48 * 1024 * 1024;
 
 /**
- * A process that has become quiet allocates nothing, so V8 would never collect what a busy hour has left. It is told to,
- * where much is unused. Of a C library's heap some stays, between what is in use.
+ * Collects garbage when much memory is unused. An idle process allocates nothing, so V8 would keep the garbage of a busy
+ * hour for good. Fragments of the C heap between used blocks stay.
  * @param unusedBytes an estimate; asked every 10 s
  * @param collected told when a collection is over
  */

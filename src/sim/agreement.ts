@@ -6,29 +6,29 @@ import type { SimNode } from "./node.js";
 import { broken } from "./safety.js";
 import type { World } from "./world.js";
 
-/** Links that each has in the end, in a cluster of more. */
+/** Links that each node of a larger cluster has in the end. */
 const LINKS_MIN = 3;
-/** Where nothing goes wrong gossip brings an item within this; reconciliation would bring it later. */
+/** Without faults gossip delivers an item within this time; reconciliation would take longer. */
 const GOSSIP_MS_MAX = 2_000;
 
-/** Whether the nodes of a world hold the same, once the faults are over. */
+/** Checks, once the faults are over, whether all nodes hold the same set. */
 export class Agreement {
   readonly #agreedAtMs = new Map<SimNode, number>();
 
   constructor(private readonly world: World) {}
 
-  /** When each node came to hold what all hold in the end. */
+  /** When each node first held the final set. */
   get agreedAtMs(): readonly number[] {
     return [...this.#agreedAtMs.values()];
   }
 
-  /** Looks once. @returns whether all nodes hold the same set, of everything acknowledged that could be kept */
+  /** Checks once. @returns whether all nodes hold the same set, with every acknowledged item that a disk kept */
   reached(): boolean {
     const nodes = this.world.living();
     for (const node of this.#agreedAtMs.keys()) if (!node.alive) this.#agreedAtMs.delete(node);
     const sinceMs = this.#sinceMs(nodes);
     const summaries = nodes.map((node) => node.replica.holdings.fingerprint(sinceMs, this.#untilMs));
-    // All will hold at least what the fullest holds now.
+    // In the end every node holds at least the items of the fullest one.
     const fullest = summaries.reduce((a, b) => (b.count > a.count ? b : a), summaries[0]!);
     nodes.forEach((node, index) => {
       if (summaries[index]!.fingerprint !== fullest.fingerprint) this.#agreedAtMs.delete(node);
@@ -41,7 +41,7 @@ export class Agreement {
     );
   }
 
-  /** How far the nodes are from it, for people. */
+  /** Describes the remaining difference, for people. */
   describe(): string {
     const nodes = this.world.living();
     const sinceMs = this.#sinceMs(nodes);
@@ -51,7 +51,7 @@ export class Agreement {
     return `${agreeing} of ${nodes.length} nodes hold the same; they hold ${Math.min(...counts)} to ${Math.max(...counts)} items${missing ? `; ${missing} was acknowledged and is gone` : ""}`;
   }
 
-  /** Once reached: every view shows the same. Costs O(items) a node. */
+  /** Checks, once agreement is reached, that all views are equal. Costs O(items) per node. */
   compareViews(nodes: readonly SimNode[]): void {
     const sinceMs = this.#sinceMs(this.world.living());
     const fading = new Set<string>();
@@ -68,8 +68,8 @@ export class Agreement {
   }
 
   /**
-   * The first rule of membership that does not hold now, and what is wrong: all know all that live and nobody else, one graph
-   * of links joins them, and each has links of its own.
+   * The first rule of membership that is broken now: each roster names exactly the living nodes, their links form one
+   * connected graph, and each node has enough links.
    */
   membershipFault(): { readonly rule: string; readonly what: string } | undefined {
     const nodes = this.world.living();
@@ -98,7 +98,7 @@ export class Agreement {
     return undefined;
   }
 
-  /** An item that reached somebody so late that gossip cannot have brought it, of those accepted from an instant on. */
+  /** An item, accepted at or after an instant, that reached a node too late to have come by gossip. */
   missedByGossip(sinceMs: number): ItemRecord | undefined {
     for (const record of this.world.known.all()) {
       const { acceptedAtMs, heldAtMs } = record;
@@ -113,12 +113,12 @@ export class Agreement {
     return Math.max(...nodes.map((node) => node.nowMs)) - this.world.options.retentionMs + 1;
   }
 
-  /** Items stamped from then on were posted while a clock was ahead: others do not take them yet. */
+  /** Items stamped later were posted while a clock was ahead; other nodes do not accept them yet. */
   get #untilMs(): number {
     return this.world.nowMs + LIMITS.clockSkewMsMax / 2;
   }
 
-  /** The digest of an acknowledged item that a node lacks though a host kept it all the time. */
+  /** The digest of an acknowledged item that a node lacks although a disk kept it all the time. */
   #missing({ replica }: SimNode, sinceMs: number): string | undefined {
     for (const { item, acceptedAtMs, excused } of this.world.known.all()) {
       if (

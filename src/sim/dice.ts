@@ -1,7 +1,7 @@
 import type { Random } from "../core/machine.js";
 import { seededRandom } from "../core/random.js";
 
-/** The random numbers of a seed. Each part of a world has its own, so that one more draw here changes nothing there. */
+/** A random source made from a seed. Each part of a world has its own, so that a draw in one part does not change the others. */
 export class Dice {
   readonly random: Random;
 
@@ -9,7 +9,7 @@ export class Dice {
     this.random = seededRandom(seed);
   }
 
-  /** Other dice of the same seed. @param name of what they decide */
+  /** Another source from the same seed. @param name of the decisions that it makes */
   named(name: string): Dice {
     return new Dice(`${this.seed}/${name}`);
   }

@@ -14,18 +14,18 @@ export interface DiskOptions {
   readonly durable: boolean;
   /** Probability that a commit fails now. */
   readonly failure: () => number;
-  /** An item came to be kept (1), or is kept no longer (-1). */
+  /** An item was stored (1) or removed (-1). */
   readonly counted: (item: Item, change: 1 | -1) => void;
 }
 
-/** A host's storage: commits end in the order they began, some time later; a power cut keeps a beginning of them. */
+/** The storage of a host. Commits complete in order, some time later; a power cut keeps the first few of the pending ones. */
 export class VirtualDisk {
   readonly #kept = new Map<string, Item>();
-  /** Their removal failed: they stay until they are removed again. */
+  /** Items whose removal failed; they stay until they are removed again. */
   readonly #stuck = new Set<string>();
   #writing: Commit[] = [];
   #idleAtMs = 0;
-  /** Changes with each crash: what was being written then is never heard of again. */
+  /** Changes with each crash: commits of an earlier session never complete. */
   #session = 0;
 
   constructor(private readonly options: DiskOptions) {}
@@ -59,7 +59,7 @@ export class VirtualDisk {
     });
   }
 
-  /** The process is gone. What was being written may have been kept, up to any point. */
+  /** The process has ended. Any number of the pending commits, oldest first, are kept. */
   crash(): void {
     this.#session++;
     const kept = this.options.dice.whole(0, this.#writing.length);

@@ -11,24 +11,24 @@ const OUTAGE_MS_MAX = 8_000;
 const STALL_MS_MAX = 15_000;
 const DISK_FAILURE = 0.02;
 const DELAY = 0.05;
-/** Part of the nodes that a storm starts within a moment. */
+/** Share of the nodes that a join storm adds within `STORM_MS`. */
 const STORM_PART = 0.3;
 const STORM_MS = 200;
 const HOUR_MS = 3_600_000;
-/** How far wrong clocks are off: few enough hosts have one each, so that no two confirm each other. */
+/** Offsets of wrong clocks. Few hosts have the same one, so that no two confirm each other. */
 const WRONG_MS = [25 * HOUR_MS, -25 * HOUR_MS, 600_000, -600_000] as const;
 const RESTART_MS_MAX = 1_000;
-/** A clock that drifts is set by up to so much each second. */
+/** The largest step of a drifting clock, once a second. */
 const DRIFT_MS = 900;
-/** The host that takes over when the seed leaves. */
+/** The host that replaces the seed after it has left. */
 const SEED_NEXT = 1;
 
-/** Everything bad that happens to a world, drawn from its seed; and the end of it. */
+/** Draws all faults of a world from its seed, injects them, and ends them. */
 export class Faults {
   readonly #dice: Dice;
   readonly #clockDice: Dice;
   readonly #frozen: (() => void)[] = [];
-  /** Sets right what was wrong with clocks. */
+  /** Corrects each clock that was set wrong. */
   readonly #clocks: (() => void)[] = [];
 
   constructor(private readonly world: World) {
@@ -56,7 +56,7 @@ export class Faults {
     }
     this.#times(Math.ceil(churn * nodes), fromMs, untilMs, () => this.#churn());
     const upset = this.#clockDice.shuffled(this.world.hosts).slice(0, Math.floor(options.clocks * nodes));
-    // Early, so that there is time to see what comes of it.
+    // Early, so that the consequences show before the end.
     for (const [index, host] of upset.entries())
       timeline.at(this.#clockDice.whole(fromMs, at(0.5)), () =>
         this.#upsetClock(host, WRONG_MS[index % WRONG_MS.length]!, untilMs),
@@ -67,7 +67,7 @@ export class Faults {
     this.#times(troubles, fromMs, untilMs, () => this.#forge());
   }
 
-  /** All is well from here on: what was frozen thaws, what was off is on. */
+  /** Ends all faults: frozen processes and links resume, stopped hosts start. */
   heal(): void {
     const { faults, network, hosts } = this.world;
     Object.assign(faults, { loss: 0, delay: 0, diskFailure: 0 });
@@ -107,7 +107,7 @@ export class Faults {
     }
   }
 
-  /** A clock goes wrong until the end of the faults: it jumps and mostly comes back, is wrong from a start on, drifts, or is lied about. */
+  /** Makes a clock wrong until the faults end: it jumps (and usually returns), starts wrong, drifts, or its host lies about it. */
   #upsetClock(host: Host, wrongMs: number, untilMs: number): void {
     const { world } = this;
     const dice = this.#clockDice;
@@ -144,7 +144,7 @@ export class Faults {
     if (world.nowMs + 1_000 < untilMs) world.timeline.after(1_000, () => this.#drift(host, untilMs));
   }
 
-  /** It is gone for good, and so is its disk; a new one joins. */
+  /** Removes a host and its disk for good; a new host joins. */
   #replace(host: Host): void {
     host.gone = true;
     host.disk.wipe();
@@ -153,7 +153,7 @@ export class Faults {
     this.#restartLater(other);
   }
 
-  /** The process of a host, if one runs, is killed or loses its power. */
+  /** Kills the process of a host, if one runs, or cuts its power. */
   #crash(host: Host, dice: Dice): void {
     const node = this.world.nodeOn(host);
     if (!node) return;
@@ -171,7 +171,7 @@ export class Faults {
     });
   }
 
-  /** The seed leaves for good, and another host is told to those that start from now on. */
+  /** The seed leaves for good. Hosts that start from now on learn of another one instead. */
   #retireSeed(): void {
     const { hosts } = this.world;
     const [seed, next] = [hosts[this.world.seed]!, hosts[SEED_NEXT]!];
@@ -183,7 +183,7 @@ export class Faults {
     }
     seed.gone = true;
     seed.disk.wipe();
-    // A host that has not joined by then knows nobody else.
+    // A host that has not joined yet knows no other address.
     const living = this.world.living();
     for (const node of living) {
       if (node.replica.links.count > 0 && node.replica.roster.alive().length > 1) continue;
@@ -192,7 +192,7 @@ export class Faults {
     }
   }
 
-  /** Many join at once, and die again at once. */
+  /** Many hosts join at nearly the same time and die soon after. */
   #storm(): void {
     const hosts = Array.from({ length: Math.ceil(this.world.options.nodes * STORM_PART) }, () =>
       this.world.addHost(),
@@ -232,7 +232,7 @@ export class Faults {
     return this.#dice.pick([...this.world.network.links]);
   }
 
-  /** A member gossips what no node may take: expired, from the future, or a record that its member has replaced. */
+  /** A member gossips an item that no node may accept (expired, or from the future), or an outdated record. */
   #forge(): void {
     const link = this.#anyLink();
     const node = link?.ends[1];

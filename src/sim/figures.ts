@@ -7,7 +7,7 @@ interface HostFigures {
   bytes: number;
 }
 
-/** Counts what travels through a world. */
+/** Counts the traffic of a world. */
 export class Figures {
   readonly #sent: HostFigures[] = [];
   /** Attempts to connect, and those to each address. */

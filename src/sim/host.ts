@@ -19,7 +19,7 @@ export interface Host {
   readonly claims: string | undefined;
   /** Processes that ever ran here. */
   starts: number;
-  /** Hosts of other groups are out of reach. */
+  /** Only hosts of the same group reach each other. */
   group: number;
   /** Its messages reach only other mute hosts. */
   isMute: boolean;

@@ -8,16 +8,16 @@ import { verifySignature } from "../node/replica/signature.js";
 import { decodeFrame, encodeFrame, type Frame, payloadOf } from "../node/replica/wire.js";
 import type { Dice } from "./dice.js";
 
-/** Longer lists of records are handed over as they are, not as bytes. */
+/** Longer lists of records are passed as objects, without encoding. */
 const RECORDS_READ_MAX = 2;
 const RECORD_KEY_BYTES = 16;
 
-/** Of such a frame without its records. */
+/** The size of such a frame without its records. */
 const RECORDS_FRAME_BYTES = 24;
-/** Stands for bytes that nobody reads. */
+/** A placeholder for bytes that are never read. */
 const ZEROS = new ArrayBuffer(LIMITS.peerFrameBytesMax);
 
-/** Bytes on their way, and the frame that they are, once somebody has read it: one batch reaches many. */
+/** Bytes in flight, with the decoded frame once one receiver has read it: a batch has many receivers. */
 interface Sent extends Uint8Array<ArrayBufferLike> {
   frame?: Frame;
 }
@@ -29,18 +29,17 @@ export interface ItemRecord {
   readonly valid: boolean;
   /** When the first node accepted it from a client; absent: none did. */
   acceptedAtMs?: number;
-  /** When the last of the nodes that were up at that instant came to hold it. */
+  /** When the last of the nodes that were up at that instant received it. */
   heldAtMs: number;
-  /** Hosts whose storage keeps it. 0 after an acceptance: the last one was lost, and nobody can be blamed. */
+  /** Hosts whose storage has it. 0 after an acceptance: the last copy is lost, which is no fault of a node. */
   keepers: number;
-  /** No longer asked about: expired, or lost with the last host that kept it. */
+  /** No longer checked: it has expired, or was lost with the last host that stored it. */
   excused: boolean;
 }
 
 /**
- * Reads and verifies what nodes send each other as a node does, through the real decoders and the real check of items; but
- * everything once per world, not once per node, and all nodes share one object per item and record. That is what lets 10,000
- * nodes fit into one process.
+ * Decodes and verifies the frames between nodes with the real decoders and the real check of items, but once per world
+ * instead of once per node. All nodes share one object per item and record, so that 10,000 nodes fit into one process.
  */
 export class Known implements Verification, Decoding {
   readonly isOverloaded = false;
@@ -71,7 +70,7 @@ export class Known implements Verification, Decoding {
   /** @returns the bytes that travel */
   encode(frame: Frame): Uint8Array {
     if (frame.t !== "records" || frame.records.length <= RECORDS_READ_MAX) return encodeFrame(frame);
-    // Most records travel in lists: written and read back for each receiver they would take half of a large world's time.
+    // Most records travel in lists. Encoding and decoding them for each receiver would take half of a large world's time.
     const length = frame.records.reduce((sum, { length }) => sum + length + 3, RECORDS_FRAME_BYTES);
     const bytes: Sent = new Uint8Array(ZEROS, 0, length + frame.want.length);
     bytes.frame = frame;
@@ -99,7 +98,7 @@ export class Known implements Verification, Decoding {
     if (!(of instanceof Uint8Array)) return this.#isSigned(of);
     let record = this.#recordOf.get(of);
     if (record) return record;
-    // A signature is 64 bytes that look like dice: few of them tell records apart.
+    // A signature is 64 bytes that look random: its first bytes identify a record.
     const key = Buffer.from(of.buffer, of.byteOffset, Math.min(of.length, RECORD_KEY_BYTES)).toString(
       "latin1",
     );
@@ -112,12 +111,12 @@ export class Known implements Verification, Decoding {
     return record;
   }
 
-  /** A record that was spoken of at any time. */
+  /** Any record that was ever sent. */
   anyRecord(dice: Dice): MemberRecord | undefined {
     return dice.pick([...this.#records.values()]);
   }
 
-  /** Stands in for the signature of a member: nobody in a world forges one, and a real one takes 0.2 ms. */
+  /** Replaces the signature of a member: no node of a world forges one, and a real one takes 0.2 ms. */
   sign(id: string): Sign {
     return (bytes) => hash("sha512", Buffer.concat([Buffer.from(id), bytes]), "buffer");
   }
@@ -134,7 +133,7 @@ export class Known implements Verification, Decoding {
   }
 }
 
-/** Decodes what was not decoded before. An error is thrown each time, as a node would meet it. */
+/** Decodes bytes once. An error is thrown at each call, as each node would meet it. */
 function once<T, E extends Error>(
   known: WeakMap<Uint8Array, T | E>,
   bytes: Uint8Array,

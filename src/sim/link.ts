@@ -30,23 +30,23 @@ interface LinkOptions {
   readonly ends: readonly [LinkEnd, LinkEnd];
   /** The number by which each end knows it. */
   readonly numbers: readonly [number, number];
-  /** Called once, when both ends have let go. */
+  /** Called once, when both ends have closed. */
   readonly closed: (link: Link) => void;
 }
 
-/** One direction of a link: what is under way arrives in order, each at its instant, or all late. */
+/** One direction of a link. Frames in flight arrive in order, each at its own instant; a frozen direction delays all. */
 interface Direction {
   readonly queue: (Uint8Array | null)[];
   lastArrivalMs: number;
-  /** Causes that hold up what arrives: stalls, partitions, a receiver that does not read. */
+  /** The number of causes that delay arrivals now: stalls, partitions, a receiver that does not read. */
   frozen: number;
-  /** Arrivals that came due while it was frozen. */
-  owed: number;
+  /** Arrivals that were due while it was frozen. */
+  overdue: number;
 }
 
 /**
- * A connection between two nodes: a reliable ordered stream of frames in each direction. A direction can be frozen (a
- * stall, or a cut that the ends have yet to notice), and each end closes for itself.
+ * A connection between two nodes: a reliable ordered stream of frames in each direction. A direction can be frozen (by
+ * a stall, or a cut that the ends have not noticed yet), and each end closes separately.
  */
 export class Link {
   readonly open: [boolean, boolean] = [true, true];
@@ -66,12 +66,12 @@ export class Link {
       queue: [],
       lastArrivalMs: timeline.nowMs + this.latencyMs + 1,
       frozen: 0,
-      owed: 0,
+      overdue: 0,
     });
     this.#directions = [direction(), direction()];
   }
 
-  /** Both ends have it open, and what they send arrives. */
+  /** Whether both ends have it open and frames arrive in both directions. */
   get isSound(): boolean {
     return this.open[0] && this.open[1] && this.#directions.every(({ frozen }) => frozen === 0);
   }
@@ -81,19 +81,19 @@ export class Link {
     if (this.open[from]) this.#enqueue(from, frame);
   }
 
-  /** One side lets go; the other is told behind all frames sent before, if anything gets through. */
+  /** One side closes; the other learns of it after all frames sent before, unless the direction is frozen. */
   close(from: Side): void {
     if (!this.open[from]) return;
     this.#shut(from);
     this.#enqueue(from, null);
   }
 
-  /** The connection breaks: both ends notice, after what was sent before. */
+  /** The connection breaks: both ends notice it, after all frames sent before. */
   break(): void {
     for (const from of [0, 1] as const) this.#enqueue(from, null);
   }
 
-  /** One side is gone without a word. */
+  /** One side disappears without closing. */
   vanish(from: Side): void {
     this.#shut(from);
   }
@@ -109,7 +109,7 @@ export class Link {
     const { timeline } = this.options;
     const arrivalMs = Math.max(direction.lastArrivalMs, timeline.nowMs + this.latencyMs);
     direction.lastArrivalMs = arrivalMs;
-    for (; direction.owed > 0; direction.owed--) timeline.at(arrivalMs, this.#arrivals[from]);
+    for (; direction.overdue > 0; direction.overdue--) timeline.at(arrivalMs, this.#arrivals[from]);
   }
 
   /** A random delay of one message. */
@@ -135,11 +135,11 @@ export class Link {
     timeline.at(direction.lastArrivalMs, this.#arrivals[from]);
   }
 
-  /** The oldest message of a direction comes out. */
+  /** The oldest message of a direction arrives. */
   #arrive(from: Side): void {
     const direction = this.#directions[from];
     if (direction.frozen > 0) {
-      direction.owed++;
+      direction.overdue++;
       return;
     }
     const frame = direction.queue.shift();

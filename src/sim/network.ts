@@ -7,15 +7,15 @@ import type { SimulationOptions } from "./options.js";
 import type { Safety } from "./safety.js";
 import type { Timeline } from "./timeline.js";
 
-/** An address where nobody answers is given up after so long, as the engine does. */
+/** The longest time until a dial without an answer fails, as in the engine. */
 const UNREACHABLE_MS = 5_000;
-/** Up to so many nodes a world may have multicast; more are always told of a few addresses. */
+/** Larger worlds have no multicast: their nodes start with a few addresses. */
 const MULTICAST_NODES_MAX = 33;
-/** A node announces itself when it starts, twice more, and is asked for now and then, as by mDNS. */
+/** A node announces itself three times after its start, and queries periodically, as with mDNS. */
 const ANNOUNCED_AT_MS = [30, 1_000, 4_000];
 const QUERY_EVERY_MS = 20_000;
 
-/** The hosts that the network joins, and what runs on them. */
+/** The hosts that the network connects, and the processes on them. */
 interface ConnectedWorld {
   readonly options: SimulationOptions;
   readonly timeline: Timeline;
@@ -33,17 +33,17 @@ interface ConnectedWorld {
   seedsOf(host: Host): readonly string[];
 }
 
-/** The connections of hosts and the possible ones: discovery, stalls, and partitions. */
+/** Connects hosts: discovery, dials, links, and partitions. */
 export class Network {
   readonly links = new Set<Link>();
-  /** All hosts hear of each other; else each is told of two addresses, as by `--peer`. */
+  /** Whether hosts discover each other by multicast; otherwise each starts with two addresses, as with `--peer`. */
   readonly multicast: boolean;
 
   constructor(private readonly world: ConnectedWorld) {
     this.multicast = world.options.nodes <= MULTICAST_NODES_MAX && world.dice.named("network").chance(0.5);
   }
 
-  /** A process has started: it finds others, or is told of some. */
+  /** A process has started: it discovers others, or gets a few addresses. */
   attach(node: SimNode): void {
     const { timeline, dice } = this.world;
     if (!this.multicast) {
@@ -107,7 +107,7 @@ export class Network {
     });
   }
 
-  /** One-way cut: messages of some hosts do not reach the others. */
+  /** Cuts one direction: messages of some hosts do not reach the others. */
   cutOneWay(): void {
     const { dice, hosts } = this.world;
     this.#change(() => {
@@ -139,7 +139,7 @@ export class Network {
     for (const other of this.world.living()) this.#hears(other, node);
   }
 
-  /** One node hears of another by multicast. */
+  /** One node discovers another by multicast. */
   #hears(listener: SimNode, speaker: SimNode): void {
     const { dice, faults } = this.world;
     if (listener === speaker || isApart(listener.host, speaker.host) || speaker.frozen) return;

@@ -14,7 +14,7 @@ import type { SimulationOptions } from "./options.js";
 import { broken, type Safety } from "./safety.js";
 import type { Timeline } from "./timeline.js";
 
-/** A machine that is woken so often within one instant makes no progress. */
+/** A machine that is woken more often within one instant makes no progress. */
 const WAKES_AT_ONCE_MAX = 10_000;
 
 /** The world around a process. */
@@ -33,8 +33,8 @@ interface NodeWorld {
 }
 
 /**
- * The shell of one replica in a virtual world: what src/node/node.ts is over sockets. It carries out the replica's
- * effects, in order, and keeps its one timer. One object is one life of the process: a restart makes another.
+ * The shell of one replica in a virtual world, as src/node/node.ts is its shell over sockets. It carries out the
+ * replica's effects, in order, and keeps its one timer. Each object is one process: a restart makes another.
  */
 export class SimNode implements LinkEnd {
   readonly replica: Replica;
@@ -43,10 +43,10 @@ export class SimNode implements LinkEnd {
   readonly #offsetMs: number;
   alive = true;
   frozen = false;
-  /** Open links by number, and the side that this node is. */
+  /** Open links by number, each with this node's side of it. */
   readonly #links = new Map<number, { readonly link: Link; readonly side: Side }>();
   readonly #held = new Set<number>();
-  /** Digests of the receipts that are waited for, by request. */
+  /** Digests of the items whose receipts are pending, by request. */
   readonly #asked = new Map<number, string>();
   readonly #inbox: Inbox;
   readonly #inputs: ReplicaInput[] = [];
@@ -77,7 +77,7 @@ export class SimNode implements LinkEnd {
       syncIntervalMs: LIMITS.syncIntervalMs,
       itemsMax: LIMITS.itemsMax,
       itemBytesMax: LIMITS.itemBytesMax,
-      policy: { text: "", accepts: () => true },
+      policy: { text: "", refusalOf: () => undefined },
       addresses: () => [host.claims ?? host.address],
       sign: known.sign(id),
       hasBroker: false,
@@ -117,7 +117,7 @@ export class SimNode implements LinkEnd {
     this.tell({ type: "posted", request: ++this.#lastRequest, items });
   }
 
-  /** Asks who holds an item. */
+  /** Asks which members hold an item. */
   askReceipt(digest: string, wait: number | "all", timeoutMs: number): void {
     this.#asked.set(++this.#lastRequest, digest);
     this.tell({ type: "receiptAsked", request: this.#lastRequest, digest, wait, timeoutMs });
@@ -144,7 +144,7 @@ export class SimNode implements LinkEnd {
     });
   }
 
-  /** The process is stopped for a while; what comes meanwhile waits. */
+  /** Stops the process for a while; its inputs wait. */
   freeze(forMs: number): void {
     if (this.frozen) return;
     this.frozen = true;
@@ -158,18 +158,18 @@ export class SimNode implements LinkEnd {
     for (const action of backlog) action();
   }
 
-  /** Says goodbye to all members; the process ends when the words have gone out. */
+  /** Says goodbye to all members; the process ends when the goodbyes are sent. */
   leave(): void {
     this.tell({ type: "stopped" });
     this.#end((link, side) => link.close(side));
   }
 
-  /** @param silently a power cut: nobody is told; else the system resets what the process had open */
+  /** @param silently a power cut: its peers are not told; otherwise the system resets its connections */
   crash(silently: boolean): void {
     this.#end((link, side) => (silently ? link.vanish(side) : link.close(side)));
   }
 
-  /** Hands an input to the machine; one that comes from within an effect waits for its turn. */
+  /** Passes an input to the machine; an input caused by an effect waits until the current one is handled. */
   tell(input: ReplicaInput): void {
     if (!this.alive) return;
     if (this.frozen) {
@@ -238,7 +238,7 @@ export class SimNode implements LinkEnd {
     }
   }
 
-  /** A frame as a host that lies about the time sends it. */
+  /** The frame with the time shifted if the host lies about it. */
   #bent(frame: Frame): Frame {
     const { liesMs } = this.host;
     const isTelling = liesMs !== 0 && (frame.t === "hello" || frame.t === "pong");
@@ -266,7 +266,7 @@ export class SimNode implements LinkEnd {
   }
 
   readonly #wake = (): void => {
-    // Armed anew meanwhile: that one counts.
+    // A later wake-up has replaced this one.
     if (this.#armedForMs > this.machineMs) return;
     if (this.frozen) this.#backlog.push(this.#wake);
     else if (this.alive) this.#woken();

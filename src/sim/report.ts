@@ -2,7 +2,7 @@ import type { Agreement } from "./agreement.js";
 import { replayLine, type SimulationOptions } from "./options.js";
 import type { World } from "./world.js";
 
-/** Of a list of numbers. */
+/** Quantiles of a list of numbers. */
 export interface Spread {
   readonly p50: number;
   readonly p99: number;
@@ -15,11 +15,11 @@ export interface Report {
   readonly replay: string;
   /** Items that clients were told are accepted. */
   readonly accepted: number;
-  /** Items every node holds in the end, those accepted by nobody's answer too. */
+  /** Items that every node holds in the end, including those whose acceptance no client was told. */
   readonly held: number;
   /** From an item's acceptance until every node that was up then, and stayed, held it. */
   readonly convergenceMs: Spread;
-  /** From the end of the faults until a node held what all hold. */
+  /** From the end of the faults until a node held the final set. */
   readonly healingMs: Spread;
   /** From the end of the faults until all nodes held the same, all rosters named all members, and one graph linked them. */
   readonly membersMs: number;
@@ -33,7 +33,7 @@ export interface Report {
   readonly itemsBySync: number;
   /** Assertions that held. */
   readonly checks: number;
-  /** Virtual ms from the begin to the agreement. */
+  /** Virtual ms from the beginning to the agreement. */
   readonly elapsedMs: number;
 }
 

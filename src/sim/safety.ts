@@ -16,54 +16,54 @@ import type { SimulationOptions } from "./options.js";
 
 /** How long after its expiry an item may still be held: until the next wake-up. */
 const EXPIRY_GRACE_MS = 1_000;
-/** With a shorter retention no window is left that could be compared. */
+/** A shorter retention leaves no window to compare. */
 const WINDOW_RETENTION_MS_MIN = 5_000;
-/** A full node lets a link go for a newcomer no more often. */
+/** The shortest time between two links that a full node releases for newcomers. */
 const RELEASE_MS = 1_000;
-/** One process dials one address no more often, whoever names it and however often it fails. */
+/** Limits of one process on dials to one address, whichever peer named it and however often it fails. */
 const DIALS_AT_ONCE_MAX = 10;
 const DIALS_PER_SECOND_MAX = 1.5;
-/** A batch that was announced is asked for within this, and one that was asked for is given, or not to be had. */
+/** A node asks for an announced batch within this time, and answers a request for one (`batch`, or `gone`). */
 const GOSSIP_STEP_MS = 10_000;
 
-/** The world as the rules look at it. */
+/** The parts of the world that the rules read. */
 interface CheckedWorld {
   readonly options: SimulationOptions;
   readonly known: Known;
   readonly nowMs: number;
-  /** Its nodes are looked at as wholes. */
+  /** Whether it is small enough to inspect the whole state of each node. */
   readonly isSmall: boolean;
   /** Processes that run now, frozen ones too. */
   living(): readonly Process[];
-  /** A node has told a client that it took an item. */
+  /** A node has told a client that it accepted an item. */
   accepted(item: Item): void;
 }
 
-/** The state of one process, as the checker follows it. */
+/** The checker's record of one process. */
 interface Watched {
   releasedAtMs: number;
   readonly dials: Map<string, number>;
-  /** The newest record that it had of each member, when last looked at. */
+  /** The incarnation of each member in its roster at the last check. */
   readonly incarnations: Map<string, number>;
-  /** Batches that it has, was sent, or has asked for. */
+  /** Batches that it has sent, received, or requested. */
   readonly batches: Set<string>;
-  /** Its announcements, the requests for them, and its open answers, by peer and batch. */
-  readonly owed: Map<string, Owed>;
+  /** Steps that it has to take, by step and batch. */
+  readonly gossipSteps: Map<string, GossipStep>;
 }
 
 type Commit = Extract<ReplicaEffect, { type: "commit" }>;
 
-/** The next step of gossip about one batch, which one end of a link has to take. */
-interface Owed {
+/** The next step of gossip about one batch: one end of a link has to request it, or to answer a request. */
+interface GossipStep {
   readonly step: "ask" | "answer";
   readonly id: string;
   readonly link: Link;
   sinceMs: number;
 }
 
-/** The rules that hold at every instant, whatever the network does. A broken one ends the simulation. */
+/** The rules that hold at every instant, whatever the network does. A violation ends the simulation. */
 export class Safety {
-  /** Checks made, so that a report can say that there were any. */
+  /** The number of checks, so that a report shows that there were any. */
   checks = 0;
   readonly #watched = new WeakMap<Process, Watched>();
 
@@ -109,11 +109,11 @@ export class Safety {
     }
   }
 
-  /** A receipt claims nothing that is not so: its holders have the item on their disks. */
+  /** A receipt is true: the disks of its holders have the item. */
   receipt(node: Process, digest: string, { holders, complete, of }: Receipt): void {
     this.checks++;
     const item = this.world.known.byDigest(digest)?.item;
-    // A post that was refused: nobody ever held it.
+    // The post was refused: no node ever held the item.
     if (!item) {
       if (holders.length > 0) broken("receiptTrue", node, `says that ${holders[0]!.id} holds ${digest}`);
       return;
@@ -125,7 +125,7 @@ export class Safety {
     if (complete && (of === 0 || holders.length === 0)) broken("receiptTrue", node, "calls nobody complete");
   }
 
-  /** All nodes of a world run the same code: nobody may be blamed for a breach. */
+  /** All nodes of a world run the same code, so none may blame another for a protocol violation. */
   disconnecting(node: Process, peer: string, reason: DisconnectReason): void {
     this.checks++;
     if (BREACHES.has(reason)) broken("nobodyBlamed", node, `blamed ${peer} for ${reason}`);
@@ -136,7 +136,7 @@ export class Safety {
     watched.releasedAtMs = this.world.nowMs;
   }
 
-  /** Nobody can make nodes dial an address without end. */
+  /** Dials to one address are bounded, whatever peers name. */
   dialling(node: Process, address: string): void {
     this.checks++;
     const { dials } = this.#watch(node);
@@ -162,7 +162,7 @@ export class Safety {
       broken("windowStands", node, `compares from ${sinceMs}, which expires in ${expiresInMs} ms`);
   }
 
-  /** The whole state of a node. Costs O(items). */
+  /** Checks the whole state of a node. Costs O(items). */
   inspect(node: Process): void {
     const { holdings, wants } = node.replica;
     const { retentionMs } = this.world.options;
@@ -188,7 +188,7 @@ export class Safety {
     if (holdings.view.size !== smallest.size || holdings.view.size + holdings.view.hidden !== items.length)
       broken("viewCounts", node, "visible and hidden items are not those held");
     if (wants.size > LIMITS.wantsMax) broken("wantsBounded", node, `wants ${wants.size} items`);
-    // Attempts of its own that were under way when others came in add a few for a moment.
+    // Its own dials in progress add a few links for a moment.
     const linksMax = LIMITS.linksMax + LIMITS.linksWanted;
     if (node.replica.links.count > linksMax)
       broken("linksBounded", node, `has ${node.replica.links.count} links`);
@@ -197,45 +197,45 @@ export class Safety {
     this.#keepsGossipGoing(node);
   }
 
-  /** Notes who has which batch, and what an announcement or a graft calls for. */
+  /** Records which nodes have a batch, and the step that an announcement or a graft requires. */
   #gossips(node: Process, frame: Frame, link: Link, peer: Process): void {
     if (!this.world.isSmall) return;
     const [own, theirs] = [this.#watch(node), this.#watch(peer)];
-    const owe = (watched: Watched, step: Owed["step"], id: string) =>
-      watched.owed.set(`${step} ${id}`, { step, id, link, sinceMs: this.world.nowMs });
+    const addStep = (watched: Watched, step: GossipStep["step"], id: string) =>
+      watched.gossipSteps.set(`${step} ${id}`, { step, id, link, sinceMs: this.world.nowMs });
     switch (frame.t) {
       case "batch":
         own.batches.add(frame.id);
         theirs.batches.add(frame.id);
-        own.owed.delete(`answer ${frame.id}`);
+        own.gossipSteps.delete(`answer ${frame.id}`);
         break;
       case "announce":
         for (let at = 0; at < frame.ids.length; at += BATCH_ID_BYTES) {
           const id = hexOf(frame.ids.subarray(at, at + BATCH_ID_BYTES));
-          if (!theirs.batches.has(id)) owe(theirs, "ask", id);
+          if (!theirs.batches.has(id)) addStep(theirs, "ask", id);
         }
         break;
       case "graft":
         own.batches.add(hexOf(frame.id));
-        owe(theirs, "answer", hexOf(frame.id));
+        addStep(theirs, "answer", hexOf(frame.id));
         break;
       case "gone":
-        own.owed.delete(`answer ${hexOf(frame.id)}`);
+        own.gossipSteps.delete(`answer ${hexOf(frame.id)}`);
         break;
     }
   }
 
-  /** Over links that stand, no step of gossip is left out. */
+  /** Over sound links no step of gossip is omitted. */
   #keepsGossipGoing(node: Process): void {
-    const { batches, owed } = this.#watch(node);
-    for (const [key, debt] of owed) {
+    const { batches, gossipSteps } = this.#watch(node);
+    for (const [key, pending] of gossipSteps) {
       this.checks++;
-      const { step, id, link, sinceMs } = debt;
-      if (!link.open[0] || !link.open[1] || (step === "ask" && batches.has(id))) owed.delete(key);
-      // Two nodes that pass on the very same records make the same batch.
-      else if (step === "ask" && node.replica.hasBatch(id)) owed.delete(key);
+      const { step, id, link, sinceMs } = pending;
+      if (!link.open[0] || !link.open[1] || (step === "ask" && batches.has(id))) gossipSteps.delete(key);
+      // Two nodes that forward the same records make the same batch.
+      else if (step === "ask" && node.replica.hasBatch(id)) gossipSteps.delete(key);
       else if (!link.isSound || node.frozen || link.ends.some(({ frozen }) => frozen))
-        debt.sinceMs = this.world.nowMs;
+        pending.sinceMs = this.world.nowMs;
       else if (this.world.nowMs - sinceMs > GOSSIP_STEP_MS)
         broken(
           "gossipGoesOn",
@@ -247,10 +247,10 @@ export class Safety {
     }
   }
 
-  /** A roster never goes back to an older record: who sends one again changes nothing. */
+  /** A roster never returns to an older record, also when a peer sends one again. */
   #hearsForward(node: Process): void {
     const { roster } = node.replica;
-    // A member that falls out of a sample may come back to it.
+    // A member that was dropped from a sample may return with an older record.
     if (roster.isSample) return;
     const { incarnations } = this.#watch(node);
     for (const { record } of roster.all()) {
@@ -292,7 +292,7 @@ export class Safety {
     }
   }
 
-  /** It is retained by true time, and the process has known the true time from its start on. */
+  /** Whether the item is retained by true time, and the process has known the true time since its start. */
   #mustShow({ host, machineMs }: Process, { timestampMs }: Item): boolean {
     const { nowMs, options } = this.world;
     const isSoon = nowMs - host.clockSetAtMs < LIMITS.clockHoldMs;
@@ -300,7 +300,7 @@ export class Safety {
     return isSoon && startedRight && timestampMs + options.retentionMs - nowMs > LIMITS.clockSkewMsMax;
   }
 
-  /** A clock that was set wrong erases nothing before it has stood. */
+  /** A clock that was set wrong erases nothing until it has stood for `clockHoldMs`. */
   #erases(node: Process, items: readonly Item[]): void {
     const wrongForMs = this.world.nowMs - Math.max(node.host.clockSetAtMs, node.startedAtMs);
     if (wrongForMs >= LIMITS.clockHoldMs) return;
@@ -312,7 +312,7 @@ export class Safety {
     }
   }
 
-  /** Nobody whose clock is right, and who knows that most are, refuses posts for that. */
+  /** A node with a right clock that knows a majority of right clocks does not refuse posts. */
   #refusesForClock(node: Process): void {
     this.checks++;
     const { own, right, known } = this.#clocksAround(node);
@@ -324,7 +324,7 @@ export class Safety {
       );
   }
 
-  /** Nobody whose clock is wrong, and who knows that most others are right, takes posts. */
+  /** A node with a wrong clock that knows a majority of right clocks accepts no posts. */
   #stamps(node: Process): void {
     this.checks++;
     const { own, right, known } = this.#clocksAround(node);
@@ -355,7 +355,7 @@ export class Safety {
         dials: new Map(),
         incarnations: new Map(),
         batches: new Set(),
-        owed: new Map(),
+        gossipSteps: new Map(),
       };
       this.#watched.set(node, watched);
     }

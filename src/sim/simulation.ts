@@ -13,28 +13,28 @@ import { INSPECTED_ITEMS_MAX, World } from "./world.js";
 const SETTLE_MS = 2_000;
 /** Nodes that start in a second, in worlds where half the time to settle is too short for all. */
 const STARTS_PER_SECOND = 200;
-/** Virtual time between two looks at the world. */
+/** Virtual time between two checks of the world. */
 const STEP_MS = 100;
-/** How often every node of a small world is inspected as a whole; in large ones a few of them at the end only. */
+/** How often each node of a small world is inspected; in large worlds a few nodes are, at the end only. */
 const INSPECT_EVERY_MS = 1_000;
 /** After healing, all must agree within so long: a node may have to wait for its second periodic round. */
 const AGREEMENT_MS_MAX = 3 * LIMITS.syncIntervalMs;
 
-/** Where a simulation is. */
+/** The progress of a simulation. */
 export interface Progress {
   readonly phase: "faults" | "healing";
-  /** Virtual ms since the begin of the world. */
+  /** Virtual ms since the beginning of the world. */
   readonly elapsedMs: number;
   readonly posted: number;
   readonly living: number;
-  /** Nodes that hold what all will hold; while healing. */
+  /** Nodes that hold the final set; 0 before healing. */
   readonly agreeing: number;
 }
 
 /**
- * Runs a world from its seed: first faults, with all that must hold meanwhile; then it heals, and all nodes must agree
- * within a bound. Gives control back many times a second of work, so that the caller can show progress or stop.
- * @returns what it took
+ * Runs a world from its seed. During the faults the safety rules must hold; after they end, all nodes must agree within
+ * a bound. Yields many times a second, so that the caller can show progress or stop.
+ * @returns the figures of the run
  * @throws ruleBroken, disagreement, bug; each with the line that replays it among its suggestions
  */
 export function* simulate(
@@ -104,7 +104,7 @@ class Simulation {
     this.#agreement.compareViews(this.#sample());
   }
 
-  /** All members know each other, and nobody else, and are one graph of links. */
+  /** Waits until each roster names exactly the living nodes and their links form one connected graph. */
   *#awaitMembership(healMs: number): Generator<Progress, void, void> {
     const wrong = () => this.#agreement.membershipFault();
     while (wrong() !== undefined) {
@@ -117,7 +117,7 @@ class Simulation {
     }
   }
 
-  /** Where nothing goes wrong, gossip brings everything: reconciliation is for what it missed. */
+  /** Without faults gossip delivers every item: reconciliation only repairs its gaps. */
   #checkGossip(sinceMs: number): void {
     const { loss, partition, churn } = this.world.options;
     if (loss > 0 || partition > 1 || churn > 0) return;
@@ -135,7 +135,7 @@ class Simulation {
     for (const node of this.#sample()) this.world.safety.inspect(node);
   }
 
-  /** All nodes, or so many that a look at them takes no longer than the rest. */
+  /** All nodes, or a sample whose inspection takes no longer than the rest of the run. */
   #sample() {
     const nodes = this.world.living();
     const count = Math.ceil(INSPECTED_ITEMS_MAX / Math.max(1, this.world.options.items));

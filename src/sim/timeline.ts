@@ -25,13 +25,13 @@ export class Timeline {
     this.at(this.nowMs + delayMs, action);
   }
 
-  /** Lets time pass; what actions ask for on the way is done too. */
+  /** Advances time and runs all due actions, including those that they schedule on the way. */
   runUntil(untilMs: number): void {
     while (this.#instants.length > 0 && this.#instants[0]! <= untilMs) {
       const instant = pop(this.#instants);
       this.nowMs = instant;
       const actions = this.#actions.get(instant)!;
-      // The list grows while it is worked through: an action may ask for another at this very instant.
+      // The list may grow meanwhile: an action may schedule another at this same instant.
       for (let index = 0; index < actions.length; index++) actions[index]!();
       this.#actions.delete(instant);
     }

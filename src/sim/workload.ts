@@ -4,30 +4,30 @@ import type { Dice } from "./dice.js";
 import type { SimNode } from "./node.js";
 import type { World } from "./world.js";
 
-/** Of the posts: another raw under an id that was posted before; the very same item elsewhere; several at once. */
+/** Shares of the posts with: another raw under a used id; the same item at another node; several items at once. */
 const CONFLICTS = 0.08;
 const REPEATS = 0.04;
-/** A client that got no answer yet posts again, at the same node. */
+/** Share of the clients that post again, at the same node, before they have an answer. */
 const IMPATIENT = 0.05;
 const BULKS = 0.03;
 const BULK_ITEMS_MAX = 40;
-/** Two clients post under one id, at two nodes, with one timestamp. */
+/** Share of the posts with a rival: another client posts under the same id and timestamp at another node. */
 const RIVALS = 0.06;
-/** A client on one side of a partition posts large items, each more than half of what one answer carries. */
+/** Probability that a client on one side of a partition posts large items, each more than half of an answer to a `want`. */
 const LARGE = 0.3;
 const LARGE_ITEMS = 40;
 const LARGE_BYTES = 140_000;
-/** Each node holds them all. */
+/** Larger worlds have none: each node holds all large items. */
 const LARGE_NODES_MAX = 6;
-/** A client asks who holds what it posted. */
+/** Share of the posts whose client asks for a receipt. */
 const RECEIPTS = 0.1;
 const RECEIPT_MS = 5_000;
 
-/** The clients: they post at random nodes and instants, now and then under an id that somebody else took. */
+/** The clients: they post at random nodes and instants, sometimes under an id that is already used. */
 export class Workload {
   readonly #dice: Dice;
   readonly #posted: Item[] = [];
-  /** Items handed in so far. */
+  /** Items posted so far. */
   posted = 0;
 
   constructor(private readonly world: World) {

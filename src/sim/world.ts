@@ -13,7 +13,7 @@ import type { SimulationOptions } from "./options.js";
 import { Safety } from "./safety.js";
 import { Timeline } from "./timeline.js";
 
-/** 2026-01-01T00:00:00Z: when every world begins. */
+/** 2026-01-01T00:00:00Z: the beginning of every world. */
 const BEGIN_MS = 1_767_225_600_000;
 
 /** Items of all nodes, and entries of all rosters, up to which a world is small: its nodes are looked at as wholes. */
@@ -55,7 +55,7 @@ export class World {
   ) {
     this.dice = new Dice(String(options.seed));
     this.network = new Network(this);
-    // A restart without a disk is another member: nobody would look for it.
+    // A host without a disk restarts as another member, which no peer looks for.
     const keepIds = options.partition > 1 && options.nodes > 3 && options.churn === 0;
     this.seedRetires = keepIds && !this.network.multicast && this.dice.named("seeds").chance(SEED_RETIRES);
   }
@@ -69,7 +69,7 @@ export class World {
     return nodes <= INSPECTED_NODES_MAX && nodes * items <= INSPECTED_ITEMS_MAX;
   }
 
-  /** Since its begin. */
+  /** Since its beginning. */
   get elapsedMs(): number {
     return this.nowMs - BEGIN_MS;
   }
@@ -121,7 +121,7 @@ export class World {
     return host;
   }
 
-  /** Addresses that a process is told when it starts here. */
+  /** Addresses that a process on this host starts with. */
   seedsOf(host: Host): readonly string[] {
     const seed = this.hosts[this.seed]!;
     return [...new Set([...(host === seed ? [] : [seed.address]), ...host.known])];
@@ -137,7 +137,7 @@ export class World {
     this.network.attach(node);
   }
 
-  /** The process of a host is gone. */
+  /** The process of a host has ended. */
   ended(host: Host): void {
     this.#nodes[host.number] = undefined;
     host.disk.crash();

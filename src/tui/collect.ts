@@ -15,7 +15,7 @@ import {
 import { type HubPlace, HubWatch, type NodePlace, NodeWatch } from "./watch.js";
 
 const EVENTS_MAX = 500;
-/** More than that cannot be read beside other figures. */
+/** A higher rate of items cannot be read beside other figures. */
 const ASIDE_ITEMS_PER_SECOND = 100;
 /** Servers polled at the same time; further announcements are ignored. */
 const WATCHES_MAX = 64;

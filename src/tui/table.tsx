@@ -27,7 +27,7 @@ export interface SpanProps {
   readonly children: string;
 }
 
-/** A text of one tone that stays on one line, also one that came from outside; what does not fit is cut. */
+/** A text of one tone on one line, safe also for texts from outside; the part that does not fit is cut. */
 export function Span({ tone, cut = "end", children }: SpanProps) {
   const style = useContext(HasColour) && tone ? STYLES[tone] : {};
   return (
@@ -43,13 +43,13 @@ export function Line({ children }: { readonly children: ReactNode }) {
 }
 
 const ASCII = /^[\x20-\x7e]*$/;
-/** A selector of emoji, skin tone, keycap or tag, and what a joiner joins. */
+/** A selector of emoji, skin tone, keycap or tag, and a joiner with the character behind it. */
 const JOINED =
   /(?<=\p{Emoji_Modifier_Base}\ufe0f?)\p{Emoji_Modifier}|\u200d\p{Extended_Pictographic}\ufe0f?|[\ufe0f\u20e3\u00ad\u{e0020}-\u{e007f}]/gu;
 
 /**
- * Terminals disagree on how wide an emoji of several code points is, and what stands behind it would be drawn at the
- * wrong place: only the first is shown.
+ * Terminals disagree on the width of an emoji of several code points, and would draw the text behind it at the wrong
+ * place: only the first code point is shown.
  */
 function oneLine(text: string, columns = Number.POSITIVE_INFINITY): string {
   return shown(ASCII.test(text) ? text : text.replace(JOINED, ""), columns);

@@ -86,3 +86,105 @@ describe("broadcast check", () => {
     expect([stderr, code]).toEqual(["it has no peers: nothing to compare\n", 0]);
   });
 });
+
+describe("broadcast check --format nagios", () => {
+  const LOST = { ...AGREEING, id: "n4", name: "a|b", state: "lost", agreement: "unknown", reason: "silent" };
+  const nagios = (url: string, ...flags: string[]) =>
+    hubcast(["broadcast", "check", "--format", "nagios", ...flags, "--url", url]);
+  const failing = (status: number, code: string) =>
+    fakeNode(() => ({ status, body: { type: "about:blank", code, detail: "no", suggestions: [] } }));
+
+  it("exits with 0 when all agree, with performance data", async () => {
+    await using server = await node([AGREEING]);
+    const { stdout, stderr, code } = await nagios(server.url);
+    const [first, ...more] = stdout.trimEnd().split("\n");
+    expect(first).toMatch(
+      new RegExp(
+        "^HUBCAST OK: kitchen and 1 other hold the same 3 items \\| items=3;;;0 peers=1;;;0 agreeing=1;;;0 " +
+          "differing=0;;0;0 differing_by_policy=0;0;;0 unknown=0;;;0 lost=0;0;;0 time=\\d+\\.\\d{3}s;;;0$",
+      ),
+    );
+    expect(more).toEqual(["kitchen  holds 3 items", "hall     agrees"]);
+    expect([stderr, code]).toEqual(["", 0]);
+  });
+
+  it("exits with 0 for a node that is alone, as check does", async () => {
+    await using server = await node([]);
+    const { stdout, code } = await nagios(server.url);
+    expect(stdout).toMatch(/^HUBCAST OK: kitchen has no peers, and holds 3 items \| items=3;/);
+    expect(code).toBe(0);
+  });
+
+  it("exits with 1 when one was lost, and no name of another passes for performance data", async () => {
+    await using server = await node([AGREEING, LOST]);
+    const { stdout, code } = await nagios(server.url);
+    expect(stdout).toMatch(/^HUBCAST WARNING: were lost: a\/b \| items=3;.* lost=1;0;;0 /);
+    expect(stdout.match(/\|/g)).toHaveLength(1);
+    expect(code).toBe(1);
+  });
+
+  it("exits with 2 when sets differ, and waits as long as it may", async () => {
+    await using server = await node([AGREEING, DIFFERING, LOST]);
+    const { stdout, code } = await nagios(server.url);
+    expect(stdout).toMatch(
+      /^HUBCAST CRITICAL: hold another set than kitchen: attic; were lost.* differing=1;;0;0 /,
+    );
+    expect(code).toBe(2);
+    await using later = await node([DIFFERING], 3);
+    expect((await nagios(later.url, "--timeout", "10s")).code).toBe(0);
+  });
+
+  it.each([
+    ["nodeFull", 2, "CRITICAL"],
+    ["clocksDiffer", 1, "WARNING"],
+  ])("of a node that is degraded by %s exits with %d", async (reason, exitCode, state) => {
+    const details = [{ code: reason, message: "it is", advice: "Do something." }];
+    const status = { ...STATUS, state: "degraded", reasons: [reason], details };
+    await using server = await fakeNode(({ path }) => ({ body: path === "/v1/peers" ? [AGREEING] : status }));
+    const { stdout, code } = await nagios(server.url);
+    expect(stdout.startsWith(`HUBCAST ${state}: ${reason}: it is | `)).toBe(true);
+    expect(stdout).toMatch(/\nDo something\.\n$/);
+    expect(code).toBe(exitCode);
+  });
+
+  it("exits with 3 when the node cannot tell yet", async () => {
+    const status = { ...STATUS, state: "starting" };
+    await using server = await fakeNode(({ path }) => ({ body: path === "/v1/peers" ? [] : status }));
+    const { stdout, code } = await nagios(server.url);
+    expect(stdout).toMatch(/^HUBCAST UNKNOWN: kitchen is starting: .* \| items=3;/);
+    expect(code).toBe(3);
+  });
+
+  it.each([
+    ["that shuts down", () => failing(503, "stopping"), 2],
+    ["that asks for a token", () => failing(401, "unauthorized"), 3],
+    ["that is none", () => fakeNode(() => ({ body: "x", type: "text/plain" })), 2],
+  ])("of a node %s says why", async (_what, open, exitCode) => {
+    await using server = await open();
+    const { stdout, stderr, code } = await nagios(server.url);
+    expect(stdout).toMatch(exitCode === 2 ? /^HUBCAST CRITICAL: / : /^HUBCAST UNKNOWN: /);
+    expect([stderr, code]).toEqual(["", exitCode]);
+  });
+
+  it("exits with 2 when nothing answers, and with 3 when it is called wrongly", async () => {
+    const [away, flag, value, both] = await Promise.all([
+      nagios("http://127.0.0.1:1"),
+      nagios("http://127.0.0.1:1", "--nope"),
+      nagios("http://127.0.0.1:1", "--timeout", "soon"),
+      nagios("http://127.0.0.1:1", "--json"),
+    ]);
+    expect([away.stdout, away.code]).toEqual([
+      expect.stringMatching(/^HUBCAST CRITICAL: no node answers/),
+      2,
+    ]);
+    expect([flag.stdout, flag.code]).toEqual([
+      expect.stringMatching(/^HUBCAST UNKNOWN: unknown flag --nope\n/),
+      3,
+    ]);
+    expect([value.stdout, value.code]).toEqual([expect.stringMatching(/^HUBCAST UNKNOWN: --timeout: /), 3]);
+    expect([both.stdout, both.code]).toEqual([expect.stringMatching(/^HUBCAST UNKNOWN: .*--json/), 3]);
+    expect(
+      (await hubcast(["broadcast", "check", "--format", "nagois", "--url", "http://127.0.0.1:1"])).code,
+    ).toBe(2);
+  });
+});

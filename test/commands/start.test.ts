@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -73,6 +73,9 @@ describe("broadcast start", () => {
     ["--allow-peers", "kitchen", /"kitchen" is no id of a node/],
     ["--trust", "# nobody yet", /there is no key in/],
     ["--trust", "# me\n5ecre7", /line 2 of .* is no public key/],
+    ["--trust", `${"5e".repeat(32)} alerts/ # me\n${"5e".repeat(32)} alerts`, /line 2 of .* no topic/],
+    ["--trust", `${"5e".repeat(32)} alerts//`, /line 1 of .* no topic/],
+    ["--trust", `${"5e".repeat(32)} alerts/\n${"5e".repeat(32)}`, /with topics and without/],
     ["--trust", "a".repeat(5_000_000), /has more than 4194304 bytes/],
   ])("refuses to start with a bad file: %s %.20j", async (flag, text, said) => {
     const file = join(directory, "bad");
@@ -94,6 +97,22 @@ describe("broadcast start", () => {
       expect(code).toBe(0);
     },
   );
+
+  it("tells a service manager that it is up, and is not stopped when that reloads it", async () => {
+    const told = join(directory, "told");
+    writeFileSync(join(directory, "systemd-notify"), `#!/bin/sh\necho "$@" >>'${told}'\n`, { mode: 0o755 });
+    const env = { NOTIFY_SOCKET: "/run/none", PATH: `${directory}:${process.env.PATH}` };
+    await using node = await started(["--port", "0"], { env });
+    await eventually(() => existsSync(told) && readFileSync(told, "utf8") === "--ready\n");
+    node.cli.kill("SIGHUP");
+    const { stdout } = await hubcast(["broadcast", "status", "--json", "--url", node.url]);
+    expect(JSON.parse(stdout)).toMatchObject({ items: 0 });
+    node.cli.kill("SIGTERM");
+    const { stderr, code } = await node.cli.ended();
+    expect(stderr).toMatch(/SIGTERM: stopping.*\nstopped\n$/);
+    expect(stderr).not.toContain("SIGHUP");
+    expect(code).toBe(0);
+  });
 
   it("takes its port from -httpport, --httpport and HUBCAST_PORT too", async () => {
     for (const args of [["-httpport", "0"], ["-httpport=0"], ["--httpport", "0"]]) {

@@ -1,7 +1,11 @@
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
-import { describe, expect, test } from "vitest";
-import type { StartedNode } from "../../src/node/index.js";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { StartedNode, Trusted } from "../../src/node/index.js";
 import { signItem } from "../../src/node/keys.js";
+import { TrustPolicy } from "../../src/node/replica/policy.js";
 import { publicKeyHex } from "../../src/node/replica/signature.js";
 import { eventually } from "../fixtures/eventually.js";
 import { listen, meshed, Nodes } from "../fixtures/nodes.js";
@@ -25,6 +29,93 @@ describe("what is posted to a node that trusts alice", () => {
     if (code) await expect(posted).rejects.toMatchObject({ code });
     else expect((await posted).status).toBe("accepted");
     expect((await node.status()).items).toBe(code ? 0 : 1);
+  });
+});
+
+describe("a key that is bound to topics", () => {
+  const trust = [{ key: ALICE.toUpperCase(), topics: ["alerts", "deploy/site"] }, BOB];
+
+  test.each([
+    ["alerts/1", undefined],
+    ["alerts/disk/1", undefined],
+    ["deploy/site/1", undefined],
+    ["deploy/1", "refusedTopic"],
+    ["alerts", "refusedTopic"],
+    ["alerts-2/1", "refusedTopic"],
+    ["alerts//1", "refusedTopic"],
+    ["1", "refusedTopic"],
+  ])("and the id %j", async (id, code) => {
+    await using nodes = new Nodes();
+    const node = await nodes.start({ mdns: false, trust });
+    const posted = node.post(by(alice, id));
+    if (code) await expect(posted).rejects.toMatchObject({ code });
+    else expect((await posted).status).toBe("accepted");
+    // The topic is not reserved for that key, and others go where they like.
+    expect((await node.post(by(bob, `${id}-bob`))).status).toBe("accepted");
+    expect((await node.status()).items).toBe(code ? 1 : 2);
+  });
+
+  test("is refused elsewhere by gossip, by reconciliation, from disk, and when it is bound later", async () => {
+    await using nodes = new Nodes();
+    const [open, bound] = [await nodes.start(), await nodes.start({ trust })];
+    await meshed([open, bound]);
+    const post = async (name: string) => {
+      await open.post(by(alice, `private/${name}`));
+      await open.post(by(alice, `alerts/${name}`));
+    };
+    await post("by-gossip");
+    await holds(bound, "alerts/by-gossip");
+    const late = await nodes.start({ trust });
+    await holds(late, "alerts/by-gossip");
+    await eventually(async () => (await agreement(open, bound)) === "differsByPolicy");
+    await eventually(async () => (await agreement(bound, late)) === "agrees");
+    const asks = await open.post(by(alice, "private/asked"), { wait: "all", timeoutMs: 30_000 });
+    expect(asks.receipt!.refused.map(({ id }) => id).sort()).toEqual([bound.id, late.id].sort());
+
+    const dataDir = mkdtempSync(join(tmpdir(), "hubcast-bound-"));
+    onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
+    const alone = { mdns: false, dataDir } as const;
+    const before = await nodes.start({ ...alone, trust: [ALICE] });
+    await before.post(by(alice, "private/on-disk"));
+    await before.post(by(alice, "alerts/on-disk"));
+    await before.close();
+    const after = await nodes.start({ ...alone, trust });
+    await holds(after, "alerts/on-disk");
+    after.trust([{ key: ALICE, topics: ["private"] }]);
+    expect((await after.status()).items).toBe(0);
+    // Given up, also on the disk.
+    await after.close();
+    const last = await nodes.start({ ...alone, trust: [ALICE] });
+    expect((await last.status()).items).toBe(0);
+  });
+
+  test.each<[string, readonly Trusted[], RegExp]>([
+    ["no topics", [{ key: ALICE, topics: [] }], /has an empty list of topics/],
+    ["a topic that is none", [{ key: ALICE, topics: ["alerts/"] }], /^"alerts\/" is no topic/],
+    ["a key that is none", [{ key: "alice", topics: ["alerts"] }], /64 hex digits/],
+    [
+      "the key alone, too",
+      [{ key: ALICE, topics: ["alerts"] }, ALICE.toUpperCase()],
+      /with topics and without/,
+    ],
+    ["something else", [{ key: ALICE } as Trusted], /an array of public keys, or of objects \{key, topics\}/],
+  ])("with %s is refused at the start, and later changes nothing", async (_what, keys, message) => {
+    await using nodes = new Nodes();
+    const refusal = { code: "invalidOption", message: expect.stringMatching(message) };
+    await expect(nodes.start({ mdns: false, trust: keys })).rejects.toMatchObject(refusal);
+    const node = await nodes.start({ mdns: false, trust });
+    expect(() => node.trust(keys)).toThrow(expect.objectContaining(refusal));
+    expect((await node.post(by(alice, "alerts/1"))).status).toBe("accepted");
+  });
+
+  test("makes another policy, which is the same however it is written", () => {
+    const text = (...keys: Trusted[]) => new TrustPolicy({ keys }).text;
+    const one = text({ key: ALICE, topics: ["a", "b"] }, BOB);
+    expect(text(BOB, { key: ALICE.toUpperCase(), topics: ["b", "a", "b"] })).toBe(one);
+    expect(text({ key: ALICE, topics: ["b"] }, BOB, { key: ALICE, topics: ["a"] })).toBe(one);
+    expect(text({ key: ALICE, topics: ["a"] }, BOB)).not.toBe(one);
+    expect(text(ALICE, BOB)).not.toBe(one);
+    expect(one.length).toBeLessThanOrEqual(64);
   });
 });
 

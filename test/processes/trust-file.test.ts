@@ -39,6 +39,18 @@ test("a running node takes changes of its trust file, and keeps its keys when th
   await eventually(() => node.stderr.includes("is empty; the keys trusted before stay trusted"));
   expect((await node.status()).items).toBe(1);
 
+  writeFileSync(path, `${publicKeyHex(alice)} alerts/ deploy/site/  # alice\n`);
+  await eventually(async () => (await node.status()).items === 0);
+  expect((await node.post(signItem({ id: "deploy/site/1", raw: "by alice" }, alice))).status).toBe(201);
+  const elsewhere = await node.post(signItem({ id: "deploy/1", raw: "by alice" }, alice));
+  expect([elsewhere.status, await elsewhere.json()]).toEqual([
+    422,
+    expect.objectContaining({
+      code: "refusedTopic",
+      suggestions: [expect.stringContaining("--topic")],
+    }),
+  ]);
+
   writeFileSync(`${path}.new`, `${publicKeyHex(bob).toUpperCase()}\n`);
   renameSync(`${path}.new`, path);
   await eventually(async () => (await node.status()).items === 0);

@@ -1,7 +1,10 @@
+import * as Flags from "@oclif/core/flags";
 import { type Agreement, agreementLines, agreementOf, disagreementOf } from "../../cli/agreement.js";
 import { ClientCommand, NODE_URL_FLAGS } from "../../cli/client-command.js";
+import { asFailure, isExit } from "../../cli/failure.js";
 import { durationFlag } from "../../cli/flags.js";
-import { errorDocument } from "../../cli/output.js";
+import { type PluginAnswer, pluginAnswer, pluginFailure } from "../../cli/nagios.js";
+import { errorDocument, Output } from "../../cli/output.js";
 import { HubcastError } from "../../core/errors.js";
 import type { Broadcast } from "../../node/broadcast.js";
 
@@ -18,6 +21,10 @@ export default class Check extends ClientCommand<typeof Check> {
       command: "<%= config.bin %> <%= command.id %> --timeout 10s --quiet",
     },
     {
+      description: "For Nagios, Icinga and their like: exit codes 0 to 3, and performance data:",
+      command: "<%= config.bin %> <%= command.id %> --format nagios --url http://127.0.0.1:8080",
+    },
+    {
       description: "Names of those that do not agree:",
       command:
         "<%= config.bin %> <%= command.id %> --json | jq -r '.peers[]|select(.verdict!=\"agrees\").name'",
@@ -25,11 +32,20 @@ export default class Check extends ClientCommand<typeof Check> {
   ];
   static override flags = {
     timeout: durationFlag({ description: "Wait for agreement so long; without it: one look.", default: 0 }),
+    format: Flags.string({
+      description:
+        "Answer as a monitoring plugin: one line with performance data, more below it, and the exit codes 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
+      options: ["nagios"],
+      exclusive: ["json"],
+    }),
     ...NODE_URL_FLAGS,
   };
 
   protected async ask(node: Broadcast, signal: AbortSignal): Promise<void> {
+    const beganMs = performance.now();
     const agreement = await this.lookUntilAgreed(node, signal);
+    if (this.flags.format === "nagios")
+      return this.answer(pluginAnswer(agreement, performance.now() - beganMs, Date.now()));
     const failure = agreement.agreed ? undefined : failureOf(agreement, this.flags.timeout);
     // One document, also when they disagree: who differs is in it.
     this.output.document({ ...agreement, ...(failure && { error: errorDocument(failure) }) });
@@ -42,6 +58,21 @@ export default class Check extends ClientCommand<typeof Check> {
     if (!failure) return;
     if (this.output.json) this.exit(failure.exitCode);
     throw failure;
+  }
+
+  /** What monitoring runs must end with its exit codes, also where the command line is wrong. */
+  override async catch(error: unknown): Promise<never> {
+    const isNagios = /(^| )--format[ =]nagios( |$)/.test(this.argv.join(" "));
+    if (!isNagios || isExit(error)) throw error;
+    this.output ??= new Output({ json: false, quiet: true, verbose: false });
+    return this.answer(
+      pluginFailure(asFailure(error, ["broadcast", "check", ...this.argv], ["broadcast:check"])),
+    );
+  }
+
+  private answer({ lines, exitCode }: PluginAnswer): never {
+    for (const line of lines) this.output.text(line);
+    return this.exit(exitCode);
   }
 
   private async lookUntilAgreed(node: Broadcast, signal: AbortSignal): Promise<Agreement> {

@@ -10,6 +10,7 @@ import {
   showLive,
 } from "../../cli/live-status.js";
 import { openLogger } from "../../cli/logger.js";
+import { notifyReady } from "../../cli/service.js";
 import { Stopping } from "../../cli/signals.js";
 import { nodeOptions, readTokens, readTrustFile, START_FLAGS } from "../../cli/start-flags.js";
 import { WatchedFiles } from "../../cli/watched-files.js";
@@ -87,6 +88,7 @@ export default class Start extends BaseCommand<typeof Start> {
     if (node) {
       keepHeapLean();
       this.announce(node);
+      notifyReady(this.output);
       onPeer = report;
       early.forEach(report);
       this.watchFiles(node, files);

@@ -70,13 +70,15 @@ export class ReconnectingClient implements HubClient {
   }
 
   /** Dials, and says hello. @throws unreachable, notHubcast, unauthorized, tooManyClients, stopping */
-  async open(): Promise<void> {
+  async open(onOpen = () => {}): Promise<void> {
     await dial(this.address, this.options, this.#stop.signal, {
       onOpen: (connection) => {
         this.#id = connection.id;
         this.#version = connection.version;
         this.#hubName = connection.hubName;
         this.#connection = connection;
+        // Before what comes on it.
+        onOpen();
       },
       onFrame: (frame) => this.#onFrame(frame),
       onLost: (reason) => this.#onLost(reason),
@@ -216,7 +218,10 @@ export class ReconnectingClient implements HubClient {
     const previousId = this.#id;
     const missedFromMs = this.#lostAtMs;
     try {
-      await this.open();
+      await this.open(() => {
+        const missedUntilMs = Date.now();
+        this.#events.put({ type: "reconnected", id: this.#id, previousId, missedFromMs, missedUntilMs });
+      });
     } catch (error) {
       const refused = error instanceof HubcastError && error.code === "unauthorized";
       if (!this.#closed && !refused) return "again";
@@ -224,8 +229,6 @@ export class ReconnectingClient implements HubClient {
       return "done";
     }
     for (const group of this.#groups) this.join(group).catch(() => {});
-    const missedUntilMs = Date.now();
-    this.#events.put({ type: "reconnected", id: this.#id, previousId, missedFromMs, missedUntilMs });
     return "done";
   }
 

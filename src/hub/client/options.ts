@@ -119,7 +119,7 @@ export type HubClientEvent =
   | { readonly type: "dropped"; readonly messages: number };
 
 export interface SendOptions {
-  /** Resolve only when the hub says what became of the message. Version 2. */
+  /** Resolve only with the hub's receipt of the message. Version 2. */
   readonly receipt?: boolean;
   readonly signal?: AbortSignal;
 }

@@ -54,8 +54,8 @@ export class FederationShell {
   }
 
   /**
-   * Finds the other hubs, learns of their clients, and leases ids. @throws what `lease` and `start` of the router
-   * throw
+   * Finds the other hubs, learns of their clients, and leases ids. @throws the errors of `lease` and `start` of
+   * the router
    */
   async open(): Promise<void> {
     const { router } = this;

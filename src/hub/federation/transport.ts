@@ -78,7 +78,7 @@ export class HubTransport {
     }
   }
 
-  /** Sends what the machine has queued for a hub. */
+  /** Sends the bytes that the machine has queued for a hub. */
   flush(session: SessionView, nowMs: number): void {
     this.#streamOf(session)?.flush(nowMs);
   }
@@ -171,7 +171,7 @@ export class HubTransport {
     this.#shareWindows();
   }
 
-  /** All other hubs together must not exceed what the carrier holds for this one. */
+  /** The windows of all other hubs together must not exceed the carrier's buffer for this hub. */
   #shareWindows(): void {
     const { windowsBytes, windowBytesMin, windowBytesMax } = LINK_LIMITS;
     const share = Math.floor(windowsBytes / Math.max(1, this.#streams.size));
@@ -342,7 +342,7 @@ class HubStream {
     this.#unreadBytes = 0;
   }
 
-  /** The machine counts what this stream keeps against its memory. */
+  /** The machine counts the bytes that this stream keeps against its memory. */
   #reportBuffered(nowMs: number): void {
     const bytes = this.outgoing.keptBytes + this.#unreadBytes;
     if (bytes !== this.hub.bufferedBytes)

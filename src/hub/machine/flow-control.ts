@@ -18,7 +18,7 @@ const {
 } = HUB_LIMITS;
 
 /** Reasons that a client of version 2 is told, behind its queued frames. For the others the connection is cut. */
-const TOLD: ReadonlySet<CloseReason> = new Set<CloseReason>([
+const TOLD_REASONS: ReadonlySet<CloseReason> = new Set<CloseReason>([
   "malformedFrame",
   "frameTooLarge",
   "unknownType",
@@ -35,14 +35,14 @@ const LATE_MS = 20;
 export class Delivery {
   readonly flow: FlowControl;
   /** An outbox with fewer bytes is below all of its limits. */
-  readonly #lookBytes: number;
+  readonly #checkBytes: number;
 
   /** @param onLinkFault called instead of closing the session of a link to another hub */
   constructor(
     private readonly state: HubState,
     private readonly onLinkFault: (hub: RemoteHub, reason: CloseReason) => void,
   ) {
-    this.#lookBytes = Math.min(flushBytes, state.options.outboxMax / 2);
+    this.#checkBytes = Math.min(flushBytes, state.options.outboxMax / 2);
     this.flow = new FlowControl(state, this);
   }
 
@@ -60,7 +60,7 @@ export class Delivery {
     }
     // After all pushes: a receiver that is closed here may be listed twice.
     for (const receiver of receivers) {
-      if (!receiver.dirty || receiver.outbox.bytes >= this.#lookBytes) this.#queued(receiver);
+      if (!receiver.dirty || receiver.outbox.bytes >= this.#checkBytes) this.#queued(receiver);
     }
   }
 
@@ -97,7 +97,7 @@ export class Delivery {
   }
 
   /** Ends a session; the shell ends its connection. Messages of a client that left by itself are still delivered. */
-  close(session: Session, reason: CloseReason, flush = TOLD.has(reason)): void {
+  close(session: Session, reason: CloseReason, flush = TOLD_REASONS.has(reason)): void {
     if (!session.open) return;
     if (session.link !== undefined) {
       this.onLinkFault(session.link, reason);
@@ -106,7 +106,7 @@ export class Delivery {
     const { roster, groups, watchers, effects } = this.state;
     const left = reason === "clientClosed" || reason === "connectionLost";
     if (!left || session.pausedFor === undefined) this.stopSending(session);
-    if (TOLD.has(reason) && session.version > 1) this.answer(session, goodbyeFrame(reason));
+    if (TOLD_REASONS.has(reason) && session.version > 1) this.answer(session, goodbyeFrame(reason));
     session.open = false;
     session.closeReason = reason;
     if (session.listed) this.tellHubs(() => goneFrame(session.id, reason));
@@ -137,7 +137,7 @@ export class Delivery {
     const { outbox } = session;
     const { effects, options } = this.state;
     if (!session.dirty) effects.markDirty(session);
-    if (outbox.bytes < this.#lookBytes) return;
+    if (outbox.bytes < this.#checkBytes) return;
     if (!session.urgent && !outbox.inFlight && outbox.bytes >= flushBytes) effects.markUrgent(session);
     const { outboxMax } = options;
     if (2 * outbox.bytes <= outboxMax && 2 * outbox.pieces <= outboxPiecesMax) return;
@@ -145,8 +145,8 @@ export class Delivery {
     if (outbox.bytes <= outboxMax && outbox.pieces <= outboxPiecesMax) return;
     // A frozen receiver is closed. Otherwise the excess is answers and events, for which no sender pauses, or one large
     // message.
-    const still = session.stillMs(this.state.nowMs) >= this.flow.patienceOf(session);
-    if (session.frozen || still) this.close(session, "slowConsumer");
+    const isStalled = session.stalledMs(this.state.nowMs) >= this.flow.patienceOf(session);
+    if (session.frozen || isStalled) this.close(session, "slowConsumer");
   }
 }
 
@@ -169,7 +169,7 @@ class FlowControl {
   readonly #congested = new Set<Session>();
   #postponed = false;
   /** The instant (epoch ms) at which a receiver may count as frozen. */
-  #lookAtMs = Number.POSITIVE_INFINITY;
+  #stallCheckAtMs = Number.POSITIVE_INFINITY;
 
   constructor(
     private readonly state: HubState,
@@ -180,7 +180,7 @@ class FlowControl {
 
   /** The instant (epoch ms) at which time alone lets a sender resume. */
   get wakeAtMs(): number {
-    return Math.min(this.#lookAtMs, this.#forShare.wakeAtMs);
+    return Math.min(this.#stallCheckAtMs, this.#forShare.wakeAtMs);
   }
 
   get congestedCount(): number {
@@ -225,7 +225,10 @@ class FlowControl {
   pauseForReceiver(sender: Session, receiver: Session): void {
     receiver.waiters.push(sender);
     this.pause(sender, "receiver");
-    this.#lookAtMs = Math.min(this.#lookAtMs, receiver.outbox.progressAtMs + this.patienceOf(receiver));
+    this.#stallCheckAtMs = Math.min(
+      this.#stallCheckAtMs,
+      receiver.outbox.progressAtMs + this.patienceOf(receiver),
+    );
   }
 
   /** Pauses until the client's own hub releases it. */
@@ -240,13 +243,16 @@ class FlowControl {
     if (session.pausedLinks.has(link)) return;
     session.pausedLinks.add(link);
     this.delivery.answer(link, idFrame(LINK_FRAME.hold, session.id));
-    this.#lookAtMs = Math.min(this.#lookAtMs, session.outbox.progressAtMs + this.patienceOf(session));
+    this.#stallCheckAtMs = Math.min(
+      this.#stallCheckAtMs,
+      session.outbox.progressAtMs + this.patienceOf(session),
+    );
   }
 
   pauseForMemory(sender: Session): void {
     this.memoryQueue.add(sender);
     this.pause(sender, "memory");
-    this.#lookAtMs = Math.min(this.#lookAtMs, this.state.nowMs + patienceMs);
+    this.#stallCheckAtMs = Math.min(this.#stallCheckAtMs, this.state.nowMs + patienceMs);
   }
 
   pauseForShare(sender: Session): void {
@@ -323,23 +329,23 @@ class FlowControl {
   woke(): void {
     const { nowMs } = this.state;
     this.resume(this.#forShare.due(nowMs));
-    if (nowMs >= this.#lookAtMs) this.#look();
+    if (nowMs >= this.#stallCheckAtMs) this.#checkStalls();
   }
 
   /** Finds receivers that took nothing for too long. */
-  #look(): void {
+  #checkStalls(): void {
     const { nowMs, options } = this.state;
     // The hub was busy and does not yet know what receivers took meanwhile: look again in a moment.
-    this.#postponed = !this.#postponed && nowMs > this.#lookAtMs + LATE_MS;
+    this.#postponed = !this.#postponed && nowMs > this.#stallCheckAtMs + LATE_MS;
     if (this.#postponed) {
-      this.#lookAtMs = nowMs + LATE_MS;
+      this.#stallCheckAtMs = nowMs + LATE_MS;
       return;
     }
-    this.#lookAtMs = Number.POSITIVE_INFINITY;
+    this.#stallCheckAtMs = Number.POSITIVE_INFINITY;
     for (const session of [...this.#congested]) {
       if (session.waiters.length === 0 && !session.pausedLinks?.size) continue;
-      const leftMs = this.patienceOf(session) - session.stillMs(nowMs);
-      if (leftMs > 0) this.#lookAtMs = Math.min(this.#lookAtMs, nowMs + leftMs);
+      const leftMs = this.patienceOf(session) - session.stalledMs(nowMs);
+      if (leftMs > 0) this.#stallCheckAtMs = Math.min(this.#stallCheckAtMs, nowMs + leftMs);
       else if (options.slowConsumer === "wait") this.delivery.close(session, "slowConsumer");
       else {
         session.frozen = true;
@@ -347,8 +353,8 @@ class FlowControl {
       }
     }
     if (this.memoryQueue.isWanted) {
-      this.memoryQueue.make(this.#patienceMs());
-      this.#lookAtMs = Math.min(this.#lookAtMs, nowMs + patienceMs / 5);
+      this.memoryQueue.evictSlowest(this.#patienceMs());
+      this.#stallCheckAtMs = Math.min(this.#stallCheckAtMs, nowMs + patienceMs / 5);
     }
   }
 
@@ -421,7 +427,7 @@ class MemoryQueue {
    * The budget is used up: closes the client longest without progress, if that exceeds the patience.
    * @param patienceMs how long a receiver may take nothing
    */
-  make(patienceMs: number): void {
+  evictSlowest(patienceMs: number): void {
     const { nowMs, memory } = this.state;
     this.freed();
     if (this.#wanting.length === 0) return;

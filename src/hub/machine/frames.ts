@@ -10,7 +10,7 @@ export const FRAME = {
   /** To the hub: u8 n, n x u64 receiver, payload. From it: payload. */
   relay: 3,
 
-  /** To the hub: version, wanted features, name, token. From it: what was agreed. */
+  /** To the hub: version, wanted features, name, token. From the hub: the agreed version and features. */
   hello: 16,
   /** To the hub: flags, u64 number, u8 n, n x u64 receiver, payload. From it: u64 sender, payload. */
   namedRelay: 17,
@@ -24,7 +24,7 @@ export const FRAME = {
   leave: 21,
   /** Question: no body. Answer: u8 more, then per client u64 id, u8 version, u8 length, name. */
   roster: 22,
-  /** From the hub: u8 what, u8 close reason, u64 id, name. */
+  /** From the hub: u8 change (1 arrived, 2 left), u8 close reason, u64 id, name. */
   presence: 23,
   /** In both directions: 8 bytes that come back in a pong. */
   ping: 24,
@@ -155,7 +155,7 @@ export function welcomeFrame(welcome: {
   return frame;
 }
 
-/** u8 what (1 arrived, 2 left), u8 close reason, u64 id, name. */
+/** u8 change (1 arrived, 2 left), u8 close reason, u64 id, name. */
 export function presenceFrame(id: number, name: string, reason?: CloseReason): Buffer {
   const nameBytes = Buffer.from(name);
   const frame = newFrame(FRAME.presence, 10 + nameBytes.length);

@@ -53,7 +53,7 @@ export const HUB_LIMITS = {
   pingTimeoutMs: 15_000,
   /** A client that acknowledges nothing for so long is closed, in any version, below any limit. */
   progressTimeoutMs: 60_000,
-  /** How often the kernel is asked what peers of silent connections have not acknowledged. */
+  /** How often the kernel is asked for unacknowledged bytes of silent connections. */
   unacknowledgedLookMs: 10_000,
   /** Open files that clients leave free: for monitoring, discovery, NATS, and files that are read again. */
   filesReserved: 32,
@@ -108,7 +108,7 @@ export const HUB_LIMITS = {
   /** The weight of one client in a list of ids, and in a roster with names: some 6 ns and 150 ns. */
   listEntryBytes: 24,
   rosterEntryBytes: 512,
-  /** The weight of one receiver when a list or a group is resolved anew: some 20 ns. */
+  /** The weight of one receiver when a list or a group is resolved: some 20 ns. */
   resolveBytes: 64,
   /** A client's share, in the same bytes of work: its cost in a second before others come first, some 5 ms ... */
   shareBytesPerSecond: 16_777_216,

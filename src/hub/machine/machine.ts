@@ -426,8 +426,8 @@ class Deadlines {
   #progress(session: Session): void {
     const { nowMs, options } = this.state;
     const { notTakenSinceMs } = session;
-    const kernelStillMs = notTakenSinceMs > 0 ? nowMs - notTakenSinceMs : 0;
-    if (Math.max(session.stillMs(nowMs), kernelStillMs) >= options.progressTimeoutMs)
+    const kernelStalledMs = notTakenSinceMs > 0 ? nowMs - notTakenSinceMs : 0;
+    if (Math.max(session.stalledMs(nowMs), kernelStalledMs) >= options.progressTimeoutMs)
       this.delivery.close(session, "slowConsumer");
   }
 

@@ -57,7 +57,7 @@ export class Outbox {
   /**
    * How long the receiver took nothing. A batch that the hub has not handed over does not count against the receiver.
    */
-  stillMs(nowMs: number): number {
+  stalledMs(nowMs: number): number {
     return this.#flightBytes > 0 ? nowMs - this.progressAtMs : 0;
   }
 

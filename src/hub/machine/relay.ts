@@ -91,7 +91,7 @@ export class Relay {
     if (end - bodyStart > HUB_LIMITS.payloadBytesMax) return "frameTooLarge";
     sender.recipients ??= new Recipients();
     const { recipients } = sender;
-    if (receipt && this.#readsNone(sender)) return "held";
+    if (receipt && this.#pauseIfCongested(sender)) return "held";
     const same = recipients.isList(buffer, listStart, bodyStart, this.state.roster.epoch);
     if (!this.#continues(sender, same && !receipt, FRAME.namedRelay)) {
       if (!this.endRun(sender)) return "held";
@@ -112,7 +112,7 @@ export class Relay {
     const receipt = wantsReceipt(buffer, start);
     sender.recipients ??= new Recipients();
     const { recipients } = sender;
-    if (receipt && this.#readsNone(sender)) return "held";
+    if (receipt && this.#pauseIfCongested(sender)) return "held";
     const same = recipients.isKey(key, roster.epoch);
     if (!this.#continues(sender, same && !receipt, type)) {
       if (!this.endRun(sender)) return "held";
@@ -131,8 +131,8 @@ export class Relay {
     return "done";
   }
 
-  /** Whether receipts would only make the sender's full outbox fuller: then it pauses, as before a request. */
-  #readsNone(sender: Session): boolean {
+  /** Pauses a sender with a congested outbox: receipts would only fill it further. @returns whether the sender pauses */
+  #pauseIfCongested(sender: Session): boolean {
     if (!this.delivery.flow.holdsUp(sender) || !this.endRun(sender)) return sender.pausedFor !== undefined;
     this.delivery.flow.pauseForReceiver(sender, sender);
     return true;

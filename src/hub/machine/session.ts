@@ -123,9 +123,9 @@ export class Session implements SessionView {
   }
 
   /** How long it took nothing. A link has no socket that shows a write in flight: its queue stands for it. */
-  stillMs(nowMs: number): number {
+  stalledMs(nowMs: number): number {
     const { outbox } = this;
-    if (this.link === undefined) return outbox.stillMs(nowMs);
+    if (this.link === undefined) return outbox.stalledMs(nowMs);
     return outbox.bytes > 0 ? nowMs - outbox.progressAtMs : 0;
   }
 }
@@ -134,7 +134,7 @@ export class Session implements SessionView {
  * Fairness between clients, in bytes of work as `turnBytesMax` counts them: a token bucket for all work of one
  * client, and one for its requests.
  * - A client within its share is served also in a spent turn, and from the last memory.
- * - A client over its share gets what the others leave: turns in rotation, and memory up to the reserve.
+ * - A client over its share gets the rest: turns in rotation, and memory up to the reserve.
  * - Requests over the share wait until it has grown: they are cheap to send and can be expensive to answer.
  * Updated once for each chunk, not for each frame.
  */

@@ -34,7 +34,7 @@ export async function connectNats(options: NatsConnectOptions): Promise<NatsConn
       reconnectJitterTLS: RECONNECT_MS,
       pingInterval: PING_MS,
       maxPingOut: 2,
-      // Credentials may be refused for a moment, while servers are being set up anew.
+      // Servers may refuse credentials for a moment, while they are set up again.
       ignoreAuthErrorAbort: true,
       noAsyncTraces: true,
       ...(authenticator && { authenticator }),

@@ -28,7 +28,7 @@ export const NATS_REPLICAS = wholeNumber(1, 5);
 const DEFAULT_PORT = 4222;
 const EXAMPLE = "Use --engine nats://HOST:4222, or several: --engine nats://HOST:4222,HOST:4222.";
 
-/** Whether an engine is one of ours; what is wrong with its address shows `parseNatsEngine`. */
+/** Whether an engine is a NATS one; `parseNatsEngine` reports faults of its address. */
 export function isNatsEngine(engine: string): boolean {
   return /^(nats|tls):/i.test(engine);
 }

@@ -259,6 +259,7 @@ const POST_SCHEMA: FastifySchema = {
       "timestampOff",
       "itemExpired",
       "refusedByPolicy",
+      "refusedTopic",
       "rateLimited",
       "keyRateLimited",
       "clockSkew",

@@ -2,7 +2,7 @@ import { HubcastError } from "../../core/errors.js";
 import { LIMITS, type Limits } from "../../core/limits.js";
 import { isLoopbackHost } from "../../core/loopback.js";
 import { checkOptions } from "../../core/options.js";
-import type { HttpLogger, RefusalBook } from "../../runtime/http/problem.js";
+import type { HttpLogger, RefusalCounter } from "../../runtime/http/problem.js";
 import type { PacedCalls } from "../../runtime/paced-calls.js";
 import type { Token, TokenTable } from "../../runtime/tokens.js";
 import { HTTP_KINDS, type HttpOptions } from "../option-kinds.js";
@@ -83,7 +83,7 @@ export interface ApiContext {
   readonly bodyDeadlines: Deadlines;
   /** Aborts when the API closes: streams that would never end, end. */
   readonly closing: AbortSignal;
-  readonly refusals: RefusalBook;
+  readonly refusals: RefusalCounter;
   /** Bulk requests take turns of the event loop: between two batches others are served. */
   readonly bulkTurns: PacedCalls;
   /** A thousand subscribers that come at once wait for each other, and let others pass. */

@@ -95,6 +95,7 @@ const WORDS: { readonly [Code in ErrorCode]?: string } = {
   timestampOff: "Invalid data",
   itemExpired: "Invalid data",
   refusedByPolicy: "Invalid data",
+  refusedTopic: "Invalid data",
   conflict: "Different raw data with same id",
 };
 

@@ -19,7 +19,8 @@ export function refuseFromPeer(context: ReplicaContext, item: Item, nowMs: numbe
   const clockMs = context.clock.ms(nowMs);
   if (item.timestampMs + options.retentionMs <= clockMs) return "itemExpired";
   if (item.timestampMs - clockMs > LIMITS.clockSkewMsMax) return "timestampOff";
-  if (!options.policy.accepts(item)) return "refusedByPolicy";
+  const refusal = options.policy.refusalOf(item);
+  if (refusal) return refusal;
   return hasRoomFor(context, item) ? undefined : "nodeFull";
 }
 

@@ -5,7 +5,7 @@ import type { Holdings } from "./holdings.js";
 import type { Item } from "./item.js";
 import type { Link, Links } from "./links.js";
 import type { HoldingsSummary, Sign } from "./member.js";
-import type { DisconnectReason, ReplicaEffect } from "./messages.js";
+import type { DisconnectReason, RefusalCode, ReplicaEffect } from "./messages.js";
 import type { Roster } from "./roster.js";
 import type { Wants } from "./wants.js";
 import type { Frame, Question } from "./wire.js";
@@ -44,8 +44,12 @@ export interface ReplicaOptions {
 export interface Policy {
   /** Equal policies have equal text, at most 64 characters; "" for the one that accepts everything. */
   readonly text: string;
-  accepts(item: Item): boolean;
+  /** Why an item is not accepted, if it is not. */
+  refusalOf(item: Item): PolicyRefusal | undefined;
 }
+
+/** `refusedTopic`: its author is accepted, but not under that topic. */
+export type PolicyRefusal = Extract<RefusalCode, "refusedByPolicy" | "refusedTopic">;
 
 /** Counters since the start. */
 export interface ReplicaFigures {

@@ -54,7 +54,7 @@ export class Expiry {
       if (!last || !this.#isComingBack) return;
       this.#hidden.pop();
       const { item } = last;
-      if (!options.policy.accepts(item)) erase.push(item);
+      if (options.policy.refusalOf(item)) erase.push(item);
       // A peer may have brought it meanwhile.
       else if (!holdings.has(item.digest) && !commits.has(item.digest))
         noteChange(changes, holdings.add(item));

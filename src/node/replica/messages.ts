@@ -210,7 +210,13 @@ export type PostOutcome =
 /** Why an item is not taken, though its signature is good. */
 export type RefusalCode = Extract<
   ErrorCode,
-  "timestampOff" | "itemExpired" | "refusedByPolicy" | "nodeFull" | "clockSkew" | CommitRefusal
+  | "timestampOff"
+  | "itemExpired"
+  | "refusedByPolicy"
+  | "refusedTopic"
+  | "nodeFull"
+  | "clockSkew"
+  | CommitRefusal
 >;
 
 /** Why an item that was taken could not be kept. */

@@ -366,7 +366,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
         this.figures.refused++;
         if (refusal === "nodeFull") this.#lacksRoom = true;
         // Policy is for good; the clock and a full store may change.
-        if (refusal === "refusedByPolicy") {
+        if (refusal === "refusedByPolicy" || refusal === "refusedTopic") {
           this.#refusals.add(item.digest, item.timestampMs + this.options.retentionMs);
           this.#questions.refused(item.digest, nowMs);
         }
@@ -640,7 +640,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
   /** Gives up those that the policy does not accept, and refuses them from now on. */
   #drop(items: readonly Item[], nowMs: number): void {
     const { policy, retentionMs } = this.options;
-    const refused = items.filter((item) => !policy.accepts(item));
+    const refused = items.filter((item) => policy.refusalOf(item) !== undefined);
     for (let start = 0; start < refused.length; start += REMOVE_STEP) {
       const remove = refused.slice(start, start + REMOVE_STEP);
       const changes: ReplicaChange[] = [];

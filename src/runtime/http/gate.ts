@@ -3,7 +3,7 @@ import { HubcastError } from "../../core/errors.js";
 import { canonicalHost, isLoopbackHost } from "../../core/loopback.js";
 
 /**
- * Keeps web pages away from a server that listens on somebody's machine. It looks at headers that a page cannot
+ * Keeps web pages away from a server on a user's machine. It checks headers that a page cannot
  * forge, before a byte of the body is read, on every route: a page of another origin always sends `Origin` with a
  * POST and `Sec-Fetch-Site` with everything, and a page that had its own name rebound to 127.0.0.1 still sends
  * that name as Host.
@@ -15,8 +15,8 @@ export class Gate {
   #lastKnown: string | undefined;
 
   /**
-   * @param names what a Host header may name besides loopback and the address the connection came in by
-   * @param server what errors call it, "node" or "hub"
+   * @param names allowed in a Host header, besides loopback and the address that the connection came in by
+   * @param server its name in errors, "node" or "hub"
    */
   constructor(names: readonly string[], scheme: "http" | "https", server: string) {
     this.#names = new Set(names.map((name) => canonicalHost(name)));
@@ -46,7 +46,7 @@ export class Gate {
   }
 
   #knows(host: string, localAddress: string | undefined): boolean {
-    // Nearly all requests carry the same Host: looking at it anew costs as much as finding the route.
+    // Nearly all requests carry the same Host, and checking it costs as much as finding the route.
     if (host === this.#lastKnown) return true;
     const name = canonicalHost(hostName(host));
     if (!isLoopbackHost(name) && !this.#names.has(name)) return name === canonicalHost(localAddress ?? "");

@@ -9,7 +9,7 @@ export interface Figure {
   readonly read: () => number | Iterable<readonly [labels: Readonly<Record<string, string>>, value: number]>;
 }
 
-/** How long something took, as a histogram. Nothing is kept before the first scrape: who scrapes none pays nothing. */
+/** A histogram of durations. It records nothing before the first scrape, so that a server that is never scraped pays nothing. */
 export class Timing {
   #observe: ((seconds: number) => void) | undefined;
 
@@ -24,13 +24,13 @@ export class Timing {
     this.#observe?.(Math.max(0, ms) / 1_000);
   }
 
-  /** From now on what is observed goes there. */
+  /** Later observations go to that histogram. */
   open(observe: (seconds: number) => void): void {
     this.#observe = observe;
   }
 }
 
-/** Gauges whose names end as only counters may; the same figures are there without `_total`, by type. */
+/** Gauges that `prom-client` names like counters; the same figures exist without `_total`, by type. */
 const MISNAMED = [
   "nodejs_active_handles_total",
   "nodejs_active_requests_total",

@@ -48,13 +48,13 @@ export function isCostly({ headers }: IncomingMessage): boolean {
   );
 }
 
-/** The answer is out, but a body that nobody asked for still comes: not for ever. */
+/** The answer is sent, but an unwanted body still arrives: reading it has a limit. */
 export function limitBody(request: IncomingMessage, refusedBodyMs: number): void {
   const timer = setTimeout(() => request.socket.destroy(), refusedBodyMs).unref();
   request.once("close", () => clearTimeout(timer));
 }
 
-/** These have no business here, or broke a limit with this very body. */
+/** Refusals of callers that are not allowed in, or whose body broke a limit. */
 const CLOSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "unauthorized",
   "tooManyGuesses",
@@ -75,8 +75,8 @@ const HEADERS_OF: { readonly [Code in ErrorCode]?: Record<string, string> } = {
   tooManySubscribers: { "retry-after": "10" },
 };
 
-/** Answers refusals, and counts each under its code: none goes unseen. */
-export class RefusalBook extends Map<string, number> {
+/** Answers refusals and counts each under its code. */
+export class RefusalCounter extends Map<string, number> {
   readonly #turns: ReadTurns;
   readonly #logger: HttpLogger;
 

@@ -6,14 +6,14 @@ const SLICE_BYTES = 4_096;
 const BURST_MS = 1;
 /** ... and in a second, in the long run, before it waits for its turns. */
 const WORK_MS_PER_SECOND = 50;
-/** No slice costs more; what takes longer was the collector of garbage, or another process. */
+/** The most that one slice is charged; a longer time was garbage collection, or another process. */
 const SLICE_MS_MAX = 3;
-/** Debt is remembered up to here: a connection that was busy must not be held up for minutes. */
+/** The largest debt: a connection that was busy must not wait for minutes. */
 const OVERDRAFT_MS = 100;
-/** One that waits for its turn so long is cut: more comes than can be parsed, and it has had more than the others. */
+/** A connection that waits longer for its turn is cut: it has had more than the others, and more arrives than can be parsed. */
 const WAIT_MS_MAX = 5_000;
 
-/** Bytes read of connections that wait. Past it the one that waits longest is cut. */
+/** Bytes read from waiting connections. Past this limit the one that waits longest is cut. */
 const WAITING_BYTES_MAX = 67_108_864;
 
 /**
@@ -23,14 +23,14 @@ const WAITING_BYTES_MAX = 67_108_864;
 const DISCARDED_BYTES = 262_144;
 const DISCARD_MS = 1;
 
-/** So many turns in a row let connections come in before work that waits goes on. */
+/** Consecutive turns that accept connections before waiting work continues. */
 const TURNS_YIELDED_MAX = 32;
 
 interface Reading {
   readonly socket: Socket;
-  /** Parses bytes and calls the handlers of what they complete. */
+  /** Parses bytes and calls the handlers of the requests that they complete. */
   readonly parse: (bytes: Buffer) => void;
-  /** Work that this connection may still cause, and when that was reckoned. */
+  /** Work that this connection may still cause, and when that was computed. */
   leftMs: number;
   atMs: number;
   waitingSinceMs: number;
@@ -73,7 +73,7 @@ export class Arrivals {
  */
 export class ReadTurns {
   readonly #readings = new WeakMap<Socket, Reading>();
-  /** Waiting longest stands first. */
+  /** The connections that wait, longest first. */
   readonly #waiting = new Set<Reading>();
   #waitingBytes = 0;
   /** Connections that have used up their allowance of discarded bytes for now. */
@@ -117,7 +117,7 @@ export class ReadTurns {
     });
   }
 
-  /** From now on what comes on this connection is thrown away and not parsed. */
+  /** Further bytes of this connection are discarded, not parsed. */
   discard(socket: Socket): void {
     const reading = this.#readings.get(socket);
     if (reading === undefined) return;
@@ -127,7 +127,7 @@ export class ReadTurns {
   }
 
   /**
-   * Ends what is written, and waits for the client to close, for a bounded time: a socket closed with unread bytes sends
+   * Ends the written side, and waits for the client to close, for a bounded time: a socket closed with unread bytes sends
    * a reset, and the client would lose the answer that says why.
    */
   close(socket: Socket): void {
@@ -192,7 +192,7 @@ export class ReadTurns {
   }
 
   #wait(reading: Reading, rest: Buffer): void {
-    // Data that comes all the same, since the parser resumed the socket, does not begin the waiting anew.
+    // Data that still arrives, since the parser resumed the socket, does not restart the wait.
     if (reading.state !== "waiting") reading.waitingSinceMs = performance.now();
     reading.state = "waiting";
     reading.isShort = rest.length <= SLICE_BYTES;

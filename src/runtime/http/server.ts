@@ -18,7 +18,7 @@ import { type ListenFlags, listen } from "../listen.js";
 import { connectionsThatFit } from "../open-files.js";
 import type { Role, TokenTable } from "../tokens.js";
 import type { Gate } from "./gate.js";
-import { calledOf, type HttpLogger, isCostly, limitBody, problemOf, RefusalBook } from "./problem.js";
+import { calledOf, type HttpLogger, isCostly, limitBody, problemOf, RefusalCounter } from "./problem.js";
 import { type Arrivals, ReadTurns } from "./read-turns.js";
 
 declare module "fastify" {
@@ -59,12 +59,12 @@ type ServerLimit = Extract<
 const KEEP_ALIVE_MS = 65_000;
 
 /**
- * A fastify instance with what every server of ours needs: who is let in, how long things may take, what a refusal looks
- * like, and how it ends. Routes are fastify's own; `config.role` says what a token must allow.
+ * A fastify instance with the needs of every server here: access, deadlines, refusals, and an orderly end. Routes are
+ * fastify's own; `config.role` is the right that a token must have.
  */
 export class HttpServer {
   readonly app: FastifyInstance;
-  readonly refusals: RefusalBook;
+  readonly refusals: RefusalCounter;
   readonly certificate: ServedCertificate;
   readonly #settings: HttpSettings;
   readonly #turns: ReadTurns;
@@ -82,7 +82,7 @@ export class HttpServer {
       this.refusals.count("rateLimited");
       logger.debug({}, "an HTTP connection is cut: it causes more work than its share");
     });
-    this.refusals = new RefusalBook(this.#turns, logger);
+    this.refusals = new RefusalCounter(this.#turns, logger);
     const options: ServerOptions = {
       maxHeaderSize: limits.requestHeaderBytesMax,
       // Covers connections that send nothing, too. Bodies have their own deadlines: a bulk body may take for ever.
@@ -107,7 +107,7 @@ export class HttpServer {
       schemaErrorFormatter: queryFault,
       schemaController: { compilersFactory: { buildValidator: validators() } },
     });
-    // JSON.stringify takes as long as a serializer made from a schema for what is small, and needs none made at the start.
+    // For small bodies JSON.stringify is as fast as a serializer made from a schema, and costs nothing at the start.
     this.app.setSerializerCompiler(() => JSON.stringify);
     this.app.removeAllContentTypeParsers();
     this.app.setErrorHandler((error, _request, reply) => this.refusals.answer(reply, error));
@@ -184,7 +184,7 @@ export class HttpServer {
     return count;
   }
 
-  /** The first look at every request, before a byte of its body is read. @throws what refuses it */
+  /** Checks every request before a byte of its body is read. @throws its refusal */
   #enter(request: FastifyRequest, reply: FastifyReply): void {
     const { raw } = request;
     this.#runningCount++;
@@ -239,7 +239,7 @@ export class HttpServer {
       return;
     }
     if (error.code === "ERR_HTTP_REQUEST_TIMEOUT" && socket.bytesRead === 0) {
-      // Nobody asked anything. There may be thousands of them at once, and an answer costs more than the connection did.
+      // No request was begun. There may be thousands of them at once, and an answer costs more than the connection did.
       this.refusals.count("requestTimeout");
       socket.destroy();
       return;
@@ -255,7 +255,7 @@ export class HttpServer {
   }
 }
 
-/** Values of a query are texts, and taken for numbers where a schema says so; those of a JSON body are what they are. */
+/** Values of a query are texts, read as numbers where the schema says so; those of a JSON body keep their type. */
 function validators(): ValidatorFactory {
   const pool = AjvCompiler() as (schemas: object, options: object) => FastifySchemaCompiler<unknown>;
   const build = (schemas: object, options: object): FastifySchemaCompiler<unknown> => {
@@ -272,8 +272,8 @@ function validators(): ValidatorFactory {
 }
 
 /**
- * Lengths and characters are the node's to judge, on every way in: it says what is wrong with them. In the schemas they
- * are for who reads /openapi.json.
+ * The node checks lengths and characters, for all inputs, and its errors name the fault. In the schemas they document
+ * the API (/openapi.json).
  */
 function leaveToNode(ajv: Ajv): void {
   for (const keyword of ["pattern", "minLength", "maxLength"]) ajv.removeKeyword(keyword);

@@ -281,11 +281,11 @@ describe("raw", () => {
   test("of what waits is kept up to a limit, and fetched in its turn beyond", () => {
     const bench = new Bench().connect().live(...many);
     expect(bench.orders).toEqual(["start l0"]);
-    for (let index = 0; index < 8; index++) bench.ended(`l${index}`);
-    expect(bench.starts.at(-1)).toBe("fetch l8");
-    expect(bench.fetched("l8", many[8]).starts).toEqual(["start l8"]);
+    for (let index = 0; index < 4; index++) bench.ended(`l${index}`);
+    expect(bench.starts.at(-1)).toBe("fetch l4");
+    expect(bench.fetched("l4", many[4]).starts).toEqual(["start l4"]);
     // What is done has made room again.
-    for (let index = 8; index < 19; index++)
+    for (let index = 4; index < 19; index++)
       bench.ended(`l${index}`).fetched(`l${index + 1}`, many[index + 1]);
     expect(bench.live(large("new")).ended("l19").starts.at(-1)).toBe("start new");
   });

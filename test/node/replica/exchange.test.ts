@@ -3,7 +3,7 @@ import { LIMITS } from "../../../src/core/limits.js";
 import { decodeBatch } from "../../../src/node/replica/batch.js";
 import { encodedLength, type Item } from "../../../src/node/replica/item.js";
 import { packDigests, unpackDigests } from "../../../src/node/replica/wire.js";
-import { Driver, frames, itemOf, itemsOf, makeReplica, OPEN_POLICY, only, reasons } from "./replica-kit.js";
+import { Driver, frames, itemOf, itemsOf, makeReplica, only, reasons } from "./replica-kit.js";
 
 const have = (...items: Item[]) => ({ t: "have", digests: digestsOf(items) }) as const;
 const want = (...items: Item[]) => ({ t: "want", digests: digestsOf(items) }) as const;
@@ -180,7 +180,10 @@ describe("a full node", () => {
 });
 
 describe("a refusal by policy", () => {
-  const policy = { text: "only b", accepts: ({ id }: Item) => id === "b" };
+  const policy = {
+    text: "only b",
+    refusalOf: ({ id }: Item) => (id === "b" ? undefined : ("refusedByPolicy" as const)),
+  };
 
   it("is remembered: the item is not fetched again", () => {
     const driver = met({ policy });
@@ -198,10 +201,6 @@ describe("a refusal by policy", () => {
     expect(driver.replica.knows(a.digest)).toBe(true);
     driver.pass(11_000);
     expect(driver.replica.knows(a.digest)).toBe(false);
-  });
-
-  it("does not touch what others accept", () => {
-    expect(OPEN_POLICY.accepts()).toBe(true);
   });
 });
 

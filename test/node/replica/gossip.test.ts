@@ -228,7 +228,7 @@ describe("a batch that comes", () => {
   });
 
   it("is passed on where the policy keeps nothing of it", () => {
-    const policy = { text: "nothing", accepts: () => false };
+    const policy = { text: "nothing", refusalOf: () => "refusedByPolicy" as const };
     const driver = meshed(["a", "b"], new Driver(makeReplica({ policy })));
     const effects = driver.gossip([itemOf("x")], "a");
     expect(only(effects, "commit")).toEqual([]);

@@ -279,7 +279,7 @@ describe("a question of another member: who holds these?", () => {
   });
 
   it("is answered as refused for what the policy does not take, whether the item came before or comes later", () => {
-    const policy = { text: "nothing", accepts: () => false };
+    const policy = { text: "nothing", refusalOf: () => "refusedByPolicy" as const };
     const driver = linked(["a", "b"], makeDriver({ policy }));
     driver.gossip([item], "b");
     const later = itemOf("later");

@@ -28,7 +28,7 @@ import {
 } from "../../../src/node/replica/wire.js";
 
 export const NOW = 1_767_225_600_000;
-export const OPEN_POLICY = { text: "", accepts: () => true };
+const OPEN_POLICY = { text: "", refusalOf: () => undefined };
 
 type EffectOf<Type extends ReplicaEffect["type"]> = Extract<ReplicaEffect, { type: Type }>;
 

@@ -83,7 +83,7 @@ const FROM_NOW = "2m";
 const CLOCK_STEP_MS = 1_000;
 
 /** Bytes of raw that are kept for commands to come; of what is beyond, only the id is kept, and raw fetched in its turn. */
-const RAW_BYTES_MAX = 16_777_216;
+const RAW_BYTES_MAX = 8_388_608;
 
 /**
  * For how long after its retention a finished item is remembered: a node whose clock has jumped goes by its old time for
