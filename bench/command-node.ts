@@ -14,6 +14,7 @@ interface Ready {
 
 export class CommandNode {
   readonly api: RemoteNode;
+  readonly url: string;
   readonly id: string;
   readonly peerAddresses: readonly string[];
   logLines = 0;
@@ -22,6 +23,7 @@ export class CommandNode {
   private constructor(child: ChildProcess, api: RemoteNode, ready: Ready) {
     this.#child = child;
     this.api = api;
+    this.url = ready.url;
     this.id = ready.id;
     this.peerAddresses = ready.peerAddresses;
   }

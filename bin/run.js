@@ -23,7 +23,7 @@ if (major < 22 || (major === 22 && minor < 19)) {
   process.stdout.write(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}\n`);
 } else {
   if (process.env.HUBCAST_PINNED_NODE) dieWithParent();
-  process.getBuiltinModule("node:module").enableCompileCache();
+  keepCompiledCode();
   if (files.has("dist/cli/main.js")) {
     const { main } = await import(new URL("dist/cli/main.js", root).href);
     await main(process.argv.slice(2), files);
@@ -42,4 +42,16 @@ function dieWithParent() {
   delete process.env.HUBCAST_PINNED_NODE;
   process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
   process.channel?.unref();
+}
+
+/**
+ * Node keeps compiled code where we say, and believes what it finds there. Its own choice is one directory for all users
+ * of the machine, where any of them could put code for another; ours is the user's. Without a home nothing is kept.
+ */
+function keepCompiledCode() {
+  const { HOME, NODE_COMPILE_CACHE, XDG_CACHE_HOME = HOME && `${HOME}/.cache` } = process.env;
+  const directory = NODE_COMPILE_CACHE ?? (XDG_CACHE_HOME && `${XDG_CACHE_HOME}/hubcast`);
+  // On Windows the directory for temporary files is the user's.
+  if (directory || process.platform === "win32")
+    process.getBuiltinModule("node:module").enableCompileCache(directory);
 }

@@ -2,7 +2,7 @@ import { lstat, open, writeFile } from "node:fs/promises";
 import * as Flags from "@oclif/core/flags";
 import { HubcastError } from "../core/errors.js";
 import { counted } from "../core/text.js";
-import { formatDuration, formatSize, parseDuration } from "../core/units.js";
+import { formatCount, formatDuration, formatMs, formatSize, parseDuration } from "../core/units.js";
 import type { PairReport, Proof, Quantiles, SimulationReport, Snapshot } from "../hub/simulate/index.js";
 import { startStep } from "../runtime/start-step.js";
 import { countFlag, durationFlag, portFlag, sizeFlag } from "./flags.js";
@@ -31,7 +31,7 @@ export function faultLine(proof: Proof): string {
     [unsent, "never sent"],
     [closed.length, closed.length === 1 ? "client closed by the hub" : "clients closed by the hub"],
   ];
-  const said = counts.filter(([count]) => count > 0).map(([count, what]) => `${number(count)} ${what}`);
+  const said = counts.filter(([count]) => count > 0).map(([count, what]) => `${formatCount(count)} ${what}`);
   return `not everything arrived as it was sent: ${said.join(", ")}`;
 }
 
@@ -43,24 +43,24 @@ function statisticLines(report: SimulationReport): readonly string[] {
       "clients",
       `${report.clients}, ${report.messages} messages of ${formatSize(report.size)} each, ${pace(report)}`,
     ],
-    ["sent", `${number(sent.messages)} messages, ${formatSize(sent.bytes)}`],
-    ["received", `${number(received.messages)} messages, ${formatSize(received.bytes)}`],
+    ["sent", `${formatCount(sent.messages)} messages, ${formatSize(sent.bytes)}`],
+    ["received", `${formatCount(received.messages)} messages, ${formatSize(received.bytes)}`],
     [
       "average",
-      `a client sent ${number(sent.messagesPerClient)} (${formatSize(Math.round(sent.bytesPerClient))}), received ${number(received.messagesPerClient)} (${formatSize(Math.round(received.bytesPerClient))})`,
+      `a client sent ${formatCount(sent.messagesPerClient)} (${formatSize(Math.round(sent.bytesPerClient))}), received ${formatCount(received.messagesPerClient)} (${formatSize(Math.round(received.bytesPerClient))})`,
     ],
     [
       "rate",
-      `${number(report.deliveriesPerSecond)} deliveries/s, ${megabytes(report.payloadBytesPerSecond)} MB/s`,
+      `${formatCount(report.deliveriesPerSecond)} deliveries/s, ${megabytes(report.payloadBytesPerSecond)} MB/s`,
     ],
   ];
   const { schedule } = report;
   if (schedule)
     rows.push([
       "asked for",
-      `${number(schedule.askedPerSecond)} deliveries/s, of which ${percent(schedule.kept)} were done`,
+      `${formatCount(schedule.askedPerSecond)} deliveries/s, of which ${percent(schedule.kept)} were done`,
     ]);
-  rows.push(["longest pause", `${milliseconds(report.pauseMaxMs)} ms in which a client could not write`]);
+  rows.push(["longest pause", `${formatMs(report.pauseMaxMs)} ms in which a client could not write`]);
   if (hubProcess) {
     const { cpuSeconds, cpuUsPerDelivery, memoryPeakBytes } = hubProcess;
     const cost = `${cpuSeconds.toFixed(2)} s of processor, ${cpuUsPerDelivery.toFixed(3)} us a delivery`;
@@ -71,9 +71,15 @@ function statisticLines(report: SimulationReport): readonly string[] {
     "generator",
     `${generator.cpuSeconds.toFixed(2)} s of processor in ${counted(workers, "worker")}`,
   ]);
-  rows.push(["bottleneck", `${bottleneck.bottleneck}: ${bottleneck.why}`]);
+  rows.push(["bottleneck", `${BOTTLENECK[bottleneck.bottleneck]}: ${bottleneck.why}`]);
   return properties(rows);
 }
+
+const BOTTLENECK = {
+  hub: "the hub",
+  generator: "the generator",
+  neither: "neither the hub nor the generator",
+} as const;
 
 function pace({ intervalMs }: SimulationReport): string {
   return intervalMs === 0 ? "as fast as it goes" : `one every ${formatDuration(intervalMs)}`;
@@ -82,7 +88,7 @@ function pace({ intervalMs }: SimulationReport): string {
 function latencyLines({ latency, lateness }: SimulationReport): readonly string[] {
   const row = (name: string, { p50Ms, p90Ms, p99Ms, p999Ms, maxMs }: Quantiles): string[] => [
     name,
-    ...[p50Ms, p90Ms, p99Ms, p999Ms, maxMs].map(milliseconds),
+    ...[p50Ms, p90Ms, p99Ms, p999Ms, maxMs].map(formatMs),
   ];
   const rows = lateness
     ? [
@@ -98,21 +104,21 @@ function proofLines(proof: Proof): string[] {
   const { expected, pairs, delivered } = proof;
   if (delivered) {
     return [
-      `delivered: all ${number(expected)} messages of ${number(pairs)} pairs arrived once, in order, unchanged`,
+      `delivered: all ${formatCount(expected)} messages of ${formatCount(pairs)} pairs arrived once, in order, unchanged`,
     ];
   }
   if (proof.faulty.length === 0) return [];
   const cells = ({ from, to, lost, duplicated, outOfOrder, corrupt }: PairReport): string[] => [
     from === undefined ? "?" : String(from),
     String(to),
-    ...[lost, duplicated, outOfOrder, corrupt].map(number),
+    ...[lost, duplicated, outOfOrder, corrupt].map(formatCount),
   ];
   const head = ["from client", "to client", "lost", "duplicated", "out of order", "corrupt"];
   const left = proof.faulty.length + proof.faultyLeftOff - WORST_PAIRS;
   return [
-    `the worst of ${number(proof.faulty.length + proof.faultyLeftOff)} faulty pairs:`,
+    `the worst of ${formatCount(proof.faulty.length + proof.faultyLeftOff)} faulty pairs:`,
     ...table(head, proof.faulty.slice(0, WORST_PAIRS).map(cells)),
-    ...(left > 0 ? [`and ${number(left)} more: --json lists them`] : []),
+    ...(left > 0 ? [`and ${formatCount(left)} more: --json lists them`] : []),
   ];
 }
 
@@ -121,14 +127,10 @@ function chaosLines({ chaos, hubProcess }: SimulationReport): string[] {
   const { healthy, chaotic, p99MsWithout, p99MsWith, score } = chaos;
   const closed = Object.entries(hubProcess?.closed ?? {}).map(([reason, count]) => `${count} ${reason}`);
   return [
-    `isolation: p99 of the ${healthy} that behave is ${milliseconds(p99MsWith)} ms beside ${chaotic} that do not, ` +
-      `${milliseconds(p99MsWithout)} ms without: ${score.toFixed(2)} times`,
+    `isolation: p99 of the ${healthy} that behave is ${formatMs(p99MsWith)} ms beside ${chaotic} that do not, ` +
+      `${formatMs(p99MsWithout)} ms without: ${score.toFixed(2)} times`,
     ...(closed.length > 0 ? [`the hub closed: ${closed.join(", ")}`] : []),
   ];
-}
-
-function milliseconds(ms: number): string {
-  return ms >= 100 ? ms.toFixed(0) : ms >= 10 ? ms.toFixed(1) : ms.toFixed(2);
 }
 
 /** Rounded down: what was missed is not to look kept. */
@@ -138,11 +140,7 @@ function percent(share: number): string {
 
 function megabytes(bytes: number): string {
   const mb = bytes / 1e6;
-  return mb >= 100 ? number(mb) : mb.toFixed(1);
-}
-
-function number(value: number): string {
-  return Math.round(value).toLocaleString("en");
+  return mb >= 100 ? formatCount(mb) : mb.toFixed(1);
 }
 
 const LINE_EVERY_MS = 1_000;
@@ -209,12 +207,12 @@ export class ReportFile {
     }
   }
 
-  /** @returns its path */
-  async write(report: SimulationReport): Promise<string> {
+  /** @param command as it was typed @returns its path */
+  async write(report: SimulationReport, command: string): Promise<string> {
     const { reportPage } = await import("../hub/simulate/index.js");
     // Another account may have created the link during the run.
     await refuseForeignLink(this.path);
-    await writeFile(this.path, reportPage(report)).catch((error) => {
+    await writeFile(this.path, reportPage(report, command)).catch((error) => {
       throw cannotWrite(this.path, error);
     });
     return this.path;

@@ -202,7 +202,8 @@ export function properties(pairs: readonly (readonly [name: string, value: strin
  */
 export function itemLine(item: Item, output: Output, end = ""): Line {
   const time = localTime(item.timestampMs);
-  const id = shown(item.id, 36);
+  // A UUID, and under a topic as much of both as leaves 20 columns to the text.
+  const id = shown(item.id, Math.max(36, output.columns - time.length - 24));
   const key = signer(item.signature);
   const room = Math.max(output.columns - time.length - columnsOf(id) - (key ? key.length + 2 : 0) - 4, 10);
   return [

@@ -85,3 +85,13 @@ export function formatSize(bytes: number): string {
   }
   return `${unit === "B" || value >= 100 ? Math.round(value) : Number(value.toFixed(1))} ${unit}`;
 }
+
+/** A count for people: `22,800`. @param count rounded to a whole number */
+export function formatCount(count: number): string {
+  return Math.round(count).toLocaleString("en");
+}
+
+/** Milliseconds for people, without the unit: three digits at least, `0.47`, `18.3`, `40,952`. */
+export function formatMs(ms: number): string {
+  return ms >= 100 ? formatCount(ms) : ms.toFixed(ms >= 10 ? 1 : 2);
+}

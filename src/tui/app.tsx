@@ -115,14 +115,14 @@ function useScreen() {
 }
 
 /** Snapshots of the collector, one for each refresh. */
-function useSnapshot(collector: DashboardOptions["collector"], { view, paused }: Screen): Snapshot {
+function useSnapshot(collector: DashboardOptions["collector"], { view, paused, topic }: Screen): Snapshot {
   const [snapshot, setSnapshot] = useState(() => collector.snapshot(false));
   const isList = view === "items" || view === "events";
   useEffect(() => {
     let itemsAtMs = 0;
     const look = () => {
       void collector.ask(isList);
-      const next = collector.snapshot(view === "cluster" ? "aside" : view === "items");
+      const next = collector.snapshot(view === "cluster" ? "aside" : view === "items", topic);
       if (paused) return;
       // A list that moves all the time costs more than the figures beside it, and cannot be read.
       const itemsAreFresh = isList || next.atMs - itemsAtMs >= ASIDE_REFRESH_MS;
@@ -136,7 +136,7 @@ function useSnapshot(collector: DashboardOptions["collector"], { view, paused }:
       clearTimeout(first);
       clearInterval(timer);
     };
-  }, [collector, isList, view, paused]);
+  }, [collector, isList, view, paused, topic]);
   return snapshot;
 }
 
@@ -195,7 +195,7 @@ function Title({ snapshot: { atMs, nodes, hubs }, isPaused, columns }: TitleProp
   );
 }
 
-const Tabs = memo(function Tabs({ view, sorts, filter, typing }: Screen) {
+const Tabs = memo(function Tabs({ view, sorts, filter, topic, typing }: Screen) {
   const { column, reversed } = sorts[view];
   return (
     <Box height={1}>
@@ -206,6 +206,7 @@ const Tabs = memo(function Tabs({ view, sorts, filter, typing }: Screen) {
           </Span>
         ))}
         <Span tone="dim">{`  by ${SORTS[view][column]!.title}${reversed ? ", reversed" : ""}`}</Span>
+        {topic !== undefined && typing?.into !== "topic" && <Span tone="warn">{`  topic: ${topic}`}</Span>}
         {filter !== "" && typing?.into !== "filter" && <Span tone="warn">{`  filter: ${filter}`}</Span>}
       </Line>
     </Box>
@@ -222,7 +223,7 @@ const Help = memo(function Help() {
 });
 
 const Said = memo(function Said({ typing, notice }: Screen) {
-  const prompt = typing?.into === "post" ? `post to ${typing.to.name}> ` : "filter> ";
+  const prompt = typing?.into === "post" ? `post to ${typing.to.name}> ` : `${typing?.into}> `;
   return (
     <Box height={1}>
       {typing && (
@@ -242,14 +243,13 @@ const Said = memo(function Said({ typing, notice }: Screen) {
 });
 
 interface HintsProps {
-  readonly typing: "filter" | "post" | undefined;
+  readonly typing: "filter" | "topic" | "post" | undefined;
   readonly help: boolean;
   readonly columns: number;
 }
 
 const Hints = memo(function Hints({ typing, help, columns }: HintsProps) {
-  if (typing)
-    return <Span tone="dim">{`Enter ${typing === "filter" ? "keeps" : "posts"}  Esc gives up`}</Span>;
+  if (typing) return <Span tone="dim">{`Enter ${typing === "post" ? "posts" : "keeps"}  Esc gives up`}</Span>;
   if (help) return <Span tone="dim">any key closes the help</Span>;
   const fitting = (text: string, hint: string) =>
     columnsOf(text) + columnsOf(hint) + 2 <= columns ? `${text}  ${hint}` : text;

@@ -82,13 +82,14 @@ export class Collector {
   /**
    * @param items whether to follow the items too, which costs something for each of them; `aside`: while they come slowly
    *   enough to be read beside something else
+   * @param topic items of this one and of all below it; absent: of all
    */
-  snapshot(items: boolean | "aside"): Snapshot {
+  snapshot(items: boolean | "aside", topic?: string): Snapshot {
     const first = this.#first();
     const perSecond = first ? first.posts.rate.perSecond + first.gossipIn.rate.perSecond : 0;
     // Hysteresis: resumes at half the rate at which it stopped.
     this.#isTooFast = items === "aside" && perSecond > ASIDE_ITEMS_PER_SECOND / (this.#isTooFast ? 2 : 1);
-    this.#feed.follow(items && !this.#isTooFast ? first?.node : undefined);
+    this.#feed.follow(items && !this.#isTooFast ? first?.node : undefined, topic);
     const atMs = Date.now();
     const nodes = nodeRowsOf([...this.#nodes.values()].filter(({ asked }) => asked).map(askedNode));
     const hubs = [...this.#hubs.values()].filter(({ asked }) => asked).map(hubRow);
@@ -254,20 +255,23 @@ export class Feed {
   /** Whether `items` belong to the node that is followed now. */
   isListed = false;
   #node: RemoteNode | undefined;
+  #topic: string | undefined;
   #following = new AbortController();
   #retryAtMs = 0;
   #isFollowing = false;
 
-  /** Follows that node; has no effect while it is the same. */
-  follow(node: RemoteNode | undefined): void {
-    if (node === this.#node && (this.#isFollowing || performance.now() < this.#retryAtMs)) return;
+  /** Follows a topic of that node, or all; has no effect while both are the same. */
+  follow(node: RemoteNode | undefined, topic?: string): void {
+    const isSame = node === this.#node && topic === this.#topic;
+    if (isSame && (this.#isFollowing || performance.now() < this.#retryAtMs)) return;
     this.close();
     this.#node = node;
+    this.#topic = topic;
     if (!node) return;
     this.#following = new AbortController();
     this.#isFollowing = true;
     const { signal } = this.#following;
-    this.#run(node, signal)
+    this.#run(node, topic, signal)
       .catch(() => {})
       .finally(() => {
         if (signal.aborted) return;
@@ -283,12 +287,13 @@ export class Feed {
     this.#node = undefined;
   }
 
-  async #run(node: RemoteNode, signal: AbortSignal): Promise<void> {
-    const events = node.events({ signal, reconnect: false, sinceMs: Date.now() });
+  async #run(node: RemoteNode, topic: string | undefined, signal: AbortSignal): Promise<void> {
+    const of = topic === undefined ? {} : { topic };
+    const events = node.events({ ...of, signal, reconnect: false, sinceMs: Date.now() });
     const live = events[Symbol.asyncIterator]();
     // The first event shows that the node tells of all further ones: earlier items are listed, later ones come by events.
     const first = await live.next();
-    this.items = await newest(node, signal);
+    this.items = await newest(node, of, signal);
     this.isListed = true;
     const known = new Set(this.items.map(({ digest }) => digest));
     let restedAtMs = performance.now();
@@ -307,11 +312,11 @@ export class Feed {
 }
 
 /** The newest items, oldest first: as many as a window holds that does not hold too many. */
-async function newest(node: RemoteNode, signal: AbortSignal): Promise<Item[]> {
+async function newest(node: RemoteNode, of: { topic?: string }, signal: AbortSignal): Promise<Item[]> {
   let found: Item[] = [];
   for (const windowMs of WINDOWS_MS) {
     const items: Item[] = [];
-    const query = { sinceMs: Math.max(0, Date.now() - windowMs), limit: ITEMS_MAX + 1, signal };
+    const query = { ...of, sinceMs: Math.max(0, Date.now() - windowMs), limit: ITEMS_MAX + 1, signal };
     for await (const item of node.list(query)) items.push(item);
     if (items.length > ITEMS_MAX) break;
     found = items;

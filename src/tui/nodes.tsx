@@ -4,7 +4,7 @@ import { firstLine, fitting } from "../core/text.js";
 import { formatDuration } from "../core/units.js";
 import type { Item } from "../node/broadcast.js";
 import { size as bytes, clock, count, milliseconds, perSecond, sparkline, topOf } from "./figures.js";
-import { eventRows, itemKey, itemRows, markedKey, nodeRows, type Screen } from "./screen.js";
+import { eventRows, itemKey, itemRows, itemsOfTopic, markedKey, nodeRows, type Screen } from "./screen.js";
 import { type EventRow, isPresent, type NodeRow, type Snapshot } from "./snapshot.js";
 import { type Column, Detail, type DetailLine, type Size, Table, type Tone } from "./table.js";
 
@@ -54,9 +54,9 @@ export function NodesView({ snapshot, screen, size }: ViewProps) {
       {ratesRows > 0 && <Rates rows={rows} size={{ columns: size.columns, rows: ratesRows }} />}
       {rows.length > 0 && (
         <Latest
-          items={snapshot.items}
+          items={itemsOfTopic(snapshot, screen)}
           events={snapshot.events}
-          noItem={noItem(snapshot)}
+          noItem={noItem(snapshot, screen)}
           columns={size.columns}
           rows={left}
         />
@@ -240,7 +240,7 @@ export function ItemsView({ snapshot, screen, size }: ViewProps) {
     return <ItemDetail item={opened.current} size={size} isActive={!screen.typing && !screen.help} />;
   }
   const marked = markedKey(screen, rows.map(itemKey));
-  const empty = screen.filter ? "nothing matches the filter" : noItem(snapshot);
+  const empty = screen.filter ? "nothing matches the filter" : noItem(snapshot, screen);
   const columns = size.columns < WIDE_FROM_COLUMNS ? COLUMNS : WIDE_COLUMNS;
   return <Table columns={columns} rows={rows} keyOf={itemKey} marked={marked} size={size} empty={empty} />;
 }
@@ -277,10 +277,11 @@ function ItemDetail({ item, size, isActive }: ItemDetailProps) {
   return <Detail key={item.digest} lines={lines} size={size} isActive={isActive} />;
 }
 
-function noItem({ nodes, isListing, isTooFast }: Snapshot): string {
+function noItem({ nodes, isListing, isTooFast }: Snapshot, { topic }: Screen): string {
   if (isTooFast) return "items come too fast to be read here: 2 shows them";
   if (isListing) return "asking for the items…";
-  return nodes.some(isPresent) ? "no item yet: p posts one" : "no node answers";
+  if (!nodes.some(isPresent)) return "no node answers";
+  return topic === undefined ? "no item yet: p posts one" : `no item under ${topic}`;
 }
 
 const EVENT_COLUMNS: readonly Column<EventRow>[] = [

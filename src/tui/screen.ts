@@ -1,4 +1,5 @@
 import type { Key } from "ink";
+import { hasTopic, topicFault } from "../core/topic.js";
 import type { HubClientStatus } from "../hub/index.js";
 import type { Item } from "../node/broadcast.js";
 import { answers, type EventRow, type HubRow, type NodeRow, type Snapshot } from "./snapshot.js";
@@ -14,6 +15,8 @@ export interface Screen {
   /** Key of the row that is shown in full. */
   readonly opened?: string | undefined;
   readonly filter: string;
+  /** Only items of this topic and of all below it are shown; absent: all. */
+  readonly topic?: string | undefined;
   /** Index of the column that rows are sorted by, and whether backwards. */
   readonly sorts: Readonly<Record<View, { readonly column: number; readonly reversed: boolean }>>;
   /** The snapshot is frozen. */
@@ -24,9 +27,9 @@ export interface Screen {
   readonly notice?: { readonly tone: "good" | "bad"; readonly text: string } | undefined;
 }
 
-/** A text being typed: a filter, or an item for the node that was marked when typing began. */
+/** A text being typed: a filter, a topic, or an item for the node that was marked when typing began. */
 export type Typing =
-  | { readonly into: "filter"; readonly text: string }
+  | { readonly into: "filter" | "topic"; readonly text: string }
   | { readonly into: "post"; readonly text: string; readonly to: Target };
 
 /** A node that takes posts. */
@@ -72,8 +75,9 @@ export const KEY_HELP: readonly (readonly [keys: string, meaning: string])[] = [
   ["PgUp PgDn", "ten rows at once, or a page"],
   ["g G", "first, last"],
   ["Enter", "open the marked row"],
-  ["Esc", "close, or drop the filter"],
+  ["Esc", "close, or drop filter and topic"],
   ["/", "filter by a part of a name, id or text"],
+  ["t", "show items of one topic and all below it"],
   ["s", "sort by the next column"],
   ["r", "reverse the order"],
   ["Space", "pause and go on"],
@@ -90,6 +94,7 @@ export const KEY_HINTS: readonly string[] = [
   "q quit",
   "1-4 views",
   "/ filter",
+  "t topic",
   "Enter open",
   "p post",
   "s sort",
@@ -134,7 +139,10 @@ function typed(screen: Screen, typing: Typing, input: string, key: Partial<Key>)
     typing: { ...typing, text },
     ...(isFilter && { filter: text }),
   });
-  if (key.escape) return { screen: { ...screen, typing: undefined, ...(isFilter && { filter: "" }) } };
+  if (key.escape) {
+    const dropped = typing.into === "topic" ? { topic: undefined } : isFilter ? { filter: "" } : {};
+    return { screen: { ...screen, typing: undefined, ...dropped } };
+  }
   if (key.backspace || key.delete) return { screen: withText([...typing.text].slice(0, -1).join("")) };
   if (key.upArrow || key.downArrow || key.leftArrow || key.rightArrow || key.tab) return { screen };
   // A terminal without bracketed paste sends a pasted text and the Enter behind it at once.
@@ -142,8 +150,16 @@ function typed(screen: Screen, typing: Typing, input: string, key: Partial<Key>)
   const text = key.return ? typing.text : typing.text + line;
   if (!key.return && more.length === 0) return { screen: withText(text) };
   const done = { ...withText(text), typing: undefined };
-  if (isFilter || text === "") return { screen: done };
+  if (typing.into === "topic") return { screen: topicked(done, text) };
+  if (typing.into !== "post" || text === "") return { screen: done };
   return { screen: done, action: { type: "post", raw: text, to: typing.to } };
+}
+
+/** With nothing typed all topics are shown again. */
+function topicked(screen: Screen, text: string): Screen {
+  const fault = text === "" ? undefined : topicFault(text);
+  if (fault === undefined) return { ...screen, topic: text === "" ? undefined : text };
+  return { ...screen, notice: { tone: "bad", text: `${JSON.stringify(text)} is no topic: ${fault}` } };
 }
 
 /** Inserts pasted text: it may have several lines, and none of it is a key. */
@@ -151,13 +167,14 @@ export function pasted(screen: Screen, text: string): Screen {
   const { typing } = screen;
   if (!typing) return screen;
   const all =
-    typing.text + (typing.into === "filter" ? text.replace(/\s+/g, " ") : text.replace(/\r\n?/g, "\n"));
+    typing.text + (typing.into === "post" ? text.replace(/\r\n?/g, "\n") : text.replace(/\s+/g, " "));
   return { ...screen, typing: { ...typing, text: all }, ...(typing.into === "filter" && { filter: all }) };
 }
 
 function moved(screen: Screen, input: string, key: Partial<Key>, rows: readonly string[]): Screen {
   if (key.tab) return viewed(screen, VIEWS[(VIEWS.indexOf(screen.view) + 1) % VIEWS.length]!);
-  if (key.escape) return screen.opened === undefined ? { ...screen, filter: "" } : closed(screen);
+  if (key.escape)
+    return screen.opened === undefined ? { ...screen, filter: "", topic: undefined } : closed(screen);
   if (key.return) {
     return screen.opened === undefined ? { ...screen, opened: markedKey(screen, rows) } : screen;
   }
@@ -192,6 +209,8 @@ function lettered(screen: Screen, input: string, { target }: Context): Pressed {
       return { screen: viewed(screen, VIEWS[Number(input) - 1]!) };
     case "/":
       return { screen: { ...closed(screen), typing: { into: "filter", text: screen.filter } } };
+    case "t":
+      return { screen: { ...closed(screen), typing: { into: "topic", text: screen.topic ?? "" } } };
     case "s":
       return sorted({ column: (sort.column + 1) % SORTS[screen.view].length });
     case "r":
@@ -273,8 +292,13 @@ export function nodeRows({ nodes }: Snapshot, screen: Screen): readonly NodeRow[
   return sorted(kept, NODE_SORTS, screen, "cluster");
 }
 
-export function itemRows({ items }: Snapshot, screen: Screen): readonly Item[] {
-  const kept = filtered(items, screen, (item) => [item.id, item.raw, item.digest]);
+/** Items of the topic that is shown. The node gives no others once it is asked for that topic. */
+export function itemsOfTopic({ items }: Pick<Snapshot, "items">, { topic }: Screen): readonly Item[] {
+  return topic === undefined ? items : items.filter(({ id }) => hasTopic(id, topic));
+}
+
+export function itemRows(snapshot: Snapshot, screen: Screen): readonly Item[] {
+  const kept = filtered(itemsOfTopic(snapshot, screen), screen, (item) => [item.id, item.raw, item.digest]);
   return sorted(kept, ITEM_SORTS, screen, "items");
 }
 

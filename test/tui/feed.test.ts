@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Item, NodeEvent } from "../../src/node/broadcast.js";
+import type { EventsOptions, Item, ListQuery, NodeEvent } from "../../src/node/broadcast.js";
 import type { RemoteNode } from "../../src/node/client.js";
 import { Feed } from "../../src/tui/collect.js";
 import { eventually } from "../fixtures/eventually.js";
@@ -27,4 +27,25 @@ it("an item that is posted while the list is read is shown", async () => {
   await eventually(() => feed.items.length > 0);
   feed.close();
   expect(feed.items).toEqual([ITEM]);
+});
+
+it("another topic is asked of the node, once", async () => {
+  const asked: (string | undefined)[] = [];
+  const node: Pick<RemoteNode, "events" | "list"> = {
+    async *events({ topic, signal }: EventsOptions = {}): AsyncGenerator<NodeEvent, void, undefined> {
+      asked.push(topic);
+      yield { type: "caught-up", eventId: "1" };
+      await new Promise((resolve) => signal!.addEventListener("abort", resolve, { once: true }));
+    },
+    async *list({ topic }: ListQuery = {}): AsyncGenerator<Item, void, undefined> {
+      yield { ...ITEM, id: `${topic}/1` };
+    },
+  };
+  const feed = new Feed();
+  for (const topic of ["alerts", "alerts", "deploy"]) {
+    feed.follow(node as RemoteNode, topic);
+    await eventually(() => feed.items[0]?.id === `${topic}/1`);
+  }
+  feed.close();
+  expect(asked).toEqual(["alerts", "deploy"]);
 });

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import {
   eventRows,
   firstScreen,
+  itemRows,
   KEY_HELP,
   nodeRows,
   type Pressed,
@@ -96,6 +97,27 @@ describe("keys", () => {
     expect(pressed('/ "kit" Enter q').action).toEqual({ type: "quit" });
     expect(pressed('/ "kit" Esc').screen.filter).toBe("");
     expect(pressed('/ "kit" Enter Esc').screen.filter).toBe("");
+  });
+
+  it("t shows one topic and all below it once Enter ends it; nothing typed, or Esc, shows all", () => {
+    const items = ["alerts/disk/1", "alerts/2", "deploy/1", "alerts-2/1", "plain"].map((id) => ({
+      ...SCENE.items[0]!,
+      id,
+    }));
+    const ids = (screen: Screen) => itemRows({ ...SCENE, items }, screen).map(({ id }) => id);
+    expect(ids(pressed('2 t "alerts"').screen)).toEqual(items.map(({ id }) => id));
+    const alerts = pressed('2 t "alerts" Enter').screen;
+    expect(ids(alerts)).toEqual(["alerts/disk/1", "alerts/2"]);
+    expect(ids(pressed('t "/disk" Enter', alerts).screen)).toEqual(["alerts/disk/1"]);
+    expect(ids(pressed('/ "disk" Enter', alerts).screen)).toEqual(["alerts/disk/1"]);
+    const bad = pressed('t "/" Enter', alerts).screen;
+    expect([bad.topic, bad.notice?.text]).toEqual([
+      "alerts",
+      expect.stringMatching(/^"alerts\/" is no topic/),
+    ]);
+    expect(pressed("t Back Back Back Back Back Back Enter", alerts).screen.topic).toBeUndefined();
+    expect(pressed("t Esc", alerts).screen.topic).toBeUndefined();
+    expect(pressed("Esc", alerts).screen.topic).toBeUndefined();
   });
 
   it("s sorts by the next column, r reverses, and rows without the figure come last", () => {

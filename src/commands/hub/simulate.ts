@@ -10,6 +10,7 @@ import {
   reportLines,
   showProgress,
 } from "../../cli/hub-simulation.js";
+import { shellWord } from "../../cli/live-status.js";
 import { onInterrupt } from "../../cli/signals.js";
 import { HubcastError } from "../../core/errors.js";
 
@@ -59,7 +60,8 @@ export default class Simulate extends BaseCommand<typeof Simulate> {
     }).finally(() => progress.end(signal.aborted));
     this.output.document(report);
     for (const line of reportLines(report, stat)) this.output.text(line);
-    if (page) this.output.note(`charts are in ${await page.write(report)}`);
+    const command = ["hubcast", ...process.argv.slice(2).map(shellWord)].join(" ");
+    if (page) this.output.note(`charts are in ${await page.write(report, command)}`);
     if (report.proof.delivered) return;
     // With --json the document has said it all.
     process.exitCode = 5;

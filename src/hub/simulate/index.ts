@@ -23,9 +23,11 @@ import { reportOf, type SimulationReport } from "./report.js";
 export async function simulateHub(options: SimulateOptions = {}): Promise<SimulationReport> {
   const complete = completeSimulateOptions(options);
   checkFiles(complete);
-  if (complete.chaos === 0) return reportOf(complete, await runOnce(complete, "load"), undefined);
+  const startedAtMs = Date.now();
+  if (complete.chaos === 0)
+    return reportOf(startedAtMs, complete, await runOnce(complete, "load"), undefined);
   const baseline = await runOnce(complete, "baseline");
-  return reportOf(complete, await runOnce(complete, "chaos"), baseline);
+  return reportOf(startedAtMs, complete, await runOnce(complete, "chaos"), baseline);
 }
 
 /** Open files of each process besides client sockets. */

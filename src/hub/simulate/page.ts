@@ -1,26 +1,41 @@
-import { safeJson, visible } from "../../core/text.js";
-import type { SimulationReport } from "./report.js";
+import { counted, safeJson, visible } from "../../core/text.js";
+import { formatCount, formatDuration, formatMs, formatSize } from "../../core/units.js";
+import type { Moment } from "./proof/statistics.js";
+import type { Quantiles, SimulationReport } from "./report.js";
 
 /** Bars of the histogram; neighbouring classes are joined to this many. */
 const BARS_MAX = 48;
 
-/** A self-contained HTML page: figures, charts over time, the histogram, and the report itself as JSON. */
-export function reportPage(report: SimulationReport): string {
-  const { clients, messages, size, proof, timeline } = report;
-  const title = `${clients} clients, ${messages} messages of ${size} bytes`;
+/** Points are drawn beside their line when there are no more than this. */
+const DOTS_MAX = 40;
+
+/**
+ * A self-contained HTML page: what was run and where, figures, charts, and the report itself as JSON.
+ * @param command the run, as it was typed
+ */
+export function reportPage(report: SimulationReport, command: string): string {
+  const { clients, messages, size, proof } = report;
+  const title = `${formatCount(clients)} clients, ${formatCount(messages)} messages of ${formatSize(size)} each`;
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>hub simulate: ${title}</title>
+<title>hubcast hub simulate: ${title}</title>
 <style>${PAGE_STYLE}</style>
 <main>
 <h1>${title}</h1>
 <p class="${proof.delivered ? "good" : "bad"}">${proofText(report)}</p>
-<p>${escaped(report.bottleneck.bottleneck)}: ${escaped(report.bottleneck.why)}</p>
-${figures(report)}
-${timeline.length > 0 ? charts(report) : "<p>Nothing was delivered.</p>"}
+<p>${bottleneckText(report)}</p>
+${isolationText(report)}
+${tiles(report)}
+<h2>Latency</h2>
+${latencyTable(report)}
+<div class="charts">
+${charts(report)}
+</div>
 ${faultTable(report)}
+<h2>The run</h2>
+${facts(report, command)}
 </main>
 <script type="application/json" id="report">${safeJson(JSON.stringify(report)).replaceAll("<", "\\u003c")}</script>
 </html>
@@ -28,62 +43,144 @@ ${faultTable(report)}
 }
 
 function proofText({ proof }: SimulationReport): string {
-  const { expected, pairs, lost, duplicated, outOfOrder, corrupt, unsent } = proof;
-  const of = `${grouped(expected)} messages of ${grouped(pairs)} pairs`;
+  const { expected, pairs, lost, duplicated, outOfOrder, corrupt, unsent, closed } = proof;
+  const of = `${formatCount(expected)} messages between ${formatCount(pairs)} pairs of clients`;
+  if (expected === 0) return "All clients connected. No message was to be sent.";
   if (proof.delivered) return `All ${of} arrived once, in order, unchanged.`;
-  return `Of ${of}: ${grouped(lost)} lost, ${grouped(duplicated)} duplicated, ${grouped(outOfOrder)} out of order, ${grouped(corrupt)} corrupt, ${grouped(unsent)} never sent.`;
+  const faults = `${formatCount(lost)} were lost, ${formatCount(duplicated)} came twice, ${formatCount(outOfOrder)} came out of order, ${formatCount(corrupt)} were corrupt, and ${formatCount(unsent)} were never sent`;
+  const cut = closed.length === 0 ? "" : ` The hub closed ${counted(closed.length, "client")}.`;
+  return `Not everything arrived as it was sent. Of ${of}, ${faults}.${cut}`;
 }
 
-function figures(report: SimulationReport): string {
-  const { latency, hubProcess, chaos } = report;
-  const tiles: [string, string][] = [
-    ["deliveries/s", grouped(report.deliveriesPerSecond)],
-    ...(report.schedule
-      ? [["asked for/s", grouped(report.schedule.askedPerSecond)] as [string, string]]
-      : []),
-    ["MB/s", (report.payloadBytesPerSecond / 1e6).toFixed(1)],
-    ["seconds", report.seconds.toFixed(2)],
-    ["p50 ms", latency.intended.p50Ms.toFixed(2)],
-    ["p99 ms", latency.intended.p99Ms.toFixed(2)],
-    ["max ms", latency.intended.maxMs.toFixed(2)],
-    ["p99 ms from writing", latency.actual.p99Ms.toFixed(2)],
-  ];
-  if (hubProcess) {
-    tiles.push(["hub us/delivery", hubProcess.cpuUsPerDelivery.toFixed(3)]);
-    tiles.push(["hub MiB at most", (hubProcess.memoryPeakBytes / 2 ** 20).toFixed(0)]);
-  }
-  if (chaos) tiles.push(["isolation score", chaos.score.toFixed(2)]);
-  return `<dl>${tiles.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")}</dl>`;
+const LIMIT = {
+  hub: "The hub was the limit",
+  generator: "The generator of the load was the limit, not the hub",
+  neither: "Neither the hub nor the generator of the load was the limit",
+} as const;
+
+function bottleneckText({ bottleneck: { bottleneck, why } }: SimulationReport): string {
+  return `${escaped(LIMIT[bottleneck])}: ${escaped(why)}.`;
 }
 
-function charts({ timeline, histogram }: SimulationReport): string {
-  const at = (moment: { atMs: number }): number => moment.atMs / 1_000;
-  const throughput = timeline.map(
-    (moment) => [at(moment), (moment.deliveries * 1_000) / moment.lengthMs] as const,
+function isolationText({ chaos, hubProcess }: SimulationReport): string {
+  if (!chaos) return "";
+  const { healthy, chaotic, p99MsWith, p99MsWithout, score } = chaos;
+  const closed = Object.entries(hubProcess?.closed ?? {}).map(
+    ([reason, count]) => `${formatCount(count)} with ${escaped(reason)}`,
   );
-  const delivered = timeline.filter(({ deliveries }) => deliveries > 0);
-  const latency = [
-    { name: "max", tone: "c", points: delivered.map((moment) => [at(moment), moment.maxMs] as const) },
-    { name: "p99", tone: "b", points: delivered.map((moment) => [at(moment), moment.p99Ms] as const) },
-    { name: "p50", tone: "a", points: delivered.map((moment) => [at(moment), moment.p50Ms] as const) },
+  const ended = closed.length === 0 ? "" : ` The hub ended connections: ${closed.join(", ")}.`;
+  return `<p>Beside ${counted(chaotic, "client")} that misbehaved, 99 % of the deliveries to the ${formatCount(healthy)} others took ${formatMs(p99MsWith)} ms at most. While all behaved, it was ${formatMs(p99MsWithout)} ms: ${score.toFixed(2)} times as long.${ended}</p>`;
+}
+
+function tiles(report: SimulationReport): string {
+  const { schedule, hubProcess, latency } = report;
+  const shown: [name: string, value: string][] = [
+    ["deliveries a second", formatCount(report.deliveriesPerSecond)],
+    ["payload a second", `${formatMs(report.payloadBytesPerSecond / 1e6)} MB`],
+    ["duration", formatDuration(report.seconds * 1_000)],
+    ["latency, 99 %", `${formatMs(latency.intended.p99Ms)} ms`],
   ];
+  if (schedule) {
+    shown.push(["asked for a second", formatCount(schedule.askedPerSecond)]);
+    shown.push(["of that, done", `${Math.floor(100 * schedule.kept)} %`]);
+  }
+  if (hubProcess) {
+    shown.push(["processor time of the hub for a delivery", `${formatMs(hubProcess.cpuUsPerDelivery)} us`]);
+    shown.push(["memory of the hub at most", formatSize(hubProcess.memoryPeakBytes)]);
+  }
+  if (report.chaos) shown.push(["isolation score, 1 is perfect", report.chaos.score.toFixed(2)]);
+  return `<dl class="tiles">${shown.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")}</dl>`;
+}
+
+function latencyTable({ latency, lateness }: SimulationReport): string {
+  const row = (name: string, { p50Ms, p90Ms, p99Ms, p999Ms, maxMs }: Quantiles) => [
+    name,
+    ...[p50Ms, p90Ms, p99Ms, p999Ms, maxMs].map(formatMs),
+  ];
+  const written = row("from when a message was written", latency.actual);
+  const rows = lateness
+    ? [row("from when a message was due", latency.intended), written, row("written late by", lateness)]
+    : [written];
+  return table(["milliseconds", "50 %", "90 %", "99 %", "99.9 %", "max"], rows);
+}
+
+/** What a colleague needs to judge the figures, or to get them again. */
+function facts(report: SimulationReport, command: string): string {
+  const { startedAtMs, versions, machine, hubs, hubProcess, generator, intervalMs } = report;
+  const { model, processors, system, memoryBytes } = machine;
+  const rows: [name: string, value: string][] = [
+    ["command", `<code>${escaped(command)}</code>`],
+    ["started", `${new Date(startedAtMs).toISOString().replace("T", " ").slice(0, 19)} UTC`],
+    ["versions", `hubcast ${escaped(versions.hubcast)}, Node.js ${escaped(versions.node)}`],
+    [
+      "machine",
+      `${counted(processors, "processor")}${model === "" ? "" : ` (${escaped(model)})`}, ${formatSize(memoryBytes)} of memory, ${escaped(system)}`,
+    ],
+    ["hub", hubs ? escaped(hubs.join(", ")) : "one that was started for the run, on the same machine"],
+    [
+      "sending",
+      intervalMs === 0
+        ? "as fast as it goes"
+        : `one message of each client every ${formatDuration(intervalMs)}`,
+    ],
+    ["sent", `${formatCount(report.sent.messages)} messages, ${formatSize(report.sent.bytes)}`],
+    ["received", `${formatCount(report.received.messages)} messages, ${formatSize(report.received.bytes)}`],
+    ["longest pause", `${formatMs(report.pauseMaxMs)} ms in which a client could not write`],
+  ];
+  if (hubProcess)
+    rows.push([
+      "hub process",
+      `${formatDuration(hubProcess.cpuSeconds * 1_000)} of processor, ${formatSize(hubProcess.memoryPeakBytes)} of memory at most`,
+    ]);
+  rows.push([
+    "generator",
+    `${formatDuration(generator.cpuSeconds * 1_000)} of processor in ${counted(generator.workers.length, "worker")}`,
+  ]);
+  return `<dl class="facts">${rows.map(([name, value]) => `<dt>${name}</dt><dd>${value}</dd>`).join("")}</dl>`;
+}
+
+function charts({ timeline, histogram, seconds }: SimulationReport): string {
+  if (histogram.length === 0) return "<p>Nothing was delivered, so there is nothing to draw.</p>";
+  const durationMs = seconds * 1_000;
+  // The run ends within the last interval: a rate over all of it would be that of nothing.
+  const moments = timeline
+    .map((moment) => ({ ...moment, lengthMs: Math.min(moment.lengthMs, durationMs - moment.atMs) }))
+    .filter(({ lengthMs }, index) => lengthMs >= 0.1 * timeline[index]!.lengthMs);
+  const delivered = moments.filter(({ deliveries }) => deliveries > 0);
+  const bars = barChart(joined(histogram), {
+    title: "How many deliveries took how long",
+    xUnit: "ms",
+    yUnit: "deliveries",
+  });
+  if (delivered.length < 2) {
+    const length = `The run took ${formatDuration(durationMs)}, and figures are taken every ${formatDuration(timeline[0]?.lengthMs ?? 100)}`;
+    return `<figure><figcaption>Over time</figcaption><p>${length}: there is no course over time to draw.</p></figure>\n${bars}`;
+  }
+  // Each point stands for an interval, at its middle.
+  const at = ({ atMs, lengthMs }: Moment): number => (atMs + lengthMs / 2) / 1_000;
+  const points = (of: readonly Moment[], value: (moment: Moment) => number) =>
+    of.map((moment) => [at(moment), value(moment)] as const);
+  const throughput = points(moments, ({ deliveries, lengthMs }) => (deliveries * 1_000) / lengthMs);
   return [
     lineChart([{ name: "deliveries", tone: "a", points: throughput }], {
       title: "Deliveries a second",
       xUnit: "s",
-      yUnit: "/s",
+      yUnit: "a second",
     }),
-    lineChart(latency, {
-      title: "Latency from when a message was due",
-      legend: ': <b class="a">p50</b> <b class="b">p99</b> <b class="c">max</b>',
-      xUnit: "s",
-      yUnit: "ms",
-    }),
-    barChart(joined(histogram), {
-      title: "How many deliveries took how long",
-      xUnit: "ms",
-      yUnit: "deliveries",
-    }),
+    lineChart(
+      [
+        { name: "max", tone: "c", points: points(delivered, ({ maxMs }) => maxMs) },
+        { name: "99 %", tone: "b", points: points(delivered, ({ p99Ms }) => p99Ms) },
+        { name: "50 %", tone: "a", points: points(delivered, ({ p50Ms }) => p50Ms) },
+      ],
+      {
+        title: "Latency from when a message was due",
+        legend: ': <b class="a">50 %</b> <b class="b">99 %</b> <b class="c">max</b>',
+        xUnit: "s",
+        yUnit: "ms",
+      },
+    ),
+    bars,
   ].join("\n");
 }
 
@@ -104,18 +201,29 @@ function joined(histogram: SimulationReport["histogram"]): [from: number, to: nu
   return bars.filter(([, , count]) => count > 0);
 }
 
+const FAULTY_SHOWN = 100;
+
 function faultTable({ proof }: SimulationReport): string {
-  if (proof.faulty.length === 0) return "";
-  const rows = proof.faulty.slice(0, 100).map(({ from, to, lost, duplicated, outOfOrder, corrupt }) => {
-    const cells = [from ?? "?", to, lost, duplicated, outOfOrder, corrupt];
-    return `<tr>${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`;
-  });
+  const { faulty, faultyLeftOff } = proof;
+  if (faulty.length === 0) return "";
+  const rows = faulty
+    .slice(0, FAULTY_SHOWN)
+    .map(({ from, to, lost, duplicated, outOfOrder, corrupt }) => [
+      from === undefined ? "?" : String(from),
+      String(to),
+      ...[lost, duplicated, outOfOrder, corrupt].map(formatCount),
+    ]);
   const head = ["from client", "to client", "lost", "duplicated", "out of order", "corrupt"];
-  return `<table><tr>${head.map((cell) => `<th>${cell}</th>`).join("")}</tr>${rows.join("")}</table>`;
+  const all = faulty.length + faultyLeftOff;
+  const shown =
+    all > FAULTY_SHOWN ? `The worst ${FAULTY_SHOWN} of ${formatCount(all)} faulty pairs` : "Faulty pairs";
+  return `<h2>${shown}</h2>${table(head, rows)}`;
 }
 
-function grouped(value: number): string {
-  return Math.round(value).toLocaleString("en");
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const row = (cells: readonly string[], tag: "th" | "td") =>
+    `<tr>${cells.map((cell) => `<${tag}>${cell}</${tag}>`).join("")}</tr>`;
+  return `<div class="table"><table>${row(head, "th")}${rows.map((cells) => row(cells, "td")).join("")}</table></div>`;
 }
 
 /** Escapes markup and characters that change the reading order. */
@@ -138,12 +246,12 @@ interface Axes {
   readonly yUnit: string;
 }
 
-const WIDTH = 760;
-const HEIGHT = 240;
-const LEFT = 64;
-const RIGHT = 12;
-const TOP = 12;
-const BOTTOM = 34;
+const WIDTH = 560;
+const HEIGHT = 250;
+const LEFT = 70;
+const RIGHT = 16;
+const TOP = 34;
+const BOTTOM = 40;
 
 /** Lines over time as SVG; each point has its values as a tooltip. */
 function lineChart(lines: readonly Line[], axes: Axes): string {
@@ -156,9 +264,10 @@ function lineChart(lines: readonly Line[], axes: Axes): string {
   const y = (value: number): number => HEIGHT - BOTTOM - (value / top) * (HEIGHT - TOP - BOTTOM);
   const drawn = lines.map(({ name, tone, points }) => {
     const path = points.map(([px, py]) => `${fixed(x(px))},${fixed(y(py))}`).join(" ");
+    const shown = points.length <= DOTS_MAX ? "shown" : "";
     const dots = points.map(
       ([px, py]) =>
-        `<circle class="${tone}" cx="${fixed(x(px))}" cy="${fixed(y(py))}" r="3"><title>${name}: ${axisLabel(py)} ${axes.yUnit} at ${axisLabel(px)} ${axes.xUnit}</title></circle>`,
+        `<circle class="${tone} ${shown}" cx="${fixed(x(px))}" cy="${fixed(y(py))}" r="3"><title>${name}: ${axisLabel(py)} ${axes.yUnit} at ${axisLabel(px)} ${axes.xUnit}</title></circle>`,
     );
     return `<polyline class="${tone}" points="${path}"/>${dots.join("")}`;
   });
@@ -182,15 +291,15 @@ function barChart(bars: readonly (readonly [from: number, to: number, count: num
   const decades = Array.from({ length: 9 }, (_, index) => 10 ** (index - 3)).filter(
     (value) => Math.log10(value) >= low && Math.log10(value) <= high,
   );
-  const ticks = decades.length > 1 ? decades : [10 ** low, 10 ** high];
+  const ticks = decades.length > 1 ? decades : [10 ** low, 10 ** ((low + high) / 2), 10 ** high];
   return svg(axes, [...grid(steps, y), ...ticks.map((value) => xTick(x(value), axisLabel(value))), ...drawn]);
 }
 
 function svg({ title, legend = "", xUnit, yUnit }: Axes, parts: readonly string[]): string {
   return `<figure><figcaption>${title}${legend}</figcaption><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${title}">
 ${parts.join("\n")}
-<text class="unit" x="${WIDTH - RIGHT}" y="${HEIGHT - 4}" text-anchor="end">${xUnit}</text>
-<text class="unit" x="4" y="${HEIGHT - 4}">${yUnit}</text>
+<text x="${WIDTH - RIGHT}" y="${HEIGHT - 3}" text-anchor="end">${xUnit}</text>
+<text x="4" y="16">${yUnit}</text>
 </svg></figure>`;
 }
 
@@ -202,7 +311,7 @@ function grid(steps: readonly number[], y: (value: number) => number): string[] 
 }
 
 function xTick(x: number, label: string): string {
-  return `<text x="${fixed(x)}" y="${HEIGHT - BOTTOM + 16}" text-anchor="middle">${label}</text>`;
+  return `<text x="${fixed(x)}" y="${HEIGHT - BOTTOM + 20}" text-anchor="middle">${label}</text>`;
 }
 
 function fixed(value: number): string {
@@ -218,37 +327,45 @@ function niceSteps(max: number): number[] {
   return Array.from({ length: count + 1 }, (_, index) => index * step);
 }
 
-/** `1.2M`, `350k`, `12`, `0.05`. */
+/** `1.2M`, `350k`, `4,000`, `12`, `0.05`. */
 function axisLabel(value: number): string {
   if (value >= 1e9) return `${Number((value / 1e9).toPrecision(3))}G`;
   if (value >= 1e6) return `${Number((value / 1e6).toPrecision(3))}M`;
   if (value >= 1e4) return `${Number((value / 1e3).toPrecision(3))}k`;
-  return String(Number(value.toPrecision(3)));
+  return Number(value.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 6 });
 }
 
 const PAGE_STYLE = `
 :root { color-scheme: light dark; --a: #0b7285; --b: #e8590c; --c: #adb5bd; --line: #8884; --good: #2b8a3e; --bad: #c92a2a; }
 @media (prefers-color-scheme: dark) { :root { --a: #3bc9db; --b: #ffa94d; --c: #868e96; --good: #69db7c; --bad: #ff8787; } }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 0; }
-main { max-width: 800px; margin: 0 auto; padding: 24px 20px; }
-h1 { font-size: 22px; margin: 0 0 8px; }
-p { margin: 4px 0; }
+main { max-width: 1120px; margin: 0 auto; padding: 24px 20px; }
+h1 { font-size: 22px; line-height: 1.3; margin: 0 0 8px; }
+h2 { font-size: 17px; margin: 28px 0 8px; }
+p { margin: 4px 0; max-width: 75ch; }
 .good { color: var(--good); font-weight: 600; }
 .bad { color: var(--bad); font-weight: 600; }
-dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(130px, 1fr)); gap: 8px; margin: 20px 0; }
-dl div { border: 1px solid var(--line); border-radius: 6px; padding: 8px 10px; }
-dt { font-size: 12px; opacity: .75; }
-dd { margin: 0; font-size: 18px; font-variant-numeric: tabular-nums; }
-figure { margin: 24px 0; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(135px, 1fr)); gap: 8px; margin: 20px 0; }
+.tiles div { border: 1px solid var(--line); border-radius: 6px; padding: 8px 10px; display: flex; flex-direction: column; justify-content: space-between; }
+dt { font-size: 13px; opacity: .8; }
+dd { margin: 0; font-variant-numeric: tabular-nums; }
+.tiles dd { font-size: 18px; }
+.facts { display: grid; grid-template-columns: max-content 1fr; gap: 4px 16px; align-items: baseline; margin: 0; }
+.facts dd { overflow-wrap: anywhere; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 0 32px; margin-top: 12px; }
+figure { margin: 20px 0 0; }
 figcaption { font-weight: 600; margin-bottom: 4px; }
 svg { width: 100%; height: auto; }
-svg text { font-size: 11px; fill: currentColor; opacity: .75; }
+svg text { font-size: 15px; fill: currentColor; opacity: .8; }
 svg line { stroke: var(--line); }
-polyline { fill: none; stroke-width: 1.8; }
-polyline.a { stroke: var(--a); } polyline.b { stroke: var(--b); } polyline.c { stroke: var(--c); }
-circle { opacity: 0; } circle:hover { opacity: 1; }
+polyline { fill: none; stroke-width: 2; }
+polyline.a { stroke: var(--a); } polyline.b { stroke: var(--b); } polyline.c { stroke: var(--c); stroke-width: 4; }
+circle { opacity: 0; } circle.shown, circle:hover { opacity: 1; }
 rect.a, circle.a { fill: var(--a); } circle.b { fill: var(--b); } circle.c { fill: var(--c); }
 b.a { color: var(--a); } b.b { color: var(--b); } b.c { color: var(--c); }
+.table { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: 3px 12px 3px 0; border-bottom: 1px solid var(--line); }
+th, td { text-align: right; padding: 3px 0 3px 16px; border-bottom: 1px solid var(--line); }
+th { white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; }
 `;

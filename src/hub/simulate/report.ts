@@ -1,5 +1,6 @@
-import { availableParallelism } from "node:os";
+import { arch, availableParallelism, cpus, release, totalmem, type } from "node:os";
 import type { Histogram } from "../../core/histogram.js";
+import { VERSION } from "../../net/version.js";
 import type { LoadResult } from "./load.js";
 import { addressText, type CompleteSimulateOptions } from "./options.js";
 import type { Proof } from "./proof/proof.js";
@@ -17,6 +18,17 @@ export interface Quantiles {
 /** The output of `hub simulate --json`. */
 export interface SimulationReport {
   readonly type: "simulation";
+  /** The start of the run, epoch ms. */
+  readonly startedAtMs: number;
+  readonly versions: { readonly hubcast: string; readonly node: string };
+  /** The machine that the generator ran on, and the hub where one was started for the run. */
+  readonly machine: {
+    readonly system: string;
+    readonly processors: number;
+    /** Model of the processors; empty where the system does not say. */
+    readonly model: string;
+    readonly memoryBytes: number;
+  };
   /** Addresses of the hubs; absent when one was started for the run. */
   readonly hubs?: readonly string[];
   readonly clients: number;
@@ -86,6 +98,7 @@ export interface Isolation {
 }
 
 export function reportOf(
+  startedAtMs: number,
   options: CompleteSimulateOptions,
   load: LoadResult,
   baseline: LoadResult | undefined,
@@ -99,6 +112,14 @@ export function reportOf(
   const paced = intervalMs > 0 && { kept, lateMs: load.lag.quantile(0.99) / 1_000 };
   return {
     type: "simulation",
+    startedAtMs,
+    versions: { hubcast: VERSION, node: process.versions.node },
+    machine: {
+      system: `${type()} ${release()} ${arch()}`,
+      processors: availableParallelism(),
+      model: cpus()[0]?.model.trim() ?? "",
+      memoryBytes: totalmem(),
+    },
     ...(addresses.length > 0 && { hubs: addresses.map(addressText) }),
     ...{ clients, messages, size, intervalMs, workers, seconds },
     sent: traffic(load.sent, load.sentBytes, healthy),

@@ -1,4 +1,4 @@
-import type { Item, NodeStatus, Peer, PostResult, ShownItem } from "../broadcast.js";
+import type { HoldersReceipt, Item, NodeStatus, Peer, PostResult, ShownItem } from "../broadcast.js";
 
 /** What the caller may do: GET /v1/access. */
 export type Role = "post" | "read" | "none";
@@ -44,10 +44,14 @@ export class Api {
     return this.#json(`v1/items?${new URLSearchParams(query)}`);
   }
 
-  /** With the members that say that they hold it. @throws Refusal `notFound` */
+  /** @throws Refusal `notFound` */
   item(id: string): Promise<ShownItem> {
-    const path = id === "." || id === ".." ? `?id=${id}&` : `${encodeURIComponent(id)}?`;
-    return this.#json(`v1/items/${path}holders=true`);
+    return this.#json(pathOfItem(id, "false"));
+  }
+
+  /** Asks all members whether they hold it: takes 3 s when one does not. @throws Refusal `notFound` */
+  async holders(id: string): Promise<HoldersReceipt | undefined> {
+    return (await this.#json<ShownItem>(`${pathOfItem(id, "true")}&timeoutMs=3000`)).receipt;
   }
 
   /** Waits, for some seconds at most, until all others hold it. */
@@ -73,4 +77,10 @@ export class Api {
     const answer = await this.call(path, { ...init, signal: AbortSignal.timeout(ANSWER_MS_MAX) });
     return (await answer.json()) as Body;
   }
+}
+
+/** Whatever reads a URL takes `.` and `..` for steps of the path. */
+function pathOfItem(id: string, holders: "true" | "false"): string {
+  const place = id === "." || id === ".." ? `?id=${id}&` : `${encodeURIComponent(id)}?`;
+  return `v1/items/${place}holders=${holders}`;
 }

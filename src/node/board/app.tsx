@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useReducer, useState } from "preact/hooks";
 import type { Board } from "./board.js";
 import { Detail } from "./detail.js";
-import { Header } from "./header.js";
+import { Header, verdictOf } from "./header.js";
 import { List } from "./list.js";
 import { Members } from "./members.js";
 import { Notices } from "./notices.js";
@@ -21,6 +21,7 @@ export function App({ board }: { readonly board: Board }) {
   useTitle(board);
 
   if (board.role === "none") return <TokenForm board={board} />;
+  const isOdd = ["bad", "warn"].includes(verdictOf(board).tone);
   const close = () => {
     location.hash = linkTo({ topic: place.topic });
   };
@@ -28,7 +29,7 @@ export function App({ board }: { readonly board: Board }) {
     <>
       <Header board={board} nowMs={nowMs} />
       <Notices board={board} nowMs={nowMs} />
-      <main>
+      <main class={isOdd ? "odd" : undefined}>
         <section class="items" aria-label="Items">
           {board.role === "post" && <PostBox board={board} topic={place.topic} />}
           <Topics topics={board.feed.topics} chosen={place.topic} />

@@ -42,6 +42,7 @@ export class Board {
 
   /** Asks what the caller may do, then follows. Tries for as long as the node does not answer. */
   async start(): Promise<void> {
+    let lostAtMs: number | undefined;
     for (;;) {
       try {
         this.role = await this.#api.role();
@@ -49,10 +50,11 @@ export class Board {
       } catch (error) {
         if (error instanceof Refusal) {
           this.role = "none";
-          this.tokenFault = error.message;
+          this.tokenFault = error.status === 401 ? "The node does not know this token." : error.message;
           break;
         }
-        this.connection = { state: "lost", sinceMs: Date.now(), retryAtMs: Date.now() + 2_000 };
+        lostAtMs ??= Date.now();
+        this.connection = { state: "lost", sinceMs: lostAtMs, refusal: undefined };
         this.#changed();
         await new Promise((resolve) => setTimeout(resolve, 2_000));
       }
@@ -62,6 +64,11 @@ export class Board {
   }
 
   async takeToken(token: string | undefined): Promise<void> {
+    if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
+      this.tokenFault = "A token has no blanks, and plain characters only.";
+      this.#changed();
+      return;
+    }
     this.#api = new Api(token);
     this.tokenFault = undefined;
     this.#lock();

@@ -1,8 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { ShownItem } from "../broadcast.js";
+import type { HoldersReceipt, ShownItem } from "../broadcast.js";
 import { Refusal } from "./api.js";
 import type { Board } from "./board.js";
-import { authorOf } from "./row.js";
 import { When } from "./when.js";
 import { exact, span, visible, visibleText } from "./words.js";
 
@@ -20,6 +19,7 @@ interface DetailProps {
 export function Detail({ board, id, nowMs, onClose }: DetailProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [item, setItem] = useState<ShownItem>();
+  const [receipt, setReceipt] = useState<HoldersReceipt | "unknown">();
   const [fault, setFault] = useState<string>();
   useEffect(() => {
     const shown = dialog.current!;
@@ -29,10 +29,13 @@ export function Detail({ board, id, nowMs, onClose }: DetailProps) {
   }, []);
   useEffect(() => {
     let isOpen = true;
-    board.api.item(id).then(
-      (found) => isOpen && setItem(found),
-      (error) => isOpen && setFault(faultOf(error)),
-    );
+    const read = async () => {
+      const found = await board.api.item(id);
+      if (isOpen) setItem(found);
+      const holders = await board.api.holders(id).catch(() => undefined);
+      if (isOpen) setReceipt(holders ?? "unknown");
+    };
+    read().catch((error) => isOpen && setFault(faultOf(error)));
     return () => {
       isOpen = false;
     };
@@ -49,22 +52,23 @@ export function Detail({ board, id, nowMs, onClose }: DetailProps) {
           </form>
         </div>
         {fault !== undefined && <p role="alert">{fault}</p>}
-        {fault === undefined && !item && <p class="quiet">Reading, and asking who holds it…</p>}
-        {item && <Whole board={board} item={item} nowMs={nowMs} />}
+        {fault === undefined && !item && <p class="quiet">Reading…</p>}
+        {item && <Whole board={board} item={item} receipt={receipt} nowMs={nowMs} />}
       </div>
     </dialog>
   );
 }
 
-function Whole({
-  board,
-  item,
-  nowMs,
-}: {
+type Answered = HoldersReceipt | "unknown" | undefined;
+
+interface WholeProps {
   readonly board: Board;
   readonly item: ShownItem;
+  readonly receipt: Answered;
   readonly nowMs: number;
-}) {
+}
+
+function Whole({ board, item, receipt, nowMs }: WholeProps) {
   const { raw, id, timestampMs, digest, rivals } = item;
   const more = raw.length - TEXT_LENGTH_MAX;
   const expiresAtMs = board.status && timestampMs + board.status.retentionMs;
@@ -81,11 +85,11 @@ function Whole({
       <dl>
         <dt>Signature</dt>
         <dd>
-          <Signature signature={item.signature} />
+          <Signature item={item} />
         </dd>
         <dt>Holders</dt>
         <dd>
-          <Holders board={board} item={item} />
+          <Holders here={board.status?.name ?? "this node"} receipt={receipt} />
         </dd>
         <dt>Posted</dt>
         <dd>
@@ -95,6 +99,14 @@ function Whole({
           <>
             <dt>Expires</dt>
             <dd title={exact(expiresAtMs)}>in {span((expiresAtMs - nowMs) / 1000)}</dd>
+          </>
+        )}
+        {item.topic !== undefined && (
+          <>
+            <dt>Topic</dt>
+            <dd>
+              <bdi>{visible(item.topic)}</bdi>
+            </dd>
           </>
         )}
         <dt>Id</dt>
@@ -118,8 +130,7 @@ function Whole({
 }
 
 /** A node holds no item whose signature it did not verify. */
-function Signature({ signature }: { readonly signature: string }) {
-  const author = authorOf(signature);
+function Signature({ item: { scheme, author } }: { readonly item: ShownItem }) {
   if (author !== undefined)
     return (
       <>
@@ -127,33 +138,30 @@ function Signature({ signature }: { readonly signature: string }) {
         <p class="mono">ed25519:{author}</p>
       </>
     );
-  const scheme = signature.startsWith("sha256:") ? "SHA-256" : "MD5";
   return (
     <>
-      <p>✓ The text is intact ({scheme}), verified by this node</p>
+      <p>✓ The text is intact ({scheme === "md5" ? "MD5" : "SHA-256"}), verified by this node</p>
       <p class="quiet">Nobody signed it: anyone who may post could have written it.</p>
     </>
   );
 }
 
-function Holders({ board, item: { receipt } }: { readonly board: Board; readonly item: ShownItem }) {
-  const here = board.status?.name ?? "this node";
-  if (!receipt) return <p class="quiet">not known</p>;
+function Holders({ here, receipt }: { readonly here: string; readonly receipt: Answered }) {
+  if (receipt === undefined) return <p class="quiet">Asking the nodes…</p>;
+  if (receipt === "unknown") return <p class="quiet">not known: the node did not answer</p>;
+  const { holders, lacking, missing, refused, lost } = receipt;
   const lines = [
-    { sign: "=", tone: "good", word: "holds it", names: [here, ...receipt.holders.map(({ name }) => name)] },
-    { sign: "?", tone: "warn", word: "has not said so", names: receipt.missing.map(({ name }) => name) },
-    {
-      sign: "~",
-      tone: "warn",
-      word: "does not take it, by its policy",
-      names: receipt.refused.map(({ name }) => name),
-    },
+    { sign: "=", tone: "good", word: "holds it", of: [{ id: "", name: here }, ...holders] },
+    { sign: "≠", tone: "bad", word: "does not hold it", of: lacking },
+    { sign: "~", tone: "warn", word: "does not take it, by its policy", of: refused },
+    { sign: "?", tone: "warn", word: "has not answered", of: missing },
+    { sign: "×", tone: "bad", word: "is lost, and was not asked", of: lost },
   ];
   return (
     <ul class="holders">
-      {lines.flatMap(({ sign, tone, word, names }) =>
-        names.map((name) => (
-          <li key={`${word} ${name}`}>
+      {lines.flatMap(({ sign, tone, word, of }) =>
+        of.map(({ id, name }) => (
+          <li key={`${word} ${id}`}>
             <span class={`sign ${tone}`} aria-hidden="true">
               {sign}
             </span>

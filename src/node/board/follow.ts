@@ -14,7 +14,8 @@ export type Connection =
   /** Connected, and what came meanwhile is still being read. */
   | { readonly state: "behind" }
   | { readonly state: "live" }
-  | { readonly state: "lost"; readonly sinceMs: number; readonly retryAtMs: number }
+  /** `refusal`: the node answers, and says why not. */
+  | { readonly state: "lost"; readonly sinceMs: number; readonly refusal: string | undefined }
   /** The token is not, or no more, one of the node's. */
   | { readonly state: "locked" };
 
@@ -38,6 +39,7 @@ export async function follow(
   let place = "";
   let lostAtMs: number | undefined;
   let retryMs = RETRY_MS.first;
+  let refusal: string | undefined;
   follower.onConnection({ state: "connecting" });
   while (!signal.aborted) {
     const connection = new AbortController();
@@ -53,6 +55,7 @@ export async function follow(
       follower.onConnection({ state: place === "" ? "behind" : "live" });
       lostAtMs = undefined;
       retryMs = RETRY_MS.first;
+      refusal = undefined;
       for await (const message of messagesOf(answer, () => {
         clearTimeout(silence);
         silence = setTimeout(stop, SILENCE_MS_MAX);
@@ -80,6 +83,7 @@ export async function follow(
         if (!signal.aborted) follower.onConnection({ state: "locked" });
         return;
       }
+      refusal = error instanceof Refusal ? error.message : undefined;
     } finally {
       connection.abort();
       clearTimeout(silence);
@@ -87,7 +91,7 @@ export async function follow(
     }
     if (signal.aborted) return;
     lostAtMs ??= Date.now();
-    follower.onConnection({ state: "lost", sinceMs: lostAtMs, retryAtMs: Date.now() + retryMs });
+    follower.onConnection({ state: "lost", sinceMs: lostAtMs, refusal });
     await delay(retryMs, signal);
     retryMs = Math.min(retryMs * 1.6, RETRY_MS.most);
   }

@@ -52,7 +52,7 @@ function ConnectionState({ board, nowMs }: { readonly board: Board; readonly now
   );
 }
 
-function verdictOf({ status, peers, connection }: Board): Verdict {
+export function verdictOf({ status, peers, connection }: Board): Verdict {
   if (connection.state === "lost") return { sign: "×", text: "The node does not answer", tone: "bad" };
   if (!status) return { sign: "…", text: "Connecting to the node", tone: "quiet" };
   const items = counted(status.items, "item");
@@ -74,7 +74,11 @@ function verdictOf({ status, peers, connection }: Board): Verdict {
   const unknown = odd(["not known yet"]);
   if (unknown > 0)
     return { sign: "?", text: `${items} here; ${counted(unknown, "node")} not compared yet`, tone: "quiet" };
-  if (nodes === 1) return { sign: "·", text: `${items}, on this node alone`, tone: "quiet" };
+  if (nodes === 1) {
+    const text =
+      status.items === 0 ? "This node is alone, and has no item yet" : `${items}, on this node alone`;
+    return { sign: "○", text, tone: "quiet" };
+  }
   const all = nodes === 2 ? "Both nodes" : `All ${status.members} nodes`;
   if (status.items === 0) return { sign: "=", text: `${all} agree: nothing was posted yet`, tone: "good" };
   return { sign: "=", text: `${all} hold the same ${items}`, tone: "good" };

@@ -10,6 +10,7 @@ export function Notices({ board }: { readonly board: Board; readonly nowMs: numb
         <div class="notice bad">
           <p>
             <b>No connection to the node since {clock(connection.sinceMs)}.</b>{" "}
+            {connection.refusal !== undefined && `${sentence(visible(connection.refusal))} `}
             {board.feed.rows.length > 0 && "What is shown here may be out of date. "}
             The page tries again by itself.
           </p>

@@ -1,4 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
+import { topicOf } from "../../core/topic.js";
 
 /** What the fragment of the address says: a topic and an opened item survive a reload, and can be handed on. */
 export interface Place {
@@ -23,5 +24,6 @@ export function linkTo(place: Partial<Place>): string {
 
 function readPlace(): Place {
   const named = new URLSearchParams(location.hash.slice(1));
-  return { topic: named.get("topic") ?? undefined, item: named.get("item") ?? undefined };
+  const topic = named.get("topic") ?? "";
+  return { topic: topicOf(`${topic}/x`) === topic ? topic : undefined, item: named.get("item") ?? undefined };
 }

@@ -1,4 +1,5 @@
 import { useRef, useState } from "preact/hooks";
+import { topicOf } from "../../core/topic.js";
 import type { PostResult } from "../broadcast.js";
 import { Refusal } from "./api.js";
 import type { Board } from "./board.js";
@@ -15,11 +16,18 @@ export function PostBox({ board, topic }: { readonly board: Board; readonly topi
   const [outcome, setOutcome] = useState<Outcome>();
   const [isPosting, setPosting] = useState(false);
   const form = useRef<HTMLFormElement>(null);
-  const under = named ?? topic ?? "";
+  const under = (named ?? topic ?? "").trim();
 
   const post = async (event: Event) => {
     event.preventDefault();
     if (raw.trim() === "" || isPosting) return;
+    if (under !== "" && topicOf(`${under}/x`) !== under) {
+      setOutcome({
+        tone: "bad",
+        text: "A topic is a name, or several with / between them, such as alerts/disk.",
+      });
+      return;
+    }
     setPosting(true);
     setOutcome(undefined);
     try {
@@ -54,7 +62,7 @@ export function PostBox({ board, topic }: { readonly board: Board; readonly topi
           <input
             id="topic"
             list="topics"
-            value={under}
+            value={named ?? topic ?? ""}
             placeholder="none"
             autocomplete="off"
             spellcheck={false}

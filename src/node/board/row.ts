@@ -40,7 +40,7 @@ function ownText(part: string): string {
 }
 
 /** The public key in an Ed25519 signature; the other schemes name nobody. */
-export function authorOf(signature: string): string | undefined {
+function authorOf(signature: string): string | undefined {
   return /^ed25519:([0-9a-f]{64}):/.exec(signature)?.[1];
 }
 

@@ -1,3 +1,4 @@
+import { isWithin } from "../../core/topic.js";
 import { linkTo } from "./place.js";
 import { visible } from "./words.js";
 
@@ -6,9 +7,9 @@ interface TopicsProps {
   readonly chosen: string | undefined;
 }
 
-/** Topics of the items that were seen, as filters. */
+/** Topics of the items that were seen, as filters: the first segments, and what is beside and below the chosen one. */
 export function Topics({ topics, chosen }: TopicsProps) {
-  const shown = chosen === undefined || topics.includes(chosen) ? topics : [chosen, ...topics];
+  const shown = namesBeside(topics, chosen);
   if (shown.length === 0) return null;
   return (
     <nav class="topics" aria-label="Topics">
@@ -22,4 +23,17 @@ export function Topics({ topics, chosen }: TopicsProps) {
       ))}
     </nav>
   );
+}
+
+function namesBeside(topics: readonly string[], chosen: string | undefined): readonly string[] {
+  const names = new Set<string>();
+  for (const topic of chosen === undefined ? topics : [...topics, chosen]) {
+    for (let end = topic.indexOf("/"); ; end = topic.indexOf("/", end + 1)) {
+      const name = end < 0 ? topic : topic.slice(0, end);
+      const above = name.slice(0, Math.max(0, name.lastIndexOf("/")));
+      if (above === "" || (chosen !== undefined && isWithin(chosen, above))) names.add(name);
+      if (end < 0) break;
+    }
+  }
+  return [...names].sort();
 }

@@ -1,4 +1,5 @@
 import { Histogram } from "../../../core/histogram.js";
+import { formatMs } from "../../../core/units.js";
 
 /** One interval of the run. */
 export interface Moment {
@@ -139,7 +140,10 @@ export function verdict(
     };
   }
   if (!paced) return { bottleneck: "neither", why: `nobody was busy all the time (${figures})` };
-  const missed = `the schedule was missed: ${percent(paced.kept)} of what it asks for was delivered`;
+  const missed =
+    paced.kept < 0.99
+      ? `the schedule was missed: ${Math.floor(100 * paced.kept)} % of what it asks for was delivered`
+      : `messages were written up to ${formatMs(paced.lateMs)} ms late`;
   const used = workers.reduce((sum, { cpu }) => sum + cpu, hub.cpu);
   if (used >= SATURATED * processors)
     return {
