@@ -230,7 +230,7 @@ function requireWithoutPlace() {
  * `import { get } from "node:http"` reads every export of the module, also those that are loaded when first read:
  * for node:http that is the whole of fetch, 60 ms. Taken from the module itself, only what is used is read.
  */
-export function builtinsWithoutFacade() {
+function builtinsWithoutFacade() {
   const imported = /\bimport\s*(?:\*\s*as\s+)?([\w$]+)?\s*,?\s*(\{[^}]*\})?\s*from\s*"(node:[\w/]+)";?/g;
   return {
     name: "builtins-without-facade",
@@ -245,7 +245,7 @@ export function builtinsWithoutFacade() {
 }
 
 /** A text of one byte a character is read in half the time: whatever lies beyond is escaped. */
-export function ascii() {
+function ascii() {
   const escaped = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
   return {
     name: "ascii",
