@@ -32,7 +32,8 @@ trap 'echo "check-deb.sh: line $LINENO failed" >&2; tail -n 40 "$work"/*.log >&2
 mount -t tmpfs tmpfs "$work"
 mkdir "$work/upper" "$work/overlay" "$root"
 mount -t overlay overlay -o "lowerdir=$lower,upperdir=$work/upper,workdir=$work/overlay" "$root"
-mount -t proc proc "$root/proc"
+# As the units see it: processes of others, and all that is no process, are not there.
+mount -t proc -o subset=pid,hidepid=invisible proc "$root/proc"
 mount -t tmpfs tmpfs "$root/run"
 mount --bind /dev "$root/dev"
 ip link set lo up

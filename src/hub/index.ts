@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { VERSION } from "../net/version.js";
+import { VERSION } from "../core/version.js";
 import { startStep } from "../runtime/start-step.js";
 import type { Monitor } from "./monitor.js";
 import type { HubOptions } from "./option-kinds.js";
@@ -149,7 +149,7 @@ function answersOn(host: string, address: string): boolean {
   return host === address || (host === "localhost" && address === "127.0.0.1");
 }
 
-export type { NatsAccess } from "../net/nats/options.js";
+export type { NatsAccess } from "../runtime/nats.js";
 export type { CloseReason } from "./machine/frames.js";
 export type { SlowConsumer } from "./machine/state.js";
 export type { HubLogger, HubOptions } from "./option-kinds.js";

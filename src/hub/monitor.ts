@@ -1,5 +1,5 @@
 import { LIMITS } from "../core/limits.js";
-import { VERSION } from "../net/version.js";
+import { VERSION } from "../core/version.js";
 import { Gate } from "../runtime/http/gate.js";
 import { type Figure, reasonsFigure, secondsOf, serveMetrics } from "../runtime/http/metrics.js";
 import { HttpServer } from "../runtime/http/server.js";

@@ -15,8 +15,8 @@ import {
   wholeNumber,
   withDefault,
 } from "../core/options.js";
-import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../net/nats/options.js";
 import type { TlsPair } from "../runtime/certificate.js";
+import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../runtime/nats.js";
 import { HUB_LIMITS } from "./machine/limits.js";
 import { MACHINE_DEFAULTS, type SlowConsumer } from "./machine/state.js";
 

@@ -1,7 +1,7 @@
 import { HubcastError } from "../core/errors.js";
 import { isLoopbackHost } from "../core/loopback.js";
 import { type Completed, completed } from "../core/options.js";
-import { isNatsEngine, parseNatsEngine } from "../net/nats/index.js";
+import { isNatsEngine, parseNatsEngine } from "../runtime/nats.js";
 import { checkToken } from "./client/options.js";
 import { HUB_KINDS, type HubOptions } from "./option-kinds.js";
 

@@ -1,5 +1,5 @@
 import { HubcastError } from "../core/errors.js";
-import { isNatsEngine, type NatsServers, parseNatsEngine } from "../net/nats/options.js";
+import { isNatsEngine, type NatsServers, parseNatsEngine } from "../runtime/nats.js";
 import type { NatsOptions, NodeOptions } from "./option-kinds.js";
 
 /** How peers are reached. */

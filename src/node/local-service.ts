@@ -1,7 +1,7 @@
 import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { topicOf } from "../core/topic.js";
-import { VERSION } from "../net/version.js";
+import { VERSION } from "../core/version.js";
 import type {
   BulkLine,
   EventsOptions,

@@ -1,13 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { LIMITS } from "../core/limits.js";
-import { VERSION } from "../net/version.js";
+import { VERSION } from "../core/version.js";
 import { startStep } from "../runtime/start-step.js";
 import type { GossipFigures, Peer } from "./broadcast.js";
 import { openCluster } from "./cluster/open.js";
 import type { BrokerEngine, Cluster, ClusterListener, GossipMessage, LinkEngine } from "./cluster/port.js";
 import { Committer } from "./committer.js";
-import { openDataDirectory } from "./data-directory.js";
 import { type Discovery, openDiscovery } from "./discovery.js";
 import { EventLog, type UnnumberedEvent } from "./event-log.js";
 import { type HttpApi, openHttpApi, timingsOf } from "./http/index.js";
@@ -33,7 +32,7 @@ import { encodeFrame, type Frame } from "./replica/wire.js";
 import { peerOf, unreachedPeer } from "./report.js";
 import { Runner } from "./runner.js";
 import type { NodeService } from "./service.js";
-import { loadInto } from "./storage/index.js";
+import { loadInto, openStorage } from "./storage/index.js";
 import type { Storage } from "./storage/port.js";
 import { Verifier } from "./verification/verifier.js";
 import { Vitals } from "./vitals.js";
@@ -124,7 +123,7 @@ export class Node {
   /** @param service of this node, for its HTTP API */
   async open(service: NodeService): Promise<void> {
     const { options } = this;
-    const { storage, privateKey } = await openDataDirectory(options);
+    const { storage, privateKey } = await openStorage(options);
     this.committer = new Committer(storage, (input) => this.#tell(input), options.logger);
     this.replica = this.#makeReplica();
     // Before anybody can connect.

@@ -15,7 +15,7 @@ import {
   wholeNumber,
   withDefault,
 } from "../core/options.js";
-import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../net/nats/options.js";
+import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../runtime/nats.js";
 import type { Access, Peer } from "./broadcast.js";
 import type { NodeLogger } from "./logger.js";
 import type { Trusted } from "./replica/policy.js";

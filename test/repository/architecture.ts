@@ -22,7 +22,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "hub doors",
     "sim doors",
     "tui doors",
-    "net doors",
     "discovery doors",
   ],
   cli: [
@@ -33,7 +32,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "hub doors",
     "sim doors",
     "tui doors",
-    "net doors",
     "discovery doors",
   ],
   tui: ["core", "node doors", "hub doors"],
@@ -41,10 +39,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // The page that a node serves: a program of its own, which a browser runs. It speaks to the node by HTTP, and shares the
   // types of the bodies and what is pure.
   board: ["core", "node types"],
-  node: ["core", "node pure", "net doors", "discovery doors", "runtime"],
-  hub: ["core", "hub pure", "net doors", "discovery doors", "runtime"],
+  node: ["core", "node pure", "discovery doors", "runtime"],
+  hub: ["core", "hub pure", "discovery doors", "runtime"],
   runtime: ["core"],
-  net: ["core"],
   discovery: ["core", "discovery machines"],
   "node pure": ["core"],
   "hub pure": ["core"],
@@ -56,7 +53,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Doors beside `index`. */
 const DOORS = ["client", "broadcast", "ids", "keys", "option-kinds"]
   .map((name) => `src/node/${name}`)
-  .concat("src/hub/option-kinds", "src/net/nats/options");
+  .concat("src/hub/option-kinds");
 
 /** The sockets of discovery; all else in that folder is a machine. */
 const DISCOVERY_SHELLS = ["src/discovery/index", "src/discovery/links"];
@@ -186,7 +183,7 @@ function areaOf(path: string): string {
 
 function isDoor(path: string): boolean {
   const bare = withoutEnding(path);
-  return DOORS.includes(bare) || /^src\/(\w+\/)?\w+\/index$/.test(bare) || /^src\/net\/[^/]+$/.test(bare);
+  return DOORS.includes(bare) || /^src\/(\w+\/)?\w+\/index$/.test(bare);
 }
 
 function withoutComments(text: string): string {

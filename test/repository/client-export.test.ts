@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { rolldown } from "rolldown";
 import { afterAll, describe, expect, it } from "vitest";
-import { VERSION } from "../../src/net/version.js";
+import { VERSION } from "../../src/core/version.js";
 import { fakeNode } from "../commands/fake-node.js";
 import { FakeService } from "../fixtures/fake-service.js";
 import { ROOT, readSources } from "./architecture.js";

@@ -3,7 +3,7 @@ import type { JetStreamError } from "@nats-io/jetstream";
 import type { KV } from "@nats-io/kv";
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import { HubcastError } from "../../core/errors.js";
-import { connectNats, type NatsAccess, noJetStream, parseNatsEngine } from "../../net/nats/index.js";
+import { connectNats, type NatsAccess, noJetStream, parseNatsEngine } from "../../runtime/nats.js";
 
 /** Heartbeats go to ALL, packets for one hub to TO and its key. */
 const ALL = "hubcast.hub.1.all";

@@ -1,6 +1,6 @@
 import { arch, availableParallelism, cpus, release, totalmem, type } from "node:os";
 import type { Histogram } from "../../core/histogram.js";
-import { VERSION } from "../../net/version.js";
+import { VERSION } from "../../core/version.js";
 import type { LoadResult } from "./load.js";
 import { addressText, type CompleteSimulateOptions } from "./options.js";
 import type { Proof } from "./proof/proof.js";

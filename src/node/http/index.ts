@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import swagger from "@fastify/swagger";
 import type { FastifyInstance } from "fastify";
 import { isLoopbackHost } from "../../core/loopback.js";
-import { VERSION } from "../../net/version.js";
+import { VERSION } from "../../core/version.js";
 import type { ServedCertificate } from "../../runtime/certificate.js";
 import { Gate } from "../../runtime/http/gate.js";
 import { serveMetrics } from "../../runtime/http/metrics.js";

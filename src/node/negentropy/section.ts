@@ -2,7 +2,6 @@ import type { Item } from "../replica/item.js";
 import type { Bound } from "../replica/item-set/bound.js";
 import { fingerprintOf } from "../replica/item-set/fingerprint.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
-import { separate } from "./separate.js";
 
 /** Our items in one range of a message, by their ranks. Valid while the set is not changed. */
 export class Section {
@@ -50,4 +49,16 @@ export class Section {
       return new Section(this.set, cutAt(part), until, this.boundAt(until));
     });
   }
+}
+
+/**
+ * The shortest bound between two neighbours: "If these records' timestamps differ, then the length should be 0,
+ * otherwise it should be the byte-length of their common ID-prefix plus 1" (specification, "Bound").
+ */
+function separate(previous: Item, next: Item): Bound {
+  const { timestampMs, digest } = next;
+  if (previous.timestampMs !== timestampMs) return { timestampMs, digest: "" };
+  let digits = 2;
+  while (digest.startsWith(previous.digest.slice(0, digits))) digits += 2;
+  return { timestampMs, digest: digest.slice(0, digits) };
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { HubcastError } from "../../core/errors.js";
 import type { NodeLogger } from "../logger.js";
 
@@ -223,6 +223,37 @@ function suggestionFor(code: string | undefined): string {
     default:
       return "Give the user that runs the node permission to read and write it.";
   }
+}
+
+/**
+ * Makes a data directory and those above it that are missing, for their owner only. What exists stays as it is; what
+ * else is wrong with the path, the storage says. Node's own recursive mkdir never ends where a directory exists and
+ * nothing can be found or made in it, as in /proc or below an automounter.
+ * @throws dataDirUnusable
+ */
+export async function makeDirectory(path: string): Promise<void> {
+  const missing: string[] = [];
+  for (let place = resolve(path); await isMissing(place); place = dirname(place)) missing.unshift(place);
+  for (const directory of missing) {
+    try {
+      await mkdir(directory, { mode: 0o700 });
+      await syncDirectory(dirname(directory));
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code !== "ENOENT") return;
+      throw new HubcastError("dataDirUnusable", `cannot make the data directory ${path}: ${message}`, {
+        suggestions: ["Pass a --data-dir where directories can be made."],
+        cause: error,
+      });
+    }
+  }
+}
+
+async function isMissing(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => error.code === "ENOENT",
+  );
 }
 
 /** A new name in a directory outlives a power failure once the directory is synced. */

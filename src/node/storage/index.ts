@@ -2,16 +2,27 @@ import { startStep } from "../../runtime/start-step.js";
 import type { CompleteNodeOptions } from "../options.js";
 import type { Item } from "../replica/item.js";
 import type { Replica } from "../replica/replica.js";
+import { makeDirectory } from "./data-dir.js";
 import { memoryStorage } from "./memory.js";
 import type { Storage } from "./port.js";
 
-/** The storage that the options ask for, and the node's key where one is kept. @throws dataDirInUse and its like */
-export async function openStorage({
-  dataDir,
-  cluster,
-  logger,
-}: CompleteNodeOptions): Promise<{ storage: Storage; privateKey?: Uint8Array }> {
+/**
+ * The storage that the options ask for, and the node's key where one is kept. Makes the data directory if there is none.
+ * @throws dataDirInUse and its like, deadline
+ */
+export async function openStorage(
+  options: CompleteNodeOptions,
+): Promise<{ storage: Storage; privateKey?: Uint8Array }> {
+  const { dataDir, logger } = options;
   if (dataDir === undefined) return { storage: memoryStorage() };
+  await startStep(`making the data directory ${dataDir}`, makeDirectory(dataDir), { logger });
+  return await startStep(`opening the data directory ${dataDir}`, openDataDir(dataDir, options), {
+    logger,
+    late: ({ storage }) => storage.close(),
+  });
+}
+
+async function openDataDir(dataDir: string, { cluster, logger }: CompleteNodeOptions) {
   const { openSqliteStorage } = await import("./sqlite.js");
   const storage = await openSqliteStorage(dataDir, { cluster, logger });
   return { storage, privateKey: storage.privateKey };

@@ -2,7 +2,7 @@ import { Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { BLOCK_IDS, BUCKET, IdLease } from "../../../src/hub/federation/nats.js";
-import { connectNats } from "../../../src/net/nats/index.js";
+import { connectNats } from "../../../src/runtime/nats.js";
 import { NatsServer, natsMissing } from "../../fixtures/nats-server.js";
 
 describe.skipIf(natsMissing)("ids", () => {

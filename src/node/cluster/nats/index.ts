@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
-import { connectNats, type NatsAccess, type NatsServers } from "../../../net/nats/index.js";
+import { connectNats, type NatsAccess, type NatsServers } from "../../../runtime/nats.js";
 import type { PublishKind } from "../../replica/messages.js";
 import { Identity } from "../identity.js";
 import { Mailbox } from "../mailbox.js";

@@ -1,7 +1,7 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { HubcastError } from "../../../core/errors.js";
-import { noJetStream } from "../../../net/nats/index.js";
+import { noJetStream } from "../../../runtime/nats.js";
 import { isPassing, isWithoutJetStream, unusable } from "./faults.js";
 
 /** Servers that were started together elect their leader in that time. */

@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { describe, expect, test } from "vitest";
-import { connectNats, isNatsEngine, parseNatsEngine } from "../../../src/net/nats/index.js";
-import { NatsServer, natsMissing } from "../../fixtures/nats-server.js";
+import { connectNats, isNatsEngine, parseNatsEngine } from "../../src/runtime/nats.js";
+import { NatsServer, natsMissing } from "../fixtures/nats-server.js";
 
 describe("the address of an engine", () => {
   test.each([
@@ -106,7 +106,7 @@ describe.skipIf(natsMissing)("connecting", () => {
   });
 
   test("TLS: with its authority, and without", async () => {
-    const file = (name: string) => new URL(`../../fixtures/tls/${name}`, import.meta.url).pathname;
+    const file = (name: string) => new URL(`../fixtures/tls/${name}`, import.meta.url).pathname;
     const tls = `tls { cert_file: "${file("cert.pem")}", key_file: "${file("key.pem")}" }`;
     await using server = await NatsServer.start({ config: tls });
     await expect(to(server.url)).rejects.toMatchObject({ code: "natsRefused" });
