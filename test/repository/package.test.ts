@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import { publint } from "publint";
 import { beforeAll, describe, expect, it } from "vitest";
 import { ROOT, readSources } from "./architecture.js";
@@ -54,6 +54,22 @@ describe("the published package", () => {
     expect(
       links.filter((link) => !packed.some((path) => path === link || path.startsWith(`${link}/`))),
     ).toEqual([]);
+  });
+
+  it("has no document with a link to a file that it does not hold", () => {
+    const documents = packed.filter((path) => path.endsWith(".md"));
+    const links = documents.flatMap((path) => {
+      const prose = readFileSync(join(ROOT, path), "utf8").replace(/```[\s\S]*?```/g, "");
+      return [...prose.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, link]) => ({
+        path,
+        target: posix.join(posix.dirname(path), link!).replace(/\/$/, ""),
+      }));
+    });
+    expect(documents.length).toBeGreaterThan(30);
+    expect(links.length).toBeGreaterThan(100);
+    const isHeld = (target: string) =>
+      packed.some((path) => path === target || path.startsWith(`${target}/`));
+    expect(links.filter(({ target }) => !isHeld(target))).toEqual([]);
   });
 
   it("starts at a file that can be executed", () => {
