@@ -54,28 +54,32 @@ export async function readPayload(argument: string | undefined, file: string | u
  */
 export async function* readLines(file: string | undefined, signal: AbortSignal): AsyncGenerator<Buffer> {
   const source = file ?? "standard input";
-  const stream = file === undefined ? process.stdin : createReadStream(file);
-  // The next line may never come: the end of the command ends the wait for it.
-  signal.addEventListener("abort", () => stream.destroy(), { once: true });
   let rest: Buffer = Buffer.alloc(0);
   let lines = 0;
-  try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
-      rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-      for (let end = rest.indexOf(LINE_BREAK); end >= 0; end = rest.indexOf(LINE_BREAK)) {
-        lines += 1;
-        yield asPayload(rest.subarray(0, end), `line ${lines} of ${source}`);
-        rest = rest.subarray(end + 1);
-      }
-      asPayload(rest, `line ${lines + 1} of ${source}`);
+  for await (const chunk of readChunks(file, signal)) {
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    for (let end = rest.indexOf(LINE_BREAK); end >= 0; end = rest.indexOf(LINE_BREAK)) {
+      lines += 1;
+      yield asPayload(rest.subarray(0, end), `line ${lines} of ${source}`);
+      rest = rest.subarray(end + 1);
     }
+    asPayload(rest, `line ${lines + 1} of ${source}`);
+  }
+  if (rest.length > 0) yield rest;
+}
+
+/** The bytes of a file or of standard input as they come. @throws usage, and the reason of `signal` */
+export async function* readChunks(file: string | undefined, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const stream = file === undefined ? process.stdin : createReadStream(file);
+  // The next bytes may never come: the end of the command ends the wait for them.
+  signal.addEventListener("abort", () => stream.destroy(), { once: true });
+  try {
+    yield* stream as AsyncIterable<Buffer>;
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof HubcastError) throw error;
-    throw unreadable(source, error as Error);
+    throw unreadable(file ?? "standard input", error as Error);
   }
   signal.throwIfAborted();
-  if (rest.length > 0) yield rest;
 }
 
 interface Wanted {

@@ -52,6 +52,14 @@ export class Output {
     if (this.json) process.stdout.write(`${safeJson(JSON.stringify(value))}\n`);
   }
 
+  /** Many results at once, each for people and for programs: a write for each would take longer than its result. */
+  results(results: readonly { readonly text: string; readonly document: object }[]): void {
+    const line = this.json
+      ? ({ document }: (typeof results)[number]) => safeJson(JSON.stringify(document))
+      : ({ text }: (typeof results)[number]) => visible(text);
+    process.stdout.write(results.map((result) => `${line(result)}\n`).join(""));
+  }
+
   /** Bytes from a remote, unchanged: only where the user asked for them. */
   bytes(payload: Uint8Array): void {
     process.stdout.write(payload);

@@ -32,6 +32,8 @@ import { eventsOf, instantText, type KeptPlace } from "./remote/events.js";
 import { errorOf, NodeHttp, notHubcast } from "./remote/http.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 
+export type { BulkLine };
+
 /** A node reached over HTTP. */
 export interface RemoteNode extends Broadcast {
   readonly url: string;
@@ -172,24 +174,32 @@ export class HttpNode implements RemoteNode {
     drafts: Iterable<ItemDraft> | AsyncIterable<ItemDraft>,
     options: { readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<BulkLine> {
+    for await (const lines of this.postPieces(piecesOf(drafts), options.signal)) yield* lines;
+  }
+
+  /**
+   * As `postMany`, with drafts that are lines already. @param pieces each is sent at once: lines of JSON, whole
+   * @returns outcomes as they come, one or more at a time
+   */
+  async *postPieces(
+    pieces: AsyncIterable<string>,
+    signal?: AbortSignal,
+  ): AsyncGenerator<readonly BulkLine[], void, undefined> {
     const { url } = this.#http;
-    const { signal } = options;
     const { chunks } = await this.#http.stream({
       method: "POST",
       path: "/v1/items",
       headers: { "content-type": "application/x-ndjson", accept: "application/x-ndjson" },
-      body: Readable.from(piecesOf(drafts), { objectMode: false }),
+      body: Readable.from(pieces, { objectMode: false }),
       signal,
     });
+    const what = "the outcome of one of many posts";
     let rest = "";
     try {
       for await (const chunk of chunks) {
         const whole = (rest + chunk).split("\n");
         rest = whole.pop()!;
-        for (const line of whole) {
-          const what = "the outcome of one of many posts";
-          yield answerAs(what, parsed(line, what, url), url);
-        }
+        if (whole.length > 0) yield whole.map((line) => answerAs(what, parsed(line, what, url), url));
       }
     } catch (error) {
       signal?.throwIfAborted();
@@ -304,10 +314,15 @@ export class HttpNode implements RemoteNode {
   }
 }
 
+/** A draft in the body of many posts. */
+export function draftLine(draft: ItemDraft): string {
+  return `${JSON.stringify(draft)}\n`;
+}
+
 async function* piecesOf(drafts: Iterable<ItemDraft> | AsyncIterable<ItemDraft>): AsyncGenerator<string> {
   let piece = "";
   for await (const draft of drafts) {
-    piece += `${JSON.stringify(draft)}\n`;
+    piece += draftLine(draft);
     if (piece.length < PIECE_LENGTH) continue;
     yield piece;
     piece = "";

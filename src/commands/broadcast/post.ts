@@ -6,7 +6,8 @@ import { readRaw } from "../../cli/input.js";
 import { errorDocument } from "../../cli/output.js";
 import { HubcastError } from "../../core/errors.js";
 import { formatDuration } from "../../core/units.js";
-import type { Broadcast, ItemDraft, Receipt } from "../../node/broadcast.js";
+import type { ItemDraft, Receipt } from "../../node/broadcast.js";
+import type { HttpNode } from "../../node/client.js";
 import { idUnder } from "../../node/ids.js";
 
 export default class Post extends ClientCommand<typeof Post> {
@@ -26,6 +27,10 @@ export default class Post extends ClientCommand<typeof Post> {
     {
       description: "Post what another program prints:",
       command: "uptime | <%= config.bin %> <%= command.id %>",
+    },
+    {
+      description: "Each line that a program prints, as it comes:",
+      command: "tail -f log | <%= config.bin %> <%= command.id %> --lines --topic log",
     },
     {
       description: "Wait until every connected node holds it:",
@@ -54,6 +59,11 @@ export default class Post extends ClientCommand<typeof Post> {
         "Post it under this topic: its id is TOPIC/UUID, or, with --id, TOPIC/ID, where ID has no /.",
     }),
     file: Flags.string({ description: "Post what is in this file.", helpValue: "PATH" }),
+    lines: Flags.boolean({
+      description:
+        "Post each line of the file or of standard input as an item, as it comes; exit code 4 if some were refused.",
+      exclusive: ["id", "wait"],
+    }),
     "sign-key": Flags.string({
       description:
         "Sign with the key in this file (hubcast keys generate); without it: anyone could have written it.",
@@ -74,14 +84,26 @@ export default class Post extends ClientCommand<typeof Post> {
   protected override async prepare(): Promise<void> {
     const { topic, id } = this.flags;
     this.itemId = topic === undefined ? id : idUnder(topic, id);
-    this.raw = await readRaw(this.args.raw, this.flags.file);
+    if (!this.flags.lines) this.raw = await readRaw(this.args.raw, this.flags.file);
+    else if (this.args.raw !== undefined) {
+      throw new HubcastError("usage", "RAW and --lines were both given", {
+        suggestions: ["Pipe the lines in, or name a --file of them."],
+      });
+    }
     const path = this.flags["sign-key"];
     if (path === undefined) return;
     const { itemSigner } = await import("../../cli/key-file.js");
     this.sign = await itemSigner(path);
   }
 
-  protected async ask(node: Broadcast, signal: AbortSignal): Promise<void> {
+  protected async ask(node: HttpNode, signal: AbortSignal): Promise<void> {
+    if (this.flags.lines) {
+      const { postLines } = await import("../../cli/post-lines.js");
+      const { topic, file } = this.flags;
+      const draftOf = (raw: string) => this.sign(topic === undefined ? { raw } : { id: idUnder(topic), raw });
+      await postLines(node, { file, draftOf, output: this.output, signal });
+      return;
+    }
     const { wait, timeout: timeoutMs } = this.flags;
     const result = await node.post(this.sign({ raw: this.raw, ...defined({ id: this.itemId }) }), {
       ...defined({ wait, timeoutMs }),

@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { HubcastError } from "../../core/errors.js";
 import type { Limits } from "../../core/limits.js";
-import { JoinedBytes } from "./lines.js";
+import { JoinedBytes } from "../../core/line-blocks.js";
 
 interface BodyRules {
   readonly limits: Limits;

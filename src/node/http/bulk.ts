@@ -1,11 +1,11 @@
 import { isUtf8 } from "node:buffer";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { asHubcastError, HubcastError, isInternal } from "../../core/errors.js";
+import { LineBlocks, type Lines, portionsOf } from "../../core/line-blocks.js";
 import { draftFault } from "../arguments.js";
 import type { BulkLine } from "../broadcast.js";
 import type { ItemDraft } from "../replica/item.js";
 import { AnswerStream } from "./answer-stream.js";
-import { LineBlocks, type Lines, portionsOf } from "./lines.js";
 import type { ApiContext } from "./options.js";
 
 export const BULK_TYPES: ReadonlySet<string> = new Set([

@@ -55,6 +55,9 @@ type ServerLimit = Extract<
   | "idBytesMax"
 >;
 
+/** A limit of open files that leaves fewer is worth a warning; most nodes never see as many. */
+const FEW_CONNECTIONS = 1_000;
+
 /** How long a connection may idle between two requests; longer than the 60 s that proxies and clients keep one. */
 const KEEP_ALIVE_MS = 65_000;
 
@@ -179,7 +182,8 @@ export class HttpServer {
     const { count, openFilesMax } = connectionsThatFit(wanted, limits.filesReserved);
     if (count < wanted) {
       const text = `takes ${count} HTTP connections, not ${wanted}: raise the limit of open files (ulimit -n)`;
-      logger.warn({ httpConnectionsMax: count, wanted, openFilesMax }, text);
+      const level = count < FEW_CONNECTIONS ? "warn" : "debug";
+      logger[level]({ httpConnectionsMax: count, wanted, openFilesMax }, text);
     }
     return count;
   }

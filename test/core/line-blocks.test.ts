@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { JoinedBytes, LineBlocks, type Lines, portionsOf } from "../../../src/node/http/lines.js";
+import { JoinedBytes, LineBlocks, type Lines, portionsOf } from "../../src/core/line-blocks.js";
 
 const LINE_BYTES_MAX = 40;
 

@@ -1,0 +1,131 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, test } from "vitest";
+import type { StartedNode } from "../../src/node/index.js";
+import { newSigningKey, publicKeyOf } from "../../src/node/keys.js";
+import { eventually } from "../fixtures/eventually.js";
+import { Nodes } from "../fixtures/nodes.js";
+import { hubcast } from "./cli.js";
+
+const root = await mkdtemp(join(tmpdir(), "hubcast-lines-"));
+afterAll(() => rm(root, { recursive: true, force: true }));
+const HTTP = { http: { port: 0 } };
+const RUN = fileURLToPath(new URL("../../bin/run.js", import.meta.url));
+
+const post = (node: StartedNode, input: string | Buffer, ...flags: string[]) =>
+  hubcast(["broadcast", "post", "--lines", "--url", node.url!, ...flags], { input, deadlineMs: 60_000 });
+
+async function held(node: StartedNode): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  for await (const { id, raw } of node.list()) found.set(id, raw);
+  return found;
+}
+
+describe("post --lines", () => {
+  test("posts each line as it is, and prints the ids in the order of the lines", async () => {
+    await using nodes = new Nodes();
+    const node = await nodes.start(HTTP);
+    const lines = Array.from(
+      { length: 5_000 },
+      (_, index) => `${index} $(id) "'\\ é\t${"x".repeat(index % 300)}\r`,
+    );
+    const { stdout, stderr, code } = await post(node, lines.join("\n"));
+    expect([stderr, code]).toEqual(["", 0]);
+    const items = await held(node);
+    expect(
+      stdout
+        .trim()
+        .split("\n")
+        .map((id) => items.get(id)),
+    ).toEqual(lines);
+  });
+
+  test("takes a file, a topic and a key", async () => {
+    const pem = newSigningKey();
+    writeFileSync(join(root, "key"), pem);
+    writeFileSync(join(root, "text"), "one\ntwo\n");
+    await using nodes = new Nodes();
+    const node = await nodes.start({ ...HTTP, trust: [publicKeyOf(pem)!] });
+    const flags = ["--file", join(root, "text"), "--topic", "log/app", "--sign-key", join(root, "key")];
+    const { stdout, code } = await post(node, "", ...flags, "--json");
+    const told = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const id = expect.stringMatching(/^log\/app\/[0-9a-f-]{36}$/);
+    expect(told).toEqual([1, 2].map((line) => ({ type: "posted", line, id, status: "accepted" })));
+    expect([[...(await held(node)).values()], code]).toEqual([["one", "two"], 0]);
+  });
+
+  test("names the lines that were not taken, posts the others, and exits with 4", async () => {
+    await using nodes = new Nodes();
+    const node = await nodes.start(HTTP);
+    const long = Buffer.alloc(1_000_001, "x");
+    const largest = "y".repeat(1_000_000);
+    const input = Buffer.concat([
+      ...["one\n", "\n", "three\n", "\xff\n", "five\n"].map((text) => Buffer.from(text, "latin1")),
+      ...[long, Buffer.from(`\n${largest}\neight`)],
+    ]);
+    const { stdout, stderr, code } = await post(node, input);
+    expect([stdout.trim().split("\n").length, code]).toEqual([5, 4]);
+    expect([...(await held(node)).values()].toSorted()).toEqual(["eight", "five", "one", "three", largest]);
+    const named = [...stderr.matchAll(/^warning: line (\d+) was not taken: (\w+): /gm)];
+    expect(named.map(([, line, why]) => `${line} ${why}`).toSorted()).toEqual([
+      ...["2 invalidItem", "4 invalidItem", "6 tooLarge"],
+    ]);
+    expect(stderr).toMatch(/^error: 3 of 8 lines were not taken; the first is line \d \(/m);
+    const json = await post(node, "a\n\n", "--json");
+    const documents = json.stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(documents.map(({ type, line }) => [type, line])).toEqual(
+      expect.arrayContaining([
+        ["posted", 1],
+        ["refused", 2],
+      ]),
+    );
+    expect([documents.at(-1).error.code, json.code]).toEqual(["invalidItem", 4]);
+  });
+
+  test("posts a line as it comes, also after a long silence", async () => {
+    await using nodes = new Nodes();
+    const node = await nodes.start(HTTP);
+    const child = spawn(process.execPath, [RUN, "broadcast", "post", "--lines", "--url", node.url!]);
+    let stdout = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      stdout += text;
+    });
+    const ids = () => stdout.split("\n").length - 1;
+    const closed = once(child, "close");
+    child.stdin.write("one\ntw");
+    await eventually(() => ids() === 1, 30_000);
+    // The second waits for the first request to have ended, whenever that is.
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    child.stdin.write("o\n");
+    await eventually(() => ids() === 2, 30_000);
+    child.stdin.end("three");
+    expect(await closed).toEqual([0, null]);
+    expect([...(await held(node)).values()]).toEqual(["one", "two", "three"]);
+  });
+
+  test.each([
+    [["text", "--lines"], /RAW and --lines were both given/],
+    [["--lines", "--id", "x"], /--id/],
+    [["--lines", "--wait", "all"], /--wait/],
+  ])("%j is refused", async (flags, message) => {
+    const { code, stderr } = await hubcast(["broadcast", "post", ...flags]);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
+  });
+
+  test("of no input posts nothing", async () => {
+    await using nodes = new Nodes();
+    const node = await nodes.start(HTTP);
+    expect(await post(node, "")).toMatchObject({ stdout: "", stderr: "", code: 0 });
+  });
+});
