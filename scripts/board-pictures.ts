@@ -5,7 +5,7 @@ import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
-import { signItem } from "../dist/node/keys.js";
+import { signItem } from "../build/src/node/keys.js";
 import { NO_BROWSER, TestBrowser } from "../test/fixtures/browser.ts";
 
 if (NO_BROWSER !== undefined) throw new Error(NO_BROWSER);

@@ -12,10 +12,11 @@ const COMPRESSED_BYTES_MAX = 60 * 1024;
  * into node/http/page.js, in place of what was compiled there.
  * @param {string} root directory of the package
  * @param {string} compiled directory of the compiled modules
+ * @returns {Promise<string[]>} files that are in the page
  */
 export async function buildBoard(root, compiled) {
   const source = join(root, "src", "node", "board");
-  const script = await scriptOf(join(source, "main.tsx"));
+  const { script, moduleIds } = await scriptOf(join(source, "main.tsx"));
   const style = styleOf(readFileSync(join(source, "style.css"), "utf8"));
   const html = readFileSync(join(source, "page.html"), "utf8")
     .replace("/* style.css */", () => style)
@@ -28,6 +29,7 @@ export async function buildBoard(root, compiled) {
   const page = { gzip: gzip.toString("base64"), policy: policyFor(script, style) };
   const text = `export async function builtPage() {\n  return ${JSON.stringify(page)};\n}\n`;
   writeFileSync(join(compiled, "node", "http", "page.js"), text);
+  return moduleIds;
 }
 
 /**
@@ -70,7 +72,7 @@ async function scriptOf(entry) {
   if (output.length !== 1) throw new Error("the script of the board must be one file");
   if (chunk.imports.length > 0) throw new Error(`the script of the board needs ${chunk.imports}`);
   // The end of the script element must not stand in it.
-  return chunk.code.replaceAll("</script", "<\\/script").trim();
+  return { script: chunk.code.replaceAll("</script", "<\\/script").trim(), moduleIds: chunk.moduleIds };
 }
 
 /** Pure files that the board shares may need them for what it does not use. */

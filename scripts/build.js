@@ -19,6 +19,6 @@ const { status } = spawnSync("tsc", ["-p", "tsconfig.build.json"], {
   shell: process.platform === "win32",
 });
 if (status !== 0) process.exit(status ?? 1);
-await buildBoard(root, compiled);
-await bundle(compiled, join(root, "dist"), { eager: process.argv.includes("--eager") });
+const inPage = await buildBoard(root, compiled);
+await bundle(compiled, join(root, "dist"), { eager: process.argv.includes("--eager"), inPage });
 writeFileSync("oclif.manifest.json", await commandManifest(root));

@@ -17,9 +17,10 @@ const NAMED = [
  * are read when something needs them. docs/decisions/0005 says why.
  * @param {string} from directory of the compiled modules
  * @param {string} to
- * @param {{ eager?: boolean }} [options] eager: the text of @oclif/core is bundled as it is, see lazyRequires
+ * @param {{ eager?: boolean, inPage?: string[] }} [options] eager: the text of @oclif/core is bundled as it is, see
+ *   lazyRequires; inPage: files that are in the page of the board
  */
-export async function bundle(from, to, { eager = false } = {}) {
+export async function bundle(from, to, { eager = false, inPage = [] } = {}) {
   const commands = filesOf(join(from, "commands")).filter((name) => name.endsWith(".js"));
   const entries = [...NAMED, ...commands.map((name) => `commands/${name}`)];
   const bundle = await rolldown({
@@ -50,7 +51,10 @@ export async function bundle(from, to, { eager = false } = {}) {
     codeSplitting: { groups: GROUPS },
   });
   for (const name of typesOf(from, DOORS)) cpSync(join(from, name), join(to, name));
-  writeFileSync(join(to, "licenses.txt"), licensesOf(output.flatMap(({ moduleIds = [] }) => moduleIds)));
+  writeFileSync(
+    join(to, "licenses.txt"),
+    licensesOf([...inPage, ...output.flatMap(({ moduleIds = [] }) => moduleIds)]),
+  );
 }
 
 /** The declarations that those of the doors import, and theirs. A package would be missing where they are used. */

@@ -103,7 +103,16 @@ describe("the published package", () => {
 
   it("has the licenses of the packages inside", () => {
     const text = readFileSync(join(ROOT, "dist", "licenses.txt"), "utf8");
-    for (const name of ["@oclif/core", "fastify", "ink", "libp2p", "multicast-dns", "react", "undici"])
+    for (const name of [
+      "@oclif/core",
+      "fastify",
+      "ink",
+      "libp2p",
+      "multicast-dns",
+      "preact",
+      "react",
+      "undici",
+    ])
       expect(text).toMatch(new RegExp(`^${name} \\d+\\.\\d+\\.\\d+ \\(.*(MIT|Apache-2.0).*\\)$`, "m"));
   });
 

@@ -8,7 +8,7 @@ export interface BuiltPage {
 
 /** The build puts a module in place of this one that has the page inside; tests that run the sources read it from there. */
 export async function builtPage(): Promise<BuiltPage> {
-  const built = new URL("../../../dist/node/http/page.js", import.meta.url);
+  const built = new URL("../../../build/src/node/http/page.js", import.meta.url);
   const module = (await import(built.href)) as { builtPage: typeof builtPage };
   return await module.builtPage();
 }
