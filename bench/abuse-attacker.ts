@@ -2,12 +2,12 @@
 import { hash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { LIMITS } from "../dist/core/limits.js";
-import { Identity } from "../dist/node/cluster/identity.js";
-import { openLibp2pCluster } from "../dist/node/cluster/libp2p/index.js";
-import { encodeBatch } from "../dist/node/replica/batch.js";
-import { withDigest } from "../dist/node/replica/item.js";
-import { encodeRecord } from "../dist/node/replica/member.js";
+import { LIMITS } from "../build/src/core/limits.js";
+import { Identity } from "../build/src/node/cluster/identity.js";
+import { openLibp2pCluster } from "../build/src/node/cluster/libp2p/index.js";
+import { encodeBatch } from "../build/src/node/replica/batch.js";
+import { withDigest } from "../build/src/node/replica/item.js";
+import { encodeRecord } from "../build/src/node/replica/member.js";
 import {
   batchFrame,
   decodeFrame,
@@ -16,7 +16,7 @@ import {
   type Frame,
   PROTOCOL_VERSION,
   packDigests,
-} from "../dist/node/replica/wire.js";
+} from "../build/src/node/replica/wire.js";
 
 const { HTTP_ATTACKS } = (await import(
   new URL("abuse-http.ts", import.meta.url).href

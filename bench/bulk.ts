@@ -6,11 +6,11 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { hash } from "node:crypto";
 import { once } from "node:events";
-import { connectToNode } from "../dist/node/client.js";
-import { openHttpApi } from "../dist/node/http/index.js";
-import { startNode } from "../dist/node/index.js";
-import { type Item, type ItemDraft, withDigest } from "../dist/node/replica/item.js";
-import type { NodeService } from "../dist/node/service.js";
+import { connectToNode } from "../build/src/node/client.js";
+import { openHttpApi } from "../build/src/node/http/index.js";
+import { startNode } from "../build/src/node/index.js";
+import { type Item, type ItemDraft, withDigest } from "../build/src/node/replica/item.js";
+import type { NodeService } from "../build/src/node/service.js";
 
 const RAW = "announcement ".repeat(20).slice(0, 240);
 const drafts = (count: number) =>

@@ -4,7 +4,7 @@
 // npm run build && node bench/closed.ts [SECONDS]
 // Read: every column of an outsider is 0, and the program ends with 0; anything else ends it with 1.
 import { randomBytes } from "node:crypto";
-import { startNode } from "../dist/node/index.js";
+import { startNode } from "../build/src/node/index.js";
 
 const seconds = Number(process.argv[2] ?? 30);
 const cluster = `closed-${randomBytes(4).toString("hex")}`;

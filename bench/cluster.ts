@@ -136,7 +136,7 @@ async function ask<Answer>(node: ChildProcess, order: object): Promise<Answer> {
 
 async function serve(): Promise<void> {
   const { startNode } = (await import(
-    new URL("../dist/node/index.js", import.meta.url).href
+    new URL("../build/src/node/index.js", import.meta.url).href
   )) as typeof import("../src/node/index.js");
   const node = await startNode({
     mdns: false,

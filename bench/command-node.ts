@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { connectToNode, type RemoteNode } from "../dist/node/client.js";
+import { connectToNode, type RemoteNode } from "../build/src/node/client.js";
 
 /** What the command prints, as far as it is needed here. */
 interface Ready {
@@ -28,8 +28,12 @@ export class CommandNode {
     this.peerAddresses = ready.peerAddresses;
   }
 
-  /** `broadcast start` on loopback, without mDNS. @param token that the node asks for */
-  static async start(flags: readonly string[] = [], token?: string): Promise<CommandNode> {
+  /** `broadcast start` on loopback, without mDNS. @param token that the node asks for. @param env beside that of the benchmark */
+  static async start(
+    flags: readonly string[] = [],
+    token?: string,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<CommandNode> {
     const args = ["bin/run.js", "broadcast", "start", "--port", "0", "--no-mdns", "--json", ...flags];
     // Before Node: a priority, or a profiler.
     const under = process.env.NODE_UNDER?.split(" ") ?? [];
@@ -37,7 +41,7 @@ export class CommandNode {
     const child = spawn(program!, rest, {
       cwd: new URL("../", import.meta.url),
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...(token !== undefined && { HUBCAST_TOKEN: token }) },
+      env: { ...process.env, ...env, ...(token !== undefined && { HUBCAST_TOKEN: token }) },
     });
     const [line] = (await once(createInterface(child.stdout), "line")) as [string];
     const ready = JSON.parse(line) as Ready;

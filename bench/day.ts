@@ -52,7 +52,7 @@ const ca = () =>
   ["cert", "renewed-cert"].map((name) => readFileSync(join(TLS, `${name}.pem`), "utf8")).join("\n");
 /** Says what it receives or sends, and what befalls its connection. */
 async function beHubClient(what: "listen" | "send", name: string): Promise<void> {
-  const { connectToHub } = await import("../dist/hub/client/index.js");
+  const { connectToHub } = await import("../build/src/hub/client/index.js");
   const tls = { ca: ca(), servername: "localhost" };
   const hub = await connectToHub(`10.78.0.1:${HUB_PORT}`, {
     ...{ name, tls, retry: true, token: TOKEN },
@@ -77,7 +77,7 @@ async function beHubClient(what: "listen" | "send", name: string): Promise<void>
 }
 
 async function bePoster(name: string): Promise<void> {
-  const { connectToNode } = await import("../dist/node/client.js");
+  const { connectToNode } = await import("../build/src/node/client.js");
   for (let n = 0, node: Awaited<ReturnType<typeof connectToNode>> | undefined; ; n++) {
     const id = `${name}-${n}`;
     try {

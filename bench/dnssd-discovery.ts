@@ -2,7 +2,7 @@
 //   node bench/dnssd-discovery.ts [ROUNDS]
 // found: from open and browse to `up` of a service that has long been announced.
 // together: from open of two nodes at the same moment until each has seen the other (probing takes 750 ms of it).
-const door = new URL("../dist/discovery/index.js", import.meta.url).href;
+const door = new URL("../build/src/discovery/index.js", import.meta.url).href;
 const { openDnsSd } = (await import(door)) as typeof import("../src/discovery/index.js");
 type DnsSd = Awaited<ReturnType<typeof openDnsSd>>;
 

@@ -70,7 +70,7 @@ if (process.argv[1] === import.meta.filename && process.argv[2] === "node") awai
 
 async function serve(): Promise<void> {
   const { startNode } = (await import(
-    new URL("../dist/node/index.js", import.meta.url).href
+    new URL("../build/src/node/index.js", import.meta.url).href
   )) as typeof import("../src/node/index.js");
   const node = await startNode(JSON.parse(process.argv[3]!) as NodeOptions);
   let residentMax = 0;

@@ -8,8 +8,8 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connectToNode } from "../dist/node/client.js";
-import { startNode } from "../dist/node/index.js";
+import { connectToNode } from "../build/src/node/client.js";
+import { startNode } from "../build/src/node/index.js";
 
 const RAW = "announcement ".repeat(20).slice(0, 256);
 const SIGNATURE = createHash("md5").update(RAW).digest("hex");

@@ -7,10 +7,10 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { Holdings } from "../dist/node/replica/holdings.js";
-import { type Item, withDigest } from "../dist/node/replica/item.js";
-import { ItemSet } from "../dist/node/replica/item-set/item-set.js";
-import { integritySignature } from "../dist/node/replica/signature.js";
+import { Holdings } from "../build/src/node/replica/holdings.js";
+import { type Item, withDigest } from "../build/src/node/replica/item.js";
+import { ItemSet } from "../build/src/node/replica/item-set/item-set.js";
+import { integritySignature } from "../build/src/node/replica/signature.js";
 
 const count = Number(process.argv[2] ?? 1_000_000);
 const bytes = Number(process.argv[3] ?? 200);

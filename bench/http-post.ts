@@ -8,10 +8,10 @@ import { hash } from "node:crypto";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { fastify } from "fastify";
-import { openHttpApi } from "../dist/node/http/index.js";
-import { startNode } from "../dist/node/index.js";
-import { withDigest } from "../dist/node/replica/item.js";
-import type { NodeService } from "../dist/node/service.js";
+import { openHttpApi } from "../build/src/node/http/index.js";
+import { startNode } from "../build/src/node/index.js";
+import { withDigest } from "../build/src/node/replica/item.js";
+import type { NodeService } from "../build/src/node/service.js";
 
 const RAW = "announcement ".repeat(20).slice(0, 256);
 const WRK_SCRIPT = `

@@ -2,7 +2,7 @@
 // npm run build && node bench/hub-verify.ts [SIZE...]
 import type { ReceiveCounters } from "../src/hub/simulate/traffic.js";
 
-const from = async (path: string) => await import(new URL(`../dist/${path}.js`, import.meta.url).href);
+const from = async (path: string) => await import(new URL(`../build/src/${path}.js`, import.meta.url).href);
 const { Histogram } = (await from("core/histogram")) as typeof import("../src/core/histogram.js");
 const { BodySource, STAMP_BYTES, writeStamp } = (await from(
   "hub/simulate/proof/payload",

@@ -9,7 +9,7 @@ import { isInstalled, SERVER_NAMES, type Server, type ServerName, startServer } 
 import { compareStops } from "./hub/stops.ts";
 
 const { runLoad } = (await import(
-  new URL("../dist/hub/simulate/load.js", import.meta.url).href
+  new URL("../build/src/hub/simulate/load.js", import.meta.url).href
 )) as typeof import("../src/hub/simulate/load.js");
 
 /** One run, with its warm-up; longer ones are given up. */

@@ -2,9 +2,9 @@
 // npm run build && node --expose-gc bench/item-set.ts [count]
 // Read: inserts/s must stay above 200,000; rss is the whole process with the set, its index by digest, and the view.
 import { createHash, randomUUID } from "node:crypto";
-import { Holdings } from "../dist/node/replica/holdings.js";
-import { type Item, withDigest } from "../dist/node/replica/item.js";
-import { ItemSet } from "../dist/node/replica/item-set/item-set.js";
+import { Holdings } from "../build/src/node/replica/holdings.js";
+import { type Item, withDigest } from "../build/src/node/replica/item.js";
+import { ItemSet } from "../build/src/node/replica/item-set/item-set.js";
 
 const count = Number(process.argv[2] ?? 1_000_000);
 const startMs = Date.UTC(2026, 0, 1);

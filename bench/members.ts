@@ -155,7 +155,7 @@ async function measure(count = 101, killed = 20, loadSeconds = 60, perSecond = 2
 /** COUNT CLUSTER [PEER] */
 async function serve([count, cluster, peer]: readonly string[]): Promise<void> {
   const { startNode } = (await import(
-    new URL("../dist/node/index.js", import.meta.url).href
+    new URL("../build/src/node/index.js", import.meta.url).href
   )) as typeof import("../src/node/index.js");
   const nodes: StartedNode[] = [];
   /** By id, the nodes that call it lost now. */

@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
-import { type StartedNode, startNode } from "../dist/node/index.js";
+import { type StartedNode, startNode } from "../build/src/node/index.js";
 
 const PORT = 20_000 + (process.pid % 20_000);
 const ENGINE = `nats://127.0.0.1:${PORT}`;

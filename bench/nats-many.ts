@@ -9,7 +9,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type StartedNode, startNode } from "../dist/node/index.js";
+import { type StartedNode, startNode } from "../build/src/node/index.js";
 
 const PORT = 20_000 + (process.pid % 20_000);
 const ENGINE = process.env.ENGINE ?? `nats://127.0.0.1:${PORT}`;

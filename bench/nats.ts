@@ -10,8 +10,8 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connectToNode } from "../dist/node/client.js";
-import { startNode } from "../dist/node/index.js";
+import { connectToNode } from "../build/src/node/client.js";
+import { startNode } from "../build/src/node/index.js";
 
 const PORT = 20_000 + (process.pid % 20_000);
 const ENGINE = `nats://127.0.0.1:${PORT}`;

@@ -3,10 +3,10 @@
 // Read: the ratio of bytes should stay below 0.7 and that of CPU below 0.1. CPU is both sides together, rounds only:
 // neither the other's sorting nor our inserts are counted. Bytes do not vary between runs, CPU does.
 import { hash } from "node:crypto";
-import { respond } from "../dist/node/negentropy/respond.js";
-import { Round } from "../dist/node/negentropy/round.js";
-import type { Item } from "../dist/node/replica/item.js";
-import { ItemSet } from "../dist/node/replica/item-set/item-set.js";
+import { respond } from "../build/src/node/negentropy/respond.js";
+import { Round } from "../build/src/node/negentropy/round.js";
+import type { Item } from "../build/src/node/replica/item.js";
+import { ItemSet } from "../build/src/node/replica/item-set/item-set.js";
 // @ts-expect-error the package exports neither the file nor its types
 import * as untyped from "../node_modules/nostr-tools/lib/esm/nip77.js";
 import type * as nip77 from "../node_modules/nostr-tools/lib/types/nip77.js";

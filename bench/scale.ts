@@ -7,7 +7,7 @@ import { type Server, startServer } from "./hub/server.ts";
 import { SumGauge } from "./hub/sum-gauge.ts";
 
 const { runLoad } = (await import(
-  new URL("../dist/hub/simulate/load.js", import.meta.url).href
+  new URL("../build/src/hub/simulate/load.js", import.meta.url).href
 )) as typeof import("../src/hub/simulate/load.js");
 
 /** One load; it takes a second or two. */

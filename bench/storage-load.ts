@@ -11,10 +11,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { Holdings } from "../dist/node/replica/holdings.js";
-import { type Item, withDigest } from "../dist/node/replica/item.js";
-import { integritySignature } from "../dist/node/replica/signature.js";
-import { openSqliteStorage } from "../dist/node/storage/sqlite.js";
+import { Holdings } from "../build/src/node/replica/holdings.js";
+import { type Item, withDigest } from "../build/src/node/replica/item.js";
+import { integritySignature } from "../build/src/node/replica/signature.js";
+import { openSqliteStorage } from "../build/src/node/storage/sqlite.js";
 
 const count = Number(process.argv[2] ?? 1_000_000);
 const dir = join(await mkdtemp(join(process.argv[3] ?? tmpdir(), "hubcast-bench-")), "data");

@@ -5,8 +5,8 @@
 // first connected peer in the node's own list; wanted is a median under 1 s.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { connectToNode } from "../dist/node/client.js";
-import { startNode } from "../dist/node/index.js";
+import { connectToNode } from "../build/src/node/client.js";
+import { startNode } from "../build/src/node/index.js";
 
 const NODES = 11;
 const PAUSE_MS = 40;

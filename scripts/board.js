@@ -9,10 +9,11 @@ const COMPRESSED_BYTES_MAX = 60 * 1024;
 
 /**
  * Makes one page that needs nothing else of src/node/board, and the policy under which browsers run it, and writes both
- * into dist/node/http/page.js, in place of what was compiled there.
+ * into node/http/page.js, in place of what was compiled there.
  * @param {string} root directory of the package
+ * @param {string} compiled directory of the compiled modules
  */
-export async function buildBoard(root) {
+export async function buildBoard(root, compiled) {
   const source = join(root, "src", "node", "board");
   const script = await scriptOf(join(source, "main.tsx"));
   const style = styleOf(readFileSync(join(source, "style.css"), "utf8"));
@@ -26,7 +27,7 @@ export async function buildBoard(root) {
     );
   const page = { gzip: gzip.toString("base64"), policy: policyFor(script, style) };
   const text = `export async function builtPage() {\n  return ${JSON.stringify(page)};\n}\n`;
-  writeFileSync(join(root, "dist", "node", "http", "page.js"), text);
+  writeFileSync(join(compiled, "node", "http", "page.js"), text);
 }
 
 /**

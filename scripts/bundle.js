@@ -1,61 +1,114 @@
-import { readdirSync } from "node:fs";
-import { join, resolve, sep } from "node:path";
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import { rolldown } from "rolldown";
 
-/** Inlined into the bundles, with all that they need. Every other package is loaded from where npm put it. */
-const INLINED = ["@oclif/core", "eventsource-parser", "undici"];
+const DOORS = ["index.js", "client.js"];
+
+/** Modules that are imported, started or forked by their names at run time, beside the commands. */
+const NAMED = [
+  ...[...DOORS, "cli/main.js", "core/string-width.js"],
+  ...["hub/simulate/hub-process.js", "hub/simulate/worker.js"],
+  ...["node/storage/sqlite-thread.js", "node/storage/sqlite-file.js"],
+  ...["node/verification/thread.js", "node/replica/ed25519.js"],
+];
 
 /**
- * Replaces dist/cli/main.js and dist/commands/** by bundles, so that a command loads a handful of files; as
- * installed, @oclif/core alone is 150. What they import lazily stays as it is, and so does core/errors.js: an error
- * of the node that `start` runs must be an instance of the very class that the command knows.
- * bench/startup.ts shows what it saves.
- * @param {string} root directory of the package
+ * Joins the compiled modules and all packages that they use into dist: an entry for each command and door, and chunks that
+ * are read when something needs them. docs/decisions/0005 says why.
+ * @param {string} from directory of the compiled modules
+ * @param {string} to
  * @param {{ eager?: boolean }} [options] eager: the text of @oclif/core is bundled as it is, see lazyRequires
  */
-export async function bundleCommands(root, { eager = false } = {}) {
-  const dist = join(root, "dist");
-  const commands = readdirSync(join(dist, "commands"), { recursive: true }).filter((name) =>
-    name.endsWith(".js"),
-  );
-  const entries = ["cli/main.js", ...commands.map((name) => `commands/${name.split(sep).join("/")}`)];
+export async function bundle(from, to, { eager = false } = {}) {
+  const commands = filesOf(join(from, "commands")).filter((name) => name.endsWith(".js"));
+  const entries = [...NAMED, ...commands.map((name) => `commands/${name}`)];
   const bundle = await rolldown({
-    cwd: dist,
+    cwd: from,
     platform: "node",
-    input: Object.fromEntries(entries.map((entry) => [entry.replace(/\.js$/, ""), join(dist, entry)])),
+    input: {
+      ...Object.fromEntries(entries.map((entry) => [entry.replace(/\.js$/, ""), join(from, entry)])),
+      [PLAIN_PARSER]: PLAIN_PARSER,
+    },
     plugins: [
       undiciInPart(),
-      keepOutside(dist),
+      withoutDevtools(),
       ...(eager ? [] : [lazyRequires()]),
+      placesKept(from, entries),
+      requireWithoutPlace(),
       builtinsWithoutFacade(),
       ascii(),
     ],
     // Undici's own switch for those who bundle it: leaves out a second parser of HTTP, an experiment.
-    transform: { define: { esbuildDetection: "true" } },
+    transform: { define: { esbuildDetection: "true", "process.env.NODE_ENV": '"production"' } },
   });
-  await bundle.write({
-    dir: dist,
+  const { output } = await bundle.write({
+    dir: to,
     format: "esm",
     minify: { compress: true, mangle: { keepNames: true }, codegen: true },
     entryFileNames: "[name].js",
     chunkFileNames: "chunks/[name].js",
     codeSplitting: { groups: GROUPS },
   });
+  for (const name of typesOf(from, DOORS)) cpSync(join(from, name), join(to, name));
+  writeFileSync(join(to, "licenses.txt"), licensesOf(output.flatMap(({ moduleIds = [] }) => moduleIds)));
+}
+
+/** The declarations that those of the doors import, and theirs. A package would be missing where they are used. */
+function typesOf(from, doors) {
+  const names = new Set(doors.map((door) => door.replace(/\.js$/, ".d.ts")));
+  for (const name of names) {
+    for (const [, imported] of readFileSync(join(from, name), "utf8").matchAll(
+      /(?:from|import\()\s*"([^"]+)"/g,
+    )) {
+      if (imported.startsWith(".")) names.add(join(name, "..", imported.replace(/\.js$/, ".d.ts")));
+      else if (!imported.startsWith("node:")) throw new Error(`the types of ${name} need ${imported}`);
+    }
+  }
+  return names;
+}
+
+/** The licenses of the packages inside, which ask for that. */
+function licensesOf(modules) {
+  const inside = modules.map((id) => /^.*node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+/.exec(id)?.[0]);
+  const texts = [...new Set(inside.filter((directory) => directory !== undefined))]
+    .sort()
+    .map((directory) => {
+      const { name, version, license, author } = JSON.parse(
+        readFileSync(join(directory, "package.json"), "utf8"),
+      );
+      const files = readdirSync(directory).filter((file) => /^(licen[cs]e|notice)/i.test(file));
+      const said = files.map((file) => readFileSync(join(directory, file), "utf8").trim());
+      const text = said.length > 0 ? said.join("\n\n") : `By ${author?.name ?? author ?? "its authors"}.`;
+      return `${name} ${version} (${license})\n\n${text}\n`;
+    });
+  const line = `\n${"-".repeat(80)}\n\n`;
+  return ["hubcast holds these packages.\n", ...texts].join(line);
 }
 
 /** What is needed together lies in one file: each costs half a millisecond to find, read and link. */
 const GROUPS = [
+  {
+    name: "core",
+    test: /rolldown[\\/]runtime|[\\/]build[\\/]src[\\/](core[\\/](?!string-width)|runtime[\\/]start-step)/,
+    priority: 3,
+  },
   // What every command needs: the parser, and what ours share.
   {
     name: "command",
-    test: /rolldown[\\/]runtime|[\\/]@oclif[\\/]|[\\/]dist[\\/](core|runtime[\\/]start-step|cli[\\/](base-command|failure|flag-file|flags|input|output|signals))/,
-    priority: 2,
-  },
-  {
-    name: "node-client",
-    test: /undici|[\\/]dist[\\/](node[\\/](client|arguments|remote)|cli[\\/]client-command)/,
+    test: /[\\/]@oclif[\\/]|[\\/]build[\\/]src[\\/]cli[\\/](base-command|client-command|failure|flag-file|flags|input|output|signals)/,
     priority: 1,
   },
+  { name: "undici", test: /undici(?!.*llhttp-wasm)/, priority: 3 },
+  {
+    name: "node-client",
+    test: /[\\/]build[\\/]src[\\/]node[\\/](client|arguments|remote)/,
+    priority: 2,
+  },
+  // The libraries that few commands need, under their names.
+  { name: "fastify", test: /node_modules[\\/]@?fastify[\\/]/, priority: 0 },
+  { name: "libp2p", test: /node_modules[\\/]@?libp2p[\\/]/, priority: 0 },
+  { name: "nats", test: /node_modules[\\/]@nats-io[\\/]/, priority: 0 },
+  { name: "ink", test: /node_modules[\\/](ink|react|react-reconciler|yoga-layout)[\\/]/, priority: 0 },
 ];
 
 /** What src uses of undici, each from its file. Its index loads fetch, mocks, caches and proxies as well: 40 ms. */
@@ -67,38 +120,39 @@ export { default as Pool } from "undici/lib/dispatcher/pool.js";
 export { default as RetryAgent } from "undici/lib/dispatcher/retry-agent.js";
 `;
 
+/** The parser for machines without SIMD, a quarter of undici: it is required by this name where it is needed. */
+const PLAIN_PARSER = "packages/llhttp-wasm";
+
 function undiciInPart() {
-  const ids = { undici: "\0undici", "node:http2": "\0no-http2" };
   const texts = {
-    [ids.undici]: UNDICI_IN_PART,
+    "\0undici": UNDICI_IN_PART,
     // 10 ms. Undici goes without HTTP/2 where Node was built without it; nodes speak HTTP/1.1.
-    [ids["node:http2"]]: 'throw new Error("HTTP/2 is left out of the bundle");',
+    "\0no-http2": 'throw new Error("HTTP/2 is left out of the bundle");',
+    "\0plain-parser": 'export { default as "module.exports" } from "undici/lib/llhttp/llhttp-wasm.js";',
+    "\0plain-parser.cjs": `
+      const place = ${placeOf(`${PLAIN_PARSER}.js`)};
+      module.exports = require("node:module").createRequire(place)(place);`,
   };
   return {
     name: "undici-in-part",
-    resolveId(source) {
-      // The parser for machines without SIMD is a quarter of the whole: loaded from the package where it is needed.
-      if (source.endsWith("llhttp/llhttp-wasm.js"))
-        return { id: "undici/lib/llhttp/llhttp-wasm.js", external: true };
-      return ids[source] ?? null;
+    resolveId(source, importer) {
+      if (source === "undici") return "\0undici";
+      if (source === PLAIN_PARSER) return "\0plain-parser";
+      if (!importer?.includes(join("node_modules", "undici"))) return null;
+      if (source === "node:http2") return "\0no-http2";
+      return source.endsWith("llhttp/llhttp-wasm.js") ? "\0plain-parser.cjs" : null;
     },
     load: (id) => texts[id] ?? null,
   };
 }
 
-function keepOutside(dist) {
-  const errors = join(dist, "core", "errors.js");
+/** Those who debug their components with Ink install it; Ink then imports it. */
+function withoutDevtools() {
+  const id = "\0no-devtools";
   return {
-    name: "keep-outside",
-    resolveId(source, importer, { kind }) {
-      if (!importer?.startsWith(dist + sep) || source.startsWith("node:")) return null;
-      if (source.startsWith(".")) {
-        const id = resolve(importer, "..", source);
-        return kind === "dynamic-import" || id === errors ? { id, external: true } : null;
-      }
-      const inlined = INLINED.some((name) => source === name || source.startsWith(`${name}/`));
-      return inlined ? null : { id: source, external: true };
-    },
+    name: "without-devtools",
+    resolveId: (source) => (source === "react-devtools-core" ? id : null),
+    load: (loaded) => (loaded === id ? "export default undefined;" : null),
   };
 }
 
@@ -124,10 +178,59 @@ function lazyRequires() {
 }
 
 /**
+ * A chunk lies elsewhere than the modules that are joined in it, and some of them name files beside them: `import.meta.url`
+ * stays the place that the module would have in dist. The files that they name must be entries.
+ */
+function placesKept(from, entries) {
+  const known = new Set(entries);
+  const nameOf = (path) => relative(from, path).replaceAll(sep, "/");
+  return {
+    name: "places-kept",
+    transform(code, id) {
+      if (!id.startsWith(from + sep) || !code.includes("import.meta.url")) return null;
+      // `new URL("./NAME", import.meta.url)`, and `createRequire(import.meta.url)("./NAME")`.
+      for (const [, name] of code.matchAll(/(?:new URL|import\.meta\.url\))\(["'`](\.[^"'`$]*)/g)) {
+        const named = nameOf(resolve(id, "..", `${name.replace(/\.js$/, "")}.js`));
+        if (!known.has(named)) throw new Error(`${id} names ${named} at run time: it must be an entry`);
+      }
+      return code.replaceAll("import.meta.url", placeOf(nameOf(id)));
+    },
+    renderChunk: (code, { fileName }) =>
+      code.replaceAll(/placeInDist\(["'`]([^"'`]+)["'`]\)/g, (_, name) => {
+        const path = relative(dirname(fileName), name).replaceAll(sep, "/");
+        return `new URL("${path}", import.meta.url).href`;
+      }),
+  };
+}
+
+/** An expression for the URL of a file of dist, whichever chunk it stands in. */
+function placeOf(name) {
+  return `placeInDist("${name}")`;
+}
+
+/**
+ * Packages in CommonJS require built-in modules, which needs no place. A program that is bundled as CommonJS, with this
+ * library inside, has no `import.meta.url`.
+ */
+function requireWithoutPlace() {
+  return {
+    name: "require-without-place",
+    renderChunk: (code) =>
+      code.replace(
+        /createRequire\(import\.meta\.url\)/,
+        `Object.assign(
+          (name) => globalThis.process.getBuiltinModule(name) ?? createRequire(import.meta.url)(name),
+          { resolve: (...args) => createRequire(import.meta.url).resolve(...args) },
+        )`,
+      ),
+  };
+}
+
+/**
  * `import { get } from "node:http"` reads every export of the module, also those that are loaded when first read:
  * for node:http that is the whole of fetch, 60 ms. Taken from the module itself, only what is used is read.
  */
-export function builtinsWithoutFacade() {
+function builtinsWithoutFacade() {
   const imported = /\bimport\s*(?:\*\s*as\s+)?([\w$]+)?\s*,?\s*(\{[^}]*\})?\s*from\s*"(node:[\w/]+)";?/g;
   return {
     name: "builtins-without-facade",
@@ -142,7 +245,7 @@ export function builtinsWithoutFacade() {
 }
 
 /** A text of one byte a character is read in half the time: whatever lies beyond is escaped. */
-export function ascii() {
+function ascii() {
   const escaped = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
   return {
     name: "ascii",
@@ -150,4 +253,11 @@ export function ascii() {
       for (const chunk of Object.values(bundle)) chunk.code = chunk.code.replace(/[^\0-\x7f]/g, escaped);
     },
   };
+}
+
+function filesOf(directory) {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(directory, join(entry.parentPath, entry.name)).replaceAll(sep, "/"))
+    .sort();
 }

@@ -1,6 +1,6 @@
 // A hub in a process of its own, for hub.ts, as `hub start` runs it. Options as one JSON argument.
 const { startHub } = (await import(
-  new URL("../../dist/hub/index.js", import.meta.url).href
+  new URL("../../build/src/hub/index.js", import.meta.url).href
 )) as typeof import("../../src/hub/index.js");
 
 const logger = {

@@ -3,7 +3,7 @@ import type { Load, LoadResult } from "../../src/hub/simulate/load.js";
 import type { Scenario } from "./scenario.ts";
 
 const from = async (path: string) =>
-  await import(new URL(`../../dist/hub/simulate/${path}.js`, import.meta.url).href);
+  await import(new URL(`../../build/src/hub/simulate/${path}.js`, import.meta.url).href);
 const { runLoad } = (await from("load")) as typeof import("../../src/hub/simulate/load.js");
 const { OwnHub } = (await from("own-hub")) as typeof import("../../src/hub/simulate/own-hub.js");
 

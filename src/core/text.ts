@@ -57,7 +57,11 @@ function picture(character: string): string {
 export function columnsOf(text: string): number {
   if (PLAIN.test(text)) return text.length;
   // Loading string-width and the tables of Unicode takes as long as the rest of a command, and few need them.
-  stringWidth ??= (createRequire(import.meta.url)("string-width") as typeof import("string-width")).default;
+  stringWidth ??= (
+    createRequire(import.meta.url)(
+      `./string-width${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`,
+    ) as typeof import("string-width")
+  ).default;
   return stringWidth(text);
 }
 

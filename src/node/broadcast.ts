@@ -1,13 +1,12 @@
-import type { HubcastError } from "../core/errors.js";
+import type { ErrorCode, HubcastError } from "../core/errors.js";
 import type { TlsPair } from "../runtime/certificate.js";
 import type { Token } from "../runtime/tokens.js";
-import type { Reason, ReasonDetail } from "./reasons.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 import type { Receipt } from "./replica/messages.js";
 import type { Trusted } from "./replica/policy.js";
 import type { SignatureScheme } from "./replica/signature.js";
 
-export type { Item, ItemDraft, Reason, ReasonDetail, Receipt, SignatureScheme, Trusted };
+export type { Item, ItemDraft, Receipt, SignatureScheme, Trusted };
 
 /**
  * A node as a program uses it, whether it runs inside (`startNode`) or is reached over HTTP
@@ -282,6 +281,45 @@ export interface ProcessFigures {
   readonly eventLoopDelayMs: number;
 }
 
+/** Outcome of one line of a bulk request. `code` says why when it was not taken. */
+export interface BulkLine {
+  readonly id: string;
+  readonly status: "accepted" | "held" | "conflict" | "invalid" | "refused";
+  readonly code?: ErrorCode;
+}
+
+/** Why a node is degraded. docs/errors.md says what each means. */
+export const REASONS = [
+  "clockSkew",
+  "clocksDiffer",
+  "clockJumped",
+  "itemsAhead",
+  "noPeer",
+  "twin",
+  "retentionDiffers",
+  "policyDiffers",
+  "versionDiffers",
+  "clusterKeyDiffers",
+  "nodeFull",
+  "storageFailed",
+  "itemsLeftOut",
+  "natsAway",
+  "natsFull",
+] as const satisfies readonly ErrorCode[];
+
+export type Reason = (typeof REASONS)[number];
+
+/** One reason, told to people. */
+export interface ReasonDetail {
+  readonly code: Reason;
+  /** The fact, with names and values. */
+  readonly message: string;
+  /** The next step. */
+  readonly advice: string;
+  /** The node that it is about; absent where that is the one that tells. */
+  readonly peer?: { readonly id: string; readonly name: string };
+}
+
 /** How a node is reached over HTTP. */
 export interface ConnectOptions {
   /** Sent as `Authorization: Bearer`. */
@@ -296,7 +334,9 @@ export interface ConnectOptions {
 
 /** The credentials of the HTTP API; they may change while it is served. */
 export interface Access {
+  /** PEM; the API then speaks HTTPS only. */
   readonly tls?: TlsPair;
+  /** Absent or empty: nobody needs a token. */
   readonly tokens?: readonly Token[];
 }
 

@@ -13,6 +13,7 @@ import {
 } from "./arguments.js";
 import type {
   Broadcast,
+  BulkLine,
   ConnectOptions,
   EventsOptions,
   ListQuery,
@@ -30,7 +31,6 @@ import { answerAs, isNode, parsed } from "./remote/answers.js";
 import { eventsOf, instantText, type KeptPlace } from "./remote/events.js";
 import { errorOf, NodeHttp, notHubcast } from "./remote/http.js";
 import type { Item, ItemDraft } from "./replica/item.js";
-import type { BulkLine } from "./service.js";
 
 export type { BulkLine };
 
@@ -83,6 +83,7 @@ export async function connectToNode(url: string, options: ConnectOptions = {}): 
 
 /**
  * As `connectToNode`, without the question who it is: for a single call, whose answer shows that as well.
+ * @internal
  * @param urls of nodes of one cluster: the first is asked, and events go on at the next when it is gone
  */
 export async function openNode(
@@ -124,6 +125,7 @@ class Addresses {
   }
 }
 
+/** @internal */
 export class HttpNode implements RemoteNode {
   readonly #addresses: Addresses;
 

@@ -3,6 +3,7 @@ import { LIMITS } from "../core/limits.js";
 import { topicOf } from "../core/topic.js";
 import { VERSION } from "../core/version.js";
 import type {
+  BulkLine,
   EventsOptions,
   HoldersReceipt,
   ListQuery,
@@ -32,7 +33,7 @@ import type { Bound } from "./replica/item-set/bound.js";
 import { withoutPredecessors } from "./replica/roster.js";
 import { isAuthored, schemeOf, signerOf } from "./replica/signature.js";
 import { peerOf, unreachedPeer } from "./report.js";
-import type { BulkLine, NodeService, Page, PageQuery, Timings } from "./service.js";
+import type { NodeService, Page, PageQuery, Timings } from "./service.js";
 
 const NONE: ReadonlySet<Item> = new Set();
 /** How long members have to say what they hold. */

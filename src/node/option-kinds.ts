@@ -15,11 +15,8 @@ import {
   wholeNumber,
   withDefault,
 } from "../core/options.js";
-import type { TlsPair } from "../runtime/certificate.js";
-import type { HttpLogger } from "../runtime/http/problem.js";
 import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../runtime/nats.js";
-import type { Token } from "../runtime/tokens.js";
-import type { Peer } from "./broadcast.js";
+import type { Access, Peer } from "./broadcast.js";
 import type { NodeLogger } from "./logger.js";
 import type { Trusted } from "./replica/policy.js";
 import type { SignatureScheme } from "./replica/signature.js";
@@ -81,17 +78,13 @@ export interface NatsOptions extends NatsAccess {
 }
 
 /** The HTTP API of a node. */
-export interface HttpOptions {
+export interface HttpOptions extends Access {
   /** Address or name to listen on; default 127.0.0.1. Any other than loopback needs tokens or `allowAnonymous`. */
   readonly host?: string;
   /** Default 8080; 0 takes a free one. */
   readonly port?: number;
-  /** Absent or empty: nobody needs a token. */
-  readonly tokens?: readonly Token[];
   /** Lets everybody in who can reach the address; tokens, if there are any, are then not asked for. */
   readonly allowAnonymous?: boolean;
-  /** PEM; the API then speaks HTTPS only. */
-  readonly tls?: TlsPair;
   /**
    * Items a second that one caller (token, and address) may post, and ten times as many at once. Default 2,000 for
    * callers on other machines, no limit for those on this one.
@@ -104,7 +97,7 @@ export interface HttpOptions {
   readonly keyRate?: number;
   /** Further names that a Host header may carry, such as the DNS name of this machine. */
   readonly boundNames?: readonly string[];
-  readonly logger?: HttpLogger;
+  readonly logger?: Pick<NodeLogger, "debug" | "warn" | "error">;
   /** Other limits than LIMITS, for tests. */
   readonly limits?: Partial<Limits>;
 }

@@ -1,7 +1,6 @@
 import { ERRORS, HubcastError } from "../core/errors.js";
-import type { PostResult } from "./broadcast.js";
+import type { BulkLine, PostResult } from "./broadcast.js";
 import type { PostOutcome, RefusalCode } from "./replica/messages.js";
-import type { BulkLine } from "./service.js";
 
 const ADVICE: { readonly [Code in RefusalCode]?: readonly string[] } = {
   refusedByPolicy: ["Sign it with a key that the node trusts: hubcast broadcast post --sign-key FILE"],

@@ -1,34 +1,14 @@
-import { ERRORS, type ErrorCode } from "../core/errors.js";
+import { ERRORS } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { counted } from "../core/text.js";
 import { formatDuration } from "../core/units.js";
+import { REASONS, type Reason, type ReasonDetail } from "./broadcast.js";
 import type { Cluster } from "./cluster/port.js";
 import type { Committer } from "./committer.js";
 import type { LogOutlet } from "./log-outlet.js";
 import type { TrustPolicy } from "./replica/policy.js";
 import type { Replica } from "./replica/replica.js";
 import { isTwin, type Member } from "./replica/roster.js";
-
-/** Why a node is degraded. docs/errors.md says what each means. */
-export const REASONS = [
-  "clockSkew",
-  "clocksDiffer",
-  "clockJumped",
-  "itemsAhead",
-  "noPeer",
-  "twin",
-  "retentionDiffers",
-  "policyDiffers",
-  "versionDiffers",
-  "clusterKeyDiffers",
-  "nodeFull",
-  "storageFailed",
-  "itemsLeftOut",
-  "natsAway",
-  "natsFull",
-] as const satisfies readonly ErrorCode[];
-
-export type Reason = (typeof REASONS)[number];
 
 /** Reasons about time. */
 export const CLOCK_REASONS: ReadonlySet<Reason> = new Set([
@@ -37,17 +17,6 @@ export const CLOCK_REASONS: ReadonlySet<Reason> = new Set([
   "clockJumped",
   "itemsAhead",
 ]);
-
-/** One reason, told to people. */
-export interface ReasonDetail {
-  readonly code: Reason;
-  /** The fact, with names and values. */
-  readonly message: string;
-  /** The next step. */
-  readonly advice: string;
-  /** The node that it is about; absent where that is the one that tells. */
-  readonly peer?: { readonly id: string; readonly name: string };
-}
 
 /** The parts of a node that tell how it is. */
 export interface NodeParts {

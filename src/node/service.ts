@@ -1,6 +1,6 @@
-import type { ErrorCode } from "../core/errors.js";
 import type { Timing } from "../runtime/http/metrics.js";
 import type {
+  BulkLine,
   EventsOptions,
   ListQuery,
   NodeEvent,
@@ -40,13 +40,6 @@ export interface NodeService {
 
 /** How long work of the node took. */
 export type Timings = Readonly<Record<"post" | "receipt" | "delivery", Timing>>;
-
-/** Outcome of one line of a bulk request. `code` says why when it was not taken. */
-export interface BulkLine {
-  readonly id: string;
-  readonly status: "accepted" | "held" | "conflict" | "invalid" | "refused";
-  readonly code?: ErrorCode;
-}
 
 export interface PageQuery {
   readonly topic?: string;

@@ -79,6 +79,7 @@ const RECONNECT_MS = 200;
  * Connects to one of the servers. The connection then reconnects by itself without limit; messages published while it is
  * down may be lost. `status()` of the connection tells.
  * @throws natsUnreachable, natsRefused, invalidOption; nothing is left open then
+ * @internal
  */
 export async function connectNats(options: NatsConnectOptions): Promise<NatsConnection> {
   const { servers, tls, credentials, ca, name, timeoutMs = 5_000 } = options;

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 
-const LOGGER = new URL("../../dist/cli/logger.js", import.meta.url).href;
+const LOGGER = new URL("../../build/src/cli/logger.js", import.meta.url).href;
 const HOSTILE = "\u001b]52;c;ZXZpbA==\u0007\r\n[FORGED\u009b31m\u202e\u2028\\\u007f";
 
 /** What a process logs of a peer whose every text acts on terminals. */

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 
-const SIGNALS = new URL("../../dist/cli/signals.js", import.meta.url).href;
-const OUTPUT = new URL("../../dist/cli/output.js", import.meta.url).href;
+const SIGNALS = new URL("../../build/src/cli/signals.js", import.meta.url).href;
+const OUTPUT = new URL("../../build/src/cli/output.js", import.meta.url).href;
 
 /** A server that never finishes its shutdown. */
 const STUBBORN = `

@@ -38,7 +38,7 @@ describe("equal lines are joined and counted", () => {
 
   test("lines that differ in message, level or reason are not", async () => {
     const script = `
-      const { openLogger } = await import("${new URL("../../dist/cli/logger.js", import.meta.url).href}");
+      const { openLogger } = await import("${new URL("../../build/src/cli/logger.js", import.meta.url).href}");
       const logger = await openLogger("info", "json");
       for (let n = 0; n < 1234; n += 1) {
         logger.warn({ id: n, reason: "a" }, "closed");

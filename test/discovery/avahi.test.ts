@@ -9,7 +9,7 @@ import { LineProcess } from "../fixtures/line-process.js";
 
 const PEER = fileURLToPath(new URL("../fixtures/dnssd-peer.js", import.meta.url));
 const RUN = fileURLToPath(new URL("../../bin/run.js", import.meta.url));
-const isBuilt = existsSync(new URL("../../dist/discovery/index.js", import.meta.url));
+const isBuilt = existsSync(new URL("../../build/src/discovery/index.js", import.meta.url));
 const reason = whyNoAvahi() ?? (isBuilt ? undefined : "dist is not built (npm run build)");
 const service = { type: "_hubcast._tcp", port: 4321, txt: { cluster: "blue", p2p: "4321" } };
 

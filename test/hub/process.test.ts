@@ -9,7 +9,7 @@ import { LineProcess } from "../fixtures/line-process.js";
 import { HubWorld } from "./machine/world.js";
 import { RawClient, relay } from "./raw-client.js";
 
-const dist = (door: string): string => new URL(`../../dist/hub/${door}.js`, import.meta.url).href;
+const dist = (door: string): string => new URL(`../../build/src/hub/${door}.js`, import.meta.url).href;
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();

@@ -33,7 +33,9 @@ writeFileSync(
 /** @returns what the compiler complains of */
 async function complaints(file: string, module: string): Promise<string> {
   const tsc = join(ROOT, "node_modules/.bin/tsc");
-  const flags = ["--noEmit", "--strict", "--target", "es2023", "--types", "", "--module", module, file];
+  // Node's own types are all that those of the package need.
+  const types = ["--types", "node", "--typeRoots", join(ROOT, "node_modules/@types")];
+  const flags = ["--noEmit", "--strict", "--target", "es2023", ...types, "--module", module, file];
   const compiled = promisify(execFile)(tsc, flags, { cwd: directory });
   return await compiled.then(
     () => "",

@@ -1,13 +1,18 @@
+import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { hubcast } from "../commands/cli.js";
 import { fakeNode } from "../commands/fake-node.js";
 import { FakeService } from "../fixtures/fake-service.js";
 import { importsOf, readSources } from "./architecture.js";
 
-/** Says on stderr which modules a command loads. */
+/** Says on stderr which files a command loads, and at its end which parts of Node. */
 const TRACE = `data:text/javascript,
   import { registerHooks } from "node:module";
   registerHooks({ load: (url, context, next) => { process._rawDebug("loads " + url); return next(url, context); } });
+  process.on("exit", () => {
+    for (const part of process.moduleLoadList)
+      if (part.startsWith("NativeModule ")) process._rawDebug("loads " + part.replace("NativeModule ", "node:"));
+  });
 `.replaceAll("\n", "");
 
 async function loaded(args: readonly string[]): Promise<string[]> {
@@ -16,11 +21,7 @@ async function loaded(args: readonly string[]): Promise<string[]> {
 }
 
 /** Parts of Node that libraries in the bundle could load and that no short command needs: 25 ms in all. */
-const HEAVY_PARTS =
-  /^node:(http2|tls|crypto|readline|perf_hooks|sqlite|worker_threads|child_process|os|fs\/promises)$|^(os|tty)$/;
-
-const HEAVY =
-  /node_modules\/(ink|react|yoga-layout|libp2p|@libp2p|fastify|multicast-dns|undici|prom-client|string-width|@nats-io)\//;
+const HEAVY_PARTS = /^node:(http2|tls|crypto|readline|perf_hooks|sqlite|worker_threads|child_process)$/;
 
 it("node:sqlite is imported by the storage thread, and for the lock of a state file", () => {
   const users = readSources(["src"]).filter(({ text }) =>
@@ -37,12 +38,23 @@ describe("a command loads only what it needs", () => {
   it("broadcast list: no Ink, no libp2p, no fastify, no multicast DNS", async () => {
     await using node = await fakeNode(() => ({ body: { items: [] } }));
     const urls = await loaded(["broadcast", "list", "--url", node.url]);
-    expect(urls.some((url) => url.endsWith("/dist/cli/main.js"))).toBe(true);
-    expect(urls.filter((url) => HEAVY.test(url) || url.includes("/dist/tui/"))).toEqual([]);
     expect(urls).toContain("node:http");
     expect(urls.filter((url) => HEAVY_PARTS.test(url))).toEqual([]);
-    // Each file costs half a millisecond: run.js, main.js, the command, two large chunks and what they share.
-    expect(urls.filter((url) => url.startsWith("file:")).length).toBeLessThanOrEqual(7);
+    // Each file costs half a millisecond.
+    const files = urls
+      .filter((url) => url.startsWith("file:"))
+      .map((url) => url.replace(/^.*\/(bin|dist)\//, "$1/"));
+    expect(files.sort()).toEqual([
+      "bin/run.js",
+      ...[
+        "dist/chunks/_undici.js",
+        "dist/chunks/command.js",
+        "dist/chunks/core.js",
+        "dist/chunks/node-client.js",
+      ],
+      ...["dist/chunks/rolldown-runtime.js", "dist/chunks/undici.js"],
+      ...["dist/cli/main.js", "dist/commands/broadcast/list.js"],
+    ]);
     // A server that answers a list is a node: the command sends no other request first.
     expect(node.calls.map(({ path }) => path)).toEqual(["/v1/items"]);
   });
@@ -50,10 +62,11 @@ describe("a command loads only what it needs", () => {
   it("top without its dashboard: no Ink", async () => {
     await using node = await fakeNode(({ path }) => ({ body: path === "/v1/status" ? STATUS : [] }));
     const urls = await loaded(["top", "--once", "--url", node.url, "--mdns-interface", "127.0.0.1"]);
-    expect(urls.some((url) => url.includes("/dist/tui/"))).toBe(true);
-    expect(urls.filter((url) => /node_modules\/(ink|react|yoga-layout|libp2p|fastify)\//.test(url))).toEqual(
-      [],
+    const heavy = ["ink", "libp2p", "fastify", "nats"].map(
+      (name) => new URL(`../../dist/chunks/${name}.js`, import.meta.url),
     );
+    expect(heavy.filter((url) => !existsSync(url))).toEqual([]);
+    expect(urls.filter((url) => heavy.some(({ href }) => url === href))).toEqual([]);
   });
 });
 

@@ -3,8 +3,8 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { asHubcastError, HubcastError, isInternal } from "../../core/errors.js";
 import { LineBlocks, type Lines, portionsOf } from "../../core/line-blocks.js";
 import { draftFault } from "../arguments.js";
+import type { BulkLine } from "../broadcast.js";
 import type { ItemDraft } from "../replica/item.js";
-import type { BulkLine } from "../service.js";
 import { AnswerStream } from "./answer-stream.js";
 import type { ApiContext } from "./options.js";
 

@@ -1,6 +1,6 @@
 import { type Figure, reasonsFigure, secondsOf, Timing } from "../../runtime/http/metrics.js";
 import type { NodeStatus } from "../broadcast.js";
-import { REASONS } from "../reasons.js";
+import { REASONS } from "../broadcast.js";
 import type { Timings } from "../service.js";
 import type { ApiContext } from "./options.js";
 

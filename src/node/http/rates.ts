@@ -3,10 +3,9 @@ import { HubcastError } from "../../core/errors.js";
 import type { Limits } from "../../core/limits.js";
 import { isLoopbackHost, networkOf } from "../../core/loopback.js";
 import { TokenBuckets } from "../../core/token-buckets.js";
-import type { PostResult } from "../broadcast.js";
+import type { BulkLine, PostResult } from "../broadcast.js";
 import type { ItemDraft } from "../replica/item.js";
 import { signerOf } from "../replica/signature.js";
-import type { BulkLine } from "../service.js";
 
 /**
  * How many items each caller may post: so many a second, and a burst of ten seconds' worth. Callers are told apart by

@@ -2,7 +2,7 @@ import { asHubcastError, ERRORS, type ErrorCode, HubcastError } from "../../core
 import { LIMITS } from "../../core/limits.js";
 import { topicAdvice, topicFault } from "../../core/topic.js";
 import { parseInstant } from "../../core/units.js";
-import { REASONS } from "../reasons.js";
+import { REASONS } from "../broadcast.js";
 import { SCHEMES } from "../replica/signature.js";
 
 const RECEIPT = {

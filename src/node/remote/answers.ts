@@ -1,5 +1,6 @@
 import { ERRORS, type ErrorCode, HubcastError, isInternal } from "../../core/errors.js";
 import type {
+  BulkLine,
   HoldersReceipt,
   Item,
   NodeEvent,
@@ -11,7 +12,7 @@ import type {
   Rival,
   ShownItem,
 } from "../broadcast.js";
-import type { BulkLine, Page } from "../service.js";
+import type { Page } from "../service.js";
 
 /**
  * Checks answers of a node. Anything else is a fault of that node, and the error says so.

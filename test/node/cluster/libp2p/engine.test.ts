@@ -339,7 +339,7 @@ describe("libp2p: processes", () => {
 
 /** Dials, and closes when its standard input ends; nothing may keep it running then. */
 const PROGRAM = `
-  import { openLibp2pCluster } from "${new URL("../../../../dist/node/cluster/libp2p/index.js", import.meta.url)}";
+  import { openLibp2pCluster } from "${new URL("../../../../build/src/node/cluster/libp2p/index.js", import.meta.url)}";
   const silent = { admits: () => true, linkUp() {}, dialFailed() {}, linkDown() {}, frame() {}, queued() {} };
   const cluster = await openLibp2pCluster({ cluster: "test", listen: { hosts: ["127.0.0.1"] }, listener: silent });
   cluster.dial({ attempt: 1, addresses: [process.argv[1]] });

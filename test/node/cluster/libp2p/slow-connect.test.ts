@@ -72,7 +72,7 @@ class Program {
 
 const SOURCE = `
   import { createInterface } from "node:readline";
-  import { openLibp2pCluster } from "${new URL("../../../../dist/node/cluster/libp2p/index.js", import.meta.url)}";
+  import { openLibp2pCluster } from "${new URL("../../../../build/src/node/cluster/libp2p/index.js", import.meta.url)}";
   const say = (said) => console.log(JSON.stringify(said));
   const listener = {
     admits: () => true, linkDown() {}, frame() {}, queued() {},
