@@ -51,6 +51,8 @@ function dieWithParent() {
 function keepCompiledCode() {
   const { HOME, NODE_COMPILE_CACHE, XDG_CACHE_HOME = HOME && `${HOME}/.cache` } = process.env;
   const directory = NODE_COMPILE_CACHE ?? (XDG_CACHE_HOME && `${XDG_CACHE_HOME}/hubcast`);
+  // Node makes directories below one that takes none, such as /proc, over and over, and does not return.
+  if (/^\/(proc|sys)(\/|$)/.test(directory)) return;
   // On Windows the directory for temporary files is the user's.
   if (directory || process.platform === "win32")
     process.getBuiltinModule("node:module").enableCompileCache(directory);

@@ -16,6 +16,19 @@ describe("hubcast", () => {
     expect(code).toBe(0);
   });
 
+  it.skipIf(process.platform !== "linux")(
+    "answers where the home takes no file, not even of the root user",
+    () => {
+      const env = { PATH: process.env.PATH, HOME: "/proc" };
+      const { status, stdout } = spawnSync(process.execPath, [RUN, "-v"], {
+        env,
+        encoding: "utf8",
+        timeout: 30_000,
+      });
+      expect([status, stdout]).toEqual([0, expect.stringContaining("hubcast/")]);
+    },
+  );
+
   it.each([[[]], [["--help"]], [["-h"]], [["help"]]])("lists topics and commands for %j", async (args) => {
     const { stdout, code } = await hubcast(args);
     expect(stdout).toMatch(/TOPICS\n\s+broadcast /);
