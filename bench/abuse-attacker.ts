@@ -269,10 +269,11 @@ async function frames(kind: string, _port: string, id: string, address: string):
     records: () => ({
       t: "records",
       records: some(records, LIMITS.recordsPerFrameMax),
+      lost: new Uint8Array(),
       want: randomBytes(8 * LIMITS.rosterMembersMax),
     }),
     members: () => ({
-      ...{ t: "records", want: new Uint8Array() },
+      ...{ t: "records", lost: new Uint8Array(), want: new Uint8Array() },
       records: some(records, 127).concat(ghost()),
     }),
     question: () =>

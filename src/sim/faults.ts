@@ -239,7 +239,15 @@ export class Faults {
     if (!link || !node?.alive) return;
     const record = this.#dice.chance(0.5) ? this.world.known.anyRecord(this.#dice) : undefined;
     if (record) {
-      link.send(0, encodeFrame({ t: "records", records: [record.bytes], want: new Uint8Array() }));
+      link.send(
+        0,
+        encodeFrame({
+          t: "records",
+          records: [record.bytes],
+          lost: new Uint8Array(),
+          want: new Uint8Array(),
+        }),
+      );
       return;
     }
     const raw = `forged ${this.#dice.random()}`;

@@ -35,7 +35,7 @@ export const SAMPLES: Readonly<Record<string, readonly Uint8Array[]>> = {
     encodeFrame({ t: "items", served: 2, batch: encodeBatch(items) }),
     encodeFrame({ t: "have", digests: Buffer.alloc(64, 7) }),
     encodeFrame({ t: "refer", peers: [{ id: "a", addresses: ["/ip4/10.0.0.1/tcp/1"] }], release: false }),
-    encodeFrame({ t: "records", records: [record.bytes], want: Buffer.alloc(8) }),
+    encodeFrame({ t: "records", records: [record.bytes], lost: Buffer.alloc(8), want: Buffer.alloc(8) }),
   ],
   question: [encodeQuestion({ t: "held", asker: "a", number: 1, digests: Buffer.alloc(32, 7) })],
   record: [record.bytes],

@@ -24,7 +24,7 @@ test.each<[string, (member: BadMember, friend: StartedNode, cluster: string) => 
   const [node, friend] = (await nodes.startMesh(2)) as [StartedNode, StartedNode];
   await using member = await BadMember.join(node, nodes.cluster);
   const records = [make(member, friend, nodes.cluster)];
-  member.send({ t: "records", records, want: new Uint8Array() });
+  member.send({ t: "records", records, lost: new Uint8Array(), want: new Uint8Array() });
   await eventually(async () => (await stateOf(node, member))?.state === "lost");
   expect(await stateOf(node, member)).toMatchObject({ reason: "badFrame" });
   expect(await stateOf(node, friend)).toMatchObject({ state: "connected", linked: true });

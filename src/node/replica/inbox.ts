@@ -220,9 +220,9 @@ export class Inbox {
         case "records": {
           const records = frame.records.map((one) => this.#record(one));
           if (records.includes(undefined)) return { type: "garbled", link };
-          const { want } = frame;
+          const { lost, want } = frame;
           return {
-            ...{ type: "recordsReceived", link, want, bytes: bytes.length },
+            ...{ type: "recordsReceived", link, lost, want, bytes: bytes.length },
             records: records as MemberRecord[],
           };
         }

@@ -374,9 +374,17 @@ export class Membership {
   }
 
   /** Takes records from a peer, verified: news, or what its roster has and this one lacks. Gives those that it wants. */
-  records(link: Link, records: readonly MemberRecord[], want: Uint8Array, nowMs: number): void {
+  records(
+    link: Link,
+    { records, lost, want }: Extract<ReplicaInput, { type: "recordsReceived" }>,
+    nowMs: number,
+  ): void {
     const { roster } = this.context;
-    for (const record of records) this.hear(record, nowMs, link);
+    const lostThere = new Set(unpackHashes(lost));
+    for (const record of records) {
+      this.hear(record, nowMs, link);
+      if (lostThere.has(record.hash)) roster.lostElsewhere(record);
+    }
     this.#give(
       link,
       unpackHashes(want).flatMap((hash) => roster.byHash(hash)?.record ?? []),
@@ -570,10 +578,17 @@ export class Membership {
   }
 
   #give(link: Link, records: readonly MemberRecord[], want: Uint8Array = new Uint8Array()): void {
+    const { roster } = this.context;
     const most = LIMITS.recordsPerFrameMax;
     for (let at = 0; at < records.length; at += most) {
-      const some = records.slice(at, at + most).map(({ bytes }) => bytes);
-      this.context.send(link, { t: "records", records: some, want: at === 0 ? want : new Uint8Array() });
+      const some = records.slice(at, at + most);
+      const lost = some.flatMap(({ hash }) => (roster.byHash(hash)?.state === "lost" ? hash : []));
+      this.context.send(link, {
+        t: "records",
+        records: some.map(({ bytes }) => bytes),
+        lost: packHashes(lost),
+        want: at === 0 ? want : new Uint8Array(),
+      });
     }
   }
 

@@ -79,6 +79,7 @@ export type ReplicaInput =
       readonly type: "recordsReceived";
       readonly link: number;
       readonly records: readonly MemberRecord[];
+      readonly lost: Uint8Array;
       readonly want: Uint8Array;
       readonly bytes: number;
     }

@@ -409,7 +409,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     if (link.state !== "up" && !isReferral) return "badFrame";
     switch (input.type) {
       case "recordsReceived":
-        this.membership.records(link, input.records, input.want, nowMs);
+        this.membership.records(link, input, nowMs);
         return undefined;
       case "itemsReceived":
         if (input.invalid > 0) return "invalidItem";

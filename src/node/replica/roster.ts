@@ -135,7 +135,7 @@ interface Vertex {
   /** Number of the last walk that came here, and the steps from where that began. */
   walk: number;
   level: number;
-  /** A chain of links has led to this session of it. */
+  /** A chain of links has led to this session of it, here or where it was heard of. */
   isReached: boolean;
   wasReached: boolean;
   /** Since no chain leads to it, epoch ms; 0 while one does. */
@@ -387,6 +387,12 @@ export class Roster {
     const wasLost = member.state === "lost";
     if (wasLost) this.#count(member, () => member.become("alive", "", this.#at(nowMs)));
     return wasLost;
+  }
+
+  /** A neighbour lists this session of a member as lost: it has waited, so here no chain is waited for as for a new one. */
+  lostElsewhere({ hash, session }: Pick<MemberRecord, "hash" | "session">): void {
+    const member = this.#members.get(hash);
+    if (member?.vertex && member.record.session === session) member.vertex.isReached = true;
   }
 
   /** Changes the state of a member, where no links tell it. */

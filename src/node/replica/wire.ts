@@ -19,7 +19,13 @@ export type Frame =
   /** Hash, incarnation (6 bytes) of every member in the sender's roster. */
   | { readonly t: "digest"; readonly members: Uint8Array }
   /** Records that the receiver may lack, and hashes of those that the sender lacks. */
-  | { readonly t: "records"; readonly records: readonly Uint8Array[]; readonly want: Uint8Array }
+  | {
+      readonly t: "records";
+      readonly records: readonly Uint8Array[];
+      /** Hashes of members among these that the sender lists as lost. */
+      readonly lost: Uint8Array;
+      readonly want: Uint8Array;
+    }
   | BatchFrame
   /** Ids of batches that the sender has, 16 bytes each. */
   | { readonly t: "announce"; readonly ids: Uint8Array }
@@ -341,6 +347,7 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, Accepts>>>> = Obje
     digest: { members: packed(DIGEST_ENTRY_BYTES, LIMITS.rosterMembersMax + 1) },
     records: {
       records: list(isBytes, LIMITS.recordsPerFrameMax),
+      lost: packed(HASH_BYTES, LIMITS.recordsPerFrameMax),
       want: packed(HASH_BYTES, LIMITS.rosterMembersMax + 1),
     },
     announce: { ids: packed(BATCH_ID_BYTES, LIMITS.announcedMax) },

@@ -197,7 +197,12 @@ describe("a member's record", () => {
       roster,
     });
   const records = (...list: MemberRecord[]) =>
-    frame(1, { t: "records", records: list.map(({ bytes }) => bytes), want: new Uint8Array() });
+    frame(1, {
+      t: "records",
+      records: list.map(({ bytes }) => bytes),
+      lost: new Uint8Array(),
+      want: new Uint8Array(),
+    });
 
   test("is told with the frame that brought it", () => {
     hello(recordOf("a"));

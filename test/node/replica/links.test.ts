@@ -114,7 +114,9 @@ describe("a link is held", () => {
     const want = new Uint8Array();
     // Of some 1 KB each: a second's work.
     expect(
-      verified(() => driver.tell({ type: "recordsReceived", link: linkOf("peer"), records, want, bytes })),
+      verified(() =>
+        driver.tell({ type: "recordsReceived", link: linkOf("peer"), records, lost: want, want, bytes }),
+      ),
     ).toBeLessThan(5_000);
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../../src/core/limits.js";
 import { seededRandom } from "../../../src/core/random.js";
-import { decodeRecord, memberHash } from "../../../src/node/replica/member.js";
+import { decodeRecord, memberHash, packHashes, unpackHashes } from "../../../src/node/replica/member.js";
 import type { ReplicaEffect } from "../../../src/node/replica/messages.js";
 import type { Replica } from "../../../src/node/replica/replica.js";
 import type { HelloFrame } from "../../../src/node/replica/wire.js";
@@ -817,6 +817,7 @@ describe("a record of this node that it did not write", () => {
     driver.meet("other");
     driver.tell({
       ...{ type: "recordsReceived", link: linkOf("other"), want: new Uint8Array(), bytes: 1 },
+      lost: new Uint8Array(),
       records: [before],
     });
     expect(driver.replica.membership.twin(driver.nowMs)).toBeUndefined();
@@ -923,6 +924,27 @@ describe("rosters of two that link", () => {
     expect([given("peer"), given("other")]).toEqual([["other"], ["news"]]);
     driver.pass(500);
     expect(sent(driver.records([news()], "peer"), "other"), "once").toEqual([]);
+  });
+
+  it("say which of the members are lost, so that a newcomer lists none of those as alive for 10 s", () => {
+    const driver = makeDriver();
+    driver.meet();
+    hearRecords(driver, "peer", recordOf("gone"), recordOf("here"));
+    driver.pass(10_000, pingAll(driver));
+    const [answer] = frames(driver.hear({ t: "digest", members: new Uint8Array() }), "records");
+    expect(unpackHashes(answer!.lost).sort()).toEqual([memberHash("gone"), memberHash("here")].sort());
+
+    const newcomer = makeDriver();
+    newcomer.meet();
+    newcomer.records(
+      [recordOf("gone"), recordOf("here")],
+      "peer",
+      undefined,
+      packHashes([memberHash("gone")]),
+    );
+    newcomer.pass(2_000, pingAll(newcomer));
+    const { roster } = newcomer.replica;
+    expect([roster.get("gone")!.state, roster.get("here")!.state]).toEqual(["lost", "alive"]);
   });
 
   it("of many members travel in frames of bounded length", () => {

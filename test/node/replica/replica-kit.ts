@@ -233,8 +233,9 @@ export class Driver {
     records: readonly MemberRecord[],
     peer = "peer",
     want: Uint8Array = new Uint8Array(),
+    lost: Uint8Array = new Uint8Array(),
   ): readonly ReplicaEffect[] {
-    return this.tell({ type: "recordsReceived", link: linkOf(peer), bytes: 1, records, want });
+    return this.tell({ type: "recordsReceived", link: linkOf(peer), bytes: 1, records, lost, want });
   }
 
   /** A peer gives a sign of life, and knows the same members. */

@@ -190,6 +190,15 @@ describe("a member is lost", () => {
     expect(judge(roster, [], NOW + 10_000)).toEqual(["a lost"]);
   });
 
+  it("after 1.5 s when a neighbour lists it as lost, unless that speaks of a session before", () => {
+    const roster = rosterOf(recordOf("a"), recordOf("b", { session: "1".repeat(16) }));
+    roster.lostElsewhere(recordOf("a"));
+    roster.lostElsewhere(recordOf("b"));
+    judge(roster, [], NOW);
+    expect(judge(roster, [], NOW + GRACE_MS)).toEqual(["a lost"]);
+    expect(judge(roster, [], NOW + 10_000)).toEqual(["b lost"]);
+  });
+
   it("only after 10 s when it has just begun anew", () => {
     const roster = chain();
     judge(roster, ["a"], NOW);
@@ -442,7 +451,10 @@ describe("a full roster", () => {
       members: Uint8Array.from(members),
     });
     const { want } = rosterOf().compare(members, NOW);
-    expect(decodeFrame(encodeFrame({ t: "records", records: [], want: packHashes(want) })).t).toBe("records");
+    expect(
+      decodeFrame(encodeFrame({ t: "records", records: [], lost: new Uint8Array(), want: packHashes(want) }))
+        .t,
+    ).toBe("records");
   });
 
   it("gives the places of those gone to newcomers: many restarts make no sample of a small cluster", () => {

@@ -47,7 +47,7 @@ const FRAMES: readonly Frame[] = [
   { t: "pong", atMs: 1, nowMs: 2 },
   { t: "refer", peers: [{ id: "a", addresses: ["/ip4/127.0.0.1/tcp/1"] }], release: true },
   { t: "digest", members: new Uint8Array(2 * DIGEST_ENTRY_BYTES) },
-  { t: "records", records: [digest, id], want: new Uint8Array(16) },
+  { t: "records", records: [digest, id], lost: new Uint8Array(8), want: new Uint8Array(16) },
   { t: "announce", ids: digest },
   { t: "graft", id },
   { t: "prune" },
@@ -107,7 +107,10 @@ describe("a frame is refused", () => {
     ["with half an entry of a roster", { t: "digest", members: new Uint8Array(DIGEST_ENTRY_BYTES + 1) }],
     ["with half an answer", { ...FRAMES[11], held: new Uint8Array(HELD_BYTES + 1) }],
     ["with the fingerprint of a roster cut off", { t: "ping", atMs: 1, roster: roster.slice(1) }],
-    ["with a record that is text", { t: "records", records: ["record"], want: new Uint8Array(0) }],
+    [
+      "with a record that is text",
+      { t: "records", records: ["record"], lost: new Uint8Array(0), want: new Uint8Array(0) },
+    ],
     ["with a fingerprint in capitals", { ...FRAMES[1], fingerprint: "F".repeat(32) }],
     ["with the name of a cluster too long", { ...FRAMES[0], cluster: "x".repeat(65) }],
     ["with too many peers", { t: "refer", peers: peers(LIMITS.referredMax + 1), release: false }],
@@ -117,6 +120,7 @@ describe("a frame is refused", () => {
       {
         t: "records",
         records: Array(LIMITS.recordsPerFrameMax + 1).fill(digest),
+        lost: new Uint8Array(0),
         want: new Uint8Array(0),
       },
     ],
