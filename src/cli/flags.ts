@@ -52,6 +52,7 @@ const UNITS: Readonly<Record<NumberKind["unit"], readonly (readonly [string, num
     ["B", 1],
   ],
   count: [["", 1]],
+  part: [["", 1]],
 };
 
 /** A number as a command line writes it: in the largest unit that leaves it whole. */
@@ -87,6 +88,19 @@ export const countFlag = Flags.custom<number, { min: number; max: number }>({
     if (/^\d+$/.test(text) && value >= min && value <= max) return value;
     const range = max === Number.MAX_SAFE_INTEGER ? `of ${min} or more` : `from ${min} to ${max}`;
     throw new HubcastError("usage", `"${text}" is not a whole number ${range}`);
+  },
+});
+
+/** A part of something, `0.1` or `10%`. */
+export const partFlag = Flags.custom<number, { max: number }>({
+  helpValue: "PART",
+  parse: async (text, _context, { max }) => {
+    const match = /^(\d*\.?\d+)(%?)$/.exec(text);
+    const value = match ? Number(match[1]) / (match[2] ? 100 : 1) : Number.NaN;
+    if (value <= max) return value;
+    throw new HubcastError("usage", `"${text}" is not a number from 0 to ${max}`, {
+      suggestions: ["Write 0.1 or 10%."],
+    });
   },
 });
 

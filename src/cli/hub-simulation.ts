@@ -3,9 +3,10 @@ import * as Flags from "@oclif/core/flags";
 import { HubcastError } from "../core/errors.js";
 import { counted } from "../core/text.js";
 import { formatCount, formatDuration, formatMs, formatSize, parseDuration } from "../core/units.js";
+import { SIMULATE_KINDS } from "../hub/option-kinds.js";
 import type { PairReport, Proof, Quantiles, SimulationReport, Snapshot } from "../hub/simulate/index.js";
 import { startStep } from "../runtime/start-step.js";
-import { countFlag, durationFlag, portFlag, sizeFlag } from "./flags.js";
+import { countFlag, durationFlag, partFlag, portFlag, ranged, sizeFlag } from "./flags.js";
 import { HUB_TOKEN_FLAG, TLS_CA_FLAG } from "./hub-command.js";
 import { type Output, properties, table } from "./output.js";
 
@@ -243,19 +244,6 @@ const intervalFlag = Flags.custom<number>({
   parse: async (text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : parseDuration(text)),
 });
 
-/** `0.1` or `10%`. */
-const shareFlag = Flags.custom<number>({
-  helpValue: "SHARE",
-  parse: async (text) => {
-    const match = /^(\d+(?:\.\d+)?)(%?)$/.exec(text);
-    const share = match ? Number(match[1]) / (match[2] ? 100 : 1) : Number.NaN;
-    if (share >= 0 && share <= 0.9) return share;
-    throw new HubcastError("usage", `"${text}" is not a share from 0 to 0.9`, {
-      suggestions: ["Write 0.1 or 10%."],
-    });
-  },
-});
-
 /** Flags of `hub simulate`. */
 export const HUB_SIMULATE_FLAGS = {
   addr: Flags.string({
@@ -268,22 +256,18 @@ export const HUB_SIMULATE_FLAGS = {
   port: portFlag({ description: "Port of the hub to load, when --addr has none." }),
   "token-file": HUB_TOKEN_FLAG,
   "tls-ca": TLS_CA_FLAG,
-  size: sizeFlag({ description: "Bytes of a payload, 24 to 1024000.", default: 10_240 }),
+  size: sizeFlag({ description: "Bytes of a payload, 24 to 1024000.", ...ranged(SIMULATE_KINDS.size) }),
   clients: countFlag({
     description: "Clients; each sends to all others.",
     char: "c",
     aliases: ["ncli"],
-    default: 100,
-    min: 2,
-    max: 20_000,
+    ...ranged(SIMULATE_KINDS.clients),
   }),
   messages: countFlag({
     description: "Messages that each client sends; 0 only connects.",
     char: "n",
     aliases: ["nmex"],
-    default: 100,
-    min: 0,
-    max: 1_000_000_000,
+    ...ranged(SIMULATE_KINDS.messages),
   }),
   interval: intervalFlag({
     description: "Between two messages of one client; 0: as fast as it goes. A lone number counts ms.",
@@ -298,14 +282,13 @@ export const HUB_SIMULATE_FLAGS = {
   }),
   workers: countFlag({
     description: "Processes that the clients live in; without it, one less than there are processors.",
-    min: 1,
-    max: 64,
+    min: SIMULATE_KINDS.workers.min,
+    max: SIMULATE_KINDS.workers.max,
   }),
-  chaos: shareFlag({
+  chaos: partFlag({
     description:
       "Let a share of the clients misbehave: slow readers, stallers, half-open ones, and some that cut their connection in a frame. Runs twice, to show what the others notice of it.",
-    default: 0,
-    defaultHelp: async () => "0",
+    ...ranged(SIMULATE_KINDS.chaos),
   }),
   report: Flags.string({
     description: "Write a page with charts of throughput and latency.",
@@ -313,8 +296,7 @@ export const HUB_SIMULATE_FLAGS = {
   }),
   timeout: durationFlag({
     description: "Give up when nothing was sent or received for so long.",
-    default: 10_000,
-    defaultHelp: async () => "10s",
+    ...ranged(SIMULATE_KINDS.timeoutMs),
   }),
 };
 

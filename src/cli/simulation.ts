@@ -1,17 +1,15 @@
 import { setImmediate } from "node:timers/promises";
-import * as Flags from "@oclif/core/flags";
-import { HubcastError } from "../core/errors.js";
 import { formatDuration, formatSize } from "../core/units.js";
 import {
   itemsFor,
+  SIMULATION_KINDS as K,
   type Progress,
   type Report,
-  SIMULATION_DEFAULTS,
   type SimulationOptions,
   type Spread,
   simulate,
 } from "../sim/index.js";
-import { countFlag, durationFlag } from "./flags.js";
+import { countFlag, durationFlag, partFlag, ranged } from "./flags.js";
 import type { Output } from "./output.js";
 
 const NOTE_EVERY_MS = 1_000;
@@ -111,99 +109,80 @@ function spread({ p50, p99, max }: Spread, shown: (value: number) => string): st
   return `p50 ${shown(p50)}, p99 ${shown(p99)}, max ${shown(max)}`;
 }
 
-/** A fraction, 0 to 1. */
-const fractionFlag = Flags.custom<number>({
-  helpValue: "FRACTION",
-  parse: async (text) => {
-    const value = Number(text);
-    if (/^\d*\.?\d+$/.test(text) && value <= 1) return value;
-    throw new HubcastError("usage", `"${text}" is not a number from 0 to 1`);
-  },
-});
-
 const WORLD = { helpGroup: "WORLD" };
 const FAULTS = { helpGroup: "FAULTS" };
-
-const shownMs = (ms: number) => async () => (ms % 3_600_000 === 0 ? `${ms / 3_600_000}h` : `${ms}ms`);
 
 /** Flags of `broadcast simulate`. */
 export const SIMULATE_FLAGS = {
   nodes: countFlag({
     description: "Nodes. Each joins by itself and links with 6 to 10 others.",
-    default: SIMULATION_DEFAULTS.nodes,
-    min: 1,
-    max: 100_000,
+    ...ranged(K.nodes),
     ...WORLD,
   }),
   items: countFlag({
     description:
       "Items posted at random nodes: 1,000, but in a world of more than 300 nodes 300,000 / nodes, 100 at least; 100 with --grow.",
-    min: 0,
-    max: 10_000_000,
+    min: K.items.min,
+    max: K.items.max,
     ...WORLD,
   }),
   duration: durationFlag({
     description: "How long items are posted and faults happen, in virtual time.",
-    default: SIMULATION_DEFAULTS.durationMs,
-    defaultHelp: shownMs(SIMULATION_DEFAULTS.durationMs),
+    ...ranged(K.durationMs),
     ...WORLD,
   }),
   retention: durationFlag({
     description: "How long items are kept.",
-    default: SIMULATION_DEFAULTS.retentionMs,
-    defaultHelp: shownMs(SIMULATION_DEFAULTS.retentionMs),
+    ...ranged(K.retentionMs),
     ...WORLD,
   }),
-  disk: fractionFlag({
+  disk: partFlag({
     description: "Part of the nodes that keep their items over a crash.",
-    default: SIMULATION_DEFAULTS.disk,
+    ...ranged(K.disk),
     ...WORLD,
   }),
   seed: countFlag({
     description: "The same seed makes the same world; a random one without it.",
-    min: 0,
-    max: Number.MAX_SAFE_INTEGER,
+    min: K.seed.min,
+    max: K.seed.max,
     ...WORLD,
   }),
 
   roster: countFlag({
     description: "Members that a node knows of; in a larger world its roster is a sample.",
-    default: SIMULATION_DEFAULTS.rosterMembersMax,
-    min: 8,
-    max: 100_000,
+    ...ranged(K.rosterMembersMax),
     ...WORLD,
   }),
-  loss: fractionFlag({
+  loss: partFlag({
     description:
       "Part of the frames and attempts to connect that get lost; frames are sent again, and are late.",
-    default: SIMULATION_DEFAULTS.loss,
+    ...ranged(K.loss),
     ...FAULTS,
   }),
   partition: countFlag({
     description: "Groups of nodes that cannot reach each other for a while; 1 is none.",
-    default: SIMULATION_DEFAULTS.partition,
-    min: 1,
-    max: 100,
+    ...ranged(K.partition),
     ...FAULTS,
   }),
   apart: durationFlag({
     description: "How long a partition lasts, to the end of the faults; without it, the middle 40 % of them.",
+    min: K.apartMs.min,
+    max: K.apartMs.max,
     ...FAULTS,
   }),
-  churn: fractionFlag({
+  churn: partFlag({
     description: "Part of the nodes that crash, freeze, or leave and are replaced.",
-    default: SIMULATION_DEFAULTS.churn,
+    ...ranged(K.churn),
     ...FAULTS,
   }),
   skew: durationFlag({
     description: "How far clocks are off, at most.",
-    default: SIMULATION_DEFAULTS.skewMs,
-    defaultHelp: shownMs(SIMULATION_DEFAULTS.skewMs),
+    ...ranged(K.skewMs),
     ...FAULTS,
   }),
-  clocks: fractionFlag({
+  clocks: partFlag({
     description: "Part of the nodes whose clocks drift, jump, are wrong from a start on, or are lied about.",
-    default: SIMULATION_DEFAULTS.clocks,
+    ...ranged(K.clocks),
     ...FAULTS,
   }),
 };
@@ -231,7 +210,7 @@ export function simulationOptions(flags: SimulateFlags, seed: number): Simulatio
     items: items ?? itemsFor(nodes),
     loss,
     partition,
-    apartMs: flags.apart ?? SIMULATION_DEFAULTS.apartMs,
+    apartMs: flags.apart ?? K.apartMs.default,
     churn,
     disk,
     skewMs: flags.skew,

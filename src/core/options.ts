@@ -13,11 +13,11 @@ export interface OptionKind {
   fits(value: unknown): boolean;
 }
 
-/** A whole number in a range, and how people write it. */
+/** A number in a range, and how people write it; whole but for a part of something. */
 export interface NumberKind extends OptionKind {
   readonly min: number;
   readonly max: number;
-  readonly unit: "ms" | "bytes" | "count";
+  readonly unit: "ms" | "bytes" | "count" | "part";
 }
 
 /** One kind for each option. */
@@ -36,6 +36,12 @@ export function lengthMs(min: number, max: number = TIMER_MS_MAX): NumberKind {
 
 export function bytes(min: number, max: number): NumberKind {
   return numberKind("bytes", min, max);
+}
+
+/** A part of something: 0.25 of the nodes. @param max 1 at most */
+export function part(max = 1): NumberKind {
+  const fits = (value: unknown) => typeof value === "number" && value >= 0 && value <= max;
+  return { unit: "part", min: 0, max, expects: `a number from 0 to ${max}`, fits };
 }
 
 function numberKind(unit: NumberKind["unit"], min: number, max: number): NumberKind {

@@ -8,6 +8,7 @@ import {
   loggerOf,
   PEM,
   PORT,
+  part,
   SIGNAL,
   SWITCH,
   TEXT,
@@ -19,6 +20,7 @@ import type { TlsPair } from "../runtime/certificate.js";
 import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../runtime/nats.js";
 import { HUB_LIMITS } from "./machine/limits.js";
 import { MACHINE_DEFAULTS, type SlowConsumer } from "./machine/state.js";
+import { STAMP_BYTES } from "./simulate/proof/payload.js";
 
 /** The subset of pino's logger that a hub uses. */
 export interface HubLogger {
@@ -109,3 +111,13 @@ export const HUB_KINDS = {
   logger: loggerOf("debug", "info", "warn"),
   signal: SIGNAL,
 } satisfies Kinds<HubOptions>;
+
+/** Ranges and defaults of the options of `simulateHub`; the flags of `hub simulate` take them from here. */
+export const SIMULATE_KINDS = {
+  size: withDefault(bytes(STAMP_BYTES, HUB_LIMITS.payloadBytesMax), 10_240),
+  clients: withDefault(wholeNumber(2, 20_000), 100),
+  messages: withDefault(wholeNumber(0, 1_000_000_000), 100),
+  workers: wholeNumber(1, 64),
+  chaos: withDefault(part(0.9), 0),
+  timeoutMs: withDefault(lengthMs(1), 10_000),
+};

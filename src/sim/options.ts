@@ -1,5 +1,5 @@
-import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
+import { completed, type Kinds, lengthMs, part, wholeNumber, withDefault } from "../core/options.js";
 
 /** The options of a world. Together with the seed they decide everything that happens in it. */
 export interface SimulationOptions {
@@ -33,48 +33,28 @@ export function itemsFor(nodes: number): number {
   return Math.round(Math.min(1_000, Math.max(100, 300_000 / nodes)));
 }
 
-export const SIMULATION_DEFAULTS: SimulationOptions = {
-  seed: 1,
-  nodes: 50,
-  items: itemsFor(50),
-  loss: 0,
-  partition: 1,
-  apartMs: 0,
-  churn: 0,
-  disk: 0.5,
-  skewMs: 200,
-  clocks: 0,
-  retentionMs: LIMITS.retentionMs,
-  durationMs: 20_000,
-  rosterMembersMax: LIMITS.rosterMembersMax,
-};
-
-const RANGES: Readonly<Record<keyof SimulationOptions, readonly [number, number]>> = {
-  seed: [0, Number.MAX_SAFE_INTEGER],
-  nodes: [1, 100_000],
-  items: [0, 10_000_000],
-  loss: [0, 0.9],
-  partition: [1, 100],
-  apartMs: [0, 3_600_000],
-  churn: [0, 1],
-  disk: [0, 1],
-  skewMs: [0, LIMITS.clockSkewMsMax / 2 - 1_000],
-  clocks: [0, 1],
-  retentionMs: [LIMITS.retentionMsMin, 30 * LIMITS.retentionMs],
-  durationMs: [1_000, 3_600_000],
-  rosterMembersMax: [8, 100_000],
-};
+/** Kinds and defaults of the options of a world; the flags of `broadcast simulate` take their ranges from here. */
+export const SIMULATION_KINDS = {
+  seed: withDefault(wholeNumber(0), 1),
+  nodes: withDefault(wholeNumber(1, 100_000), 50),
+  /** Without it: `itemsFor`. */
+  items: wholeNumber(0, 10_000_000),
+  loss: withDefault(part(0.9), 0),
+  partition: withDefault(wholeNumber(1, 100), 1),
+  apartMs: withDefault(lengthMs(0, 3_600_000), 0),
+  churn: withDefault(part(), 0),
+  disk: withDefault(part(), 0.5),
+  skewMs: withDefault(lengthMs(0, LIMITS.clockSkewMsMax / 2 - 1_000), 200),
+  clocks: withDefault(part(), 0),
+  retentionMs: withDefault(lengthMs(LIMITS.retentionMsMin, 30 * LIMITS.retentionMs), LIMITS.retentionMs),
+  durationMs: withDefault(lengthMs(1_000, 3_600_000), 20_000),
+  rosterMembersMax: withDefault(wholeNumber(8, 100_000), LIMITS.rosterMembersMax),
+} satisfies Kinds<SimulationOptions>;
 
 /** @throws invalidOption */
 export function completeOptions(options: Partial<SimulationOptions>): SimulationOptions {
-  const { nodes } = { ...SIMULATION_DEFAULTS, ...options };
-  const complete = { ...SIMULATION_DEFAULTS, items: itemsFor(nodes), ...options };
-  for (const [name, [least, most]] of Object.entries(RANGES)) {
-    const value = complete[name as keyof SimulationOptions];
-    if (!(value >= least && value <= most))
-      throw new HubcastError("invalidOption", `${name} ${value} is not from ${least} to ${most}`);
-  }
-  return complete;
+  const complete = completed("a simulation", options, SIMULATION_KINDS);
+  return { ...complete, items: complete.items ?? itemsFor(complete.nodes) };
 }
 
 const FLAGS: readonly (readonly [keyof SimulationOptions, string, "number" | "ms"])[] = [
@@ -94,7 +74,7 @@ const FLAGS: readonly (readonly [keyof SimulationOptions, string, "number" | "ms
 
 /** The line that makes the same world again. */
 export function replayLine(options: SimulationOptions): string {
-  const defaults = { ...SIMULATION_DEFAULTS, items: itemsFor(options.nodes) };
+  const defaults = { ...completeOptions({}), items: itemsFor(options.nodes) };
   const words = FLAGS.filter(([name]) => options[name] !== defaults[name]).map(
     ([name, flag, unit]) => `--${flag} ${options[name]}${unit === "ms" ? "ms" : ""}`,
   );

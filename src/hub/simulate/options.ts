@@ -3,7 +3,7 @@ import { HubcastError } from "../../core/errors.js";
 import type { HubTls } from "../client/options.js";
 import { type HubAddress, parseHubAddress } from "../client/options.js";
 import { HUB_LIMITS } from "../machine/limits.js";
-import { STAMP_BYTES } from "./proof/payload.js";
+import { SIMULATE_KINDS } from "../option-kinds.js";
 
 /** Options of `simulateHub`; each is also a flag of `hub simulate`. */
 export interface SimulateOptions {
@@ -46,39 +46,39 @@ export interface CompleteSimulateOptions
   readonly signal: AbortSignal;
 }
 
-const CLIENTS_MAX = 20_000;
 /** Every pair has a place in a table of four bytes: 64 MiB. */
 const PAIRS_MAX = 16_777_216;
-const MESSAGES_MAX = 1_000_000_000;
-const WORKERS_MAX = 64;
+
+const { size, clients, messages, chaos, timeoutMs } = SIMULATE_KINDS;
+const SIMULATE_DEFAULTS = {
+  size: size.default,
+  clients: clients.default,
+  messages: messages.default,
+  chaos: chaos.default,
+  timeoutMs: timeoutMs.default,
+};
 
 /** Fills in defaults and checks ranges, once. @throws invalidOption */
 export function completeSimulateOptions(options: SimulateOptions): CompleteSimulateOptions {
   const { address, ...rest } = options;
   const complete = {
-    size: 10_240,
-    clients: 100,
-    messages: 100,
+    ...SIMULATE_DEFAULTS,
     intervalMs: 1,
     workers: Math.max(1, availableParallelism() - 1),
-    chaos: 0,
-    timeoutMs: 10_000,
     onProgress: () => {},
     signal: new AbortController().signal,
     ...rest,
     addresses: [address ?? []].flat().map(parseHubAddress),
   };
   const { clients, messages, chaos, addresses, token } = complete;
-  check("size", complete.size, STAMP_BYTES, HUB_LIMITS.payloadBytesMax);
-  check("clients", clients, 2, CLIENTS_MAX);
-  check("messages", messages, 0, MESSAGES_MAX);
+  for (const name of ["size", "clients", "messages", "workers"] as const)
+    check(name, complete[name], SIMULATE_KINDS[name].min, SIMULATE_KINDS[name].max);
   if (token !== undefined) check("bytes of the token", Buffer.byteLength(token), 1, HUB_LIMITS.tokenBytesMax);
   if (addresses.length > clients) {
     throw new HubcastError("invalidOption", `${addresses.length} hubs for ${clients} clients`, {
       suggestions: ["Pass at least as many clients as addresses."],
     });
   }
-  check("workers", complete.workers, 1, WORKERS_MAX);
   if (messages > 0 && clients ** 2 > PAIRS_MAX) {
     throw new HubcastError("invalidOption", `${clients} clients make ${clients * (clients - 1)} pairs`, {
       suggestions: [`Pass at most ${Math.sqrt(PAIRS_MAX)} clients, or 0 messages.`],
@@ -89,7 +89,7 @@ export function completeSimulateOptions(options: SimulateOptions): CompleteSimul
       suggestions: ["Pass 0 (as fast as it goes) to 24h."],
     });
   }
-  if (!(chaos >= 0 && chaos <= 0.9) || (chaos > 0 && clients < 3)) {
+  if (!SIMULATE_KINDS.chaos.fits(chaos) || (chaos > 0 && clients < 3)) {
     throw new HubcastError("invalidOption", `chaos is ${chaos} of ${clients} clients`, {
       suggestions: ["Pass a share from 0 to 0.9; at least two clients must behave."],
     });
