@@ -772,7 +772,11 @@ export class Membership {
     this.#judgedAtMs = nowMs;
     const linked = new Set(Array.from(links.up(), (link) => link.hash));
     const { changed, tree } = roster.judge(linked, nowMs, 3 * this.refreshMs);
-    for (const member of changed) this.context.notifyPeer(member.record.id);
+    for (const { state, record } of changed) {
+      // It is back, for others at least: attempts from before are forgotten.
+      if (state === "alive") this.#amend(record.id, { failures: 0 });
+      this.context.notifyPeer(record.id);
+    }
     for (const link of links.up()) {
       const isInTree = tree?.has(link.hash);
       if (isInTree === link.isInTree) continue;

@@ -484,6 +484,33 @@ describe("a node dials", () => {
     expect(at[4]! - at[0]!).toBeGreaterThan(1_000);
   });
 
+  it("a member that was given up, when a chain of links leads to it again", () => {
+    const driver = makeDriver();
+    driver.meet("a");
+    const tries = (seconds: number) => {
+      let count = 0;
+      for (let step = 0; step < 10 * seconds; step++)
+        for (const peer of failDials(driver, driver.pass(100, pingAll(driver)))) if (peer === "x") count++;
+      return count;
+    };
+    const linked = { links: new Set([memberHash("a"), memberHash("me")]) };
+    const hearsOf = (incarnation: number, neighbours: readonly string[]) =>
+      hearRecords(
+        driver,
+        "a",
+        recordOf("a", { incarnation, links: new Set(["me", ...neighbours].map(memberHash)) }),
+        recordOf("x", { ...linked, incarnation }),
+      );
+    hearsOf(NOW + 1, ["x"]);
+    expect(tries(300)).toBe(5);
+    hearsOf(NOW + 2, []);
+    tries(3);
+    expect(stateOf(driver, "x")).toBe("lost");
+    hearsOf(NOW + 3, ["x"]);
+    expect(stateOf(driver, "x")).toBe("alive");
+    expect(tries(60)).toBeGreaterThan(1);
+  });
+
   it("with links enough, one lost member every 5 to 10 s, for as long as it is remembered", () => {
     const driver = makeDriver();
     const near = ids(LIMITS.linksWanted, "near");
