@@ -361,10 +361,10 @@ describe("hub simulate says what is wrong when", () => {
   });
 
   it.each([
-    [["--size", "10"], "size is 10"],
-    [["--size", "2MiB"], "size is 2097152"],
+    [["--size", "10"], `"10" is out of range: 24B at least`],
+    [["--size", "2MiB"], `"2MiB" is out of range: 1000KiB at most`],
     [["-c", "1"], "from 2 to 20000"],
-    [["--chaos", "2"], "not a share"],
+    [["--chaos", "2"], "not a number from 0 to 0.9"],
     [["-c", "2", "--chaos", "0.5"], "chaos is 0.5"],
     [["-i", "soon"], "not a duration"],
     [["--addr", "a:b:c"], "not the address"],
