@@ -8,7 +8,7 @@ import { hash } from "node:crypto";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { fastify } from "fastify";
-import { openHttpApi } from "../build/src/node/http/index.js";
+import { openHttpApi, timingsOf } from "../build/src/node/http/index.js";
 import { startNode } from "../build/src/node/index.js";
 import { withDigest } from "../build/src/node/replica/item.js";
 import type { NodeService } from "../build/src/node/service.js";
@@ -85,6 +85,7 @@ async function serveBare(): Promise<void> {
 async function serveApi(): Promise<void> {
   const held = new Map<string, object>();
   const service = {
+    timings: timingsOf(),
     async post({ id, raw, signature }: { id: string; raw: string; signature: string }) {
       if (hash("md5", raw) !== signature) throw new Error("bad signature");
       const item = withDigest({ id, raw, signature, timestampMs: Date.now() });
