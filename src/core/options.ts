@@ -23,8 +23,8 @@ export interface NumberKind extends OptionKind {
 /** One kind for each option. */
 export type Kinds<Options> = { readonly [Name in keyof Options]-?: OptionKind };
 
-/** The longest that a timer of Node waits. */
-const TIMER_MS_MAX = 2_147_483_647;
+/** The longest that a timer of Node waits; one of more ends at once. */
+export const TIMER_MS_MAX = 2_147_483_647;
 
 export function wholeNumber(min: number, max: number = Number.MAX_SAFE_INTEGER): NumberKind {
   return numberKind("count", min, max);

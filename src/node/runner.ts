@@ -1,7 +1,5 @@
 import type { Machine } from "../core/machine.js";
-
-/** setTimeout takes at most 2^31-1 ms; a machine that sleeps longer is woken for nothing once in 24 days. */
-const SLEEP_MS_MAX = 2_147_483_647;
+import { TIMER_MS_MAX } from "../core/options.js";
 
 export interface RunnerOptions<Input, Effect> {
   readonly machine: Machine<Input, Effect>;
@@ -50,7 +48,7 @@ export class Runner<Input, Effect> {
     if (this.#stopped || wakeAtMs === this.#armedForMs) return;
     clearTimeout(this.#timer);
     this.#armedForMs = wakeAtMs;
-    const delayMs = Math.min(Math.max(0, wakeAtMs - this.options.now()), SLEEP_MS_MAX);
+    const delayMs = Math.min(Math.max(0, wakeAtMs - this.options.now()), TIMER_MS_MAX);
     this.#timer = setTimeout(() => {
       this.#armedForMs = Number.POSITIVE_INFINITY;
       this.handle(this.options.woke());

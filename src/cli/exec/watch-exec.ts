@@ -1,4 +1,5 @@
 import { HubcastError } from "../../core/errors.js";
+import { TIMER_MS_MAX } from "../../core/options.js";
 import type { EventsOptions } from "../../node/broadcast.js";
 import type { HttpNode } from "../../node/client.js";
 import type { Commands } from "./command.js";
@@ -132,7 +133,7 @@ class Execution {
     clearTimeout(this.#timer);
     const { wakeAtMs } = this.schedule;
     if (wakeAtMs === Number.POSITIVE_INFINITY) return;
-    const inMs = Math.max(0, wakeAtMs - Date.now() - this.#aheadMs);
+    const inMs = Math.min(Math.max(0, wakeAtMs - Date.now() - this.#aheadMs), TIMER_MS_MAX);
     this.#timer = setTimeout(() => this.#handle({ type: "woke" }), inMs);
   }
 
