@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -54,6 +54,8 @@ describe.skipIf(natsMissing)("while NATS is away", () => {
     await using nodes = new NatsNodes(server);
     const node = await nodes.start();
     process.kill(server.pid, "SIGSTOP");
+    // Each of its threads stops by itself: one that still runs would take the post.
+    await eventually(() => /\) [Tt] /.test(readFileSync(`/proc/${server.pid}/stat`, "utf8")));
     const posted = node.post({ id: "a", raw: "a" });
     await eventually(async () =>
       (await node.status()).details.some(({ message }) => message === "JetStream does not answer"),
