@@ -1,4 +1,4 @@
-// What it costs to start: CPU, user and system, of short commands, against `node -e 0` of the same Node. Runs take turns,
+// The cost of a start: CPU, user and system, of short commands, against `node -e 0` of the same Node. Runs take turns,
 // so that whatever else the machine does meets all of them. Other work can only make a run dearer, so the least is the
 // steadiest figure. Wanted: `list` and `post` at most 2.75 times `node -e 0`.
 //
@@ -45,13 +45,16 @@ if (existsSync(executable)) {
   for (const [name, args] of Object.entries(COMMANDS)) CASES[`executable: ${name}`] = [executable, ...args];
 }
 
-/** CPU of one process, in ms, as bash reads it from the kernel. */
-async function cpuMs(args: readonly string[]): Promise<number> {
+/** CPU of one process, in ms, as bash reads it from the kernel. @throws when the process ends otherwise than its case must */
+async function cpuMs(name: string, args: readonly string[]): Promise<number> {
   const script = 'TIMEFORMAT="%3U %3S"; { time "$0" "$@" >/dev/null 2>&1; } 2>&1';
   const child = spawn("bash", ["-c", script, ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
+  const ended = once(child, "close");
   const [user, system] = (await text(child.stdout)).trim().split(" ").map(Number);
+  const [code] = await ended;
+  if (code !== (name.endsWith("refused") ? 3 : 0)) throw new Error(`${name} ended with exit code ${code}`);
   return (user! + system!) * 1000;
 }
 
@@ -61,9 +64,9 @@ function median(values: readonly number[]): number {
 }
 
 const measured = new Map(Object.keys(CASES).map((name) => [name, [] as number[]]));
-for (const args of Object.values(CASES)) await cpuMs(args); // fills the compile cache
+for (const [name, args] of Object.entries(CASES)) await cpuMs(name, args); // fills the compile cache
 for (let round = 0; round < rounds; round++) {
-  for (const [name, args] of Object.entries(CASES)) measured.get(name)!.push(await cpuMs(args));
+  for (const [name, args] of Object.entries(CASES)) measured.get(name)!.push(await cpuMs(name, args));
 }
 server.close();
 
