@@ -1,4 +1,4 @@
-// What bench/abuse.ts has running against its node, in a process of its own: ATTACK WHAT PORT PEER-ID PEER-ADDRESS.
+// The attacker of bench/abuse.ts, in a process of its own: ATTACK WHAT PORT PEER-ID PEER-ADDRESS.
 import { hash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
@@ -386,7 +386,7 @@ async function join(id: string, address: string) {
         reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
         setTimeout(dial, 100);
       },
-      // Who does not answer is cut off for that: it lives, and finds no difference.
+      // A peer that does not answer is cut: this one answers, and finds no difference.
       frame: (_, bytes) => {
         const frame = decodeFrame(bytes);
         if (frame.t === "ping") send({ t: "pong", atMs: frame.atMs, nowMs: Date.now() });

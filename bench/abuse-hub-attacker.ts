@@ -1,4 +1,4 @@
-// What bench/abuse-hub.ts has running against its hub, in a process of its own: ATTACK PORT.
+// The attacker of bench/abuse-hub.ts, in a process of its own: ATTACK PORT.
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { frame, hello, relay, u64 } from "../test/hub/raw-client.ts";

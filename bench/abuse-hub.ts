@@ -1,4 +1,4 @@
-// What a hub still does for others while somebody abuses it: how long messages take from one client to another (p50,
+// The service of a hub to others while somebody abuses it: how long messages take from one client to another (p50,
 // p99, most), what the hub's memory grows to, and when that comes back.
 // npm run build && node bench/abuse-hub.ts [SECONDS of each] [ATTACK...]
 // Read: p99 at most 100 ms, and memory back within 60 s. 50 messages a second of 128 bytes are due whether or not the

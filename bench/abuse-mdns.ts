@@ -1,4 +1,4 @@
-// What a node does for its user while somebody on its network abuses multicast DNS: how long single posts take at 50 a
+// The service of a node while somebody on its network abuses multicast DNS: how long single posts take at 50 a
 // second (p50, p99, most), the CPU of the node, its memory, its name, whether another node that starts meanwhile finds
 // it, and whether the CPU is quiet once the attacker has left.
 //   npm run build && node bench/abuse-mdns.ts [SECONDS of each] [ATTACK]
@@ -37,7 +37,7 @@ const VICTIM = "10.78.0.3";
 /** Senders of an attacker that speaks with many addresses. */
 const SENDERS = 200;
 
-/** What an attacker sends, by name: sets its timers up and returns what counts its packets. */
+/** The attacks, by name. Each sets up its timers and returns a counter of its packets. */
 const ATTACKS: Readonly<
   Record<string, (say: (packet: Buffer, sender?: number) => void, on: Socket) => void>
 > = {
@@ -146,7 +146,7 @@ async function measureAll(seconds: number, only?: string): Promise<void> {
     const foundMs = await found;
     attacker.kill("SIGTERM");
     await once(attacker, "exit");
-    // What was heard last is resolved, or given up.
+    // The last services heard of are resolved by now, or given up.
     await pause(10_000);
     const afterCpu = await cpuOf(node.child, () => pause(10_000));
     const names = new Set(
@@ -173,7 +173,7 @@ interface StartedNode {
   readonly child: ChildProcess;
   readonly url: string;
   readonly under: readonly string[];
-  /** What it logged. */
+  /** Its log lines. */
   readonly lines: string[];
 }
 
@@ -341,7 +341,7 @@ function onPacket(socket: Socket, hear: (packet: ReturnType<typeof dnsPacket.dec
     try {
       hear(dnsPacket.decode(bytes));
     } catch {
-      // It was nothing for us.
+      // The packet is not DNS.
     }
   });
 }

@@ -1,4 +1,4 @@
-// What a node still does for others while somebody abuses it: how long /readyz and single posts take (p50, p99, most),
+// The service of a node to others while somebody abuses it: how long /readyz and single posts take (p50, p99, most),
 // and what the node's memory grows to, at rest and under
 // - 10,000 connections that send nothing, opened anew as the node closes them,
 // - 1,000 subscribers of events that do not read,

@@ -1,4 +1,4 @@
-// What does a wrong wall clock do once it has stood for 10 minutes? Real nodes under libfaketime, all cells of docs/clocks.md
+// The effect of a wrong wall clock once it has stood for 10 minutes. Real nodes under libfaketime, all cells of docs/clocks.md
 // where a clock is believed at last, at once. It takes 11 minutes and hardly any CPU.
 // npm run build && node bench/clocks-believed.ts
 // Read: each line says what a node reports and holds before and after; the exit code is 1 where that is not as docs/clocks.md says.

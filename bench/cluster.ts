@@ -1,4 +1,4 @@
-// What gossip and membership cost in clusters of 3, 10 and 30 nodes, each a process of its own on loopback.
+// The cost of gossip and membership in clusters of 3, 10 and 30 nodes, each a process of its own on loopback.
 // npm run build && node bench/cluster.ts [nodes...]
 // Read: join is from the moment when the last node listens until all rosters are full. Visible is from before the post
 // to the item's event in each other process (one machine, one clock), at 10 posts a second. CPU is that of all processes

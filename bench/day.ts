@@ -355,7 +355,7 @@ class Day {
       const { closed } = await this.#hubStatus();
       return (closed.clientsMax ?? 0) - (before.closed.clientsMax ?? 0);
     });
-    // Who is connected goes on meanwhile.
+    // Connected clients go on meanwhile.
     const { n } = await this.#sender.line("sent", sent);
     await until("a message passes", () => this.#near.lines.some((line) => line.n === n));
     for (const party of floods) await party.stop("SIGKILL");

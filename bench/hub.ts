@@ -127,7 +127,7 @@ function figures(name: string, result: LoadResult): Figures {
   };
 }
 
-/** What a connection takes that is open and says nothing: the growth of the server's memory. */
+/** The memory of a connection that is open and silent: the growth of the server's memory. */
 async function measureIdle(scenario: Scenario, name: string, server: Server): Promise<Figures> {
   const before = await server.gauge.freshLoad();
   const { hub } = await run(scenario, server);

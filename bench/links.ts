@@ -1,4 +1,4 @@
-// What does a link between two nodes cost? Two processes on the loopback interface, libp2p as it comes, one stream.
+// The cost of a link between two nodes. Two processes on the loopback interface, libp2p as it comes, one stream.
 // node bench/links.ts [encryption...]   names of packages under @libp2p that are installed; default noise
 // Read: CPU us is the time of processor of one message on each side, kernel included. `busy`: each message in a turn of its
 // own, and the next at once. `sparse`: one in a millisecond, so each wakes both processes. `bulk`: as fast as it goes. A

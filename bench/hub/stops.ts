@@ -67,7 +67,7 @@ async function measure(scenario: Scenario, stops: boolean, signal: AbortSignal):
 function asRun(stops: boolean, result: LoadResult): Run {
   const { intended, pauseMaxMs, seconds, proof } = result;
   const { before, after } = result.hub!;
-  // Those of the warm-up have left.
+  // The clients of the warm-up have left.
   const closed = { ...(after.closed as Record<string, number>) };
   for (const [reason, count] of Object.entries(before.closed)) closed[reason]! -= count;
   return {

@@ -154,7 +154,7 @@ function textsIn(block: Buffer): readonly (string | undefined)[] {
   return texts;
 }
 
-/** What it resolves to; nothing when it takes too long. */
+/** The value of the promise; undefined when it takes longer than IDLE_MS. */
 async function soon<T>(work: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const idle = new Promise<undefined>((resolve) => {

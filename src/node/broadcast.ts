@@ -72,7 +72,7 @@ export interface ShowOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Who of the members of the cluster holds an item now. */
+/** The members of the cluster that hold an item now, and those that do not. */
 export interface HoldersReceipt extends Receipt {
   /** Of those that were asked, those that answered nothing, and may hold it or not. */
   readonly missing: Receipt["missing"];
@@ -90,7 +90,7 @@ export interface Rival extends Pick<Item, "digest" | "timestampMs" | "signature"
 
 /** The item that is visible under an id, and what there is beside it. */
 export interface ShownItem extends Item {
-  /** What stands before the last `/` of its id; absent where that is no path. */
+  /** The part of its id before the last `/`; absent where the id is no path. */
   readonly topic?: string;
   readonly scheme: SignatureScheme;
   /** The public key of who signed it, 64 hex digits; absent where the scheme names nobody. */

@@ -27,7 +27,7 @@ export interface KeptState {
   readonly records: readonly StateRecord[];
 }
 
-/** What a state file has to say as a whole. */
+/** The whole content of a state file. */
 interface WholeState {
   readonly beginning: Beginning;
   readonly recordCount: number;

@@ -43,7 +43,7 @@ class Execution {
   readonly #fault = new AbortController();
   /** Aborts when nothing new is to start. */
   readonly #stopping: AbortSignal;
-  /** What the node's clock is ahead of ours. */
+  /** The node's clock minus that of this process, ms. */
   #aheadMs = 0;
   #timer: NodeJS.Timeout | undefined;
 

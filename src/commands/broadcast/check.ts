@@ -60,7 +60,7 @@ export default class Check extends ClientCommand<typeof Check> {
     throw failure;
   }
 
-  /** What monitoring runs must end with its exit codes, also where the command line is wrong. */
+  /** A check for monitoring ends with the exit codes of monitoring, also where the command line is wrong. */
   override async catch(error: unknown): Promise<never> {
     const isNagios = /(^| )--format[ =]nagios( |$)/.test(this.argv.join(" "));
     if (!isNagios || isExit(error)) throw error;

@@ -80,7 +80,7 @@ export default class Start extends BaseCommand<typeof Start> {
     if (this.flags["log-format"] === "json") this.output.logTo(logger);
     const { startNode } = await import("../../node/index.js");
     const report = reportPeers(logger, this.output);
-    // What comes while the node starts is told behind the lines about the node itself.
+    // Peers that come while the node starts are told behind the lines about the node itself.
     const early: Peer[] = [];
     let onPeer = (peer: Peer): void => void early.push(peer);
     const events = { signal: stopping.signal, onPeer: (peer: Peer) => onPeer(peer) };

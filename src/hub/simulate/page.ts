@@ -104,7 +104,7 @@ function latencyTable({ latency, lateness }: SimulationReport): string {
   return table(["milliseconds", "50 %", "90 %", "99 %", "99.9 %", "max"], rows);
 }
 
-/** What a colleague needs to judge the figures, or to get them again. */
+/** The facts that a reader needs to judge the figures, or to measure them again. */
 function facts(report: SimulationReport, command: string): string {
   const { startedAtMs, versions, machine, hubs, hubProcess, generator, intervalMs } = report;
   const { model, processors, system, memoryBytes } = machine;

@@ -1,6 +1,6 @@
 import type { HoldersReceipt, Item, NodeStatus, Peer, PostResult, ShownItem } from "../broadcast.js";
 
-/** What the caller may do: GET /v1/access. */
+/** The rights of the caller: GET /v1/access. */
 export type Role = "post" | "read" | "none";
 
 /** A refusal of the node, in its words. */

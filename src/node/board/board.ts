@@ -10,7 +10,7 @@ const POLL_MS = { visible: 2_000, hidden: 15_000 };
 /** A name of this tab's own storage: a reload of the page does not ask again, another tab does. */
 const TOKEN_KEY = "hubcast-token";
 
-/** What the page shows, and what its parts ask of the node. Parts draw again when `onChange` is called. */
+/** The state of the page, and its requests to the node. Components draw again when `onChange` is called. */
 export class Board {
   readonly feed = new Feed();
   role: Role | undefined;

@@ -7,7 +7,7 @@ interface Verdict {
   readonly tone: Tone;
 }
 
-/** What one sees from afar: whether all hold the same, and whether this is news. */
+/** The verdict, large enough to read from afar: whether all nodes hold the same set, and whether the page is up to date. */
 export function Header({ board, nowMs }: { readonly board: Board; readonly nowMs: number }) {
   const { status } = board;
   const verdict = verdictOf(board);

@@ -127,7 +127,7 @@ function Empty({ topic, role }: { readonly topic: string | undefined; readonly r
   );
 }
 
-/** Who has scrolled down is told what came on top, and is not moved. */
+/** A reader who has scrolled down is told of new items on top; the list does not move. */
 function NewAbove({ board }: { readonly board: Board }) {
   const { arrived } = board.feed;
   const [seen, setSeen] = useState(arrived);

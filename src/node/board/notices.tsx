@@ -1,7 +1,7 @@
 import type { Board } from "./board.js";
 import { clock, visible } from "./words.js";
 
-/** What is wrong, and what to do: the page's own connection first. */
+/** The faults, each with its advice: that of the page's own connection first. */
 export function Notices({ board }: { readonly board: Board; readonly nowMs: number }) {
   const { connection, status } = board;
   return (

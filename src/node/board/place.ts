@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { topicOf } from "../../core/topic.js";
 
-/** What the fragment of the address says: a topic and an opened item survive a reload, and can be handed on. */
+/** The fragment of the address holds the topic and the open item: both survive a reload, and a link can carry them. */
 export interface Place {
   readonly topic: string | undefined;
   readonly item: string | undefined;

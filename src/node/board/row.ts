@@ -17,7 +17,7 @@ export interface Row {
   readonly arrivedAtMs: number | undefined;
 }
 
-/** What fits on a screen. A list of rows takes a bounded memory, whatever its items are. */
+/** A row of the list, short enough for a screen: so the list takes a bounded memory, whatever its items are. */
 const TEXT_LENGTH_MAX = 600;
 
 export function rowOf(item: Item, arrivedAtMs: number | undefined): Row {

@@ -7,7 +7,7 @@
  *     {"done":"DIGEST","stamped":"2026-11-28T18:00:01.000Z"}
  */
 
-/** What a command is told of its item, besides raw. */
+/** The fields of an item that a command gets in its environment. */
 export interface Task {
   readonly digest: string;
   readonly id: string;

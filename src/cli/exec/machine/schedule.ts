@@ -4,7 +4,7 @@ import type { Machine, Random } from "../../../core/machine.js";
 import type { Item, NodeEvent } from "../../../node/broadcast.js";
 import type { Beginning, StateRecord, Task } from "./records.js";
 
-/** What happened. */
+/** The facts that a schedule is told. */
 export type ScheduleInput =
   /** A node answers; events of it follow. */
   | {
@@ -25,7 +25,7 @@ export type ScheduleInput =
   /** Nothing new is to start. */
   | { readonly type: "stopped" };
 
-/** What to do, in this order. */
+/** The orders of a schedule, to be carried out one after the other. */
 export type ScheduleEffect =
   /** Make the state file: all that `beginning` and `records` say. */
   | { readonly type: "create" }
@@ -36,7 +36,7 @@ export type ScheduleEffect =
   | { readonly type: "start"; readonly task: Task; readonly raw: string }
   | { readonly type: "report"; readonly report: Report };
 
-/** What people and programs are told. */
+/** The messages for the user, as text or JSON. */
 export type Report =
   | { readonly type: "begun"; readonly waiting: number }
   | { readonly type: "started"; readonly task: Task; readonly attempt: number }
@@ -167,7 +167,7 @@ export class Schedule implements Machine<ScheduleInput, ScheduleEffect> {
     return this.#cluster;
   }
 
-  /** What the first line of a state file says, once it has begun. */
+  /** The first line of a state file; absent until the schedule has begun. */
   get beginning(): Beginning {
     const { topic } = this.#options;
     return {
