@@ -1,6 +1,7 @@
 import { VERSION } from "../core/version.js";
-import type { NodeState, NodeStatus, Peer, ProcessFigures } from "./broadcast.js";
+import type { GossipFigures, NodeState, NodeStatus, Peer, ProcessFigures } from "./broadcast.js";
 import type { EngineChoice } from "./engine-options.js";
+import type { CompleteNodeOptions } from "./options.js";
 import { isClockApart, type NodeParts, reasonsOf, reasonsOfMember } from "./reasons.js";
 import type { Clock } from "./replica/clock.js";
 import { fingerprintSince } from "./replica/holdings.js";
@@ -8,9 +9,19 @@ import type { HoldingsSummary } from "./replica/member.js";
 import type { Stranger } from "./replica/membership.js";
 import type { Replica } from "./replica/replica.js";
 import { type Member, withoutPredecessors } from "./replica/roster.js";
-import type { ReplicaShell } from "./replica-shell.js";
 
-/** What `status` tells besides what the replica's shell knows. */
+/** The parts of a node that reports are made of: `ReplicaShell` has them. */
+interface ReportedParts extends NodeParts {
+  readonly options: CompleteNodeOptions;
+  readonly startedAtMs: number;
+  /** The time of the machine, epoch ms. */
+  machineMs(): number;
+  readonly isStarting: boolean;
+  readonly frameFigures: { readonly bytesSent: number; readonly bytesReceived: number };
+  gossipFigures(): GossipFigures;
+}
+
+/** What `status` tells besides. */
 interface StatusRest {
   /** Epoch ms; absent: the start that the node chooses. */
   readonly sinceMs: number | undefined;
@@ -19,28 +30,28 @@ interface StatusRest {
   readonly process: ProcessFigures;
 }
 
-export function statusOf(shell: ReplicaShell, rest: StatusRest): NodeStatus {
-  const { replica, cluster, options } = shell;
+export function statusOf(node: ReportedParts, rest: StatusRest): NodeStatus {
+  const { replica, cluster, options } = node;
   const { holdings, figures } = replica;
-  const nowMs = shell.machineMs();
+  const nowMs = node.machineMs();
   const { certificateExpiresAtMs } = rest;
   const fingerprintSinceMs = rest.sinceMs ?? fingerprintSince(replica.clock.ms(nowMs), options.retentionMs);
-  const details = reasonsOf(shell, nowMs);
+  const details = reasonsOf(node, nowMs);
   const reasons = [...new Set(details.map(({ code }) => code))];
   return {
-    name: shell.name,
+    name: node.name,
     id: cluster.id,
     cluster: options.cluster,
     version: VERSION,
-    uptimeMs: nowMs - shell.startedAtMs,
-    state: stateOf(shell, rest, reasons),
+    uptimeMs: nowMs - node.startedAtMs,
+    state: stateOf(node, rest, reasons),
     reasons,
     details,
     items: holdings.view.size,
     hidden: holdings.view.hidden,
     bytes: holdings.bytes,
     ahead: replica.aheadCount(nowMs),
-    leftOut: shell.committer?.leftOut ?? 0,
+    leftOut: node.committer?.leftOut ?? 0,
     posted: figures.posted,
     fingerprint: holdings.fingerprint(fingerprintSinceMs).fingerprint,
     fingerprintSinceMs,
@@ -57,26 +68,26 @@ export function statusOf(shell: ReplicaShell, rest: StatusRest): NodeStatus {
       roundsFailed: figures.roundsFailed,
       itemsReceived: figures.itemsReceivedBySync,
       itemsSent: figures.itemsSentBySync,
-      bytesReceived: shell.frameFigures.bytesReceived,
-      bytesSent: shell.frameFigures.bytesSent,
+      bytesReceived: node.frameFigures.bytesReceived,
+      bytesSent: node.frameFigures.bytesSent,
     },
-    gossip: shell.gossipFigures(),
+    gossip: node.gossipFigures(),
     process: rest.process,
   };
 }
 
-function stateOf(shell: ReplicaShell, { isStopping }: StatusRest, reasons: NodeStatus["reasons"]): NodeState {
+function stateOf(node: ReportedParts, { isStopping }: StatusRest, reasons: NodeStatus["reasons"]): NodeState {
   if (isStopping) return "stopping";
   if (reasons.length > 0) return "degraded";
-  return shell.isStarting ? "starting" : "ready";
+  return node.isStarting ? "starting" : "ready";
 }
 
 /** The other members, those that left or were lost, and those that were not reached. */
-export function peersOf(shell: ReplicaShell): readonly Peer[] {
-  const nowMs = shell.machineMs();
-  const { roster, membership, clock } = shell.replica;
+export function peersOf(node: ReportedParts): readonly Peer[] {
+  const nowMs = node.machineMs();
+  const { roster, membership, clock } = node.replica;
   return [
-    ...withoutPredecessors(roster.all(), membership).map((member) => peerOf(member, shell, nowMs)),
+    ...withoutPredecessors(roster.all(), membership).map((member) => peerOf(member, node, nowMs)),
     ...membership.strangers().map((stranger) => unreachedPeer(stranger, clock)),
   ];
 }
