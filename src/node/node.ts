@@ -44,8 +44,7 @@ import type { Item, ItemDraft } from "./replica/item.js";
 import { type Bound, decodeCursor, encodeCursor } from "./replica/item-set/bound.js";
 import { schemeOf, signerOf } from "./replica/signature.js";
 import { ReplicaShell } from "./replica-shell.js";
-import { peersOf, statusOf } from "./report.js";
-import { Vitals } from "./vitals.js";
+import { peersOf, statusOf, Vitals } from "./report.js";
 
 /** How long members have to say what they hold. */
 const FRESH_MS_MAX = 1_000;

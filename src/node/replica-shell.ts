@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { LIMITS } from "../core/limits.js";
 import { VERSION } from "../core/version.js";
+import { Runner } from "../runtime/runner.js";
 import type { GossipFigures, Peer } from "./broadcast.js";
 import { openCluster } from "./cluster/open.js";
 import type { BrokerEngine, Cluster, ClusterListener, GossipMessage, LinkEngine } from "./cluster/port.js";
@@ -27,7 +28,6 @@ import { type Trusted, TrustPolicy } from "./replica/policy.js";
 import { Replica } from "./replica/replica.js";
 import { encodeFrame, type Frame } from "./replica/wire.js";
 import { peerOf, unreachedPeer } from "./report.js";
-import { Runner } from "./runner.js";
 import { loadInto, openStorage } from "./storage/index.js";
 import type { Storage } from "./storage/port.js";
 import { Verifier } from "./verification/verifier.js";

@@ -28,7 +28,7 @@ it("node:sqlite is imported by the storage thread, and for the lock of a state f
     importsOf(text).some(({ specifier }) => specifier === "node:sqlite"),
   );
   expect(users.map(({ path }) => path)).toEqual([
-    "src/cli/exec/file-lock.ts",
+    "src/cli/exec/state-file.ts",
     "src/node/storage/sqlite-file.ts",
     "src/node/storage/sqlite-thread.ts",
   ]);
