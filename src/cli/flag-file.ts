@@ -2,7 +2,6 @@ import { createReadStream } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { HubcastError } from "../core/errors.js";
 import type { ItemDraft } from "../node/broadcast.js";
-import { publicKeyOf, readSigningKey, signItem } from "../node/keys.js";
 import type { TlsPair } from "../runtime/certificate.js";
 import { startStep } from "../runtime/start-step.js";
 
@@ -98,6 +97,7 @@ export async function writeSecretFile(path: string, text: string): Promise<void>
 
 /** Signs items with the key in the file of `--sign-key`. @throws usage */
 export async function itemSigner(path: string): Promise<(draft: ItemDraft) => ItemDraft> {
+  const { readSigningKey, signItem } = await import("../node/keys.js");
   const key = readSigningKey(await readFlagFile(path, "--sign-key"));
   if (key) return (draft) => signItem(draft, key);
   throw noKey(`--sign-key: ${path} holds no Ed25519 private key (PKCS#8 PEM, without passphrase)`);
@@ -105,6 +105,7 @@ export async function itemSigner(path: string): Promise<(draft: ItemDraft) => It
 
 /** The public key, 64 hex digits, of a file with a private or public one. @throws usage */
 export async function publicKey(path: string): Promise<string> {
+  const { publicKeyOf } = await import("../node/keys.js");
   const key = publicKeyOf(await readFlagFile(path, "FILE"));
   if (key) return key;
   throw noKey(`${path} holds no Ed25519 key (PEM, without passphrase)`);

@@ -87,7 +87,7 @@ export default class Start extends BaseCommand<typeof Start> {
     if (node) {
       tuneNodeHeap();
       this.announce(node);
-      notifyReady(this.output);
+      await notifyReady(this.output);
       onPeer = report;
       early.forEach(report);
       this.watchFiles(node, files);

@@ -78,7 +78,7 @@ export default class Start extends BaseCommand<typeof Start> {
       ...(monitorUrl && { monitorUrl }),
       name: this.flags.name,
     });
-    notifyReady(this.output);
+    await notifyReady(this.output);
     const elsewhere = addressesFromElsewhere(this.flags.host).map((host) => `${host}:${hub.port}`);
     // An address that is bound to all of them is none to dial.
     const here =
