@@ -105,7 +105,7 @@ const GROUPS = [
   { name: "undici", test: /undici(?!.*llhttp-wasm)/, priority: 3 },
   {
     name: "node-client",
-    test: /[\\/]build[\\/]src[\\/]node[\\/](client|arguments|remote|ids|uuid)/,
+    test: /[\\/]build[\\/]src[\\/]node[\\/](client|arguments|remote|ids)/,
     priority: 2,
   },
   // The libraries that few commands need, under their names.

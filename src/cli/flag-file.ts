@@ -1,5 +1,6 @@
 import { createReadStream } from "node:fs";
 import { HubcastError } from "../core/errors.js";
+import type { ItemDraft } from "../node/broadcast.js";
 import type { TlsPair } from "../runtime/certificate.js";
 import { startStep } from "../runtime/start-step.js";
 
@@ -71,4 +72,47 @@ async function textOf(stream: AsyncIterable<string>): Promise<string> {
   let text = "";
   for await (const chunk of stream) text += chunk;
   return text;
+}
+
+/**
+ * Writes a secret to a new file that only its owner can read (mode 0600).
+ * @throws usage when there is a file already, or none can be made
+ */
+export async function writeSecretFile(path: string, text: string): Promise<void> {
+  const { rm, writeFile } = await import("node:fs/promises");
+  try {
+    await writeFile(path, text, { mode: 0o600, flag: "wx" });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== "EEXIST") {
+      // A part of a key is useless, and would be in the way the next time.
+      await rm(path, { force: true }).catch(() => {});
+      throw new HubcastError("usage", `cannot write --out: ${message}`, { cause: error });
+    }
+    throw new HubcastError("usage", `${path} exists already, and a key is never written over`, {
+      suggestions: ["Name another file, or move that one away."],
+    });
+  }
+}
+
+/** Signs items with the key in the file of `--sign-key`. @throws usage */
+export async function itemSigner(path: string): Promise<(draft: ItemDraft) => ItemDraft> {
+  const { readSigningKey, signItem } = await import("../node/keys.js");
+  const key = readSigningKey(await readFlagFile(path, "--sign-key"));
+  if (key) return (draft) => signItem(draft, key);
+  throw noKey(`--sign-key: ${path} holds no Ed25519 private key (PKCS#8 PEM, without passphrase)`);
+}
+
+/** The public key, 64 hex digits, of a file with a private or public one. @throws usage */
+export async function publicKey(path: string): Promise<string> {
+  const { publicKeyOf } = await import("../node/keys.js");
+  const key = publicKeyOf(await readFlagFile(path, "FILE"));
+  if (key) return key;
+  throw noKey(`${path} holds no Ed25519 key (PEM, without passphrase)`);
+}
+
+function noKey(message: string): HubcastError {
+  return new HubcastError("usage", message, {
+    suggestions: ["Make one: hubcast keys generate --out author.pem"],
+  });
 }

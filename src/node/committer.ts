@@ -1,5 +1,5 @@
 import type { LogOutlet } from "./log-outlet.js";
-import type { NodeLogger } from "./logger.js";
+import type { NodeLogger } from "./option-kinds.js";
 import type { CommitRefusal, ReplicaEffect, ReplicaInput } from "./replica/messages.js";
 import type { Storage } from "./storage/port.js";
 

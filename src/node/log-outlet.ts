@@ -1,6 +1,6 @@
 import { LIMITS } from "../core/limits.js";
 import type { MessageLog } from "./cluster/port.js";
-import type { NodeLogger } from "./logger.js";
+import type { NodeLogger } from "./option-kinds.js";
 import { encodeBatch } from "./replica/batch.js";
 import { wholeItem } from "./replica/held/held-item.js";
 import { encodedLength, type Item } from "./replica/item.js";

@@ -1,7 +1,10 @@
 import { HubcastError } from "../../core/errors.js";
-import { TIMER_MS_MAX } from "../../core/options.js";
+import { shown } from "../../core/text.js";
+import { formatDuration } from "../../core/units.js";
 import type { EventsOptions } from "../../node/broadcast.js";
 import type { HttpNode } from "../../node/client.js";
+import { WakeTimer } from "../../runtime/runner.js";
+import { localTime, type Output } from "../output.js";
 import type { Commands } from "./command.js";
 import type { Task } from "./machine/records.js";
 import { type Report, Schedule, type ScheduleInput, type ScheduleOptions } from "./machine/schedule.js";
@@ -45,7 +48,11 @@ class Execution {
   readonly #stopping: AbortSignal;
   /** The node's clock minus that of this process, ms. */
   #aheadMs = 0;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #timer = new WakeTimer({
+    now: Date.now,
+    dueAtMs: () => this.schedule.wakeAtMs - this.#aheadMs,
+    wake: () => this.#handle({ type: "woke" }),
+  });
 
   constructor(
     private readonly node: HttpNode,
@@ -64,7 +71,7 @@ class Execution {
     }
     this.#handle({ type: "stopped" });
     await Promise.allSettled(this.#work);
-    clearTimeout(this.#timer);
+    this.#timer.stop();
     this.#fault.signal.throwIfAborted();
     await this.file?.synced(this.schedule);
   }
@@ -126,15 +133,7 @@ class Execution {
     } catch (error) {
       this.#fault.abort(error);
     }
-    this.#wake();
-  }
-
-  #wake(): void {
-    clearTimeout(this.#timer);
-    const { wakeAtMs } = this.schedule;
-    if (wakeAtMs === Number.POSITIVE_INFINITY) return;
-    const inMs = Math.min(Math.max(0, wakeAtMs - Date.now() - this.#aheadMs), TIMER_MS_MAX);
-    this.#timer = setTimeout(() => this.#handle({ type: "woke" }), inMs);
+    this.#timer.plan();
   }
 
   #carryOut(work: Promise<void>): void {
@@ -169,4 +168,66 @@ function foreign(message: string): HubcastError {
 
 function topicWords(topic: string | undefined): string {
   return topic === undefined ? "all topics" : `topic ${topic}`;
+}
+
+/** Columns of an id in a line. */
+const ID_COLUMNS = 60;
+
+/** Tells people and programs what becomes of the commands. Their own output goes past it. */
+export function show(report: Report, output: Output): void {
+  output.document(documentOf(report));
+  if (report.type === "begun") {
+    const waiting = report.waiting > 0 ? `; ${report.waiting} are waiting` : "";
+    output.note(`the command runs for each item${waiting}; Ctrl-C ends`);
+    return;
+  }
+  if (report.type === "gap") {
+    const { fromMs, untilMs, retentionMs } = report;
+    const [silence, life] = [untilMs - fromMs, retentionMs].map(formatDuration);
+    output.warning(
+      `nothing was heard from ${localTime(fromMs)} to ${localTime(untilMs)} (${silence}), longer than items are kept (${life}): the command did not run for what came and expired meanwhile`,
+    );
+    return;
+  }
+  const id = shown(report.task.id, ID_COLUMNS);
+  switch (report.type) {
+    case "started":
+      output.detail(`the command starts for ${id}${attemptWords(report.attempt)}`);
+      break;
+    case "finished":
+      output[report.attempt > 1 ? "note" : "detail"](
+        `the command is done for ${id}${attemptWords(report.attempt)}`,
+      );
+      break;
+    case "failed": {
+      const { attempt, fault, againInMs } = report;
+      const again = againInMs === undefined ? "" : `; again in ${formatDuration(againInMs)}`;
+      output.warning(`the command failed for ${id}${attemptWords(attempt)}: ${fault}${again}`);
+      break;
+    }
+    case "expired": {
+      const tried = report.attempts === 0 ? "did not run" : `failed (${attempts(report.attempts)})`;
+      output.warning(`${id} has expired, and the command ${tried}: it does not run any more`);
+      break;
+    }
+    case "replaced":
+      output.detail(`another item replaces ${id}: the command runs for that one`);
+      break;
+    case "missing":
+      output.note(`the node does not show ${id}; asking again in ${formatDuration(report.againInMs)}`);
+  }
+}
+
+function documentOf(report: Report): object {
+  if (!("task" in report)) return report;
+  const { type, task, ...rest } = report;
+  return { type, ...{ id: task.id, digest: task.digest, timestampMs: task.timestampMs }, ...rest };
+}
+
+function attemptWords(attempt: number): string {
+  return attempt > 1 ? ` (attempt ${attempt})` : "";
+}
+
+function attempts(count: number): string {
+  return count === 1 ? "1 attempt" : `${count} attempts`;
 }

@@ -116,7 +116,7 @@ With --exec, a shell runs CMD for each item instead. It reads raw from standard 
     if (this.commands) {
       const [{ watchExec }, { show }] = await Promise.all([
         import("../../cli/exec/watch-exec.js"),
-        import("../../cli/exec/report.js"),
+        import("../../cli/exec/watch-exec.js"),
       ]);
       const { jobs = 1, state } = this.flags;
       const report = (told: Parameters<typeof show>[0]) => show(told, this.output);

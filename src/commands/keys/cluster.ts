@@ -1,6 +1,6 @@
 import * as Flags from "@oclif/core/flags";
 import { BaseCommand } from "../../cli/base-command.js";
-import { writeSecretFile } from "../../cli/key-file.js";
+import { writeSecretFile } from "../../cli/flag-file.js";
 import { newClusterKey } from "../../node/keys.js";
 
 export default class Cluster extends BaseCommand<typeof Cluster> {

@@ -1,6 +1,6 @@
 import * as Flags from "@oclif/core/flags";
 import { BaseCommand } from "../../cli/base-command.js";
-import { writeSecretFile } from "../../cli/key-file.js";
+import { writeSecretFile } from "../../cli/flag-file.js";
 import { newSigningKey, publicKeyOf } from "../../node/keys.js";
 
 export default class Generate extends BaseCommand<typeof Generate> {

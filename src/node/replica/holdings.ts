@@ -1,7 +1,7 @@
 import { HashTable } from "./held/hash-table.js";
 import type { HeldItem } from "./held/held-item.js";
+import { ItemMemory } from "./held/item-memory.js";
 import { type HashKey, KeyedHash } from "./held/keyed-hash.js";
-import { Shelves } from "./held/shelves.js";
 import { encodedLength, type Item } from "./item.js";
 import type { Bound } from "./item-set/bound.js";
 import type { Fingerprint } from "./item-set/fingerprint.js";
@@ -24,7 +24,7 @@ export class Holdings {
   readonly view: View;
   readonly #byDigest = new HashTable<HeldItem>((item, digest) => item.hasDigest(digest));
   readonly #topics: TopicIndex;
-  readonly #shelves = new Shelves((digest) => this.byDigest(digest));
+  readonly #memory = new ItemMemory((digest) => this.byDigest(digest));
   readonly #hash: KeyedHash;
   #bytes = 0;
 
@@ -56,7 +56,7 @@ export class Holdings {
   /** @param item verified, and its digest is not held */
   add(item: Item): ViewChange {
     const { id, digest } = item;
-    const held = this.#shelves.hold(item);
+    const held = this.#memory.hold(item);
     this.#byDigest.set(this.#hash.ofDigest(digest), digest, held);
     this.set.insert(held, item);
     this.#topics.add(held, id, item);
@@ -72,7 +72,7 @@ export class Holdings {
     this.#bytes -= encodedLength(held);
     this.#topics.remove(held, id);
     const change = this.view.remove(held, id);
-    this.#shelves.release(held);
+    this.#memory.release(held);
     return change;
   }
 

@@ -1,7 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { hash } from "node:crypto";
 import { LIMITS } from "../../core/limits.js";
-import { textBytes, textBytesMax } from "./text-bytes.js";
 
 /** One broadcast item. Immutable: the same four fields always have the same digest. */
 export interface Item {
@@ -172,4 +171,20 @@ export function withDigest(fields: Omit<Item, "digest">): Item {
   encodeItem(fields, encoded, 0);
   const { id, raw, signature, timestampMs } = fields;
   return { id, raw, signature, timestampMs, digest: hash("sha256", encoded) };
+}
+
+interface Texts {
+  readonly id: string;
+  readonly signature: string;
+  readonly raw: string;
+}
+
+/** Bytes of an item's texts in UTF-8. */
+export function textBytes({ id, signature, raw }: Texts): number {
+  return Buffer.byteLength(id) + Buffer.byteLength(signature) + Buffer.byteLength(raw);
+}
+
+/** A bound on them that costs nothing: a UTF-16 unit takes at most 3 bytes. */
+export function textBytesMax({ id, signature, raw }: Texts): number {
+  return 3 * (id.length + signature.length + raw.length);
 }

@@ -1,6 +1,6 @@
 import { LIMITS } from "../../core/limits.js";
 import type { Machine } from "../../core/machine.js";
-import { refuseFromPeer, refusePosted } from "./admission.js";
+import { Refusals, refuseFromPeer, refusePosted } from "./admission.js";
 import { Clock } from "./clock.js";
 import { Commits, type Origin } from "./commits.js";
 import type { GossipFigures, ReplicaContext, ReplicaFigures, ReplicaOptions } from "./context.js";
@@ -22,7 +22,6 @@ import {
   type ReplicaInput,
 } from "./messages.js";
 import { Questions } from "./questions.js";
-import { Refusals } from "./refusals.js";
 import { Registry } from "./registry.js";
 import { Repair } from "./repair.js";
 import { Roster } from "./roster.js";

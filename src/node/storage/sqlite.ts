@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { HubcastError } from "../../core/errors.js";
-import type { NodeLogger } from "../logger.js";
+import type { NodeLogger } from "../option-kinds.js";
 import { type Item, itemFault } from "../replica/item.js";
 import { verifySignature } from "../replica/signature.js";
 import { DataDirectory, damaged, type StorageFiles, unusable } from "./data-dir.js";

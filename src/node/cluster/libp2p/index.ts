@@ -9,12 +9,10 @@ import { createLibp2p } from "libp2p";
 import { HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
 import { Identity } from "../identity.js";
-import { Mailbox } from "../mailbox.js";
-import type { ClusterOptions, Dial, LinkEngine, LinkListener } from "../port.js";
-import { type PeerAddress, parsePeerAddress } from "./address.js";
+import { type ClusterOptions, type Dial, type LinkEngine, type LinkListener, Mailbox } from "../port.js";
+import { type ListenOptions, listenAddresses, type PeerAddress, parsePeerAddress } from "./address.js";
 import { DialFault, dialFirst, NO_HANDSHAKE } from "./dial.js";
 import { FrameStream } from "./frame-stream.js";
-import { type ListenOptions, listenAddresses } from "./listen.js";
 
 export interface Libp2pClusterOptions extends ClusterOptions {
   readonly listen?: ListenOptions;

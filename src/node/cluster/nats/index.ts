@@ -5,12 +5,11 @@ import { LIMITS } from "../../../core/limits.js";
 import { connectNats, type NatsAccess, type NatsServers } from "../../../runtime/nats.js";
 import type { PublishKind } from "../../replica/messages.js";
 import { Identity } from "../identity.js";
-import { Mailbox } from "../mailbox.js";
-import type { BrokerEngine, BrokerListener, ClusterOptions } from "../port.js";
-import { openJetStream } from "./jetstream.js";
+import { type BrokerEngine, type BrokerListener, type ClusterOptions, Mailbox } from "../port.js";
 import { Log } from "./log.js";
 import { Members, type MembersListener } from "./members.js";
 import { Names } from "./names.js";
+import { openJetStream } from "./stream.js";
 
 export interface NatsClusterOptions extends ClusterOptions<BrokerListener>, NatsServers, NatsAccess {
   /** Items are kept for so long, ms; the same on all nodes of the cluster. */

@@ -3,10 +3,9 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { ERRORS, HubcastError } from "../../../core/errors.js";
 import type { GossipMessage, MessageLog } from "../port.js";
 import { Appender } from "./appender.js";
-import { untilElected } from "./jetstream.js";
 import { lastToken, type Names } from "./names.js";
 import { type LogMessage, Reader } from "./reader.js";
-import { ensureStream, type StreamSettings, type StreamState } from "./stream.js";
+import { ensureStream, type StreamSettings, type StreamState, untilElected } from "./stream.js";
 
 interface LogOptions {
   readonly names: Names;

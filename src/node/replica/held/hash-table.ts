@@ -1,5 +1,3 @@
-import { Segment } from "./segment.js";
-
 /**
  * Values found by a key that is part of them, so that the table keeps no keys: 15 to 24 bytes a value, where a `Map`
  * takes 28 to 56, and the key. It is told the hash of each key, and compares keys only where hashes are equal.
@@ -78,4 +76,124 @@ export class HashTable<Value extends object> {
     const start = this.#placeOf(hash) & -places;
     this.#directory.fill(low, start, start + places / 2).fill(high, start + places / 2, start + places);
   }
+}
+
+const CAPACITY_MIN = 8;
+/** A segment doubles up to here, grows by half once more, and then splits: so it is at least half full on the way. */
+const DOUBLING_CAPACITY_MAX = 1_024;
+const CAPACITY_MAX = 1_536;
+/** Linear probing gets slow above three quarters. */
+const LOAD_MAX = 0.75;
+/** ... and below an eighth a table is too large. */
+const LOAD_MIN = 0.125;
+/** A split leaves this to chance: more bits than this mean hashes that are equal, and a segment that grows on. */
+const BITS_MAX = 16;
+const EMPTY = 0;
+
+/**
+ * Part of a `HashTable`: the values whose hashes begin with the same bits, by open addressing with linear probing. A
+ * search runs over hashes, which lie side by side, and looks at a value only where they are equal.
+ */
+class Segment<Value extends object> {
+  values: (Value | undefined)[];
+  #hashes: Uint32Array;
+  #count = 0;
+
+  /** @param bits how many first bits all hashes have in common */
+  constructor(
+    readonly bits: number,
+    capacity = CAPACITY_MIN,
+  ) {
+    this.#hashes = new Uint32Array(capacity);
+    this.values = new Array(capacity).fill(undefined);
+  }
+
+  get mustSplit(): boolean {
+    const capacity = this.values.length;
+    return capacity >= CAPACITY_MAX && this.bits < BITS_MAX && this.#count + 1 > capacity * LOAD_MAX;
+  }
+
+  /** @returns -1 when it is not here */
+  indexOf(hash: number, key: string, hasKey: (value: Value, key: string) => boolean): number {
+    const hashes = this.#hashes;
+    const mark = markOf(hash);
+    for (let index = this.#home(mark); hashes[index] !== EMPTY; ) {
+      if (hashes[index] === mark && hasKey(this.values[index]!, key)) return index;
+      if (++index === hashes.length) index = 0;
+    }
+    return -1;
+  }
+
+  /** @param value one whose key is not here */
+  add(hash: number, value: Value): void {
+    if (this.#count + 1 > this.values.length * LOAD_MAX) this.#resize(larger(this.values.length));
+    this.#put(markOf(hash), value);
+  }
+
+  /** Displaced entries behind the gap move up, so that no search ends at it too early. */
+  delete(index: number): void {
+    const hashes = this.#hashes;
+    const capacity = hashes.length;
+    let gap = index;
+    for (let next = (gap + 1) % capacity; hashes[next] !== EMPTY; next = (next + 1) % capacity) {
+      const fromHome = (next - this.#home(hashes[next]!) + capacity) % capacity;
+      if (fromHome < (next - gap + capacity) % capacity) continue;
+      hashes[gap] = hashes[next]!;
+      this.values[gap] = this.values[next];
+      gap = next;
+    }
+    hashes[gap] = EMPTY;
+    this.values[gap] = undefined;
+    this.#count--;
+    if (capacity > CAPACITY_MIN && this.#count < capacity * LOAD_MIN) this.#resize(smaller(capacity));
+  }
+
+  /** @returns the values whose next bit is 0, and those with 1 */
+  split(): [Segment<Value>, Segment<Value>] {
+    const halves: [Segment<Value>, Segment<Value>] = [
+      new Segment(this.bits + 1, DOUBLING_CAPACITY_MAX),
+      new Segment(this.bits + 1, DOUBLING_CAPACITY_MAX),
+    ];
+    for (const [index, value] of this.values.entries()) {
+      const mark = this.#hashes[index]!;
+      if (value !== undefined) halves[(mark >>> (31 - this.bits)) & 1]!.#put(mark, value);
+    }
+    return halves;
+  }
+
+  #resize(capacity: number): void {
+    const old = { hashes: this.#hashes, values: this.values };
+    this.#hashes = new Uint32Array(capacity);
+    this.values = new Array(capacity).fill(undefined);
+    this.#count = 0;
+    for (let index = 0; index < old.hashes.length; index++)
+      if (old.hashes[index] !== EMPTY) this.#put(old.hashes[index]!, old.values[index]!);
+  }
+
+  #put(mark: number, value: Value): void {
+    const hashes = this.#hashes;
+    let index = this.#home(mark);
+    while (hashes[index] !== EMPTY) if (++index === hashes.length) index = 0;
+    hashes[index] = mark;
+    this.values[index] = value;
+    this.#count++;
+  }
+
+  /** Where a value belongs, by the last 16 bits of its hash: the first ones have chosen the segment. */
+  #home(mark: number): number {
+    return ((mark & 0xffff) * this.#hashes.length) >>> 16;
+  }
+}
+
+/** A hash as it is kept: not that of an empty place. */
+function markOf(hash: number): number {
+  return hash === EMPTY ? 1 : hash;
+}
+
+function larger(capacity: number): number {
+  return capacity === DOUBLING_CAPACITY_MAX ? CAPACITY_MAX : capacity * 2;
+}
+
+function smaller(capacity: number): number {
+  return capacity === CAPACITY_MAX ? DOUBLING_CAPACITY_MAX : capacity / 2;
 }

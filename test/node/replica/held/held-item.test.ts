@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeBatch, encodeBatch } from "../../../../src/node/replica/batch.js";
 import { wholeItem } from "../../../../src/node/replica/held/held-item.js";
-import { Shelves } from "../../../../src/node/replica/held/shelves.js";
+import { ItemMemory } from "../../../../src/node/replica/held/item-memory.js";
 import { Holdings } from "../../../../src/node/replica/holdings.js";
 import { encodedLength, type Item, withDigest } from "../../../../src/node/replica/item.js";
 import { addDigest, readDigest, zeroSum } from "../../../../src/node/replica/item-set/sum.js";
@@ -14,7 +14,7 @@ function signed(signature: string, raw = RAW): Item {
   return withDigest({ id: "id", raw, signature, timestampMs: 1_800_000_000_000 });
 }
 
-const held = (item: Item) => new Shelves(() => undefined).hold(item);
+const held = (item: Item) => new ItemMemory(() => undefined).hold(item);
 
 describe("a held item", () => {
   const schemes = {
