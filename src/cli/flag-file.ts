@@ -1,5 +1,4 @@
 import { createReadStream } from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
 import { HubcastError } from "../core/errors.js";
 import type { ItemDraft } from "../node/broadcast.js";
 import type { TlsPair } from "../runtime/certificate.js";
@@ -80,6 +79,7 @@ async function textOf(stream: AsyncIterable<string>): Promise<string> {
  * @throws usage when there is a file already, or none can be made
  */
 export async function writeSecretFile(path: string, text: string): Promise<void> {
+  const { rm, writeFile } = await import("node:fs/promises");
   try {
     await writeFile(path, text, { mode: 0o600, flag: "wx" });
   } catch (error) {
