@@ -233,7 +233,7 @@ function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `"${word.replace(/["\\$`]/g, "\\$&")}"`;
 }
 
-/** A node in a process of its own, and a way to ask it. */
+/** A node in a process of its own, which can be asked. */
 export class NodeProcess {
   private constructor(
     private readonly child: Child,

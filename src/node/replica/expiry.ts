@@ -24,11 +24,6 @@ export class Expiry {
 
   constructor(private readonly context: ReplicaContext) {}
 
-  /** Expired items that are still in the storage. */
-  get hidden(): number {
-    return this.#hidden.length;
-  }
-
   get wakeAtMs(): number {
     if (this.#isComingBack) return 0;
     const { holdings, clock, options } = this.context;
