@@ -1,9 +1,8 @@
 import { LIMITS } from "../core/limits.js";
 import type { MessageLog } from "./cluster/port.js";
 import type { NodeLogger } from "./option-kinds.js";
-import { encodeBatch } from "./replica/batch.js";
 import { wholeItem } from "./replica/held/held-item.js";
-import { encodedLength, type Item } from "./replica/item.js";
+import { encodeBatch, encodedLength, type Item } from "./replica/item.js";
 import type { CommitRefusal } from "./replica/messages.js";
 import type { Storage, StorageChange } from "./storage/port.js";
 

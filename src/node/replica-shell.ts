@@ -11,10 +11,9 @@ import { timingsOf } from "./http/index.js";
 import { LogOutlet } from "./log-outlet.js";
 import { type CompleteNodeOptions, defaultName } from "./options.js";
 import { CLOCK_REASONS, reasonsOf } from "./reasons.js";
-import { decodeBatch } from "./replica/batch.js";
 import { startOf } from "./replica/holdings.js";
 import { DECODING, Inbox, VerifiedRecords } from "./replica/inbox.js";
-import { type Item, ItemDecodeError } from "./replica/item.js";
+import { decodeBatch, type Item, ItemDecodeError } from "./replica/item.js";
 import { partsOf, signedBytes } from "./replica/member.js";
 import {
   CHOICES,

@@ -3,9 +3,8 @@ import { useEffect, useMemo, useReducer, useState } from "preact/hooks";
 import { Board } from "./board.js";
 import { Detail } from "./detail.js";
 import { Header, verdictOf } from "./header.js";
-import { List, Topics } from "./list.js";
+import { List, linkTo, Topics, usePlace } from "./list.js";
 import { Members } from "./members.js";
-import { linkTo, usePlace } from "./place.js";
 import { PostBox } from "./post-box.js";
 import { clock, visible } from "./words.js";
 

@@ -1,8 +1,7 @@
 import type { Item } from "../replica/item.js";
 import type { Bound } from "../replica/item-set/bound.js";
-import { fingerprintOf } from "../replica/item-set/fingerprint.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
-import { zeroSum } from "../replica/item-set/sum.js";
+import { fingerprintOf, zeroSum } from "../replica/item-set/sum.js";
 
 /** The fingerprint of a range without items. */
 export const EMPTY_FINGERPRINT = fingerprintOf(zeroSum(), 0);

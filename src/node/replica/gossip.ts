@@ -1,7 +1,6 @@
 import { LIMITS } from "../../core/limits.js";
-import { encodeBatch } from "./batch.js";
 import type { GossipFigures, ReplicaContext } from "./context.js";
-import { encodedLength, type Item } from "./item.js";
+import { encodeBatch, encodedLength, type Item } from "./item.js";
 import type { Link } from "./links.js";
 import {
   BATCH_ID_BYTES,

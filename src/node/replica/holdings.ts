@@ -1,11 +1,9 @@
-import { HashTable } from "./held/hash-table.js";
-import type { HeldItem } from "./held/held-item.js";
-import { ItemMemory } from "./held/item-memory.js";
-import { type HashKey, KeyedHash } from "./held/keyed-hash.js";
+import { type HashKey, HashTable, KeyedHash } from "./held/hash-table.js";
+import { type HeldItem, ItemMemory } from "./held/held-item.js";
 import { encodedLength, type Item } from "./item.js";
 import type { Bound } from "./item-set/bound.js";
-import type { Fingerprint } from "./item-set/fingerprint.js";
 import { ItemSet } from "./item-set/item-set.js";
+import type { Fingerprint } from "./item-set/sum.js";
 import { TopicIndex } from "./topic-index.js";
 import { View, type ViewChange } from "./view.js";
 

@@ -1,5 +1,4 @@
-import { HashTable } from "./held/hash-table.js";
-import { type HashKey, KeyedHash } from "./held/keyed-hash.js";
+import { type HashKey, HashTable, KeyedHash } from "./held/hash-table.js";
 import { compareItems, type Item } from "./item.js";
 
 /** The effect of a change of the held set on the view, which has one item per id. */

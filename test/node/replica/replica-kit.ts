@@ -1,8 +1,7 @@
 import { hash } from "node:crypto";
 import { LIMITS } from "../../../src/core/limits.js";
-import { encodeBatch } from "../../../src/node/replica/batch.js";
 import type { ReplicaOptions } from "../../../src/node/replica/context.js";
-import { type Item, withDigest } from "../../../src/node/replica/item.js";
+import { encodeBatch, type Item, withDigest } from "../../../src/node/replica/item.js";
 import {
   encodeRecord,
   type MemberRecord,

@@ -1,10 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeBatch, encodeBatch } from "../../../../src/node/replica/batch.js";
-import { wholeItem } from "../../../../src/node/replica/held/held-item.js";
-import { ItemMemory } from "../../../../src/node/replica/held/item-memory.js";
+import { ItemMemory, wholeItem } from "../../../../src/node/replica/held/held-item.js";
 import { Holdings } from "../../../../src/node/replica/holdings.js";
-import { encodedLength, type Item, withDigest } from "../../../../src/node/replica/item.js";
+import {
+  decodeBatch,
+  encodeBatch,
+  encodedLength,
+  type Item,
+  withDigest,
+} from "../../../../src/node/replica/item.js";
 import { addDigest, readDigest, zeroSum } from "../../../../src/node/replica/item-set/sum.js";
 import { integritySignature } from "../../../../src/node/replica/signature.js";
 

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type HeldItem, wholeItem } from "../../../../src/node/replica/held/held-item.js";
-import { ItemMemory } from "../../../../src/node/replica/held/item-memory.js";
+import { type HeldItem, ItemMemory, wholeItem } from "../../../../src/node/replica/held/held-item.js";
 import { type Item, withDigest } from "../../../../src/node/replica/item.js";
 
 const itemOf = (serial: number, rawBytes = 200): Item =>
