@@ -85,7 +85,7 @@ export async function writeSecretFile(path: string, text: string): Promise<void>
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code !== "EEXIST") {
-      // A part of a key is useless, and would be in the way the next time.
+      // A part of a key is useless, and would stop the next attempt.
       await rm(path, { force: true }).catch(() => {});
       throw new HubcastError("usage", `cannot write --out: ${message}`, { cause: error });
     }

@@ -34,7 +34,7 @@ import type {
 } from "./broadcast.js";
 import { type Discovery, openDiscovery } from "./discovery.js";
 import { type HttpApi, openHttpApi } from "./http/index.js";
-import type { Page, PageQuery, ServedNode, Timings } from "./http/served-node.js";
+import type { Page, PageQuery, ServedNode, Timings } from "./http/options.js";
 import type { NodeOptions } from "./option-kinds.js";
 import { type CompleteNodeOptions, checkTrust, completeOptions } from "./options.js";
 import { Posts } from "./posts.js";
@@ -110,7 +110,7 @@ class Node implements StartedNode, ServedNode {
   }
 
   get ready(): boolean {
-    return !this.#isStopping && !this.#shell.isStarting && !this.#shell.outlet?.awayReason;
+    return !this.#isStopping && !this.#shell.isStarting && !this.#shell.publisher?.awayReason;
   }
 
   async open(): Promise<void> {

@@ -5,10 +5,9 @@ import { Runner } from "../runtime/runner.js";
 import type { GossipFigures, Peer } from "./broadcast.js";
 import { openCluster } from "./cluster/open.js";
 import type { BrokerEngine, Cluster, ClusterListener, GossipMessage, LinkEngine } from "./cluster/port.js";
-import { Committer } from "./committer.js";
+import { Committer, LogPublisher } from "./committer.js";
 import { EventLog, type UnnumberedEvent } from "./event-log.js";
 import { timingsOf } from "./http/index.js";
-import { LogOutlet } from "./log-outlet.js";
 import { type CompleteNodeOptions, defaultName } from "./options.js";
 import { CLOCK_REASONS, reasonsOf } from "./reasons.js";
 import { startOf } from "./replica/holdings.js";
@@ -56,7 +55,7 @@ export class ReplicaShell {
   replica!: Replica;
   committer: Committer | undefined;
   /** Where the engine has a log of its own. */
-  outlet: LogOutlet | undefined;
+  publisher: LogPublisher | undefined;
   /** As the node is called now: discovery renames one whose name is taken. */
   name = "";
   #runner!: Runner<ReplicaInput, ReplicaEffect>;
@@ -110,7 +109,7 @@ export class ReplicaShell {
     this.cluster = await openCluster({ options, listener, storage, ...(privateKey && { privateKey }) });
     this.#links = this.cluster as LinkEngine;
     this.#broker = this.cluster as BrokerEngine;
-    this.#openOutlet(storage, unlogged);
+    this.#openPublisher(storage, unlogged);
     this.name = options.name ?? defaultName(this.cluster.id, options.http?.port);
     this.#runner = new Runner({
       machine: this.replica,
@@ -127,13 +126,13 @@ export class ReplicaShell {
     this.tell({ type: "started" });
   }
 
-  #openOutlet(storage: Storage, unlogged: readonly Item[]): void {
+  #openPublisher(storage: Storage, unlogged: readonly Item[]): void {
     if (!("log" in this.cluster)) return;
     const { log } = this.cluster;
     const figures = this.logFigures;
-    this.outlet = new LogOutlet({ log, storage, logger: this.options.logger, figures });
-    this.committer!.outlet = this.outlet;
-    this.outlet.owe(unlogged);
+    this.publisher = new LogPublisher({ log, storage, logger: this.options.logger, figures });
+    this.committer!.publisher = this.publisher;
+    this.publisher.publishLater(unlogged);
   }
 
   /** Hands items to the replica; resolves with one outcome per item, once what it rests on is durable. */
@@ -265,7 +264,7 @@ export class ReplicaShell {
       gossip: (message) => this.#readLog(message),
       logUp: (isNew) => {
         this.options.logger.info({}, "the log of NATS is there");
-        this.outlet?.owe(isNew ? this.replica.holdings.set.range(startOf(0)) : []);
+        this.publisher?.publishLater(isNew ? this.replica.holdings.set.range(startOf(0)) : []);
       },
       logDown: (reason) => this.options.logger.warn({ reason }, "NATS is away"),
       broker: (isUp) => this.tell({ type: "brokerChanged", isUp }),
@@ -384,7 +383,7 @@ export class ReplicaShell {
         break;
       }
       case "append":
-        this.outlet?.owe(effect.items);
+        this.publisher?.publishLater(effect.items);
         break;
       case "receipt":
         this.#receipts.get(effect.request)?.(effect.receipt);

@@ -10,7 +10,7 @@ export interface Host {
   readonly address: string;
   /** Its wall clock minus true time, ms. */
   skewMs: number;
-  /** Offset of the time that it tells its neighbours, ms: not 0 for a liar. */
+  /** Offset of the time that it tells its peers, ms: not 0 for a liar. */
   liesMs: number;
   /** When its wall clock was set last, true time. */
   clockSetAtMs: number;

@@ -1,6 +1,6 @@
 import * as Flags from "@oclif/core/flags";
 import { ClientCommand, NODE_URL_FLAGS } from "../../cli/client-command.js";
-import { Commands } from "../../cli/exec/command.js";
+import { Commands } from "../../cli/exec/watch-exec.js";
 import { countFlag, defined, flagList, instantFlag, topicFlag } from "../../cli/flags.js";
 import { peerLine } from "../../cli/live-status.js";
 import { itemLine } from "../../cli/output.js";

@@ -105,11 +105,6 @@ export class Gossip {
     return Math.min(this.#announceAtMs, this.#flushAtMs, this.#repairAtMs);
   }
 
-  /** Whether gossip is on its way through this node: what differs from a peer now may be about to come. */
-  get isBusy(): boolean {
-    return this.#arrived.size > 0 || this.#outbox.length > 0 || this.#missing.size > 0;
-  }
-
   /** Whether a batch was received or made here lately. */
   has(id: string): boolean {
     return this.#seen.has(id);

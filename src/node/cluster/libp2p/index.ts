@@ -31,7 +31,7 @@ export const SYNC_PROTOCOL = "/hubcast/sync/1";
 const CONNECT_MS_MAX = 5_000;
 /** How long peers may take to read what was sent before a link ends. */
 const FLUSH_MS_MAX = 500;
-/** Connections at the same time. The machine keeps far fewer; a whole cluster may ask one node for the way at once. */
+/** Connections at the same time. The machine keeps far fewer; a whole cluster may ask one node for addresses at once. */
 const CONNECTIONS_MAX = 1_024;
 /** ... of which so many in the handshake, which takes 5 ms of processor. */
 const PENDING_CONNECTIONS_MAX = 512;
@@ -128,12 +128,10 @@ interface Link {
   readonly frames: FrameStream;
 }
 
-class Engine implements LinkEngine {
+class Engine extends Identity implements LinkEngine {
   readonly engine = "libp2p";
-  readonly id: string;
   readonly addresses: readonly string[];
   readonly port: number;
-  readonly #identity: Identity;
   readonly #libp2p: Libp2p;
   readonly #listener: LinkListener;
   readonly #allowPeers: ReadonlySet<string> | undefined;
@@ -150,8 +148,7 @@ class Engine implements LinkEngine {
   #closing: Promise<void> | undefined;
 
   constructor(identity: Identity, libp2p: Libp2p, { listener, allowPeers }: Libp2pClusterOptions) {
-    this.id = identity.id;
-    this.#identity = identity;
+    super(identity.seed);
     this.#libp2p = libp2p;
     this.addresses = libp2p.getMultiaddrs().map(String);
     this.port = Number(/\/tcp\/(\d+)/.exec(this.addresses[0] ?? "")?.[1]);
@@ -198,14 +195,6 @@ class Engine implements LinkEngine {
     this.#tell((listener) => listener.linkDown(link, reason));
     const ending = hangUp(ended, reason).finally(() => this.#endings.delete(ending));
     this.#endings.add(ending);
-  }
-
-  sign(bytes: Uint8Array): Uint8Array {
-    return this.#identity.sign(bytes);
-  }
-
-  verify(peer: string, bytes: Uint8Array, signature: Uint8Array): boolean {
-    return this.#identity.verify(peer, bytes, signature);
   }
 
   close(): Promise<void> {
