@@ -21,7 +21,7 @@ import type {
 import { decodeCursor, encodeCursor } from "./cursor.js";
 import { completeDraft, notSigned } from "./drafts.js";
 
-import type { Node } from "./node.js";
+import type { Node, OpenReceipt } from "./node.js";
 import { lineOf, resultOf } from "./outcome.js";
 import { PostGathering } from "./post-gathering.js";
 import { reasonsOf } from "./reasons.js";
@@ -30,6 +30,7 @@ import { behind, fingerprintSince, startOf } from "./replica/holdings.js";
 import { Lanes } from "./replica/inbox.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 import type { Bound } from "./replica/item-set/bound.js";
+import { isKept, type PostOutcome } from "./replica/messages.js";
 import { withoutPredecessors } from "./replica/roster.js";
 import { isAuthored, schemeOf, signerOf } from "./replica/signature.js";
 import { peerOf, unreachedPeer } from "./report.js";
@@ -44,21 +45,28 @@ const RIVALS_MAX = 64;
 /** The service of a node whose replica runs in this process. */
 export class LocalService implements NodeService {
   readonly #lanes = new Lanes();
-  readonly #gathering: PostGathering;
+  readonly #gathering: PostGathering<{ item: Item; receipt: OpenReceipt | undefined }, PostOutcome>;
 
   constructor(private readonly node: Node) {
-    this.#gathering = new PostGathering((items) => node.submit(items));
+    this.#gathering = new PostGathering((posts) =>
+      node.submit(
+        posts.map(({ item }) => item),
+        posts.map(({ receipt }) => receipt),
+      ),
+    );
   }
 
   async post(draft: ItemDraft, options: PostOptions = {}): Promise<PostResult> {
     this.#refuseWhenStopping();
     const item = completeDraft(draft, this.node.clockMs());
     if (isAuthored(item.signature) && (await this.#unproven([item])).size > 0) throw notSigned();
-    const posted = resultOf(await this.#gathering.add(item));
-    const result = { ...posted, visible: this.get(posted.id)?.digest ?? posted.digest };
     const { wait, timeoutMs = 5_000, signal } = options;
-    if (wait === undefined) return result;
-    return { ...result, receipt: await this.node.askReceipt(result.digest, wait, { timeoutMs, signal }) };
+    const receipt = wait === undefined ? undefined : this.node.openReceipt(wait, timeoutMs);
+    const outcome = await this.#gathering.add({ item, receipt });
+    if (receipt && !isKept(outcome)) this.node.dropReceipt(receipt);
+    const posted = resultOf(outcome);
+    const result = { ...posted, visible: this.get(posted.id)?.digest ?? posted.digest };
+    return receipt ? { ...result, receipt: await this.node.receiptOf(receipt, signal) } : result;
   }
 
   async postMany(drafts: readonly ItemDraft[]): Promise<readonly BulkLine[]> {
