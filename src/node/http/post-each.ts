@@ -11,13 +11,13 @@ const TURN_LINES = 256;
 
 /** Posts one item for a caller whose rate allows it. @throws as `Broadcast.post`, and keyRateLimited */
 export async function postOne(
-  { service, keyRate }: Pick<ApiContext, "service" | "keyRate">,
+  { node, keyRate }: Pick<ApiContext, "node" | "keyRate">,
   request: FastifyRequest,
   draft: ItemDraft,
   options: PostOptions | undefined,
 ): Promise<PostResult> {
   keyRate.check(request, draft);
-  const result = await service.post(draft, options);
+  const result = await node.accept(draft, options);
   keyRate.charge(request, draft, result.status);
   return result;
 }

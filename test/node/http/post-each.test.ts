@@ -26,7 +26,7 @@ test("each line of many is answered as a post of its own, in their order", async
   const lines = linesOf(answer.text);
   expect(lines.slice(0, 3)).toEqual(
     ["a", "b", "a"].map((id, index) => {
-      const { digest, timestampMs } = api.service.get(id)!;
+      const { digest, timestampMs } = api.node.get(id)!;
       return { id, digest, timestampMs, status: index < 2 ? "accepted" : "held", visible: digest };
     }),
   );
@@ -46,7 +46,7 @@ test("each line of many is answered as a post of its own, in their order", async
 test("a wait holds for each of many, and each has a receipt", async () => {
   await using api = await TestApi.open();
   const answer = await post(api, "wait=2&timeoutMs=250", [{ id: "a", raw: "x" }, { raw: "y" }]);
-  expect(api.service.lastPostOptions).toMatchObject({ wait: 2, timeoutMs: 250 });
+  expect(api.node.lastPostOptions).toMatchObject({ wait: 2, timeoutMs: 250 });
   expect(linesOf(answer.text)).toMatchObject([{ receipt: { of: 1 } }, { receipt: { of: 1 } }]);
 });
 
@@ -56,7 +56,7 @@ test("many lines are read whole: their size has the bound of one item, and nothi
   expect([large.status, large.json.code]).toEqual([413, "tooLarge"]);
   expect((await post(api, "results=full", [])).json.code).toBe("badRequest");
   expect((await post(api, "results=some", [])).json.code).toBe("badRequest");
-  expect(api.service.items.size).toBe(0);
+  expect(api.node.items.size).toBe(0);
 });
 
 test("the rate of the caller holds for each line", async () => {
