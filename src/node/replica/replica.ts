@@ -693,7 +693,7 @@ function workOf(input: Exclude<LinkInput, { type: "garbled" | "helloReceived" | 
   switch (input.frame.t) {
     case "batch":
       return input.bytes * BATCH_WORK[input.frame.kind];
-    // A fingerprint for each range, some 15 us each.
+    // A fingerprint for each range, 1 to 10 us each.
     case "reconcile":
       return input.bytes * 24;
     // Requested items are read, encoded and sent.
