@@ -84,6 +84,20 @@ test("posts of one moment are one request, and each has the outcome that it woul
   }
 });
 
+test("posts that come alone for a while are sent without waiting for others, and are joined again", async () => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(api.api.url);
+  const paths: string[] = [];
+  const note = (message: unknown) => paths.push((message as { request: { path: string } }).request.path);
+  const post = (id: string) => node.post({ id, raw: "x" });
+  for (let n = 0; n < 20; n++) await post(`${n}`);
+  subscribe("undici:request:create", note);
+  await Promise.all(["a", "b", "c"].map(post));
+  await Promise.all(["d", "e", "f"].map(post));
+  unsubscribe("undici:request:create", note);
+  expect(paths).toEqual(["/v1/items", "/v1/items?results=full", "/v1/items?results=full"]);
+});
+
 const fieldsOf = ({ code, message, suggestions }: HubcastError) => ({ code, message, suggestions });
 
 test("posts that wait otherwise, may not be repeated, or can be aborted, are not joined with others", async () => {

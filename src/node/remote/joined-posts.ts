@@ -7,6 +7,9 @@ import { type NodeHttp, notHubcast } from "./http.js";
 const JOINED_POSTS_MAX = 256;
 const JOINED_LENGTH_MAX = 262_144;
 
+/** Posts that were alone in so many turns are expected to be alone: one of many, answered by itself, must not part the others. */
+const LONE_TURNS_MIN = 8;
+
 /** What posts of one request have in common. */
 interface Terms {
   /** Of the URL, behind the question mark. */
@@ -19,10 +22,14 @@ type Outcome = PromiseSettledResult<PostResult>;
 
 /**
  * Joins the posts of one turn of the event loop into one request: a request costs both sides as much as a dozen items. Each is
- * answered as a post of its own. A lone post is a request of its own.
+ * answered as a post of its own. A lone post is a request of its own, and where posts are alone for a while, does not wait for
+ * the end of its turn.
  */
 export class JoinedPosts {
   readonly #gatherings = new Map<string, PostGathering<string, Outcome>>();
+  #turnPosts = 0;
+  /** Turns one after the other that had one post. */
+  #loneTurns = 0;
 
   /** @param http the node that is posted to now */
   constructor(private readonly http: () => NodeHttp) {}
@@ -33,10 +40,20 @@ export class JoinedPosts {
     terms: Terms & { readonly signal: AbortSignal | undefined },
   ): Promise<PostResult> {
     // One that leaves ends what the node does for it, so its request is its own.
-    if (terms.signal) return await this.#alone(draft, terms);
+    if (this.#isLone() || terms.signal) return await this.#alone(draft, terms);
     const outcome = await this.#gathering(terms).add(draft);
     if (outcome.status === "rejected") throw outcome.reason;
     return outcome.value;
+  }
+
+  /** Whether it is the first of its turn, and no other is expected. */
+  #isLone(): boolean {
+    if (++this.#turnPosts > 1) return false;
+    setImmediate(() => {
+      this.#loneTurns = this.#turnPosts === 1 ? this.#loneTurns + 1 : 0;
+      this.#turnPosts = 0;
+    });
+    return this.#loneTurns >= LONE_TURNS_MIN;
   }
 
   #gathering(terms: Terms): PostGathering<string, Outcome> {
