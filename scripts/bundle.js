@@ -275,7 +275,9 @@ function builtinsWithoutFacade() {
           if (late && isPlainFunction(value))
             lines.push(`const ${local} = (...args) => ${loaded}.${exported}(...args);`);
           else if (late && isOnlyConstructed(local, code))
-            lines.push(`const ${local} = function (...args) { return new (${loaded}.${exported})(...args); };`);
+            lines.push(
+              `const ${local} = function (...args) { return new (${loaded}.${exported})(...args); };`,
+            );
           else lines.push(`const { ${exported}: ${local} } = ${loaded};`);
         }
         return lines.join(" ");
