@@ -236,6 +236,9 @@ export class LocalService implements NodeService {
       sync: {
         rounds: figures.rounds,
         roundsFailed: figures.roundsFailed,
+        roundsBySketch: figures.roundsBySketch,
+        sketchesFailed: figures.sketchesFailed,
+        ...(figures.lastRound && { lastRound: figures.lastRound }),
         itemsReceived: figures.itemsReceivedBySync,
         itemsSent: figures.itemsSentBySync,
         bytesReceived: node.frameFigures.bytesReceived,

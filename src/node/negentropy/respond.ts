@@ -6,6 +6,7 @@ import { MessageReader } from "./message-reader.js";
 import { MessageWriter } from "./message-writer.js";
 import { completeOptions, type ReconcileOptions } from "./options.js";
 import { Section } from "./section.js";
+import { answerBytes, cellsAsked, encodeAnswer, SKETCH } from "./sketch-message.js";
 import { split } from "./split.js";
 
 /** Up to so many items are listed: to split them on would cost as many bytes, and a round trip. */
@@ -19,6 +20,12 @@ const LISTED_ITEMS_MAX = 16;
 export function respond(set: ItemSet, message: Uint8Array, options: ReconcileOptions = {}): Uint8Array {
   const { frameBytesMax, messageBytesMax } = completeOptions(options);
   const reader = new MessageReader(message, messageBytesMax);
+  const { sketched } = options;
+  if (reader.version === SKETCH && sketched?.sketch) {
+    const cellCount = cellsAsked(message, sketched.sketch);
+    if (answerBytes(cellCount) <= frameBytesMax)
+      return encodeAnswer(sketched.sketch, cellCount, set.fingerprint().fingerprint);
+  }
   // "It should reply with a single byte containing the highest protocol version it supports."
   if (reader.version !== VERSION) return Uint8Array.of(VERSION);
 

@@ -1,12 +1,16 @@
 import { type Bound, compareBounds, END, START } from "../replica/item-set/bound.js";
+import { fingerprintOf } from "../replica/item-set/fingerprint.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
+import { add, digestOf, subtract } from "../replica/item-set/sum.js";
 import { EMPTY_FINGERPRINT, ExtraItemSearch } from "./extra-item.js";
 import { VERSION } from "./message.js";
 import { MessageReader } from "./message-reader.js";
 import { MessageWriter } from "./message-writer.js";
-import { completeOptions, type ReconcileOptions } from "./options.js";
+import { completeOptions, type ReconcileOptions, type Sketched } from "./options.js";
 import { ReconcileError } from "./reconcile-error.js";
 import { Section } from "./section.js";
+import { CELL_WORDS, CELLS_MAX } from "./sketch.js";
+import { decodeAnswer, encodeAsk, SKETCH, type SketchAnswer } from "./sketch-message.js";
 import { split } from "./split.js";
 
 /** With so few items of ours we let the responder list its own instead of splitting further. */
@@ -17,6 +21,10 @@ const STALLED_TRIPS_MAX = 32;
 const TRIPS_MAX = 64;
 /** Bytes that a round may move in frames: the ids of 4,000,000 items. */
 const ROUND_BYTES_MAX = 128 * 1024 ** 2;
+/** With fewer parts that differ there are few differences, or they lie close together: ranges find those with fewer bytes. */
+const SKETCHED_PARTS_MIN = 4;
+/** Cells asked for when so many did not do. */
+const MORE_CELLS = 1.5;
 
 export interface RoundOptions extends ReconcileOptions {
   /** Items before this instant (epoch ms) are left out on both sides; default: none. */
@@ -38,19 +46,29 @@ export interface Step {
  * as it is then, so what stays the same is told right, and what comes meanwhile may be found in the next round.
  */
 export class Round {
-  private readonly options: Required<ReconcileOptions>;
+  /** What has found the differences. */
+  means: "ranges" | "sketch" = "ranges";
+  /** The peer's sketch was asked for, and told nothing. */
+  hasSketchFailed = false;
+  private readonly options: ReturnType<typeof completeOptions>;
+  private readonly sketched: Sketched | undefined;
   private readonly tripsMax: number;
   private trips = 0;
   private progressTrip = 0;
   private isOver = false;
   /** Everything before it is settled, and not to be spoken of again. */
   private front: Bound;
+  /** The next message about ranges, while the peer's sketch is asked for. */
+  private rangesNext: Uint8Array | undefined;
+  private asks = 0;
 
   constructor(
     private readonly set: ItemSet,
     { sinceMs = 0, ...options }: RoundOptions = {},
   ) {
     this.options = completeOptions(options);
+    // A sketch is of the whole set.
+    this.sketched = sinceMs === 0 ? options.sketched : undefined;
     this.tripsMax = TRIPS_MAX + Math.ceil(ROUND_BYTES_MAX / this.options.frameBytesMax);
     this.front = { timestampMs: sinceMs, digest: "" };
   }
@@ -70,6 +88,7 @@ export class Round {
   take(message: Uint8Array): Step {
     if (this.isOver) throw new ReconcileError("wrongRange", "a message after the end of the round");
     this.isOver = true;
+    if (this.rangesNext) return this.takeSketch(message, this.rangesNext);
     const reader = new MessageReader(message, this.options.messageBytesMax);
     if (reader.version !== VERSION) {
       throw new ReconcileError("unsupportedVersion", `the peer speaks version byte ${reader.version}`);
@@ -80,12 +99,14 @@ export class Round {
     const have: string[] = [];
     const need: string[] = [];
     let lower = START;
+    let differing = 0;
     for (const range of reader.ranges()) {
       if (range.mode === "skip") {
         writer.skip(range.to);
       } else {
         const section = this.unsettled(lower, range.to);
         if (range.mode === "fingerprint") {
+          if (range.fingerprint !== EMPTY_FINGERPRINT && range.fingerprint !== section.fingerprint) differing++;
           answerFingerprint(section, range.fingerprint, writer, search, have);
         } else {
           compareIds(section, range.ids, have, need);
@@ -99,7 +120,53 @@ export class Round {
 
     this.advance(writer.front);
     this.isOver = false;
-    return { reply: writer.finish(this.set), have, need };
+    const reply = writer.finish(this.set);
+    if (this.trips === 1 && differing >= SKETCHED_PARTS_MIN && this.sketched?.sketch) {
+      this.rangesNext = reply;
+      return { reply: this.ask(), have, need };
+    }
+    return { reply, have, need };
+  }
+
+  /**
+   * Takes the answer to what `ask` asked for. One more is asked for when the cells were too few; after that ranges go on.
+   * @param rangesNext the message that the ask came before
+   */
+  private takeSketch(message: Uint8Array, rangesNext: Uint8Array): Step {
+    if (message[0] !== SKETCH && (message[0] !== VERSION || message.length > 1))
+      throw new ReconcileError("malformed", "neither a sketch nor the refusal of one");
+    const answer = message[0] === SKETCH ? decodeAnswer(message) : undefined;
+    const found = answer && this.differences(answer);
+    if (found) {
+      this.means = "sketch";
+      return found;
+    }
+    this.isOver = false;
+    const cellCount = answer ? Math.ceil((answer.cells.length / CELL_WORDS) * MORE_CELLS) : CELLS_MAX + 1;
+    if (this.asks === 1 && cellCount <= CELLS_MAX) return { reply: this.ask(cellCount), have: [], need: [] };
+    this.hasSketchFailed = true;
+    this.rangesNext = undefined;
+    return { reply: rangesNext, have: [], need: [] };
+  }
+
+  private ask(cellCount = 0): Uint8Array {
+    this.asks++;
+    return encodeAsk(this.sketched!.sketch!, cellCount);
+  }
+
+  /** What the peer's sketch tells. @returns undefined when our set with these changes would not have its fingerprint */
+  private differences({ cells, fingerprint }: SketchAnswer): Step | undefined {
+    const { size } = this.set;
+    const sum = this.set.sum(0, size);
+    const have: string[] = [];
+    const need: string[] = [];
+    for (const term of this.sketched!.sketch!.difference(cells) ?? []) {
+      const digest = digestOf(term);
+      const isOurs = this.sketched!.has(digest);
+      (isOurs ? have : need).push(digest);
+      (isOurs ? subtract : add)(sum, term);
+    }
+    return fingerprintOf(sum, size - have.length + need.length) === fingerprint ? { have, need } : undefined;
   }
 
   /** The ranges that an answer may contain: our last message skipped everything before `front`. */

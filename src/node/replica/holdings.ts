@@ -1,3 +1,4 @@
+import { Sketch } from "../negentropy/sketch.js";
 import { HashTable } from "./held/hash-table.js";
 import type { HeldItem } from "./held/held-item.js";
 import { type HashKey, KeyedHash } from "./held/keyed-hash.js";
@@ -6,6 +7,7 @@ import { encodedLength, type Item } from "./item.js";
 import type { Bound } from "./item-set/bound.js";
 import type { Fingerprint } from "./item-set/fingerprint.js";
 import { ItemSet } from "./item-set/item-set.js";
+import { readDigestOf, zeroSum } from "./item-set/sum.js";
 import { TopicIndex } from "./topic-index.js";
 import { View, type ViewChange } from "./view.js";
 
@@ -14,6 +16,8 @@ const STEP_MS_MAX = 60_000;
 const STEP_MS_MIN = 1_000;
 /** Items in the window outlive a summary: the time until the next one, and its way. */
 const GUARD_MS_MIN = 2_000;
+/** With fewer items ranges are as good, and the sketch, of 130 kB, would be larger than they are. */
+const SKETCHED_ITEMS_MIN = 256;
 
 /**
  * Everything a node holds: the replicated set, its indexes by digest and by topic, and the view that users see. Items are
@@ -26,6 +30,8 @@ export class Holdings {
   readonly #topics: TopicIndex;
   readonly #shelves = new Shelves((digest) => this.byDigest(digest));
   readonly #hash: KeyedHash;
+  readonly #term = zeroSum();
+  #sketch: Sketch | undefined;
   #bytes = 0;
 
   /** @param key any numbers, best such as nobody outside knows: then nobody can make look-ups slow */
@@ -45,6 +51,11 @@ export class Holdings {
     return this.#bytes;
   }
 
+  /** Of the whole set; absent while it is small. */
+  get sketch(): Sketch | undefined {
+    return this.#sketch;
+  }
+
   has(digest: string): boolean {
     return this.byDigest(digest) !== undefined;
   }
@@ -59,6 +70,7 @@ export class Holdings {
     const held = this.#shelves.hold(item);
     this.#byDigest.set(this.#hash.ofDigest(digest), digest, held);
     this.set.insert(held, item);
+    this.#toggle(held);
     this.#topics.add(held, id, item);
     this.#bytes += encodedLength(held);
     return this.view.add(held, id);
@@ -69,11 +81,21 @@ export class Holdings {
     const { id, digest } = item;
     const held = this.#byDigest.delete(this.#hash.ofDigest(digest), digest)!;
     this.set.delete(held);
+    this.#toggle(held);
     this.#bytes -= encodedLength(held);
     this.#topics.remove(held, id);
     const change = this.view.remove(held, id);
     this.#shelves.release(held);
     return change;
+  }
+
+  /** An item came or went. */
+  #toggle(item: HeldItem): void {
+    if (this.#sketch) this.#sketch.toggle(item.readDigest(this.#term));
+    else if (this.size >= SKETCHED_ITEMS_MIN) {
+      this.#sketch = new Sketch();
+      for (const held of this.set) this.#sketch.toggle(readDigestOf(held, this.#term));
+    }
   }
 
   /** Count and fingerprint of the held items stamped from `sinceMs` on and, with `untilMs`, before it. */

@@ -1,5 +1,6 @@
 import { LIMITS } from "../../core/limits.js";
 import type { Machine } from "../../core/machine.js";
+import { isAsk } from "../negentropy/sketch-message.js";
 import { refuseFromPeer, refusePosted } from "./admission.js";
 import { Clock } from "./clock.js";
 import { Commits, type Origin } from "./commits.js";
@@ -73,6 +74,8 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     posted: 0,
     rounds: 0,
     roundsFailed: 0,
+    roundsBySketch: 0,
+    sketchesFailed: 0,
     itemsReceivedBySync: 0,
     itemsSentBySync: 0,
     refused: 0,
@@ -675,9 +678,9 @@ function workOf(input: Exclude<LinkInput, { type: "garbled" | "helloReceived" | 
   switch (input.frame.t) {
     case "batch":
       return input.bytes * BATCH_WORK[input.frame.kind];
-    // A fingerprint for each range, some 15 us each.
+    // A fingerprint for each range, some 15 us each; or a sketch, which is as long as a message may be.
     case "reconcile":
-      return input.bytes * 24;
+      return input.bytes * 24 + (isAsk(input.frame.message) ? LIMITS.reconcileBytesMax : 0);
     // Requested items are read, encoded and sent.
     case "want":
       return input.bytes + LIMITS.itemsPerAnswerBytes;
