@@ -5,8 +5,8 @@
 import { hash } from "node:crypto";
 import { respond } from "../build/src/node/negentropy/respond.js";
 import { Round } from "../build/src/node/negentropy/round.js";
-import type { Item } from "../build/src/node/replica/item.js";
 import { Sketch } from "../build/src/node/negentropy/sketch.js";
+import type { Item } from "../build/src/node/replica/item.js";
 import { ItemSet } from "../build/src/node/replica/item-set/item-set.js";
 import { readDigest, zeroSum } from "../build/src/node/replica/item-set/sum.js";
 // @ts-expect-error the package exports neither the file nor its types
@@ -43,8 +43,8 @@ function makeItems(length: number, from: number, sinceMs: number): Item[] {
 
 function ours(left: Iterable<Item>, right: Iterable<Item>, options: { frameBytesMax?: number }): Cost {
   const [initiatorSet, responderSet] = [new ItemSet(left), new ItemSet(right)];
-  const round = new Round(initiatorSet, { ...options, sketched: sketched(left) });
-  const responderOptions = { ...options, sketched: sketched(right) };
+  const round = new Round(initiatorSet, { ...options, sketch: sketchOf(left) });
+  const responderOptions = { ...options, sketch: sketchOf(right) };
   const cost = { found: 0, trips: 0, bytes: 0, cpuMs: 0 };
   const startCpu = process.cpuUsage();
   for (let message: Uint8Array | undefined = round.open(); message; ) {
@@ -58,14 +58,10 @@ function ours(left: Iterable<Item>, right: Iterable<Item>, options: { frameBytes
   return { ...cost, cpuMs: cpuMsSince(startCpu) };
 }
 
-function sketched(items: Iterable<Item>) {
+function sketchOf(items: Iterable<Item>): Sketch {
   const sketch = new Sketch();
-  const digests = new Set<string>();
-  for (const { digest } of items) {
-    sketch.toggle(readDigest(digest, zeroSum()));
-    digests.add(digest);
-  }
-  return { sketch, has: (digest: string) => digests.has(digest) };
+  for (const { digest } of items) sketch.add(readDigest(digest, zeroSum()));
+  return sketch;
 }
 
 function theirs(left: Iterable<Item>, right: Iterable<Item>, options: { frameBytesMax?: number }): Cost {

@@ -12,6 +12,6 @@ export type { NodeOptions } from "./option-kinds.js";
  */
 export async function startNode(options: NodeOptions = {}): Promise<StartedNode> {
   // Only a program that starts a node loads its modules.
-  const engine = await import("./start.js");
+  const engine = await import("./node.js");
   return engine.startNode(options);
 }

@@ -1,4 +1,6 @@
+import { hostname } from "node:os";
 import { HubcastError } from "../core/errors.js";
+import { LIMITS } from "../core/limits.js";
 import { checkOptions } from "../core/options.js";
 import { hasControl } from "../core/text.js";
 import { topicAdvice, topicFault } from "../core/topic.js";
@@ -51,6 +53,18 @@ export function completeOptions(options: NodeOptions): CompleteNodeOptions {
   checkAllowPeers(complete.allowPeers);
   checkPolicy(complete);
   return complete;
+}
+
+/**
+ * The name of the host, which stays over restarts, with the port of the API where that is another than usual: several nodes
+ * may run on one host. A node whose port is any, or that has no API, is told apart by its id.
+ */
+export function defaultName(id: string, port: number | undefined, host = hostname()): string {
+  const own = id.slice(-6).toLowerCase();
+  const isUsable = /^[\w.-]{1,40}$/.test(host) && !/^localhost\b/.test(host);
+  if (!isUsable) return `node-${own}`;
+  if (port === LIMITS.httpPort) return host;
+  return port ? `${host}-${port}` : `${host}-${own}`;
 }
 
 function checkCluster(cluster: string): void {

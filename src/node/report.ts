@@ -1,11 +1,99 @@
-import type { Peer } from "./broadcast.js";
+import { VERSION } from "../core/version.js";
+import type { GossipFigures, NodeState, NodeStatus, Peer, ProcessFigures } from "./broadcast.js";
 import type { EngineChoice } from "./engine-options.js";
-import { isClockApart, type NodeParts, reasonsOfMember } from "./reasons.js";
+import type { CompleteNodeOptions } from "./options.js";
+import { isClockApart, type NodeParts, reasonsOf, reasonsOfMember } from "./reasons.js";
 import type { Clock } from "./replica/clock.js";
+import { fingerprintSince } from "./replica/holdings.js";
 import type { HoldingsSummary } from "./replica/member.js";
 import type { Stranger } from "./replica/membership.js";
 import type { Replica } from "./replica/replica.js";
-import type { Member } from "./replica/roster.js";
+import { type Member, withoutPredecessors } from "./replica/roster.js";
+
+/** The parts of a node that reports are made of: `ReplicaShell` has them. */
+interface ReportedParts extends NodeParts {
+  readonly options: CompleteNodeOptions;
+  readonly startedAtMs: number;
+  /** The time of the machine, epoch ms. */
+  machineMs(): number;
+  readonly isStarting: boolean;
+  readonly frameFigures: { readonly bytesSent: number; readonly bytesReceived: number };
+  gossipFigures(): GossipFigures;
+}
+
+/** What `status` tells besides. */
+interface StatusRest {
+  /** Epoch ms; absent: the start that the node chooses. */
+  readonly sinceMs: number | undefined;
+  readonly isStopping: boolean;
+  readonly certificateExpiresAtMs: number | undefined;
+  readonly process: ProcessFigures;
+}
+
+export function statusOf(node: ReportedParts, rest: StatusRest): NodeStatus {
+  const { replica, cluster, options } = node;
+  const { holdings, figures } = replica;
+  const nowMs = node.machineMs();
+  const { certificateExpiresAtMs } = rest;
+  const fingerprintSinceMs = rest.sinceMs ?? fingerprintSince(replica.clock.ms(nowMs), options.retentionMs);
+  const details = reasonsOf(node, nowMs);
+  const reasons = [...new Set(details.map(({ code }) => code))];
+  return {
+    name: node.name,
+    id: cluster.id,
+    cluster: options.cluster,
+    version: VERSION,
+    uptimeMs: nowMs - node.startedAtMs,
+    state: stateOf(node, rest, reasons),
+    reasons,
+    details,
+    items: holdings.view.size,
+    hidden: holdings.view.hidden,
+    bytes: holdings.bytes,
+    ahead: replica.aheadCount(nowMs),
+    leftOut: node.committer?.leftOut ?? 0,
+    posted: figures.posted,
+    fingerprint: holdings.fingerprint(fingerprintSinceMs).fingerprint,
+    fingerprintSinceMs,
+    retentionMs: options.retentionMs,
+    peers: replica.roster.alive().length,
+    links: replica.links.count,
+    members: replica.roster.total,
+    membersEstimated: replica.roster.isSample,
+    engine: cluster.engine,
+    ...(certificateExpiresAtMs !== undefined && { certificateExpiresAtMs }),
+    peerAddresses: cluster.addresses,
+    sync: {
+      rounds: figures.rounds,
+      roundsFailed: figures.roundsFailed,
+      roundsBySketch: figures.roundsBySketch,
+      sketchesFailed: figures.sketchesFailed,
+      ...(figures.lastRound && { lastRound: figures.lastRound }),
+      itemsReceived: figures.itemsReceivedBySync,
+      itemsSent: figures.itemsSentBySync,
+      bytesReceived: node.frameFigures.bytesReceived,
+      bytesSent: node.frameFigures.bytesSent,
+    },
+    gossip: node.gossipFigures(),
+    process: rest.process,
+  };
+}
+
+function stateOf(node: ReportedParts, { isStopping }: StatusRest, reasons: NodeStatus["reasons"]): NodeState {
+  if (isStopping) return "stopping";
+  if (reasons.length > 0) return "degraded";
+  return node.isStarting ? "starting" : "ready";
+}
+
+/** The other members, those that left or were lost, and those that were not reached. */
+export function peersOf(node: ReportedParts): readonly Peer[] {
+  const nowMs = node.machineMs();
+  const { roster, membership, clock } = node.replica;
+  return [
+    ...withoutPredecessors(roster.all(), membership).map((member) => peerOf(member, node, nowMs)),
+    ...membership.strangers().map((stranger) => unreachedPeer(stranger, clock)),
+  ];
+}
 
 /** The row of a node or address that cannot be met. */
 export function unreachedPeer(stranger: Stranger, clock: Clock): Peer {

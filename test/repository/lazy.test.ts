@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { hubcast } from "../commands/cli.js";
 import { fakeNode } from "../commands/fake-node.js";
-import { FakeService } from "../fixtures/fake-service.js";
+import { FakeServedNode } from "../fixtures/fake-served-node.js";
 import { importsOf, readSources } from "./architecture.js";
 
 /** Says on stderr which files a command loads, and at its end which parts of Node. */
@@ -70,4 +70,4 @@ describe("a command loads only what it needs", () => {
   });
 });
 
-const STATUS = new FakeService().status();
+const STATUS = new FakeServedNode().statusNow();

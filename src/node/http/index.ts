@@ -74,7 +74,7 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   });
   const { app } = server;
   const context: ApiContext = {
-    service: complete.service,
+    node: complete.node,
     limits: complete.limits,
     logger: complete.logger,
     tokens,
@@ -90,7 +90,7 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   await describe(app, complete);
   for (const routes of ROUTES) await app.register((scope) => routes(scope, context));
   serveMetrics(app, nodeFigures(context), {
-    timings: Object.values(complete.service.timings),
+    timings: Object.values(complete.node.timings),
     response: {
       200: {
         description: "Prometheus text format.",

@@ -1,35 +1,35 @@
 import { type Figure, reasonsFigure, secondsOf, Timing } from "../../runtime/http/metrics.js";
 import type { NodeStatus } from "../broadcast.js";
 import { REASONS } from "../broadcast.js";
-import type { Timings } from "../service.js";
 import type { ApiContext } from "./options.js";
+import type { Timings } from "./served-node.js";
 
 /** The figures of a node that GET /metrics shows; docs/metrics.md explains each. */
-export function nodeFigures({ service, refusals }: ApiContext): readonly Figure[] {
+export function nodeFigures({ node, refusals }: ApiContext): readonly Figure[] {
   return [
-    ...STATUS_FIGURES.map(([name, help, figure]) => ({ name, help, read: () => figure(service.status()) })),
+    ...STATUS_FIGURES.map(([name, help, figure]) => ({ name, help, read: () => figure(node.statusNow()) })),
     {
       name: "hubcast_ready",
       help: "1 when the node has caught up with its cluster.",
-      read: () => Number(service.ready),
+      read: () => Number(node.ready),
     },
     reasonsFigure(
       "hubcast_degraded",
       "1 for each reason why the node is degraded.",
       REASONS,
-      () => service.status().reasons,
+      () => node.statusNow().reasons,
     ),
     {
       name: "hubcast_certificate_expires_seconds",
       help: "When the certificate of the API expires, epoch seconds; absent without TLS.",
-      read: () => secondsOf(service.status().certificateExpiresAtMs),
+      read: () => secondsOf(node.statusNow().certificateExpiresAtMs),
     },
     {
       name: "hubcast_node_info",
       help: "Always 1; the labels say which node this is.",
       labels: ["name", "id", "cluster", "version", "engine"],
       read() {
-        const { name, id, cluster, version, engine } = service.status();
+        const { name, id, cluster, version, engine } = node.statusNow();
         return [[{ name, id, cluster, version, engine }, 1]];
       },
     },
@@ -40,7 +40,7 @@ export function nodeFigures({ service, refusals }: ApiContext): readonly Figure[
       read: () =>
         ["connected", "left", "lost", "unreached"].map((state) => [
           { state },
-          service.peers().filter((peer) => peer.state === state).length,
+          node.peersNow().filter((peer) => peer.state === state).length,
         ]),
     },
     {
@@ -48,8 +48,8 @@ export function nodeFigures({ service, refusals }: ApiContext): readonly Figure[
       help: "Round trip of the last heartbeat, by peer.",
       labels: ["peer"],
       read: () =>
-        service
-          .peers()
+        node
+          .peersNow()
           .filter(({ state, roundTripMs }) => state === "connected" && roundTripMs !== undefined)
           .map(({ name, roundTripMs }) => [{ peer: name }, roundTripMs! / 1000]),
     },
@@ -77,6 +77,16 @@ const STATUS_FIGURES: readonly (readonly [string, string, (status: NodeStatus) =
   ["hubcast_item_bytes", "Bytes of all held items.", (s) => s.bytes],
   ["hubcast_sync_rounds_total", "Reconciliation rounds.", (s) => s.sync.rounds],
   ["hubcast_sync_rounds_failed_total", "Reconciliation rounds that failed.", (s) => s.sync.roundsFailed],
+  [
+    "hubcast_sync_rounds_by_sketch_total",
+    "Reconciliation rounds in which a sketch told what differs, in place of ranges.",
+    (s) => s.sync.roundsBySketch,
+  ],
+  [
+    "hubcast_sync_sketches_failed_total",
+    "Sketches that did not tell what differs: ranges did.",
+    (s) => s.sync.sketchesFailed,
+  ],
   ["hubcast_sync_items_received_total", "Items fetched from peers.", (s) => s.sync.itemsReceived],
   ["hubcast_sync_items_sent_total", "Items given to peers.", (s) => s.sync.itemsSent],
   ["hubcast_sync_received_bytes_total", "Bytes of reconciliation received.", (s) => s.sync.bytesReceived],

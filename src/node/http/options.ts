@@ -6,16 +6,16 @@ import type { HttpLogger, RefusalCounter } from "../../runtime/http/problem.js";
 import type { PacedCalls } from "../../runtime/paced-calls.js";
 import type { Token, TokenTable } from "../../runtime/tokens.js";
 import { HTTP_KINDS, type HttpOptions } from "../option-kinds.js";
-import type { NodeService } from "../service.js";
 import type { Deadlines } from "./body.js";
 import type { KeyRate, PostRate } from "./rates.js";
+import type { ServedNode } from "./served-node.js";
 
 export interface HttpApiOptions extends HttpOptions {
-  readonly service: NodeService;
+  readonly node: ServedNode;
 }
 
 export interface CompleteOptions {
-  readonly service: NodeService;
+  readonly node: ServedNode;
   readonly host: string;
   readonly port: number;
   /** Empty: nobody is asked for one. */
@@ -30,7 +30,7 @@ export interface CompleteOptions {
 
 /** @throws invalidOption when an option is out of its range, or the API would be open to a network unasked */
 export function completeOptions(options: HttpApiOptions): CompleteOptions {
-  const { service, ...given } = options;
+  const { node, ...given } = options;
   checkOptions("the HTTP API", given, HTTP_KINDS);
   const { host = HTTP_KINDS.host.default, port = HTTP_KINDS.port.default } = given;
   const { tokens = [], allowAnonymous = false } = given;
@@ -48,7 +48,7 @@ export function completeOptions(options: HttpApiOptions): CompleteOptions {
     );
   }
   return {
-    service,
+    node,
     host,
     port,
     tokens: allowAnonymous ? [] : tokens,
@@ -75,7 +75,7 @@ const SILENT: HttpLogger = { debug() {}, warn() {}, error() {} };
 
 /** Shared by all routes. */
 export interface ApiContext {
-  readonly service: NodeService;
+  readonly node: ServedNode;
   readonly limits: Limits;
   readonly logger: HttpLogger;
   readonly tokens: TokenTable;

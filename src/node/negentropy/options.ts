@@ -6,19 +6,12 @@ export interface ReconcileOptions {
   readonly frameBytesMax?: number;
   /** Longest message that we read, bytes; default 64 MiB. Reading costs time in proportion. */
   readonly messageBytesMax?: number;
-  /** The same set by another means; default: ranges alone. */
-  readonly sketched?: Sketched;
-}
-
-/** A set of which there is a sketch too. */
-export interface Sketched {
-  /** Of the whole set; absent while it is small. */
-  readonly sketch: Sketch | undefined;
-  has(digest: string): boolean;
+  /** Of the whole set; default: it is compared by ranges alone. */
+  readonly sketch?: Sketch | undefined;
 }
 
 /** @throws RangeError when frameBytesMax is too small */
-export function completeOptions(options: ReconcileOptions): Required<Omit<ReconcileOptions, "sketched">> {
+export function completeOptions(options: ReconcileOptions): Required<Omit<ReconcileOptions, "sketch">> {
   const { frameBytesMax = Number.POSITIVE_INFINITY, messageBytesMax = 64 * 1024 ** 2 } = options;
   if (!(frameBytesMax >= FRAME_BYTES_MIN)) {
     throw new RangeError(`frameBytesMax ${frameBytesMax} is below ${FRAME_BYTES_MIN}`);

@@ -1,7 +1,7 @@
 import { START } from "../replica/item-set/bound.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
 import { EMPTY_FINGERPRINT, ExtraItemSearch } from "./extra-item.js";
-import { VERSION } from "./message.js";
+import { ID_BYTES, VERSION } from "./message.js";
 import { MessageReader } from "./message-reader.js";
 import { MessageWriter } from "./message-writer.js";
 import { completeOptions, type ReconcileOptions } from "./options.js";
@@ -20,11 +20,12 @@ const LISTED_ITEMS_MAX = 16;
 export function respond(set: ItemSet, message: Uint8Array, options: ReconcileOptions = {}): Uint8Array {
   const { frameBytesMax, messageBytesMax } = completeOptions(options);
   const reader = new MessageReader(message, messageBytesMax);
-  const { sketched } = options;
-  if (reader.version === SKETCH && sketched?.sketch) {
-    const cellCount = cellsAsked(message, sketched.sketch);
-    if (answerBytes(cellCount) <= frameBytesMax)
-      return encodeAnswer(sketched.sketch, cellCount, set.fingerprint().fingerprint);
+  const { sketch } = options;
+  if (reader.version === SKETCH && sketch) {
+    const cellCount = cellsAsked(message, sketch);
+    // Where it would be longer than all ids, the set is small, or too much differs.
+    if (answerBytes(cellCount) <= Math.min(frameBytesMax, set.size * ID_BYTES))
+      return encodeAnswer(sketch, cellCount, set.fingerprint().fingerprint);
   }
   // "It should reply with a single byte containing the highest protocol version it supports."
   if (reader.version !== VERSION) return Uint8Array.of(VERSION);

@@ -1,15 +1,15 @@
 import { type Bound, compareBounds, END, START } from "../replica/item-set/bound.js";
 import { fingerprintOf } from "../replica/item-set/fingerprint.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
-import { add, digestOf, subtract } from "../replica/item-set/sum.js";
+import { add, digestOf, type Sum, subtract } from "../replica/item-set/sum.js";
 import { EMPTY_FINGERPRINT, ExtraItemSearch } from "./extra-item.js";
 import { VERSION } from "./message.js";
 import { MessageReader } from "./message-reader.js";
 import { MessageWriter } from "./message-writer.js";
-import { completeOptions, type ReconcileOptions, type Sketched } from "./options.js";
+import { completeOptions, type ReconcileOptions } from "./options.js";
 import { ReconcileError } from "./reconcile-error.js";
 import { Section } from "./section.js";
-import { CELL_WORDS, CELLS_MAX } from "./sketch.js";
+import { CELL_WORDS, CELLS_MAX, type Sketch } from "./sketch.js";
 import { decodeAnswer, encodeAsk, SKETCH, type SketchAnswer } from "./sketch-message.js";
 import { split } from "./split.js";
 
@@ -41,6 +41,16 @@ export interface Step {
   readonly need: string[];
 }
 
+/** A set at the moment when the peer's sketch was asked for. */
+interface Asked {
+  readonly sketch: Sketch;
+  readonly sum: Sum;
+  readonly size: number;
+  /** The next message about ranges. */
+  readonly rangesNext: Uint8Array;
+  readonly isFirst: boolean;
+}
+
 /**
  * The initiator's side of one reconciliation. The set may change between messages: each is answered from the set
  * as it is then, so what stays the same is told right, and what comes meanwhile may be found in the next round.
@@ -48,19 +58,18 @@ export interface Step {
 export class Round {
   /** What has found the differences. */
   means: "ranges" | "sketch" = "ranges";
-  /** The peer's sketch was asked for, and told nothing. */
+  /** The peer's sketch came, and did not tell the differences. */
   hasSketchFailed = false;
   private readonly options: ReturnType<typeof completeOptions>;
-  private readonly sketched: Sketched | undefined;
+  private readonly sketch: Sketch | undefined;
   private readonly tripsMax: number;
   private trips = 0;
   private progressTrip = 0;
   private isOver = false;
   /** Everything before it is settled, and not to be spoken of again. */
   private front: Bound;
-  /** The next message about ranges, while the peer's sketch is asked for. */
-  private rangesNext: Uint8Array | undefined;
-  private asks = 0;
+  /** What the peer's sketch was asked for with; until it tells the differences, or does not. */
+  private asked: Asked | undefined;
 
   constructor(
     private readonly set: ItemSet,
@@ -68,7 +77,7 @@ export class Round {
   ) {
     this.options = completeOptions(options);
     // A sketch is of the whole set.
-    this.sketched = sinceMs === 0 ? options.sketched : undefined;
+    this.sketch = sinceMs === 0 ? options.sketch : undefined;
     this.tripsMax = TRIPS_MAX + Math.ceil(ROUND_BYTES_MAX / this.options.frameBytesMax);
     this.front = { timestampMs: sinceMs, digest: "" };
   }
@@ -88,7 +97,7 @@ export class Round {
   take(message: Uint8Array): Step {
     if (this.isOver) throw new ReconcileError("wrongRange", "a message after the end of the round");
     this.isOver = true;
-    if (this.rangesNext) return this.takeSketch(message, this.rangesNext);
+    if (this.asked) return this.takeSketch(message, this.asked);
     const reader = new MessageReader(message, this.options.messageBytesMax);
     if (reader.version !== VERSION) {
       throw new ReconcileError("unsupportedVersion", `the peer speaks version byte ${reader.version}`);
@@ -106,7 +115,8 @@ export class Round {
       } else {
         const section = this.unsettled(lower, range.to);
         if (range.mode === "fingerprint") {
-          if (range.fingerprint !== EMPTY_FINGERPRINT && range.fingerprint !== section.fingerprint) differing++;
+          if (range.fingerprint !== EMPTY_FINGERPRINT && range.fingerprint !== section.fingerprint)
+            differing++;
           answerFingerprint(section, range.fingerprint, writer, search, have);
         } else {
           compareIds(section, range.ids, have, need);
@@ -121,52 +131,35 @@ export class Round {
     this.advance(writer.front);
     this.isOver = false;
     const reply = writer.finish(this.set);
-    if (this.trips === 1 && differing >= SKETCHED_PARTS_MIN && this.sketched?.sketch) {
-      this.rangesNext = reply;
-      return { reply: this.ask(), have, need };
-    }
-    return { reply, have, need };
+    const isSpread = this.trips === 1 && differing >= SKETCHED_PARTS_MIN;
+    return { reply: isSpread && this.sketch ? this.ask(this.sketch, reply) : reply, have, need };
   }
 
-  /**
-   * Takes the answer to what `ask` asked for. One more is asked for when the cells were too few; after that ranges go on.
-   * @param rangesNext the message that the ask came before
-   */
-  private takeSketch(message: Uint8Array, rangesNext: Uint8Array): Step {
+  /** Asks for the peer's sketch. @param rangesNext how the round goes on when that does not tell the differences */
+  private ask(sketch: Sketch, rangesNext: Uint8Array, cellCount = 0): Uint8Array {
+    const { size } = this.set;
+    const isFirst = this.asked === undefined;
+    this.asked = { sketch: sketch.copy(), sum: this.set.sum(0, size), size, rangesNext, isFirst };
+    return encodeAsk(sketch, cellCount);
+  }
+
+  /** Takes the answer to `ask`. With too few cells one larger is asked for; after that the ranges go on. */
+  private takeSketch(message: Uint8Array, asked: Asked): Step {
     if (message[0] !== SKETCH && (message[0] !== VERSION || message.length > 1))
       throw new ReconcileError("malformed", "neither a sketch nor the refusal of one");
     const answer = message[0] === SKETCH ? decodeAnswer(message) : undefined;
-    const found = answer && this.differences(answer);
+    const found = answer && stepOf(asked, answer);
     if (found) {
       this.means = "sketch";
       return found;
     }
     this.isOver = false;
-    const cellCount = answer ? Math.ceil((answer.cells.length / CELL_WORDS) * MORE_CELLS) : CELLS_MAX + 1;
-    if (this.asks === 1 && cellCount <= CELLS_MAX) return { reply: this.ask(cellCount), have: [], need: [] };
-    this.hasSketchFailed = true;
-    this.rangesNext = undefined;
-    return { reply: rangesNext, have: [], need: [] };
-  }
-
-  private ask(cellCount = 0): Uint8Array {
-    this.asks++;
-    return encodeAsk(this.sketched!.sketch!, cellCount);
-  }
-
-  /** What the peer's sketch tells. @returns undefined when our set with these changes would not have its fingerprint */
-  private differences({ cells, fingerprint }: SketchAnswer): Step | undefined {
-    const { size } = this.set;
-    const sum = this.set.sum(0, size);
-    const have: string[] = [];
-    const need: string[] = [];
-    for (const term of this.sketched!.sketch!.difference(cells) ?? []) {
-      const digest = digestOf(term);
-      const isOurs = this.sketched!.has(digest);
-      (isOurs ? have : need).push(digest);
-      (isOurs ? subtract : add)(sum, term);
-    }
-    return fingerprintOf(sum, size - have.length + need.length) === fingerprint ? { have, need } : undefined;
+    const cellCount = answer ? Math.ceil((answer.cells.length / CELL_WORDS) * MORE_CELLS) : 0;
+    if (asked.isFirst && cellCount > 0 && cellCount <= CELLS_MAX)
+      return { reply: this.ask(this.sketch!, asked.rangesNext, cellCount), have: [], need: [] };
+    this.hasSketchFailed = answer !== undefined;
+    this.asked = undefined;
+    return { reply: asked.rangesNext, have: [], need: [] };
   }
 
   /** The ranges that an answer may contain: our last message skipped everything before `front`. */
@@ -188,6 +181,17 @@ export class Round {
       throw new ReconcileError("noProgress", `not done after ${this.trips} round trips`);
     }
   }
+}
+
+/** What the peer's sketch tells. @returns undefined when the set with these changes would not have its fingerprint */
+function stepOf({ sketch, sum, size }: Asked, { cells, fingerprint }: SketchAnswer): Step | undefined {
+  const found = sketch.differences(cells);
+  if (!found) return undefined;
+  const { ours, theirs } = found;
+  for (const digest of ours) subtract(sum, digest);
+  for (const digest of theirs) add(sum, digest);
+  if (fingerprintOf(sum, size - ours.length + theirs.length) !== fingerprint) return undefined;
+  return { have: ours.map(digestOf), need: theirs.map(digestOf) };
 }
 
 function answerFingerprint(

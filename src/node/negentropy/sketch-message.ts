@@ -22,7 +22,7 @@ function* sampled(): Generator<number> {
 /** What a responder says of its set: its fingerprint, and its first cells. */
 export interface SketchAnswer {
   readonly fingerprint: string;
-  readonly cells: Uint32Array;
+  readonly cells: Int32Array;
 }
 
 /** Ask := 0x6f, cells (u16), samples. @param cells that the answer must have; 0 leaves it to the responder */
@@ -59,7 +59,7 @@ export function encodeAnswer({ cells }: Sketch, cellCount: number, fingerprint: 
   answer[0] = SKETCH;
   answer.write(fingerprint, 1, "hex");
   for (let word = 0, at = HEAD_BYTES; word < cellCount * CELL_WORDS; word++)
-    at = answer.writeUInt32LE(cells[word]!, at);
+    at = answer.writeInt32LE(cells[word]!, at);
   return answer;
 }
 
@@ -73,13 +73,13 @@ export function decodeAnswer(message: Uint8Array): SketchAnswer {
   if (!Number.isInteger(cellCount) || cellCount < 1 || cellCount > CELLS_MAX)
     throw new ReconcileError("malformed", `sketch of ${message.length} bytes`);
   const bytes = Buffer.from(message.buffer, message.byteOffset, message.length);
-  const cells = Uint32Array.from({ length: cellCount * CELL_WORDS }, (_, word) =>
-    bytes.readUInt32LE(HEAD_BYTES + 4 * word),
+  const cells = Int32Array.from({ length: cellCount * CELL_WORDS }, (_, word) =>
+    bytes.readInt32LE(HEAD_BYTES + 4 * word),
   );
   return { fingerprint: bytes.toString("hex", 1, HEAD_BYTES), cells };
 }
 
-function checkByte(cells: Uint32Array, index: number): number {
+function checkByte(cells: Int32Array, index: number): number {
   return cells[index * CELL_WORDS + CELL_WORDS - 1]! & 255;
 }
 

@@ -10,9 +10,10 @@ import type {
   ReasonDetail,
   Receipt,
   Rival,
+  RoundCost,
   ShownItem,
 } from "../broadcast.js";
-import type { Page } from "../service.js";
+import type { Page } from "../http/served-node.js";
 
 /**
  * Checks answers of a node. Anything else is a fault of that node, and the error says so.
@@ -130,6 +131,16 @@ const STATUS = shape<NodeStatus>({
   sync: shape<NodeStatus["sync"]>({
     rounds: number,
     roundsFailed: number,
+    roundsBySketch: number,
+    sketchesFailed: number,
+    lastRound: optional(
+      shape<RoundCost>({
+        means: oneOf("ranges", "sketch"),
+        bytes: number,
+        trips: number,
+        differences: number,
+      }),
+    ),
     itemsReceived: number,
     itemsSent: number,
     bytesReceived: number,

@@ -70,7 +70,7 @@ export class Holdings {
     const held = this.#shelves.hold(item);
     this.#byDigest.set(this.#hash.ofDigest(digest), digest, held);
     this.set.insert(held, item);
-    this.#toggle(held);
+    this.#sketchAdd(held);
     this.#topics.add(held, id, item);
     this.#bytes += encodedLength(held);
     return this.view.add(held, id);
@@ -81,7 +81,7 @@ export class Holdings {
     const { id, digest } = item;
     const held = this.#byDigest.delete(this.#hash.ofDigest(digest), digest)!;
     this.set.delete(held);
-    this.#toggle(held);
+    this.#sketch?.remove(held.readDigest(this.#term));
     this.#bytes -= encodedLength(held);
     this.#topics.remove(held, id);
     const change = this.view.remove(held, id);
@@ -89,12 +89,12 @@ export class Holdings {
     return change;
   }
 
-  /** An item came or went. */
-  #toggle(item: HeldItem): void {
-    if (this.#sketch) this.#sketch.toggle(item.readDigest(this.#term));
+  /** @param held in the set already */
+  #sketchAdd(held: HeldItem): void {
+    if (this.#sketch) this.#sketch.add(held.readDigest(this.#term));
     else if (this.size >= SKETCHED_ITEMS_MIN) {
       this.#sketch = new Sketch();
-      for (const held of this.set) this.#sketch.toggle(readDigestOf(held, this.#term));
+      for (const item of this.set) this.#sketch.add(readDigestOf(item, this.#term));
     }
   }
 

@@ -42,7 +42,6 @@ export class Rounds {
   /** Peers to reconcile with next. */
   readonly #due = new Set<string>();
   readonly #asked = new Map<string, Asked>();
-  readonly #options: ReconcileOptions;
   #open: OpenRound | undefined;
   #number = 0;
   #periodicAtMs = 0;
@@ -50,13 +49,7 @@ export class Rounds {
   constructor(
     private readonly context: ReplicaContext,
     private readonly differences: Differences,
-  ) {
-    this.#options = {
-      frameBytesMax: LIMITS.reconcileBytesMax,
-      messageBytesMax: LIMITS.reconcileBytesMax,
-      sketched: context.holdings,
-    };
-  }
+  ) {}
 
   /** Asks for a round with a peer, as soon as there is room for it. */
   request(peer: string, nowMs: number): void {
@@ -143,6 +136,15 @@ export class Rounds {
     const message = round.open();
     this.#open = { peer, number, round, askedAtMs: nowMs, bytes: message.length, trips: 0, differences: 0 };
     this.context.sendTo(peer, { t: "reconcile", round: number, message });
+  }
+
+  get #options(): ReconcileOptions {
+    const { sketch } = this.context.holdings;
+    return {
+      frameBytesMax: LIMITS.reconcileBytesMax,
+      messageBytesMax: LIMITS.reconcileBytesMax,
+      sketch,
+    };
   }
 
   /** Counts a round that is done. */

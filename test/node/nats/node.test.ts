@@ -12,7 +12,7 @@ import { NatsNodes, textsOf } from "./ground.js";
 
 const post = (texts: readonly string[]) => texts.map((raw) => ({ id: raw, raw }));
 
-describe.skipIf(natsMissing)("nodes on NATS", () => {
+describe.skipIf(natsMissing)("nodes on NATS", { concurrent: true }, () => {
   let server: NatsServer;
   const dir = mkdtempSync(join(tmpdir(), "hubcast-nats-nodes-"));
 

@@ -1,5 +1,6 @@
-import type { Timing } from "../runtime/http/metrics.js";
+import type { Timing } from "../../runtime/http/metrics.js";
 import type {
+  Broadcast,
   BulkLine,
   EventsOptions,
   ListQuery,
@@ -11,28 +12,29 @@ import type {
   ShownItem,
   ShowOptions,
   StatusQuery,
-} from "./broadcast.js";
-import type { Item, ItemDraft } from "./replica/item.js";
+} from "../broadcast.js";
+import type { Item, ItemDraft } from "../replica/item.js";
 
-/** The node as the HTTP API needs it. Tests of the API use a fake. */
-export interface NodeService {
-  /** As `Broadcast.post`. */
-  post(draft: ItemDraft, options?: PostOptions): Promise<PostResult>;
+/**
+ * A node as its HTTP API needs it, beyond `Broadcast`: arguments are checked, answers come at once where they can, and
+ * items are the node's own, not copied for each reader. Tests of the API use a fake.
+ */
+export interface ServedNode {
+  /** As `Broadcast.post`; `signal` ends the wait for the receipt, and is no error. */
+  accept(draft: ItemDraft, options?: PostOptions): Promise<PostResult>;
   /** Many at once: one commit, one line of outcome per draft, in their order. Never rejects for one item's sake. */
-  postMany(drafts: readonly ItemDraft[]): Promise<readonly BulkLine[]>;
-  get(id: string): Item | undefined;
-  /** As `Broadcast.show`. */
-  show(id: string, options?: ShowOptions): Promise<ShownItem | undefined>;
+  acceptMany(drafts: readonly ItemDraft[]): Promise<readonly BulkLine[]>;
+  /** As `Broadcast.show`; `signal` ends the wait for holders, and is no error. */
+  find(id: string, options?: ShowOptions): Promise<ShownItem | undefined>;
   /** One page of visible items, in the order asked for. @throws badRequest when the cursor is none of this node's */
   page(query: PageQuery): Page;
   /** Visible items, in the order asked for; tolerates changes between two steps. */
-  list(query: ListQuery): Iterable<Item>;
+  visible(query: ListQuery): Iterable<Item>;
   /** As `Broadcast.events`; subscribed when the call returns, so nothing after it is missed. @throws eventsGone, tooManySubscribers */
-  events(options: EventsOptions): AsyncIterable<NodeEvent>;
-  status(query?: StatusQuery): NodeStatus;
-  peers(): readonly Peer[];
-  /** The same, once all members have said what they hold, or 1 s later. */
-  freshPeers(): Promise<readonly Peer[]>;
+  subscribe(options: EventsOptions): AsyncIterable<NodeEvent>;
+  statusNow(query?: StatusQuery): NodeStatus;
+  peersNow(): readonly Peer[];
+  peers: Broadcast["peers"];
   /** First reconciliation done, or no peer found in 3 s. */
   readonly ready: boolean;
   readonly timings: Timings;
