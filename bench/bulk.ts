@@ -8,7 +8,7 @@ import { hash } from "node:crypto";
 import { once } from "node:events";
 import { connectToNode } from "../build/src/node/client.js";
 import { openHttpApi } from "../build/src/node/http/index.js";
-import type { ServedNode } from "../build/src/node/http/served-node.js";
+import type { ServedNode } from "../build/src/node/http/options.js";
 import { startNode } from "../build/src/node/index.js";
 import { type Item, type ItemDraft, withDigest } from "../build/src/node/replica/item.js";
 

@@ -9,7 +9,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { fastify } from "fastify";
 import { openHttpApi, timingsOf } from "../build/src/node/http/index.js";
-import type { ServedNode } from "../build/src/node/http/served-node.js";
+import type { ServedNode } from "../build/src/node/http/options.js";
 import { startNode } from "../build/src/node/index.js";
 import { withDigest } from "../build/src/node/replica/item.js";
 

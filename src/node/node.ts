@@ -34,7 +34,7 @@ import type {
 } from "./broadcast.js";
 import { type Discovery, openDiscovery } from "./discovery.js";
 import { type HttpApi, openHttpApi } from "./http/index.js";
-import type { Page, PageQuery, ServedNode, Timings } from "./http/served-node.js";
+import type { Page, PageQuery, ServedNode, Timings } from "./http/options.js";
 import type { NodeOptions } from "./option-kinds.js";
 import { type CompleteNodeOptions, checkTrust, completeOptions } from "./options.js";
 import { Posts } from "./posts.js";
@@ -44,8 +44,7 @@ import type { Item, ItemDraft } from "./replica/item.js";
 import { type Bound, decodeCursor, encodeCursor } from "./replica/item-set/bound.js";
 import { schemeOf, signerOf } from "./replica/signature.js";
 import { ReplicaShell } from "./replica-shell.js";
-import { peersOf, statusOf } from "./report.js";
-import { Vitals } from "./vitals.js";
+import { peersOf, statusOf, Vitals } from "./report.js";
 
 /** How long members have to say what they hold. */
 const FRESH_MS_MAX = 1_000;
@@ -111,7 +110,7 @@ class Node implements StartedNode, ServedNode {
   }
 
   get ready(): boolean {
-    return !this.#isStopping && !this.#shell.isStarting && !this.#shell.outlet?.awayReason;
+    return !this.#isStopping && !this.#shell.isStarting && !this.#shell.publisher?.awayReason;
   }
 
   async open(): Promise<void> {

@@ -1,19 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { LIMITS } from "../core/limits.js";
 import { VERSION } from "../core/version.js";
+import { Runner } from "../runtime/runner.js";
 import type { GossipFigures, Peer } from "./broadcast.js";
 import { openCluster } from "./cluster/open.js";
 import type { BrokerEngine, Cluster, ClusterListener, GossipMessage, LinkEngine } from "./cluster/port.js";
-import { Committer } from "./committer.js";
+import { Committer, LogPublisher } from "./committer.js";
 import { EventLog, type UnnumberedEvent } from "./event-log.js";
 import { timingsOf } from "./http/index.js";
-import { LogOutlet } from "./log-outlet.js";
 import { type CompleteNodeOptions, defaultName } from "./options.js";
 import { CLOCK_REASONS, reasonsOf } from "./reasons.js";
-import { decodeBatch } from "./replica/batch.js";
 import { startOf } from "./replica/holdings.js";
 import { DECODING, Inbox, VerifiedRecords } from "./replica/inbox.js";
-import { type Item, ItemDecodeError } from "./replica/item.js";
+import { decodeBatch, type Item, ItemDecodeError } from "./replica/item.js";
 import { partsOf, signedBytes } from "./replica/member.js";
 import {
   CHOICES,
@@ -27,7 +26,6 @@ import { type Trusted, TrustPolicy } from "./replica/policy.js";
 import { Replica } from "./replica/replica.js";
 import { encodeFrame, type Frame } from "./replica/wire.js";
 import { peerOf, unreachedPeer } from "./report.js";
-import { Runner } from "./runner.js";
 import { loadInto, openStorage } from "./storage/index.js";
 import type { Storage } from "./storage/port.js";
 import { Verifier } from "./verification/verifier.js";
@@ -57,7 +55,7 @@ export class ReplicaShell {
   replica!: Replica;
   committer: Committer | undefined;
   /** Where the engine has a log of its own. */
-  outlet: LogOutlet | undefined;
+  publisher: LogPublisher | undefined;
   /** As the node is called now: discovery renames one whose name is taken. */
   name = "";
   #runner!: Runner<ReplicaInput, ReplicaEffect>;
@@ -111,7 +109,7 @@ export class ReplicaShell {
     this.cluster = await openCluster({ options, listener, storage, ...(privateKey && { privateKey }) });
     this.#links = this.cluster as LinkEngine;
     this.#broker = this.cluster as BrokerEngine;
-    this.#openOutlet(storage, unlogged);
+    this.#openPublisher(storage, unlogged);
     this.name = options.name ?? defaultName(this.cluster.id, options.http?.port);
     this.#runner = new Runner({
       machine: this.replica,
@@ -128,13 +126,13 @@ export class ReplicaShell {
     this.tell({ type: "started" });
   }
 
-  #openOutlet(storage: Storage, unlogged: readonly Item[]): void {
+  #openPublisher(storage: Storage, unlogged: readonly Item[]): void {
     if (!("log" in this.cluster)) return;
     const { log } = this.cluster;
     const figures = this.logFigures;
-    this.outlet = new LogOutlet({ log, storage, logger: this.options.logger, figures });
-    this.committer!.outlet = this.outlet;
-    this.outlet.owe(unlogged);
+    this.publisher = new LogPublisher({ log, storage, logger: this.options.logger, figures });
+    this.committer!.publisher = this.publisher;
+    this.publisher.publishLater(unlogged);
   }
 
   /** Hands items to the replica; resolves with one outcome per item, once what it rests on is durable. */
@@ -266,7 +264,7 @@ export class ReplicaShell {
       gossip: (message) => this.#readLog(message),
       logUp: (isNew) => {
         this.options.logger.info({}, "the log of NATS is there");
-        this.outlet?.owe(isNew ? this.replica.holdings.set.range(startOf(0)) : []);
+        this.publisher?.publishLater(isNew ? this.replica.holdings.set.range(startOf(0)) : []);
       },
       logDown: (reason) => this.options.logger.warn({ reason }, "NATS is away"),
       broker: (isUp) => this.tell({ type: "brokerChanged", isUp }),
@@ -385,7 +383,7 @@ export class ReplicaShell {
         break;
       }
       case "append":
-        this.outlet?.owe(effect.items);
+        this.publisher?.publishLater(effect.items);
         break;
       case "receipt":
         this.#receipts.get(effect.request)?.(effect.receipt);

@@ -1,5 +1,4 @@
-import { encodeBatch } from "../node/replica/batch.js";
-import { withDigest } from "../node/replica/item.js";
+import { encodeBatch, withDigest } from "../node/replica/item.js";
 import { integritySignature } from "../node/replica/signature.js";
 import { batchFrame, encodeFrame } from "../node/replica/wire.js";
 import type { Dice } from "./dice.js";

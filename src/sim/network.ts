@@ -1,6 +1,5 @@
 import type { Dice } from "./dice.js";
-import type { Figures } from "./figures.js";
-import type { Host } from "./host.js";
+import type { Figures, Host } from "./host.js";
 import { Link, type NetworkFaults, type Side } from "./link.js";
 import type { SimNode } from "./node.js";
 import type { SimulationOptions } from "./options.js";

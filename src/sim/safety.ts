@@ -353,7 +353,7 @@ export class Safety {
       );
   }
 
-  /** Whether a node's clock is right, and how many of its neighbours' are, as far as it was told. */
+  /** Whether a node's clock is right, and how many of its peers' are, as far as it was told. */
   #clocksAround({ replica, machineMs }: Process): { own: boolean; right: number; known: number } {
     const isRight = (clockMs: number) => Math.abs(clockMs - this.world.nowMs) <= LIMITS.clockSkewMsMax / 2;
     const told = Array.from(replica.links.up()).flatMap(({ clockOffsetMs }) => clockOffsetMs ?? []);

@@ -10,7 +10,7 @@ import type { ItemDraft } from "../replica/item.js";
 import { streamItems, streamOf } from "./answer-stream.js";
 import { readJson } from "./body.js";
 import { BULK_TYPES, BulkRequest } from "./bulk.js";
-import type { ApiContext } from "./options.js";
+import type { ApiContext, ServedNode } from "./options.js";
 import {
   body,
   choice,
@@ -24,7 +24,6 @@ import {
   topic,
   topicIn,
 } from "./schemas.js";
-import type { ServedNode } from "./served-node.js";
 
 /** POST /v1/items, one or many; GET /v1/items, a page or all; GET /v1/items/{id}. */
 export async function itemRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {

@@ -1,8 +1,6 @@
 import { type Figure, reasonsFigure, secondsOf, Timing } from "../../runtime/http/metrics.js";
-import type { NodeStatus } from "../broadcast.js";
-import { REASONS } from "../broadcast.js";
-import type { ApiContext } from "./options.js";
-import type { Timings } from "./served-node.js";
+import { type NodeStatus, REASONS } from "../broadcast.js";
+import type { ApiContext, Timings } from "./options.js";
 
 /** The figures of a node that GET /metrics shows; docs/metrics.md explains each. */
 export function nodeFigures({ node, refusals }: ApiContext): readonly Figure[] {

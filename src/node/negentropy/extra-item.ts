@@ -1,5 +1,4 @@
-import { fingerprintOf } from "../replica/item-set/fingerprint.js";
-import { readDigestOf, subtract, zeroSum } from "../replica/item-set/sum.js";
+import { fingerprintOf, readDigestOf, subtract, zeroSum } from "../replica/item-set/sum.js";
 import type { Section } from "./section.js";
 
 /** The fingerprint of a range without items. */

@@ -1,7 +1,6 @@
 import { type Bound, compareBounds, END, START } from "../replica/item-set/bound.js";
-import { fingerprintOf } from "../replica/item-set/fingerprint.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
-import { add, digestOf, type Sum, subtract } from "../replica/item-set/sum.js";
+import { add, digestOf, fingerprintOf, type Sum, subtract } from "../replica/item-set/sum.js";
 import { EMPTY_FINGERPRINT, ExtraItemSearch } from "./extra-item.js";
 import { VERSION } from "./message.js";
 import { MessageReader } from "./message-reader.js";

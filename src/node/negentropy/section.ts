@@ -1,7 +1,7 @@
 import type { Item } from "../replica/item.js";
 import type { Bound } from "../replica/item-set/bound.js";
-import { fingerprintOf } from "../replica/item-set/fingerprint.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
+import { fingerprintOf } from "../replica/item-set/sum.js";
 
 /** Our items in one range of a message, by their ranks. Valid while the set is not changed. */
 export class Section {

@@ -21,7 +21,7 @@ interface Differences {
  */
 export class Sketch {
   /** @param cells nine words each */
-  constructor(readonly cells = new Int32Array(CELLS_MAX * CELL_WORDS)) {}
+  constructor(readonly cells: Int32Array = new Int32Array(CELLS_MAX * CELL_WORDS)) {}
 
   add(digest: Sum): void {
     this.#change(digest, 1);

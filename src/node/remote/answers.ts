@@ -13,7 +13,7 @@ import type {
   RoundCost,
   ShownItem,
 } from "../broadcast.js";
-import type { Page } from "../http/served-node.js";
+import type { Page } from "../http/options.js";
 
 /**
  * Checks answers of a node. Anything else is a fault of that node, and the error says so.

@@ -1,7 +1,7 @@
 import { LIMITS } from "../../core/limits.js";
 import type { Machine } from "../../core/machine.js";
 import { isAsk } from "../negentropy/sketch-message.js";
-import { refuseFromPeer, refusePosted } from "./admission.js";
+import { Refusals, refuseFromPeer, refusePosted } from "./admission.js";
 import { Clock } from "./clock.js";
 import { Commits, type Origin } from "./commits.js";
 import type { GossipFigures, ReplicaContext, ReplicaFigures, ReplicaOptions } from "./context.js";
@@ -23,7 +23,6 @@ import {
   type ReplicaInput,
 } from "./messages.js";
 import { Questions } from "./questions.js";
-import { Refusals } from "./refusals.js";
 import { Registry } from "./registry.js";
 import { Repair } from "./repair.js";
 import { Roster } from "./roster.js";
@@ -341,11 +340,6 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     return offsetMs === undefined ? 0 : this.clock.aheadMs(offsetMs);
   }
 
-  /** Expired items that are still in the storage: the clock that says so is young. */
-  get expiredKept(): number {
-    return this.#expiry.hidden;
-  }
-
   isFull(): boolean {
     const { itemsMax, itemBytesMax } = this.options;
     return (
@@ -512,12 +506,12 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     }
   }
 
-  /** Compares this clock with that of the wall, when it was looked at, and with those of the neighbours. */
+  /** Compares this clock with that of the wall, when it was looked at, and with those of its peers. */
   #lookAtClock(nowMs: number, wallMs?: number): void {
     const known = this.options.hasBroker ? this.roster.alive() : Array.from(this.links.up());
-    const neighbours = known.flatMap(({ clockOffsetMs }) => clockOffsetMs ?? []);
+    const peers = known.flatMap(({ clockOffsetMs }) => clockOffsetMs ?? []);
     const beforeMs = this.clock.ms(nowMs);
-    this.clock.look(wallMs, neighbours, nowMs);
+    this.clock.look(wallMs, peers, nowMs);
     // Hidden items are visible again at once.
     if (this.clock.ms(nowMs) < beforeMs) this.#expire(nowMs);
   }

@@ -9,12 +9,10 @@ import { createLibp2p } from "libp2p";
 import { HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
 import { Identity } from "../identity.js";
-import { Mailbox } from "../mailbox.js";
-import type { ClusterOptions, Dial, LinkEngine, LinkListener } from "../port.js";
-import { type PeerAddress, parsePeerAddress } from "./address.js";
+import { type ClusterOptions, type Dial, type LinkEngine, type LinkListener, Mailbox } from "../port.js";
+import { type ListenOptions, listenAddresses, type PeerAddress, parsePeerAddress } from "./address.js";
 import { DialFault, dialFirst, NO_HANDSHAKE } from "./dial.js";
 import { FrameStream } from "./frame-stream.js";
-import { type ListenOptions, listenAddresses } from "./listen.js";
 
 export interface Libp2pClusterOptions extends ClusterOptions {
   readonly listen?: ListenOptions;
@@ -33,7 +31,7 @@ export const SYNC_PROTOCOL = "/hubcast/sync/1";
 const CONNECT_MS_MAX = 5_000;
 /** How long peers may take to read what was sent before a link ends. */
 const FLUSH_MS_MAX = 500;
-/** Connections at the same time. The machine keeps far fewer; a whole cluster may ask one node for the way at once. */
+/** Connections at the same time. The machine keeps far fewer; a whole cluster may ask one node for addresses at once. */
 const CONNECTIONS_MAX = 1_024;
 /** ... of which so many in the handshake, which takes 5 ms of processor. */
 const PENDING_CONNECTIONS_MAX = 512;
@@ -130,12 +128,10 @@ interface Link {
   readonly frames: FrameStream;
 }
 
-class Engine implements LinkEngine {
+class Engine extends Identity implements LinkEngine {
   readonly engine = "libp2p";
-  readonly id: string;
   readonly addresses: readonly string[];
   readonly port: number;
-  readonly #identity: Identity;
   readonly #libp2p: Libp2p;
   readonly #listener: LinkListener;
   readonly #allowPeers: ReadonlySet<string> | undefined;
@@ -152,8 +148,7 @@ class Engine implements LinkEngine {
   #closing: Promise<void> | undefined;
 
   constructor(identity: Identity, libp2p: Libp2p, { listener, allowPeers }: Libp2pClusterOptions) {
-    this.id = identity.id;
-    this.#identity = identity;
+    super(identity.seed);
     this.#libp2p = libp2p;
     this.addresses = libp2p.getMultiaddrs().map(String);
     this.port = Number(/\/tcp\/(\d+)/.exec(this.addresses[0] ?? "")?.[1]);
@@ -200,14 +195,6 @@ class Engine implements LinkEngine {
     this.#tell((listener) => listener.linkDown(link, reason));
     const ending = hangUp(ended, reason).finally(() => this.#endings.delete(ending));
     this.#endings.add(ending);
-  }
-
-  sign(bytes: Uint8Array): Uint8Array {
-    return this.#identity.sign(bytes);
-  }
-
-  verify(peer: string, bytes: Uint8Array, signature: Uint8Array): boolean {
-    return this.#identity.verify(peer, bytes, signature);
   }
 
   close(): Promise<void> {

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Identity } from "../../../../src/node/cluster/identity.js";
 import { Names } from "../../../../src/node/cluster/nats/names.js";
-import { Progress } from "../../../../src/node/cluster/nats/progress.js";
+import { Progress } from "../../../../src/node/cluster/nats/reader.js";
 import { ensureStream } from "../../../../src/node/cluster/nats/stream.js";
 
 describe("a node's id", () => {
