@@ -48,8 +48,8 @@ const WORLDS: readonly (readonly [string, number, Partial<SimulationOptions>])[]
   ],
   [
     "of five that differ in much",
-    5,
-    { nodes: 5, items: 2_000, loss: 0.1, partition: 3, churn: 0.4, durationMs: 10_000 },
+    3,
+    { nodes: 5, items: 1_200, loss: 0.1, partition: 3, churn: 0.4, durationMs: 8_000 },
   ],
   ["of memory alone", 30, { nodes: 5, items: 60, loss: 0.1, churn: 1, disk: 0, durationMs: 8_000 }],
   ["of two whose disks fail", 5, { nodes: 2, items: 2_000, loss: 0.1, churn: 1, disk: 1, durationMs: 4_000 }],
