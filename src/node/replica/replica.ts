@@ -672,7 +672,7 @@ function workOf(input: Exclude<LinkInput, { type: "garbled" | "helloReceived" | 
   switch (input.frame.t) {
     case "batch":
       return input.bytes * BATCH_WORK[input.frame.kind];
-    // A fingerprint for each range, some 15 us each; or a sketch, which is as long as a message may be.
+    // A fingerprint for each range, 1 to 10 us each; or a sketch, which is as long as a message may be.
     case "reconcile":
       return input.bytes * 24 + (isAsk(input.frame.message) ? LIMITS.reconcileBytesMax : 0);
     // Requested items are read, encoded and sent.
