@@ -245,10 +245,28 @@ export interface NodeStatus {
   readonly process: ProcessFigures;
 }
 
+/** What a round took to find what differs. */
+export interface RoundCost {
+  /** How it was found: by comparing ranges, or by a sketch of the whole set. */
+  readonly means: "ranges" | "sketch";
+  /** Bytes of its messages, both ways, without the items that were fetched then. */
+  readonly bytes: number;
+  /** Round trips. */
+  readonly trips: number;
+  /** Items that either node lacked. */
+  readonly differences: number;
+}
+
 /** Anti-entropy since the start. */
 export interface SyncFigures {
   readonly rounds: number;
   readonly roundsFailed: number;
+  /** Rounds in which a sketch told what differs, in place of ranges. */
+  readonly roundsBySketch: number;
+  /** Sketches that did not tell it: ranges did. */
+  readonly sketchesFailed: number;
+  /** The last round led by this node that found a difference. */
+  readonly lastRound?: RoundCost;
   readonly itemsReceived: number;
   readonly itemsSent: number;
   readonly bytesReceived: number;
