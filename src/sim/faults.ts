@@ -3,7 +3,7 @@ import { integritySignature } from "../node/replica/signature.js";
 import { batchFrame, encodeFrame } from "../node/replica/wire.js";
 import type { Dice } from "./dice.js";
 import type { Host } from "./host.js";
-import type { Link } from "./link.js";
+import type { VirtualLink } from "./link.js";
 import type { World } from "./world.js";
 
 const OUTAGE_MS_MAX = 8_000;
@@ -227,7 +227,7 @@ export class Faults {
     this.#anyLink()?.break();
   }
 
-  #anyLink(): Link | undefined {
+  #anyLink(): VirtualLink | undefined {
     return this.#dice.pick([...this.world.network.links]);
   }
 

@@ -8,7 +8,7 @@ import type { Frame } from "../node/replica/wire.js";
 import type { Dice } from "./dice.js";
 import type { Figures, Host } from "./host.js";
 import type { Known } from "./known.js";
-import type { Link, LinkEnd, Side } from "./link.js";
+import type { LinkEnd, Side, VirtualLink } from "./link.js";
 import type { SimulationOptions } from "./options.js";
 import { broken, type Safety } from "./safety.js";
 import type { Timeline } from "./timeline.js";
@@ -43,7 +43,7 @@ export class SimNode implements LinkEnd {
   alive = true;
   frozen = false;
   /** Open links by number, each with this node's side of it. */
-  readonly #links = new Map<number, { readonly link: Link; readonly side: Side }>();
+  readonly #links = new Map<number, { readonly link: VirtualLink; readonly side: Side }>();
   readonly #held = new Set<number>();
   /** Digests of the items whose receipts are pending, by request. */
   readonly #asked = new Map<number, string>();
@@ -118,11 +118,12 @@ export class SimNode implements LinkEnd {
 
   /** Asks which members hold an item. */
   askReceipt(digest: string, wait: number | "all", timeoutMs: number): void {
-    this.#asked.set(++this.#lastRequest, digest);
-    this.tell({ type: "receiptAsked", request: this.#lastRequest, digest, wait, timeoutMs });
+    const request = ++this.#lastRequest;
+    this.#asked.set(request, digest);
+    this.tell({ type: "receiptsAsked", receipts: [{ request, digest, wait, timeoutMs }] });
   }
 
-  linkUp(link: Link, side: Side, attempt: number | undefined): void {
+  linkUp(link: VirtualLink, side: Side, attempt: number | undefined): void {
     this.#whenAwake(() => {
       const number = link.numbers[side];
       const peer = link.ends[side === 0 ? 1 : 0];
@@ -286,7 +287,7 @@ export class SimNode implements LinkEnd {
     else action();
   }
 
-  #end(closing: (link: Link, side: Side) => void): void {
+  #end(closing: (link: VirtualLink, side: Side) => void): void {
     for (const { link, side } of this.#links.values()) closing(link, side);
     this.#links.clear();
     this.alive = false;

@@ -1,7 +1,7 @@
 import { setTimeout } from "node:timers/promises";
-import { backoffMs } from "../../core/backoff.js";
 import { HubcastError } from "../../core/errors.js";
 import { completed } from "../../core/options.js";
+import { backoffMs } from "../../core/rates.js";
 import { ReconnectingClient } from "./client.js";
 import {
   checkToken,

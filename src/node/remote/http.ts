@@ -88,6 +88,17 @@ export class NodeHttp {
    * @throws the refusal, unreachable, notHubcast, connectionLost, deadline
    */
   async json(call: Call): Promise<unknown> {
+    const { answer, answered } = await this.#exchange(call);
+    return parsed(answered, answer, this.url);
+  }
+
+  /** @returns the lines of a 2xx answer @throws as `json` */
+  async lines(call: Call): Promise<readonly string[]> {
+    const { answered } = await this.#exchange(call);
+    return answered.replace(/\n$/, "").split("\n");
+  }
+
+  async #exchange(call: Call): Promise<{ readonly answer: Answer; readonly answered: string }> {
     const { method, headers, body, extraMs = 0, signal: given, repeatable = false } = call;
     const timeoutMs = this.options.timeoutMs + extraMs;
     const deadline = new AbortController();
@@ -104,7 +115,7 @@ export class NodeHttp {
       });
       const answered = await answer.body.text();
       if (answer.statusCode >= 300) throw refusalOf(answer, answered, this.url);
-      return parsed(answered, answer, this.url);
+      return { answer, answered };
     } catch (error) {
       signal.throwIfAborted();
       throw errorOf(error, this.url);

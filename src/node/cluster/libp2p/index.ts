@@ -49,11 +49,11 @@ export async function openLibp2pCluster(options: Libp2pClusterOptions): Promise<
   checkKey("privateKey", options.privateKey);
   checkKey("clusterKey", options.clusterKey);
   const identity = new Identity(options.privateKey);
-  let engine: Engine | undefined;
+  let engine: Libp2pEngine | undefined;
   const libp2p = await createHost(options, identity, (peer) => engine?.admits(peer) ?? false);
   try {
     await libp2p.start();
-    const opened = new Engine(identity, libp2p, options);
+    const opened = new Libp2pEngine(identity, libp2p, options);
     await opened.accept();
     engine = opened;
   } catch (cause) {
@@ -123,12 +123,12 @@ function quiet<Components>(make: (components: Components) => Transport) {
   };
 }
 
-interface Link {
+interface OpenLink {
   readonly connection: Connection;
   readonly frames: FrameStream;
 }
 
-class Engine extends Identity implements LinkEngine {
+class Libp2pEngine extends Identity implements LinkEngine {
   readonly engine = "libp2p";
   readonly addresses: readonly string[];
   readonly port: number;
@@ -136,7 +136,7 @@ class Engine extends Identity implements LinkEngine {
   readonly #listener: LinkListener;
   readonly #allowPeers: ReadonlySet<string> | undefined;
   readonly #mailbox = new Mailbox();
-  readonly #links = new Map<number, Link>();
+  readonly #links = new Map<number, OpenLink>();
   #lastLink = 0;
   /** Accepted, and the peer has not opened the frame stream yet. */
   readonly #awaited = new Map<Connection, NodeJS.Timeout>();
@@ -312,7 +312,7 @@ class Engine extends Identity implements LinkEngine {
  * Says behind what was sent that no more will come, and waits until the other side hangs up: then it has read all. Closed
  * rather than aborted where both hang up at once: an abort throws away what the system has not sent yet.
  */
-async function hangUp({ connection, frames }: Link, reason: string): Promise<void> {
+async function hangUp({ connection, frames }: OpenLink, reason: string): Promise<void> {
   const signal = AbortSignal.timeout(FLUSH_MS_MAX);
   const { promise: late, resolve } = Promise.withResolvers<void>();
   signal.addEventListener("abort", () => resolve());

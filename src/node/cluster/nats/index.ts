@@ -28,7 +28,7 @@ export interface NatsClusterOptions extends ClusterOptions<BrokerListener>, Nats
  * @throws natsRefused, natsNoJetStream, natsStreamDiffers, natsUnusable; nothing is left open then
  */
 export async function openNatsCluster(options: NatsClusterOptions): Promise<BrokerEngine> {
-  const engine = new Engine(options);
+  const engine = new NatsEngine(options);
   try {
     await engine.start();
     return engine;
@@ -41,7 +41,7 @@ export async function openNatsCluster(options: NatsClusterOptions): Promise<Brok
 /** Between attempts to find a server at first. */
 const RETRY_MS = 1_000;
 
-class Engine extends Identity implements BrokerEngine {
+class NatsEngine extends Identity implements BrokerEngine {
   readonly engine = "nats";
   /** Peers are found by themselves. */
   readonly addresses: readonly string[] = [];

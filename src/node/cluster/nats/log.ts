@@ -3,10 +3,16 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { ERRORS, HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
 import type { GossipMessage, MessageLog } from "../port.js";
-import { isFull, isPassing } from "./faults.js";
 import { lastToken, type Names } from "./names.js";
 import { type LogMessage, Reader } from "./reader.js";
-import { ensureStream, type StreamSettings, type StreamState, untilElected } from "./stream.js";
+import {
+  ensureStream,
+  isFull,
+  isPassing,
+  type StreamSettings,
+  type StreamState,
+  untilElected,
+} from "./stream.js";
 
 interface LogOptions {
   readonly names: Names;

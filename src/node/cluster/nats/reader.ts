@@ -34,7 +34,7 @@ const OPEN_MAX = 256;
  */
 export class Reader {
   readonly #options: ReaderOptions;
-  #progress: Progress | undefined;
+  #progress: StreamPosition | undefined;
   #subscription: Subscription | undefined;
   #consumer: { readonly name: string } | undefined;
   /** Of the last message received. */
@@ -119,9 +119,9 @@ export class Reader {
 
   #begin({ created, lastSequence }: StreamState, position: string | undefined): void {
     if (this.#progress?.isOf(created) && this.#sequence <= lastSequence) return;
-    const progress = Progress.of(created, this.#progress ? undefined : position);
+    const progress = StreamPosition.of(created, this.#progress ? undefined : position);
     // A server that lost power may have lost its last messages, and gives their numbers to others: all is read anew.
-    this.#progress = progress.sequence <= lastSequence ? progress : Progress.of(created, undefined);
+    this.#progress = progress.sequence <= lastSequence ? progress : StreamPosition.of(created, undefined);
     this.#sequence = this.#progress.sequence;
   }
 
@@ -205,7 +205,7 @@ function numbersOf(reply: string): { readonly stream: number; readonly delivery:
  * How far a log was read. Messages are taken in any order (a signature that takes long to check holds up one of
  * them), but a position says: all up to here.
  */
-export class Progress {
+export class StreamPosition {
   /** When the stream was made: another stream of the same name begins at 1 again. */
   readonly #created: string;
   #taken: number;
@@ -220,10 +220,10 @@ export class Progress {
   }
 
   /** @param position where an earlier run was; from the start of the stream when that was another stream, or none */
-  static of(created: string, position: string | undefined): Progress {
+  static of(created: string, position: string | undefined): StreamPosition {
     const [stream, sequence] = position?.split("/") ?? [];
     const isKnown = stream === created && /^\d{1,15}$/.test(sequence ?? "");
-    return new Progress(created, isKnown ? Number(sequence) : 0);
+    return new StreamPosition(created, isKnown ? Number(sequence) : 0);
   }
 
   /** Of the last message up to which all were taken; 0 before the first. */
