@@ -311,12 +311,12 @@ class Said {
     return true;
   }
 
-  /** @throws when it has not printed the first line of the page, or, where there is none, anything */
+  /** @throws when it has not printed the first line of the page, or, where there is none, that it is up */
   begins(): true {
     const [first] = this.shown;
-    const pattern = first === undefined ? /./ : patternOf(first, this.command);
+    const pattern = first === undefined ? / is up\b/ : patternOf(first, this.command);
     if (!this.text.split("\n").some((text) => pattern.test(text)))
-      throw new Error(`${this.command}\nshould begin with\n${first}\nand printed\n${this.text}`);
+      throw new Error(`${this.command}\nshould begin with\n${first ?? pattern}\nand printed\n${this.text}`);
     return true;
   }
 }
