@@ -1,5 +1,6 @@
 import { LIMITS } from "../../core/limits.js";
 import type { Machine } from "../../core/machine.js";
+import { isAsk } from "../negentropy/sketch-message.js";
 import { Refusals, refuseFromPeer, refusePosted } from "./admission.js";
 import { Clock } from "./clock.js";
 import { type Answer, Commits, type Origin } from "./commits.js";
@@ -74,6 +75,8 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     posted: 0,
     rounds: 0,
     roundsFailed: 0,
+    roundsBySketch: 0,
+    sketchesFailed: 0,
     itemsReceivedBySync: 0,
     itemsSentBySync: 0,
     refused: 0,
@@ -693,9 +696,9 @@ function workOf(input: Exclude<LinkInput, { type: "garbled" | "helloReceived" | 
   switch (input.frame.t) {
     case "batch":
       return input.bytes * BATCH_WORK[input.frame.kind];
-    // A fingerprint for each range, 1 to 10 us each.
+    // A fingerprint for each range, 1 to 10 us each; or a sketch, which is as long as a message may be.
     case "reconcile":
-      return input.bytes * 24;
+      return input.bytes * 24 + (isAsk(input.frame.message) ? LIMITS.reconcileBytesMax : 0);
     // Requested items are read, encoded and sent.
     case "want":
       return input.bytes + LIMITS.itemsPerAnswerBytes;
