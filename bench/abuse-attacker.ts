@@ -5,8 +5,7 @@ import { connect, type Socket } from "node:net";
 import { LIMITS } from "../build/src/core/limits.js";
 import { Identity } from "../build/src/node/cluster/identity.js";
 import { openLibp2pCluster } from "../build/src/node/cluster/libp2p/index.js";
-import { encodeBatch } from "../build/src/node/replica/batch.js";
-import { withDigest } from "../build/src/node/replica/item.js";
+import { encodeBatch, withDigest } from "../build/src/node/replica/item.js";
 import { encodeRecord } from "../build/src/node/replica/member.js";
 import {
   batchFrame,

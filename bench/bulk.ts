@@ -8,9 +8,9 @@ import { hash } from "node:crypto";
 import { once } from "node:events";
 import { connectToNode } from "../build/src/node/client.js";
 import { openHttpApi } from "../build/src/node/http/index.js";
+import type { ServedNode } from "../build/src/node/http/options.js";
 import { startNode } from "../build/src/node/index.js";
 import { type Item, type ItemDraft, withDigest } from "../build/src/node/replica/item.js";
-import type { NodeService } from "../build/src/node/service.js";
 
 const RAW = "announcement ".repeat(20).slice(0, 240);
 const drafts = (count: number) =>
@@ -119,14 +119,14 @@ function bare(count: number): void {
 
 async function serveApi(): Promise<void> {
   const held = new Map<string, Item>();
-  const service = {
-    async postMany(batch: readonly ItemDraft[]) {
+  const node = {
+    async acceptMany(batch: readonly ItemDraft[]) {
       for (const draft of batch) take(draft, held);
       return batch.map(({ id }) => ({ id, status: "accepted" }));
     },
-    status: () => ({ name: "n", id: "i", cluster: "c", version: "v", fingerprint: "f" }),
-  } as unknown as NodeService;
-  await account((await openHttpApi({ service, port: 0 })).url, "");
+    statusNow: () => ({ name: "n", id: "i", cluster: "c", version: "v", fingerprint: "f" }),
+  } as unknown as ServedNode;
+  await account((await openHttpApi({ node, port: 0 })).url, "");
 }
 
 async function serveNode(peer: string): Promise<void> {

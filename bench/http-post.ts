@@ -9,9 +9,9 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { fastify } from "fastify";
 import { openHttpApi, timingsOf } from "../build/src/node/http/index.js";
+import type { ServedNode } from "../build/src/node/http/options.js";
 import { startNode } from "../build/src/node/index.js";
 import { withDigest } from "../build/src/node/replica/item.js";
-import type { NodeService } from "../build/src/node/service.js";
 
 const RAW = "announcement ".repeat(20).slice(0, 256);
 const WRK_SCRIPT = `
@@ -84,16 +84,16 @@ async function serveBare(): Promise<void> {
 
 async function serveApi(): Promise<void> {
   const held = new Map<string, object>();
-  const service = {
+  const node = {
     timings: timingsOf(),
-    async post({ id, raw, signature }: { id: string; raw: string; signature: string }) {
+    async accept({ id, raw, signature }: { id: string; raw: string; signature: string }) {
       if (hash("md5", raw) !== signature) throw new Error("bad signature");
       const item = withDigest({ id, raw, signature, timestampMs: Date.now() });
       held.set(id, item);
       return { id, digest: item.digest, timestampMs: item.timestampMs, status: "accepted" };
     },
-  } as unknown as NodeService;
-  const api = await openHttpApi({ service, port: 0 });
+  } as unknown as ServedNode;
+  const api = await openHttpApi({ node, port: 0 });
   await announce(api.url);
 }
 

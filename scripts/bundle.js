@@ -105,7 +105,7 @@ const GROUPS = [
   { name: "undici", test: /undici(?!.*llhttp-wasm)/, priority: 3 },
   {
     name: "node-client",
-    test: /[\\/]build[\\/]src[\\/]node[\\/](client|arguments|remote)/,
+    test: /[\\/]build[\\/]src[\\/]node[\\/](client|arguments|remote|ids)/,
     priority: 2,
   },
   // The libraries that few commands need, under their names.
@@ -132,6 +132,12 @@ function undiciInPart() {
     "\0undici": UNDICI_IN_PART,
     // 10 ms. Undici goes without HTTP/2 where Node was built without it; nodes speak HTTP/1.1.
     "\0no-http2": 'throw new Error("HTTP/2 is left out of the bundle");',
+    // 1 ms each. Of node:http undici takes a limit, and of node:assert the function.
+    "\0few-of-http.cjs": "module.exports = { maxHeaderSize: 16_384, IncomingMessage: class {} };",
+    "\0assert.cjs": `
+      module.exports = (value, message) => {
+        if (!value) throw message instanceof Error ? message : new Error(message ?? "assertion failed in undici");
+      };`,
     "\0plain-parser": 'export { default as "module.exports" } from "undici/lib/llhttp/llhttp-wasm.js";',
     "\0plain-parser.cjs": `
       const place = ${placeOf(`${PLAIN_PARSER}.js`)};
@@ -144,6 +150,8 @@ function undiciInPart() {
       if (source === PLAIN_PARSER) return "\0plain-parser";
       if (!importer?.includes(join("node_modules", "undici"))) return null;
       if (source === "node:http2") return "\0no-http2";
+      if (source === "node:http") return "\0few-of-http.cjs";
+      if (source === "node:assert") return "\0assert.cjs";
       return source.endsWith("llhttp/llhttp-wasm.js") ? "\0plain-parser.cjs" : null;
     },
     load: (id) => texts[id] ?? null,

@@ -1,5 +1,5 @@
 import { asHubcastError, HubcastError } from "../core/errors.js";
-import { nearest } from "../core/nearest.js";
+import { nearest } from "../core/text.js";
 
 /** `hubcast help WORDS` is `hubcast WORDS --help`. It is no command of the manifest. */
 export const HELP_COMMAND = "help";

@@ -1,6 +1,6 @@
 import { createReadStream } from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
 import { HubcastError } from "../core/errors.js";
+import type { ItemDraft } from "../node/broadcast.js";
 import type { TlsPair } from "../runtime/certificate.js";
 import { startStep } from "../runtime/start-step.js";
 
@@ -79,12 +79,13 @@ async function textOf(stream: AsyncIterable<string>): Promise<string> {
  * @throws usage when there is a file already, or none can be made
  */
 export async function writeSecretFile(path: string, text: string): Promise<void> {
+  const { rm, writeFile } = await import("node:fs/promises");
   try {
     await writeFile(path, text, { mode: 0o600, flag: "wx" });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code !== "EEXIST") {
-      // A part of a key is useless, and would be in the way the next time.
+      // A part of a key is useless, and would stop the next attempt.
       await rm(path, { force: true }).catch(() => {});
       throw new HubcastError("usage", `cannot write --out: ${message}`, { cause: error });
     }
@@ -92,4 +93,26 @@ export async function writeSecretFile(path: string, text: string): Promise<void>
       suggestions: ["Name another file, or move that one away."],
     });
   }
+}
+
+/** Signs items with the key in the file of `--sign-key`. @throws usage */
+export async function itemSigner(path: string): Promise<(draft: ItemDraft) => ItemDraft> {
+  const { readSigningKey, signItem } = await import("../node/keys.js");
+  const key = readSigningKey(await readFlagFile(path, "--sign-key"));
+  if (key) return (draft) => signItem(draft, key);
+  throw noKey(`--sign-key: ${path} holds no Ed25519 private key (PKCS#8 PEM, without passphrase)`);
+}
+
+/** The public key, 64 hex digits, of a file with a private or public one. @throws usage */
+export async function publicKey(path: string): Promise<string> {
+  const { publicKeyOf } = await import("../node/keys.js");
+  const key = publicKeyOf(await readFlagFile(path, "FILE"));
+  if (key) return key;
+  throw noKey(`${path} holds no Ed25519 key (PEM, without passphrase)`);
+}
+
+function noKey(message: string): HubcastError {
+  return new HubcastError("usage", message, {
+    suggestions: ["Make one: hubcast keys generate --out author.pem"],
+  });
 }

@@ -3,8 +3,20 @@ import * as Flags from "@oclif/core/flags";
 import type { HubOptions } from "../hub/index.js";
 import { HUB_KINDS, ID_REPLICAS, SLOW_CONSUMER } from "../hub/option-kinds.js";
 import { readTlsFiles, readToken } from "./flag-file.js";
-import { countFlag, defined, durationFlag, flagList, portFlag, ranged, sizeFlag } from "./flags.js";
-import { LIVE_FLAG, LOG_FLAGS, NATS_FLAGS, natsAccess, withEnvironment } from "./server-flags.js";
+import {
+  countFlag,
+  defined,
+  durationFlag,
+  flagList,
+  LIVE_FLAG,
+  LOG_FLAGS,
+  NATS_FLAGS,
+  natsAccess,
+  portFlag,
+  ranged,
+  sizeFlag,
+  withEnvironment,
+} from "./flags.js";
 
 const BOUNDS = { helpGroup: "BOUNDS" };
 

@@ -8,7 +8,7 @@ const WINDOW_MS = 1_000;
 const KINDS_MAX = 1_000;
 
 /**
- * A logger that writes to stderr, at once: what was logged before a crash is there. To a terminal it writes by way of the
+ * A logger that writes to stderr, at once: what was logged before a crash is there. To a terminal it writes through the
  * process's own stream, as everything else does, so that it does not cover the line of --live. Equal lines are
  * joined. Characters that act on a terminal are escaped in JSON, and visible signs in the pretty form.
  * @param level a level of pino; `silent` logs nothing

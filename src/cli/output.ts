@@ -16,7 +16,7 @@ type OutputLog = Readonly<Record<"debug" | "info" | "warn", (message: string) =>
 
 /**
  * The output of a command: results on stdout, as text for people or as JSON, everything about the work on stderr.
- * No colour with NO_COLOR or off a terminal. Every command writes by way of it (test/repository), and it makes
+ * No colour with NO_COLOR or off a terminal. Every command writes through it (test/repository), and it makes
  * characters that act on a terminal visible, so that no command has to know which of its words come from others.
  */
 export class Output {

@@ -132,3 +132,15 @@ export class Stopping {
     });
   }
 }
+
+/**
+ * Tells a service manager that this server listens, where one asked for it (sd_notify(3), `Type=notify` of a systemd unit).
+ * Node opens no datagram socket of the Unix family, so systemd's own program does: the unit needs `NotifyAccess=all`.
+ */
+export async function notifyReady(output: Output): Promise<void> {
+  if (!process.env.NOTIFY_SOCKET) return;
+  const { execFile } = await import("node:child_process");
+  execFile("systemd-notify", ["--ready"], (error) => {
+    if (error) output.warning(`cannot tell the service manager that this server is up: ${error.message}`);
+  });
+}

@@ -1,4 +1,7 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { setImmediate } from "node:timers/promises";
+import { getHeapStatistics } from "node:v8";
 import { formatDuration, formatSize } from "../core/units.js";
 import {
   itemsFor,
@@ -11,6 +14,7 @@ import {
 } from "../sim/index.js";
 import { countFlag, durationFlag, partFlag, ranged } from "./flags.js";
 import type { Output } from "./output.js";
+import { onSignals } from "./signals.js";
 
 const NOTE_EVERY_MS = 1_000;
 /** Work between two looks at what else happens in this process, such as Ctrl-C. */
@@ -219,4 +223,36 @@ export function simulationOptions(flags: SimulateFlags, seed: number): Simulatio
     durationMs: flags.duration,
     rosterMembersMax: flags.roster,
   };
+}
+
+/** The part of the heap's limit that data may take; the rest is for garbage. */
+const ENOUGH = 0.8;
+
+/** Whether this process may not use so much memory. Node sets the limit when it starts, to 4 GiB at most. */
+export function needsLargerHeap(bytes: number): boolean {
+  return (
+    bytes > getHeapStatistics().heap_size_limit * ENOUGH &&
+    ![...process.execArgv, nodeOptions()].some(setsHeap)
+  );
+}
+
+/** Runs the same command line in a process that may use so much memory. @returns its exit code */
+export async function rerunWithHeap(bytes: number): Promise<number> {
+  const mebibytes = Math.ceil(bytes / ENOUGH / 1024 ** 2);
+  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    stdio: "inherit",
+    // Not as an argument: the executable takes all of those for its own.
+    env: { ...process.env, NODE_OPTIONS: `${nodeOptions()} --max-old-space-size=${mebibytes}` },
+  });
+  onSignals(["SIGINT", "SIGTERM"], (signal) => child.kill(signal));
+  const [code] = (await once(child, "close")) as [number | null];
+  return code ?? 1;
+}
+
+function nodeOptions(): string {
+  return process.env.NODE_OPTIONS ?? "";
+}
+
+function setsHeap(options: string): boolean {
+  return /--max[-_]old[-_]space[-_]size/.test(options);
 }

@@ -7,8 +7,20 @@ import type { NodeOptions, Trusted } from "../node/index.js";
 import { HTTP_KINDS, NODE_KINDS, P2P_PORT, SCHEMES } from "../node/option-kinds.js";
 import { NATS_REPLICAS } from "../runtime/nats.js";
 import { readFlagFile, readFlagLines, readTlsFiles } from "./flag-file.js";
-import { countFlag, defined, durationFlag, flagList, portFlag, ranged } from "./flags.js";
-import { LIVE_FLAG, LOG_FLAGS, NATS, NATS_FLAGS, natsAccess, withEnvironment } from "./server-flags.js";
+import {
+  countFlag,
+  defined,
+  durationFlag,
+  flagList,
+  LIVE_FLAG,
+  LOG_FLAGS,
+  NATS,
+  NATS_FLAGS,
+  natsAccess,
+  portFlag,
+  ranged,
+  withEnvironment,
+} from "./flags.js";
 
 const NETWORK = { helpGroup: "PEER" };
 const API = { helpGroup: "HTTP API" };

@@ -37,8 +37,6 @@ export const LIMITS = {
   eventsToldMax: 1_000_000,
   /** Subscribers of events, HTTP and library together. */
   subscribersMax: 1_000,
-  /** Events queued for one subscriber that does not read; past it the subscription ends with `eventsGone`. */
-  subscriberBacklogMax: 100_000,
 
   /** A gossip batch closes at this size: 64 KiB carries some 200 small items and one syscall's worth of bytes. */
   batchBytesMax: 65_536,

@@ -1,6 +1,5 @@
 import { HubcastError } from "./errors.js";
-import { nearest } from "./nearest.js";
-import { hasControl } from "./text.js";
+import { hasControl, nearest } from "./text.js";
 
 /** The type and range of an option. The library's check and the command's flag are made from the same one. */
 export interface OptionKind {

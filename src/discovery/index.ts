@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { asHubcastError, HubcastError } from "../core/errors.js";
 import type { Machine } from "../core/machine.js";
+import { nowMs, WakeTimer } from "../runtime/runner.js";
 import { Browser, type BrowserEffect, type DiscoveredService } from "./browser.js";
 import { DNSSD } from "./limits.js";
 import { checkInterfaces, type DroppedPackets, LinkSet, type UsableInterface } from "./links.js";
@@ -93,8 +94,11 @@ class Shell implements DnsSd {
   readonly #browser = new Browser(Math.random);
   readonly #listeners = new Map<ServiceType, Set<BrowseListener>>();
   readonly #announcers = new Set<Announcer>();
-  #timer: NodeJS.Timeout | undefined;
-  #wakeAtMs = Number.POSITIVE_INFINITY;
+  readonly #timer = new WakeTimer({
+    now: nowMs,
+    dueAtMs: () => this.#dueAtMs(),
+    wake: (nowMs) => this.#wake(nowMs),
+  });
   #checkAtMs = 0;
   #closing: Promise<void> | undefined;
 
@@ -111,7 +115,7 @@ class Shell implements DnsSd {
     await this.#links.open(this.options.optional ?? false);
     this.#checkAtMs = nowMs() + DNSSD.interfaceCheckMs;
     this.options.signal?.addEventListener("abort", this.#onAbort);
-    this.#arm();
+    this.#timer.plan();
   }
 
   async advertise(service: AdvertisedService): Promise<Advertisement> {
@@ -174,7 +178,7 @@ class Shell implements DnsSd {
 
   async #close(): Promise<void> {
     this.options.signal?.removeEventListener("abort", this.#onAbort);
-    clearTimeout(this.#timer);
+    this.#timer.stop();
     for (const listeners of this.#listeners.values()) listeners.clear();
     const goodbyes = [...this.#announcers].flatMap((announcer) => announcer.close(nowMs()));
     this.#announcers.clear();
@@ -214,7 +218,7 @@ class Shell implements DnsSd {
   #feed<Input>(machine: Pick<Machine<Input, BrowserEffect>, "handle">, input: Input): number {
     const effects = machine.handle(input, nowMs());
     for (const effect of effects) this.#carryOut(effect);
-    this.#arm();
+    this.#timer.plan();
     return effects.length;
   }
 
@@ -237,28 +241,21 @@ class Shell implements DnsSd {
     }
   }
 
-  /** Sets the one timer to the first moment that any machine waits for. */
-  #arm(): void {
-    if (this.#closing) return;
-    let wakeAtMs = Math.min(this.#checkAtMs, this.#browser.wakeAtMs);
-    for (const announcer of this.#announcers) wakeAtMs = Math.min(wakeAtMs, announcer.wakeAtMs);
-    if (wakeAtMs === this.#wakeAtMs && this.#timer) return;
-    clearTimeout(this.#timer);
-    this.#wakeAtMs = wakeAtMs;
-    this.#timer = setTimeout(() => this.#wake(), Math.max(1, Math.ceil(wakeAtMs - nowMs())));
+  /** The first instant that any machine waits for. */
+  #dueAtMs(): number {
+    let dueAtMs = Math.min(this.#checkAtMs, this.#browser.wakeAtMs);
+    for (const announcer of this.#announcers) dueAtMs = Math.min(dueAtMs, announcer.wakeAtMs);
+    return dueAtMs;
   }
 
-  #wake(): void {
-    this.#timer = undefined;
-    const now = nowMs();
-    if (now >= this.#checkAtMs) {
-      this.#checkAtMs = now + DNSSD.interfaceCheckMs;
+  #wake(nowMs: number): void {
+    if (nowMs >= this.#checkAtMs) {
+      this.#checkAtMs = nowMs + DNSSD.interfaceCheckMs;
       void this.#links.check();
     }
     for (const machine of [...this.#announcers, this.#browser]) {
-      if (machine.wakeAtMs <= now) this.#feed<{ type: "woke" }>(machine, { type: "woke" });
+      if (machine.wakeAtMs <= nowMs) this.#feed<{ type: "woke" }>(machine, { type: "woke" });
     }
-    this.#arm();
   }
 
   #assertOpen(): void {
@@ -281,11 +278,6 @@ class Shell implements DnsSd {
       // The last one to be told cannot be told that it failed.
     }
   }
-}
-
-/** Epoch milliseconds that no change of the clock moves: lives of records are lengths, not dates. */
-function nowMs(): number {
-  return performance.timeOrigin + performance.now();
 }
 
 interface AnnouncerOptions {

@@ -3,8 +3,7 @@ import { VERSION } from "../core/version.js";
 import { startStep } from "../runtime/start-step.js";
 import type { Monitor } from "./monitor.js";
 import type { HubOptions } from "./option-kinds.js";
-import { type CompleteHubOptions, completeHubOptions, LOCAL_ENGINE } from "./options.js";
-import { clientsThatFit } from "./process.js";
+import { type CompleteHubOptions, clientsThatFit, completeHubOptions, LOCAL_ENGINE } from "./options.js";
 import { HubServer } from "./server.js";
 import type { HubClientStatus, HubStatus } from "./status.js";
 
@@ -153,5 +152,4 @@ export type { NatsAccess } from "../runtime/nats.js";
 export type { CloseReason } from "./machine/frames.js";
 export type { SlowConsumer } from "./machine/state.js";
 export type { HubLogger, HubOptions } from "./option-kinds.js";
-export { tuneHeap } from "./process.js";
 export type { HubClientStatus, HubReasonDetail, HubStatus, OtherHubStatus, RouterStatus } from "./status.js";

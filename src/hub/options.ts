@@ -1,8 +1,10 @@
 import { HubcastError } from "../core/errors.js";
 import { isLoopbackHost } from "../core/loopback.js";
 import { type Completed, completed } from "../core/options.js";
+import { connectionsThatFit } from "../runtime/listen.js";
 import { isNatsEngine, parseNatsEngine } from "../runtime/nats.js";
 import { checkToken } from "./client/options.js";
+import { HUB_LIMITS } from "./machine/limits.js";
 import { HUB_KINDS, type HubOptions } from "./option-kinds.js";
 
 /** A hub without others. */
@@ -35,4 +37,16 @@ function checkEngine({ engine }: HubOptions): void {
       suggestions: ["Use --engine nats://HOST:4222, or leave it out: local."],
     });
   }
+}
+
+/** The clients of the options, or fewer where the limit of open files requires it. */
+export function clientsThatFit({ clientsMax, logger }: CompleteHubOptions): number {
+  const { count, openFilesMax } = connectionsThatFit(clientsMax, HUB_LIMITS.filesReserved);
+  if (count === clientsMax) return count;
+  const fields = { clientsMax: count, wanted: clientsMax, openFilesMax };
+  logger?.warn(
+    fields,
+    `takes ${count} clients, not ${clientsMax}: raise the limit of open files (ulimit -n)`,
+  );
+  return count;
 }

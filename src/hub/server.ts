@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
 import { ServedCertificate } from "../runtime/certificate.js";
 import { listen } from "../runtime/listen.js";
+import { nowMs, WakeTimer } from "../runtime/runner.js";
 import { type Token, TokenTable } from "../runtime/tokens.js";
 import { checkToken } from "./client/options.js";
 import { Connection, remoteOf, WriteTurn } from "./connection.js";
@@ -13,8 +14,8 @@ import { HubMachine } from "./machine/machine.js";
 import type { SessionView } from "./machine/session.js";
 import type { HubOptions } from "./option-kinds.js";
 import { type CompleteHubOptions, LOCAL_ENGINE } from "./options.js";
-import { nowMs, WakeTimer, watchUnacknowledged } from "./process.js";
 import { clientStatus, History, type HubClientStatus, type HubStatus, hubReasons } from "./status.js";
+import { watchUnacknowledged } from "./unacknowledged.js";
 
 /** The shell of the machine: sockets in, timers, and the effects carried out. */
 export class HubServer {
@@ -33,9 +34,13 @@ export class HubServer {
   #address = "";
   #turnEndPlanned = false;
   #carryingOut = false;
-  readonly #timer = new WakeTimer((nowMs) => {
-    this.machine.handle({ type: "woke" }, nowMs);
-    this.carryOut();
+  readonly #timer = new WakeTimer({
+    now: nowMs,
+    dueAtMs: () => this.machine.wakeAtMs,
+    wake: (nowMs) => {
+      this.machine.handle({ type: "woke" }, nowMs);
+      this.carryOut();
+    },
   });
   #stopping = false;
   #emptied: (() => void) | undefined;
@@ -236,7 +241,7 @@ export class HubServer {
       this.#turnEndPlanned = true;
       setImmediate(this.#endTurn);
     }
-    this.#timer.plan(this.machine.wakeAtMs);
+    this.#timer.plan();
   };
 
   /** At the end of a turn of the event loop: flushes the outboxes that its reads have filled, and continues deferred work. */

@@ -4,7 +4,7 @@ import { LIMITS } from "../core/limits.js";
 import { isLoopbackHost } from "../core/loopback.js";
 import { TokenBuckets } from "../core/token-buckets.js";
 import { type DiscoveredService, openDnsSd } from "../discovery/index.js";
-import type { NodeLogger } from "./logger.js";
+import type { NodeLogger } from "./option-kinds.js";
 import type { Stranger } from "./replica/membership.js";
 
 export interface DiscoveryOptions {

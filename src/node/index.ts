@@ -2,8 +2,7 @@ import type { StartedNode } from "./broadcast.js";
 import type { NodeOptions } from "./option-kinds.js";
 
 export type { StartedNode, Trusted } from "./broadcast.js";
-export type { NodeLogger } from "./logger.js";
-export type { NodeOptions } from "./option-kinds.js";
+export type { NodeLogger, NodeOptions } from "./option-kinds.js";
 
 /**
  * Starts a broadcast node in this process: it finds its peers by multicast DNS, takes in and hands on items, and
@@ -12,6 +11,6 @@ export type { NodeOptions } from "./option-kinds.js";
  */
 export async function startNode(options: NodeOptions = {}): Promise<StartedNode> {
   // Only a program that starts a node loads its modules.
-  const engine = await import("./start.js");
+  const engine = await import("./node.js");
   return engine.startNode(options);
 }

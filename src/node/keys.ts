@@ -5,9 +5,9 @@ import {
   type KeyObject,
   randomBytes,
 } from "node:crypto";
+import { uuidv7 } from "./ids.js";
 import type { ItemDraft } from "./replica/item.js";
 import { authorSignature, publicKeyHex } from "./replica/signature.js";
-import { uuidv7 } from "./uuid.js";
 
 // Third door of the node: keys, and what is done with them before anything is posted.
 

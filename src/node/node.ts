@@ -1,269 +1,124 @@
-import { randomBytes } from "node:crypto";
-import { hostname } from "node:os";
+import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
+import { topicOf } from "../core/topic.js";
 import { VERSION } from "../core/version.js";
 import { startStep } from "../runtime/start-step.js";
-import type { GossipFigures, Peer } from "./broadcast.js";
-import { openCluster } from "./cluster/open.js";
-import type { BrokerEngine, Cluster, ClusterListener, GossipMessage, LinkEngine } from "./cluster/port.js";
-import { Committer } from "./committer.js";
-import { type Discovery, openDiscovery } from "./discovery.js";
-import { EventLog, type UnnumberedEvent } from "./event-log.js";
-import { type HttpApi, openHttpApi, timingsOf } from "./http/index.js";
-import { LogOutlet } from "./log-outlet.js";
-import type { CompleteNodeOptions } from "./options.js";
-import { CLOCK_REASONS, reasonsOf } from "./reasons.js";
-import { decodeBatch } from "./replica/batch.js";
-import { startOf } from "./replica/holdings.js";
-import { DECODING, Inbox, VerifiedRecords } from "./replica/inbox.js";
-import { type Item, ItemDecodeError } from "./replica/item.js";
-import { partsOf, signedBytes } from "./replica/member.js";
 import {
-  CHOICES,
-  type PostOutcome,
-  type Receipt,
-  type ReplicaChange,
-  type ReplicaEffect,
-  type ReplicaInput,
-} from "./replica/messages.js";
-import { type Trusted, TrustPolicy } from "./replica/policy.js";
-import { Replica } from "./replica/replica.js";
-import { encodeFrame, type Frame } from "./replica/wire.js";
-import { peerOf, unreachedPeer } from "./report.js";
-import { Runner } from "./runner.js";
-import type { NodeService } from "./service.js";
-import { loadInto, openStorage } from "./storage/index.js";
-import type { Storage } from "./storage/port.js";
-import { Verifier } from "./verification/verifier.js";
-import { Vitals } from "./vitals.js";
+  checkDraft,
+  checkEventsOptions,
+  checkId,
+  checkListQuery,
+  checkPostOptions,
+  checkShowOptions,
+  checkStatusQuery,
+  unlessAborted,
+} from "./arguments.js";
+import type {
+  Access,
+  BulkLine,
+  EventsOptions,
+  HoldersReceipt,
+  ListQuery,
+  NodeEvent,
+  NodeStatus,
+  Peer,
+  PeersQuery,
+  PostOptions,
+  PostResult,
+  Rival,
+  ShownItem,
+  ShowOptions,
+  StartedNode,
+  StatusQuery,
+  Trusted,
+} from "./broadcast.js";
+import { type Discovery, openDiscovery } from "./discovery.js";
+import { type HttpApi, openHttpApi } from "./http/index.js";
+import type { Page, PageQuery, ServedNode, Timings } from "./http/options.js";
+import type { NodeOptions } from "./option-kinds.js";
+import { type CompleteNodeOptions, checkTrust, completeOptions } from "./options.js";
+import { Posts } from "./posts.js";
+import { wholeItem } from "./replica/held/held-item.js";
+import { behind, startOf } from "./replica/holdings.js";
+import type { Item, ItemDraft } from "./replica/item.js";
+import { type Bound, decodeCursor, encodeCursor } from "./replica/item-set/bound.js";
+import { schemeOf, signerOf } from "./replica/signature.js";
+import { ReplicaShell } from "./replica-shell.js";
+import { peersOf, statusOf, Vitals } from "./report.js";
 
-/** Of reconciliation. They are rare, and tell what differs. */
-const ROUND_FRAMES: ReadonlySet<Frame["t"]> = new Set(["reconcile", "reconciled", "roundDone"]);
-/** The clock is looked at for the log this often. */
-const LOG_CLOCK_MS = 1_000;
+/** How long members have to say what they hold. */
+const FRESH_MS_MAX = 1_000;
+/** Hidden items that are shown with the visible one. */
+const RIVALS_MAX = 64;
 
 /**
- * The name of the host, which stays over restarts, with the port of the API where that is another than usual: several nodes
- * may run on one host. A node whose port is any, or that has no API, is told apart by its id.
+ * Starts a node. Resolves when it listens; finding peers goes on from there.
+ * @throws invalidOption, portInUse, cannotListen, dataDirInUse and its like; nothing is left open then
  */
-export function defaultName(id: string, port: number | undefined, host = hostname()): string {
-  const own = id.slice(-6).toLowerCase();
-  const isUsable = /^[\w.-]{1,40}$/.test(host) && !/^localhost\b/.test(host);
-  if (!isUsable) return `node-${own}`;
-  if (port === LIMITS.httpPort) return host;
-  return port ? `${host}-${port}` : `${host}-${own}`;
+export async function startNode(options: NodeOptions = {}): Promise<StartedNode> {
+  const node = new Node(completeOptions(options));
+  try {
+    options.signal?.throwIfAborted();
+    await node.open();
+    options.signal?.throwIfAborted();
+  } catch (error) {
+    await node.close();
+    throw error;
+  }
+  options.signal?.addEventListener("abort", () => void node.close(), { once: true });
+  return node;
 }
 
-/** Wires the replica to its storage, its peers, and those who use it; carries out what it orders. */
-export class Node {
-  /** The wall clock at the origin of the monotonic clock, epoch ms. */
-  readonly #originMs = Date.now() - performance.now();
-  readonly startedAtMs = this.machineMs();
-  readonly events = new EventLog(randomBytes(6).toString("hex"));
-  readonly vitals = new Vitals();
-  readonly policy: TrustPolicy;
-  readonly verifier = new Verifier();
-  readonly #inbox: Inbox;
-  /** Traffic of the log since the start. */
-  readonly logFigures = { messagesReceived: 0, messagesSent: 0, itemsReceived: 0, itemsSent: 0, rejected: 0 };
-  /** Bytes of frames to and from all peers. */
-  readonly frameFigures = { bytesSent: 0, bytesReceived: 0 };
-  cluster!: Cluster;
-  /** The engine, as the one kind or the other: the replica orders nothing of the one that is not there. */
-  #links!: LinkEngine;
-  #broker!: BrokerEngine;
-  replica!: Replica;
-  committer: Committer | undefined;
-  /** Where the engine has a log of its own. */
-  outlet: LogOutlet | undefined;
-  http: HttpApi | undefined;
-  name = "";
-  stopping = false;
-  #runner!: Runner<ReplicaInput, ReplicaEffect>;
+/**
+ * A node in this process. The methods of `Broadcast` check their arguments, as those of a node over HTTP do, and give
+ * items that keep nothing of the node alive. Those of `ServedNode` are for its HTTP API, which has checked already and
+ * copies nothing.
+ */
+class Node implements StartedNode, ServedNode {
+  readonly #shell: ReplicaShell;
+  readonly #posts: Posts;
+  readonly #vitals = new Vitals();
+  #http: HttpApi | undefined;
   #discovery: Discovery | undefined;
-  readonly timings = timingsOf();
-  readonly #answers = new Map<number, (outcomes: readonly PostOutcome[]) => void>();
-  readonly #receipts = new Map<number, (receipt: Receipt) => void>();
-  readonly #counts = new Map<number, (silent: readonly string[]) => void>();
-  /** Messages of the log that wait for their verdict. */
-  readonly #logged = new Map<number, GossipMessage>();
-  #lastRequest = 0;
-  /** The last log message about the clock. */
-  #clockSaid = { atMs: 0, messages: "" };
-  #encoded: { readonly frame: Frame; readonly bytes: Uint8Array } | undefined;
+  #isStopping = false;
   #closing: Promise<void> | undefined;
 
-  constructor(readonly options: CompleteNodeOptions) {
-    this.policy = new TrustPolicy({
-      schemes: options.require,
-      keys: options.trust,
-    });
-    const { verifier } = this;
-    const records = new VerifiedRecords((record) => {
-      const { signature, payload } = partsOf(record);
-      return this.cluster.verify(record.id, signedBytes(options.cluster, payload), signature);
-    });
-    this.#inbox = new Inbox(
-      {
-        knows: (digest) => this.replica.knows(digest),
-        knowsRecord: (record) => this.replica.knowsRecord(record),
-      },
-      {
-        items: (items) => verifier.check(items),
-        record: (record) => records.accepts(record),
-        get isOverloaded() {
-          return verifier.isOverloaded;
-        },
-      },
-      (input) => this.#tell(input),
-      { ...DECODING, record: (bytes) => records.read(bytes) },
-    );
+  constructor(private readonly options: CompleteNodeOptions) {
+    this.#shell = new ReplicaShell(options);
+    this.#posts = new Posts(this.#shell);
   }
 
-  /** @param service of this node, for its HTTP API */
-  async open(service: NodeService): Promise<void> {
-    const { options } = this;
-    const { storage, privateKey } = await openStorage(options);
-    this.committer = new Committer(storage, (input) => this.#tell(input), options.logger);
-    this.replica = this.#makeReplica();
-    // Before anybody can connect.
-    const unlogged = await loadInto(this.replica, storage, options.signal);
-    const listener = this.#listener();
-    this.cluster = await openCluster({ options, listener, storage, ...(privateKey && { privateKey }) });
-    this.#links = this.cluster as LinkEngine;
-    this.#broker = this.cluster as BrokerEngine;
-    this.#openOutlet(storage, unlogged);
-    this.name = options.name ?? defaultName(this.cluster.id, options.http?.port);
-    this.#runner = new Runner({
-      machine: this.replica,
-      woke: () => {
-        this.#logClock();
-        return { type: "woke", wallMs: Date.now() };
-      },
-      now: () => this.machineMs(),
-      perform: (effect) => this.#perform(effect),
-    });
-    // Stored items may have been accepted under another policy.
-    if (this.policy.text !== "") this.#runner.handle({ type: "policyChanged" });
-    // Peers may connect from now on, before anything below is done.
-    this.#tell({ type: "started" });
-    if (options.http) this.http = await openHttpApi({ ...options.http, service, logger: options.logger });
-    for (const address of options.peers) this.#tell({ type: "found", addresses: [address] });
-    if (options.mdns !== false) this.#discovery = await this.#discoverPeers();
+  get id(): string {
+    return this.#shell.cluster.id;
   }
 
-  /** Makes the node known on its network, and tells the replica who else is there. */
-  #discoverPeers(): Promise<Discovery> {
-    const { mdns, cluster, clusterKey, peers, logger } = this.options;
-    const discovery = openDiscovery({
-      ...(typeof mdns === "object" && { interfaces: mdns.interfaces }),
-      // Peers that were named are reached without it.
-      optional: peers.length > 0,
-      name: this.name,
-      id: this.cluster.id,
-      cluster,
-      version: VERSION,
-      ...(clusterKey && { clusterKey }),
-      ...(this.cluster.port !== undefined && { peerPort: this.cluster.port }),
-      ...(this.http && { http: this.http.address }),
-      logger,
-      found: ({ id, addresses }) => this.#tell({ type: "found", addresses, peer: id }),
-      apart: (stranger) => this.#tell({ type: "strangerSeen", ...stranger }),
-      gone: (id) => this.#tell({ type: "vanished", peer: id }),
-      renamed: (name) => {
-        logger.warn(
-          { name, wished: this.name },
-          `the name ${this.name} is taken on this network; this node is called ${name}`,
-        );
-        this.name = name;
-        this.#tell({ type: "renamed" });
-      },
-    });
-    return startStep("opening multicast DNS", discovery, { logger, late: (opened) => opened.close() });
+  get name(): string {
+    return this.#shell.name;
   }
 
-  #openOutlet(storage: Storage, unlogged: readonly Item[]): void {
-    if (!("log" in this.cluster)) return;
-    const { log } = this.cluster;
-    const figures = this.logFigures;
-    this.outlet = new LogOutlet({ log, storage, logger: this.options.logger, figures });
-    this.committer!.outlet = this.outlet;
-    this.outlet.owe(unlogged);
+  get url(): string {
+    // Typed as optional in the interface; without HTTP there is none.
+    return this.#http?.url as string;
   }
 
-  /** Hands items to the replica; resolves with one outcome per item, once what it rests on is durable. */
-  submit(items: readonly Item[]): Promise<readonly PostOutcome[]> {
-    const beganMs = performance.now();
-    return new Promise((resolve) => {
-      const request = ++this.#lastRequest;
-      this.#answers.set(request, (outcomes) => {
-        this.timings.post.observe(performance.now() - beganMs);
-        resolve(outcomes);
-      });
-      this.#runner.handle({ type: "posted", request, items });
-    });
+  get peerAddresses(): readonly string[] {
+    return this.#shell.cluster.addresses;
   }
 
-  /** Accepts what these keys signed from now on, and nobody else's. */
-  trust(keys: readonly Trusted[]): void {
-    if (this.policy.trust(keys)) this.#tell({ type: "policyChanged" });
+  get timings(): Timings {
+    return this.#shell.timings;
   }
 
-  /** Asks all members who holds an item; resolves when enough do, when nobody is left who could, or at the deadline. */
-  askReceipt(
-    digest: string,
-    wait: number | "all",
-    { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
-  ): Promise<Receipt> {
-    const beganMs = performance.now();
-    const request = ++this.#lastRequest;
-    const { promise, resolve } = Promise.withResolvers<Receipt>();
-    const end = () => this.#tell({ type: "receiptEnded", request });
-    this.#receipts.set(request, (receipt) => {
-      signal?.removeEventListener("abort", end);
-      this.timings.receipt.observe(performance.now() - beganMs);
-      resolve(receipt);
-    });
-    this.#tell({ type: "receiptAsked", request, digest, wait, timeoutMs });
-    if (signal?.aborted) end();
-    else signal?.addEventListener("abort", end, { once: true });
-    return promise;
+  get ready(): boolean {
+    return !this.#isStopping && !this.#shell.isStarting && !this.#shell.publisher?.awayReason;
   }
 
-  /** Asks all members what they hold; resolves with the ids of those that have not answered at the deadline. */
-  askCounts(timeoutMs: number): Promise<readonly string[]> {
-    const request = ++this.#lastRequest;
-    const { promise, resolve } = Promise.withResolvers<readonly string[]>();
-    this.#counts.set(request, resolve);
-    this.#tell({ type: "countsAsked", request, timeoutMs });
-    return promise;
-  }
-
-  /** Epoch ms by the wall clock at the start and the monotonic clock since: the time of the machine. */
-  machineMs(): number {
-    return Math.floor(this.#originMs + performance.now());
-  }
-
-  /** The node's time, epoch ms: what it stamps items with. */
-  clockMs(): number {
-    return this.replica.clock.ms(this.machineMs());
-  }
-
-  gossipFigures(): GossipFigures {
-    const { gossipFigures, figures } = this.replica;
-    const { messagesReceived, messagesSent, itemsReceived, itemsSent, rejected } = this.logFigures;
-    return {
-      ...gossipFigures,
-      // The engine's log delivers each message once.
-      batchesReceived: gossipFigures.batchesReceived + messagesReceived,
-      copiesReceived: gossipFigures.copiesReceived + messagesReceived,
-      batchesSent: gossipFigures.batchesSent + messagesSent,
-      itemsReceived: gossipFigures.itemsReceived + itemsReceived,
-      itemsSent: gossipFigures.itemsSent + itemsSent,
-      rejected: gossipFigures.rejected + rejected,
-      skipped: this.#inbox.skipped,
-      heldUp: figures.linksHeld,
-    };
+  async open(): Promise<void> {
+    const { http, peers, mdns, logger } = this.options;
+    await this.#shell.open();
+    if (http) this.#http = await openHttpApi({ ...http, node: this, logger });
+    for (const address of peers) this.#shell.tell({ type: "found", addresses: [address] });
+    if (mdns !== false) this.#discovery = await this.#discoverPeers();
   }
 
   close(): Promise<void> {
@@ -271,247 +126,270 @@ export class Node {
     return this.#closing;
   }
 
-  #makeReplica(): Replica {
-    const { options } = this;
-    const id = () => this.cluster.id;
-    return new Replica({
-      get id() {
-        return id();
-      },
-      name: () => this.name,
-      version: VERSION,
-      cluster: options.cluster,
-      retentionMs: options.retentionMs,
-      syncIntervalMs: options.syncIntervalMs,
-      itemsMax: options.itemsMax,
-      itemBytesMax: options.itemBytesMax,
-      policy: this.policy,
-      addresses: () => this.cluster.addresses,
-      sign: (bytes) => this.cluster.sign(bytes),
-      hasBroker: options.engine.name === "nats",
-      hasReadLog: () => !("log" in this.cluster && this.cluster.log.isBehind),
-      linksWanted: LIMITS.linksWanted,
-      linksMax: LIMITS.linksMax,
-      rosterMembersMax: LIMITS.rosterMembersMax,
-      random: Math.random,
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async post(draft: ItemDraft, options: PostOptions = {}): Promise<PostResult> {
+    checkDraft(draft);
+    checkPostOptions(options);
+    options.signal?.throwIfAborted();
+    return await unlessAborted(this.accept(draft, options), options.signal);
+  }
+
+  async accept(draft: ItemDraft, { wait, timeoutMs = 5_000, signal }: PostOptions = {}): Promise<PostResult> {
+    this.#refuseWhenStopping();
+    const posted = await this.#posts.accept(draft);
+    const result = { ...posted, visible: this.#find(posted.id)?.digest ?? posted.digest };
+    if (wait === undefined) return result;
+    return { ...result, receipt: await this.#shell.askReceipt(result.digest, wait, { timeoutMs, signal }) };
+  }
+
+  async acceptMany(drafts: readonly ItemDraft[]): Promise<readonly BulkLine[]> {
+    this.#refuseWhenStopping();
+    return await this.#posts.acceptMany(drafts);
+  }
+
+  async get(id: string): Promise<Item | undefined> {
+    checkId(id);
+    const item = this.#find(id);
+    return item && wholeItem(item);
+  }
+
+  async show(id: string, options: ShowOptions = {}): Promise<ShownItem | undefined> {
+    checkId(id);
+    checkShowOptions(options);
+    options.signal?.throwIfAborted();
+    return await unlessAborted(this.find(id, options), options.signal);
+  }
+
+  async find(id: string, options: ShowOptions = {}): Promise<ShownItem | undefined> {
+    const { holders = false, timeoutMs = FRESH_MS_MAX, signal } = options;
+    const item = this.#find(id);
+    if (!item) return undefined;
+    const whole = wholeItem(item);
+    const topic = topicOf(id);
+    const rivals = this.#shell.replica.holdings.view.hiddenBehind(id).slice(0, RIVALS_MAX).map(wholeItem);
+    const shown = {
+      ...whole,
+      ...(topic !== undefined && { topic }),
+      ...authorshipOf(whole.signature),
+      visible: whole.digest,
+      rivals: rivals.map(({ digest, timestampMs, signature }) => ({
+        digest,
+        timestampMs,
+        signature,
+        ...authorshipOf(signature),
+      })),
+    };
+    if (!holders) return shown;
+    return { ...shown, receipt: await this.#askHolders(shown.digest, { timeoutMs, signal }) };
+  }
+
+  async *list(query: ListQuery = {}): AsyncGenerator<Item, void, undefined> {
+    checkListQuery(query);
+    query.signal?.throwIfAborted();
+    for (const item of this.visible(query)) {
+      yield wholeItem(item);
+      query.signal?.throwIfAborted();
+    }
+  }
+
+  *visible({ limit = Number.POSITIVE_INFINITY, ...query }: ListQuery): Generator<Item, void, undefined> {
+    let left = limit;
+    for (const item of this.#visible(query)) {
+      if (left-- <= 0) return;
+      yield item;
+    }
+  }
+
+  page({ limit = LIMITS.pageItemsMax, cursor, ...query }: PageQuery): Page {
+    const items: Item[] = [];
+    for (const item of this.#visible(query, cursor === undefined ? undefined : decodeCursor(cursor))) {
+      // One more than asked for is there: so there is a next page.
+      if (items.length === limit) {
+        const last = items.at(-1)!;
+        return { items, nextCursor: encodeCursor(query.order === "newest" ? last : behind(last)) };
+      }
+      items.push(item);
+    }
+    return { items };
+  }
+
+  events(options: EventsOptions = {}): AsyncIterable<NodeEvent> {
+    try {
+      checkEventsOptions(options);
+      // Subscribed now, not at the first read.
+      return wholeEvents(this.subscribe(options));
+    } catch (error) {
+      // Thrown at the first read, as for a node that is reached over HTTP.
+      return failing(error);
+    }
+  }
+
+  subscribe({ topic, after, sinceMs, signal }: EventsOptions): AsyncIterable<NodeEvent> {
+    const { events, replica } = this.#shell;
+    try {
+      if (after !== undefined) return events.subscribe(after, { topic, signal });
+    } catch (error) {
+      // Where it began is a place that is always there.
+      if (sinceMs === undefined || (error as HubcastError).code !== "eventsGone") throw error;
+    }
+    const position = events.position;
+    const live = events.subscribe(undefined, { topic, signal });
+    // Taken now: what arrives while the reader works through it comes by the live part.
+    const history =
+      sinceMs === undefined ? [] : [...replica.holdings.visible(startOf(sinceMs), undefined, topic)];
+    return historyThenLive(history, position, live);
+  }
+
+  async status(query: StatusQuery = {}): Promise<NodeStatus> {
+    checkStatusQuery(query);
+    return this.statusNow(query);
+  }
+
+  statusNow({ sinceMs }: StatusQuery = {}): NodeStatus {
+    return statusOf(this.#shell, {
+      sinceMs,
+      isStopping: this.#isStopping,
+      certificateExpiresAtMs: this.#http?.certificate.expiresAtMs,
+      process: this.#vitals.figures(),
     });
   }
 
-  #listener(): ClusterListener {
+  async peers({ fresh = false }: PeersQuery = {}): Promise<readonly Peer[]> {
+    if (fresh) await this.#shell.askCounts(FRESH_MS_MAX);
+    return this.peersNow();
+  }
+
+  peersNow(): readonly Peer[] {
+    return peersOf(this.#shell);
+  }
+
+  trust(keys: readonly Trusted[]): void {
+    checkTrust(keys);
+    this.#shell.trust(keys);
+  }
+
+  renew(access: Access): void {
+    if (!this.#http)
+      throw new HubcastError("invalidOption", "a node without an HTTP API has no certificate and no tokens", {
+        suggestions: ["Start it with `http`."],
+      });
+    this.#http.renew(access);
+  }
+
+  /** Makes the node known on its network, and tells the replica who else is there. */
+  #discoverPeers(): Promise<Discovery> {
+    const { mdns, cluster, clusterKey, peers, logger } = this.options;
+    const shell = this.#shell;
+    const discovery = openDiscovery({
+      ...(typeof mdns === "object" && { interfaces: mdns.interfaces }),
+      // Peers that were named are reached without it.
+      optional: peers.length > 0,
+      name: shell.name,
+      id: shell.cluster.id,
+      cluster,
+      version: VERSION,
+      ...(clusterKey && { clusterKey }),
+      ...(shell.cluster.port !== undefined && { peerPort: shell.cluster.port }),
+      ...(this.#http && { http: this.#http.address }),
+      logger,
+      found: ({ id, addresses }) => shell.tell({ type: "found", addresses, peer: id }),
+      apart: (stranger) => shell.tell({ type: "strangerSeen", ...stranger }),
+      gone: (id) => shell.tell({ type: "vanished", peer: id }),
+      renamed: (name) => {
+        logger.warn(
+          { name, wished: shell.name },
+          `the name ${shell.name} is taken on this network; this node is called ${name}`,
+        );
+        shell.name = name;
+        shell.tell({ type: "renamed" });
+      },
+    });
+    return startStep("opening multicast DNS", discovery, { logger, late: (opened) => opened.close() });
+  }
+
+  /** Members that lack the item say nothing of it; but they say what they hold, as those cannot that are not reached. */
+  async #askHolders(
+    digest: string,
+    options: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
+  ): Promise<HoldersReceipt> {
+    const counts = this.#shell.askCounts(options.timeoutMs);
+    const receipt = await this.#shell.askReceipt(digest, "all", options);
+    const silent = new Set(receipt.missing.length > 0 && !options.signal?.aborted ? await counts : []);
+    const lost = this.peersNow().filter(({ state }) => state === "lost");
     return {
-      admits: (peer) => this.replica.admits(peer, this.machineMs()),
-      linkUp: (link) => {
-        this.options.logger.debug(link, "link opened");
-        this.#inbox.link({ type: "linkUp", ...link });
-      },
-      linkDown: (link, reason) => {
-        this.options.logger.debug({ link, reason }, "link closed");
-        this.#inbox.link({ type: "linkDown", link, reason });
-      },
-      dialFailed: (attempt, reason, self) => {
-        this.options.logger.debug({ attempt, reason }, "peer not reached");
-        this.#tell({ type: "dialFailed", attempt, reason, self });
-      },
-      frame: (link, frame) => {
-        this.frameFigures.bytesReceived += frame.length;
-        this.#inbox.frame(link, frame);
-      },
-      queued: (link, isLong) => this.#tell({ type: "queued", link, isLong }),
-      gossip: (message) => this.#readLog(message),
-      logUp: (isNew) => {
-        this.options.logger.info({}, "the log of NATS is there");
-        this.outlet?.owe(isNew ? this.replica.holdings.set.range(startOf(0)) : []);
-      },
-      logDown: (reason) => this.options.logger.warn({ reason }, "NATS is away"),
-      broker: (isUp) => this.#tell({ type: "brokerChanged", isUp }),
-      leads: (leads) => this.#tell({ type: "ledChanged", leads }),
-      registry: (entries) => this.#inbox.registry(entries),
-      published: (kind, payload) => {
-        this.frameFigures.bytesReceived += payload.length;
-        this.#inbox.published(kind, payload);
-      },
-      told: (peer, frame) => {
-        this.frameFigures.bytesReceived += frame.length;
-        this.#inbox.told(peer, frame);
-      },
+      ...receipt,
+      missing: receipt.missing.filter((member) => silent.has(member.id)),
+      lacking: receipt.missing.filter((member) => !silent.has(member.id)),
+      lost: lost.map(({ id, name }) => ({ id, name })),
     };
   }
 
-  /** Takes a message of the engine's log: what others posted. */
-  async #readLog(message: GossipMessage): Promise<void> {
-    this.logFigures.messagesReceived++;
-    const items = await this.#verified(message.bytes);
-    if (!items) {
-      this.logFigures.rejected++;
-      message.settle("reject");
-      return;
-    }
-    this.logFigures.itemsReceived += items.length;
-    const number = ++this.#lastRequest;
-    this.#logged.set(number, message);
-    message.taken?.();
-    this.#tell({ type: "logged", message: number, items });
+  #find(id: string): Item | undefined {
+    return this.#shell.replica.holdings.view.get(id);
   }
 
-  /** The items of a batch. @returns undefined when it cannot be read, or an item is not valid */
-  async #verified(batch: Uint8Array): Promise<readonly Item[] | undefined> {
-    try {
-      const items = decodeBatch(batch);
-      const unknown = items.filter(({ digest }) => !this.replica.knows(digest));
-      return (await this.verifier.check(unknown)).includes(false) ? undefined : items;
-    } catch (error) {
-      if (error instanceof ItemDecodeError) return undefined;
-      throw error;
-    }
+  /** @param place where to go on, in the order asked for */
+  #visible({ topic, sinceMs = 0, untilMs, order }: ListQuery, place?: Bound): Iterable<Item> {
+    const { holdings } = this.#shell.replica;
+    if (order !== "newest") return holdings.visible(place ?? startOf(sinceMs), untilMs, topic);
+    return holdings.visibleBack(place ?? startOf(untilMs ?? Number.POSITIVE_INFINITY), sinceMs, topic);
   }
 
-  /** Says once what is wrong with the clock, and once that it is over. */
-  #logClock(): void {
-    const nowMs = this.machineMs();
-    if (nowMs - this.#clockSaid.atMs < LOG_CLOCK_MS) return;
-    const details = reasonsOf(this, nowMs).filter(({ code }) => CLOCK_REASONS.has(code));
-    const messages = details.map(({ code, peer }) => `${code} ${peer?.id}`).join();
-    const { messages: before } = this.#clockSaid;
-    this.#clockSaid = { atMs: nowMs, messages };
-    if (messages === before) return;
-    for (const { code, message, advice } of details)
-      this.options.logger.warn({ reason: code, advice }, message);
-    if (details.length === 0) this.options.logger.info({}, "the clock is in order again");
-  }
-
-  #tell(input: ReplicaInput): void {
-    if (input.type === "frameReceived") this.#logFrame("received", input.link, input.frame.t);
-    else if (input.type === "recordsReceived") this.#logFrame("received", input.link, "records");
-    else if (input.type === "itemsReceived") this.#logFrame("received", input.link, "items");
-    this.#runner.handle(input);
-  }
-
-  #perform(effect: ReplicaEffect): void {
-    switch (effect.type) {
-      case "commit":
-        if (!effect.posted) this.#observeDelivery(effect.add);
-        this.committer!.commit(effect);
-        break;
-      case "answer":
-        for (const { status, item, ...more } of effect.outcomes)
-          if (status === "refused") this.options.logger.debug({ id: item.id, ...more }, "post refused");
-        this.#answers.get(effect.request)?.(effect.outcomes);
-        this.#answers.delete(effect.request);
-        break;
-      case "judge":
-        this.#logged.get(effect.message)?.settle(effect.verdict);
-        this.#logged.delete(effect.message);
-        break;
-      case "dial":
-        this.options.logger.debug(effect, "dials a peer");
-        this.#links.dial(effect);
-        break;
-      case "send":
-        this.#send(effect.link, effect.frame);
-        break;
-      case "disconnect": {
-        const { link, peer, reason } = effect;
-        const level = CHOICES.has(reason) ? "debug" : "warn";
-        this.options.logger[level]({ peer, reason }, "peer disconnected by this node");
-        this.#links.disconnect(link, reason);
-        break;
-      }
-      case "hold":
-        this.#links.hold(effect.link, effect.held);
-        break;
-      case "verify":
-        this.#inbox.verify(effect);
-        break;
-      case "renew":
-        this.#broker.renew(effect.record);
-        break;
-      case "readRegistry":
-        this.#broker.readRegistry();
-        break;
-      case "publish":
-        this.frameFigures.bytesSent += effect.payload.length;
-        this.#broker.publish(effect.kind, effect.payload);
-        break;
-      case "tell": {
-        const bytes = encodeFrame(effect.frame);
-        this.frameFigures.bytesSent += bytes.length;
-        this.#broker.tell(effect.peer, bytes);
-        break;
-      }
-      case "append":
-        this.outlet?.owe(effect.items);
-        break;
-      case "receipt":
-        this.#receipts.get(effect.request)?.(effect.receipt);
-        this.#receipts.delete(effect.request);
-        break;
-      case "counted":
-        this.#counts.get(effect.request)?.(effect.silent);
-        this.#counts.delete(effect.request);
-        break;
-      case "notify":
-        this.events.push(effect.changes.flatMap((change) => this.#eventOf(change)));
-        break;
-    }
-  }
-
-  #logFrame(direction: "sent" | "received", link: number, type: Frame["t"]): void {
-    const { logger } = this.options;
-    if (ROUND_FRAMES.has(type)) logger.debug({ link }, `${direction} ${type}`);
-    else logger.trace?.({ link }, `${direction} ${type}`);
-  }
-
-  #send(link: number, frame: Frame): void {
-    this.#logFrame("sent", link, frame.t);
-    // One that goes to many links is encoded once.
-    if (this.#encoded?.frame !== frame) this.#encoded = { frame, bytes: encodeFrame(frame) };
-    const { bytes } = this.#encoded;
-    this.frameFigures.bytesSent += bytes.length;
-    this.#links.send(link, bytes);
-  }
-
-  #observeDelivery(items: readonly Item[]): void {
-    const nowMs = this.clockMs();
-    for (const { timestampMs } of items) this.timings.delivery.observe(nowMs - timestampMs);
-  }
-
-  #eventOf(change: ReplicaChange): UnnumberedEvent[] {
-    if (change.type !== "peer") return [change];
-    const peer = this.#peer(change.peer);
-    if (!peer) return [];
-    const { id, name, address, state, reason, reasons } = peer;
-    // Differences between nodes are warnings for the operator, with names.
-    const level = reasons || state === "unreached" ? "warn" : "info";
-    const why = [...(reasons ?? []), ...(level === "warn" && reason ? [reason] : [])].join(", ");
-    this.options.logger[level](
-      { peer: id, peerName: name, address, reason },
-      level === "warn" ? `peer ${name} ${state}: ${why}` : `peer ${state}`,
-    );
-    this.options.onPeer?.(peer);
-    return [{ type: "peer", peer }];
-  }
-
-  #peer(id: string): Peer | undefined {
-    const { roster, membership } = this.replica;
-    const member = roster.get(id);
-    if (member) return peerOf(member, this, this.machineMs());
-    const stranger = membership.strangers().find((one) => one.id === id);
-    return stranger && unreachedPeer(stranger, this.replica.clock);
+  #refuseWhenStopping(): void {
+    if (this.#isStopping) throw new HubcastError("stopping", "the node is shutting down");
   }
 
   async #close(): Promise<void> {
-    this.stopping = true;
+    this.#isStopping = true;
     // First the others hear of it, while requests are finished; then nothing comes in any more.
     const goodbye = this.#discovery?.close();
-    await this.http?.close();
-    this.#runner?.handle({ type: "stopped" });
-    await this.cluster?.close();
-    await this.verifier.close();
-    // Callers that wait for a commit get an answer, so the machine runs until the last one is done.
-    await this.committer?.close();
-    this.#runner?.stop();
-    this.events.close();
-    this.vitals.close();
+    await this.#http?.close();
+    await this.#shell.close();
+    this.#vitals.close();
     await goodbye;
+  }
+}
+
+/** @param signature of a verified item */
+function authorshipOf(signature: string): Pick<Rival, "scheme" | "author"> {
+  const author = signerOf(signature);
+  return { scheme: schemeOf(signature)!, ...(author !== undefined && { author }) };
+}
+
+/** The items held already, then `caught-up`, then live events. A plain iterator: a generator would double the steps. */
+function historyThenLive(
+  history: readonly Item[],
+  position: string,
+  live: AsyncGenerator<NodeEvent, void, undefined>,
+): AsyncIterable<NodeEvent> {
+  let next = 0;
+  const iterator: AsyncIterator<NodeEvent, void, undefined> = {
+    next: () => {
+      const at = next++;
+      if (at > history.length) return live.next();
+      // A place inside the history cannot be resumed at, so it has no id.
+      const value: NodeEvent =
+        at < history.length ? { type: "item", item: history[at]! } : { type: "caught-up", eventId: position };
+      return Promise.resolve({ value, done: false });
+    },
+    return: () => live.return(),
+  };
+  return { [Symbol.asyncIterator]: () => iterator };
+}
+
+// biome-ignore lint/correctness/useYield: the iterable has nothing to give
+async function* failing(error: unknown): AsyncGenerator<NodeEvent, void, undefined> {
+  throw error;
+}
+
+/** Copies events into plain objects, which keep nothing of the node alive. */
+async function* wholeEvents(events: AsyncIterable<NodeEvent>): AsyncGenerator<NodeEvent, void, undefined> {
+  for await (const event of events) {
+    if (event.type === "replaced")
+      yield { ...event, item: wholeItem(event.item), previous: wholeItem(event.previous) };
+    else yield "item" in event ? { ...event, item: wholeItem(event.item) } : event;
   }
 }

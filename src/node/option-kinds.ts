@@ -17,7 +17,6 @@ import {
 } from "../core/options.js";
 import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../runtime/nats.js";
 import type { Access, Peer } from "./broadcast.js";
-import type { NodeLogger } from "./logger.js";
 import type { Trusted } from "./replica/policy.js";
 import type { SignatureScheme } from "./replica/signature.js";
 
@@ -155,3 +154,13 @@ export const NODE_KINDS = {
   onPeer: FUNCTION,
   signal: SIGNAL,
 } satisfies Kinds<NodeOptions>;
+
+/** The logger of a node; a pino logger fits. */
+export interface NodeLogger {
+  /** Of frames between nodes; absent: they are not logged. */
+  trace?(fields: object, message: string): void;
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}

@@ -1,11 +1,12 @@
+import { hostname } from "node:os";
 import { HubcastError } from "../core/errors.js";
+import { LIMITS } from "../core/limits.js";
 import { checkOptions } from "../core/options.js";
 import { hasControl } from "../core/text.js";
 import { topicAdvice, topicFault } from "../core/topic.js";
+import { isNatsEngine, type NatsServers, parseNatsEngine } from "../runtime/nats.js";
 import { parsePeerAddress } from "./cluster/libp2p/address.js";
-import { completeEngine, type EngineChoice } from "./engine-options.js";
-import type { NodeLogger } from "./logger.js";
-import { NODE_KINDS, type NodeOptions, TRUSTED } from "./option-kinds.js";
+import { type NatsOptions, NODE_KINDS, type NodeLogger, type NodeOptions, TRUSTED } from "./option-kinds.js";
 import type { Trusted } from "./replica/policy.js";
 import { SCHEMES } from "./replica/signature.js";
 
@@ -51,6 +52,18 @@ export function completeOptions(options: NodeOptions): CompleteNodeOptions {
   checkAllowPeers(complete.allowPeers);
   checkPolicy(complete);
   return complete;
+}
+
+/**
+ * The name of the host, which stays over restarts, with the port of the API where that is another than usual: several nodes
+ * may run on one host. A node whose port is any, or that has no API, is told apart by its id.
+ */
+export function defaultName(id: string, port: number | undefined, host = hostname()): string {
+  const own = id.slice(-6).toLowerCase();
+  const isUsable = /^[\w.-]{1,40}$/.test(host) && !/^localhost\b/.test(host);
+  if (!isUsable) return `node-${own}`;
+  if (port === LIMITS.httpPort) return host;
+  return port ? `${host}-${port}` : `${host}-${own}`;
 }
 
 function checkCluster(cluster: string): void {
@@ -141,4 +154,42 @@ function checkTopics(key: string, topics: readonly string[]): void {
         suggestions: topicAdvice(topic),
       });
   }
+}
+
+/** How peers are reached. */
+export type EngineChoice =
+  | { readonly name: "libp2p" }
+  | ({ readonly name: "nats" } & NatsServers & NatsOptions);
+
+/** @throws invalidOption, also for what would protect or reach nobody with that engine */
+function completeEngine(options: NodeOptions): EngineChoice {
+  const { engine = "libp2p", nats } = options;
+  if (isNatsEngine(engine)) return natsEngine(engine, options);
+  if (engine !== "libp2p") {
+    throw new HubcastError("invalidOption", `there is no engine ${JSON.stringify(engine)}`, {
+      suggestions: ["Use --engine libp2p, which is the default, or --engine nats://HOST:4222."],
+    });
+  }
+  if (nats && Object.keys(nats).length > 0) {
+    throw new HubcastError("invalidOption", "options of NATS are given, but the engine is libp2p", {
+      suggestions: ["Name the servers: --engine nats://HOST:4222."],
+    });
+  }
+  return { name: "libp2p" };
+}
+
+function natsEngine(engine: string, { nats = {}, clusterKey, allowPeers, peers }: NodeOptions): EngineChoice {
+  const unfit = clusterKey
+    ? "a cluster key"
+    : allowPeers
+      ? "a list of allowed peers"
+      : peers && peers.length > 0
+        ? "an address of a peer"
+        : undefined;
+  if (unfit === undefined) return { name: "nats", ...parseNatsEngine(engine), ...nats };
+  throw new HubcastError("invalidOption", `${unfit} has no effect with the engine NATS`, {
+    suggestions: [
+      "Leave it out: nodes meet at the NATS servers, which decide who may connect (--nats-credentials, tls://).",
+    ],
+  });
 }

@@ -4,8 +4,7 @@ import { counted } from "../core/text.js";
 import { formatDuration } from "../core/units.js";
 import { REASONS, type Reason, type ReasonDetail } from "./broadcast.js";
 import type { Cluster } from "./cluster/port.js";
-import type { Committer } from "./committer.js";
-import type { LogOutlet } from "./log-outlet.js";
+import type { Committer, LogPublisher } from "./committer.js";
 import type { TrustPolicy } from "./replica/policy.js";
 import type { Replica } from "./replica/replica.js";
 import { isTwin, type Member } from "./replica/roster.js";
@@ -26,7 +25,7 @@ export interface NodeParts {
   readonly replica: Replica;
   readonly cluster: Cluster;
   readonly committer: Committer | undefined;
-  readonly outlet: LogOutlet | undefined;
+  readonly publisher: LogPublisher | undefined;
 }
 
 /** Of one reason at most so many nodes are told of; the list of peers has all. */
@@ -52,7 +51,7 @@ const ADVICE: Readonly<Record<Reason, string>> = {
 
 /** Everything that makes a node less than ready, and every way in which others differ from it. */
 export function reasonsOf(node: NodeParts, nowMs: number): readonly ReasonDetail[] {
-  const { replica, committer, outlet, options } = node;
+  const { replica, committer, publisher, options } = node;
   const isUnlinked = options.peers.length > 0 && replica.links.count === 0 && !replica.starting;
   return [
     ...ofClock(node, nowMs),
@@ -64,8 +63,8 @@ export function reasonsOf(node: NodeParts, nowMs: number): readonly ReasonDetail
     ...(committer?.isFailing ? [detail("storageFailed")] : []),
     // A round with a peer brings back what the peer holds.
     ...(committer?.leftOut && replica.figures.rounds === 0 ? [detail("itemsLeftOut")] : []),
-    ...(outlet?.awayReason ? [detail("natsAway", outlet.awayReason)] : []),
-    ...(outlet?.isFull ? [detail("natsFull")] : []),
+    ...(publisher?.awayReason ? [detail("natsAway", publisher.awayReason)] : []),
+    ...(publisher?.isFull ? [detail("natsFull")] : []),
   ];
 }
 

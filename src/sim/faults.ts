@@ -1,10 +1,9 @@
-import { encodeBatch } from "../node/replica/batch.js";
-import { withDigest } from "../node/replica/item.js";
+import { encodeBatch, withDigest } from "../node/replica/item.js";
 import { integritySignature } from "../node/replica/signature.js";
 import { batchFrame, encodeFrame } from "../node/replica/wire.js";
 import type { Dice } from "./dice.js";
 import type { Host } from "./host.js";
-import type { Link } from "./link.js";
+import type { VirtualLink } from "./link.js";
 import type { World } from "./world.js";
 
 const OUTAGE_MS_MAX = 8_000;
@@ -228,7 +227,7 @@ export class Faults {
     this.#anyLink()?.break();
   }
 
-  #anyLink(): Link | undefined {
+  #anyLink(): VirtualLink | undefined {
     return this.#dice.pick([...this.world.network.links]);
   }
 

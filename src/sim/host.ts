@@ -1,5 +1,8 @@
+import type { Item } from "../node/replica/item.js";
 import type { Replica } from "../node/replica/replica.js";
-import type { VirtualDisk } from "./disk.js";
+import type { Frame } from "../node/replica/wire.js";
+import type { Dice } from "./dice.js";
+import type { Timeline } from "./timeline.js";
 
 /** A computer on the virtual network: its address, clock and storage outlive the processes that run on it. */
 export interface Host {
@@ -7,7 +10,7 @@ export interface Host {
   readonly address: string;
   /** Its wall clock minus true time, ms. */
   skewMs: number;
-  /** Offset of the time that it tells its neighbours, ms: not 0 for a liar. */
+  /** Offset of the time that it tells its peers, ms: not 0 for a liar. */
   liesMs: number;
   /** When its wall clock was set last, true time. */
   clockSetAtMs: number;
@@ -39,4 +42,122 @@ export interface Process {
   readonly machineMs: number;
   readonly alive: boolean;
   readonly frozen: boolean;
+}
+
+/** Traffic of one host. */
+interface HostFigures {
+  messages: number;
+  bytes: number;
+}
+
+/** Counts the traffic of a world. */
+export class Figures {
+  readonly #sent: HostFigures[] = [];
+  /** Attempts to connect, and those to each address. */
+  dials = 0;
+  readonly dialsTo = new Map<string, number>();
+  batches = 0;
+
+  sent(host: Host, frame: Frame, bytes: number): void {
+    if (frame.t === "batch") this.batches++;
+    this.#sent[host.number] ??= { messages: 0, bytes: 0 };
+    const sent = this.#sent[host.number]!;
+    sent.messages++;
+    sent.bytes += bytes;
+  }
+
+  dialled(address: string): void {
+    this.dials++;
+    this.dialsTo.set(address, (this.dialsTo.get(address) ?? 0) + 1);
+  }
+
+  perHost(): readonly HostFigures[] {
+    return this.#sent;
+  }
+}
+
+interface Commit {
+  readonly add: readonly Item[];
+  readonly remove: readonly Item[];
+}
+
+interface DiskOptions {
+  readonly timeline: Timeline;
+  readonly dice: Dice;
+  /** Items outlive the process. */
+  readonly durable: boolean;
+  /** Probability that a commit fails now. */
+  readonly failure: () => number;
+  /** An item was stored (1) or removed (-1). */
+  readonly counted: (item: Item, change: 1 | -1) => void;
+}
+
+/** The storage of a host. Commits complete in order, some time later; a power cut keeps the first few of the pending ones. */
+export class VirtualDisk {
+  readonly #kept = new Map<string, Item>();
+  /** Items whose removal failed; they stay until they are removed again. */
+  readonly #stuck = new Set<string>();
+  #writing: Commit[] = [];
+  #idleAtMs = 0;
+  /** Changes with each crash: commits of an earlier session never complete. */
+  #session = 0;
+
+  constructor(private readonly options: DiskOptions) {}
+
+  has(digest: string): boolean {
+    return this.#kept.has(digest);
+  }
+
+  isStuck(digest: string): boolean {
+    return this.#stuck.has(digest);
+  }
+
+  items(): Item[] {
+    return [...this.#kept.values()];
+  }
+
+  /** @param done called when the commit is durable, or failed */
+  commit(commit: Commit, done: (kept: boolean) => void): void {
+    const { timeline, dice, durable, failure } = this.options;
+    const delayMs = durable ? dice.whole(0, 12) : 0;
+    this.#idleAtMs = Math.max(this.#idleAtMs, timeline.nowMs + delayMs);
+    const session = this.#session;
+    const fails = dice.chance(failure());
+    this.#writing.push(commit);
+    timeline.at(this.#idleAtMs, () => {
+      if (session !== this.#session) return;
+      this.#writing.shift();
+      if (!fails) this.#keep(commit);
+      else for (const item of commit.remove) this.#stuck.add(item.digest);
+      done(!fails);
+    });
+  }
+
+  /** The process has ended. Any number of the pending commits, oldest first, are kept. */
+  crash(): void {
+    this.#session++;
+    const kept = this.options.dice.whole(0, this.#writing.length);
+    for (const commit of this.#writing.slice(0, kept)) this.#keep(commit);
+    this.#writing = [];
+    this.#idleAtMs = 0;
+    if (!this.options.durable) this.wipe();
+  }
+
+  wipe(): void {
+    for (const item of this.#kept.values()) this.options.counted(item, -1);
+    this.#kept.clear();
+    this.#stuck.clear();
+  }
+
+  #keep({ add, remove }: Commit): void {
+    for (const item of add) {
+      if (this.#kept.has(item.digest)) continue;
+      this.#kept.set(item.digest, item);
+      this.options.counted(item, 1);
+    }
+    for (const item of remove) {
+      this.#stuck.delete(item.digest);
+      if (this.#kept.delete(item.digest)) this.options.counted(item, -1);
+    }
+  }
 }

@@ -1,8 +1,7 @@
 import { hash } from "node:crypto";
 import { LIMITS } from "../core/limits.js";
-import { decodeBatch } from "../node/replica/batch.js";
 import type { Decoding, Verification } from "../node/replica/inbox.js";
-import { type Item, ItemDecodeError } from "../node/replica/item.js";
+import { decodeBatch, type Item, ItemDecodeError } from "../node/replica/item.js";
 import { decodeRecord, type MemberRecord, partsOf, type Sign, signedBytes } from "../node/replica/member.js";
 import { verifySignature } from "../node/replica/signature.js";
 import { decodeFrame, encodeFrame, type Frame, payloadOf } from "../node/replica/wire.js";

@@ -31,7 +31,7 @@ interface LinkOptions {
   /** The number by which each end knows it. */
   readonly numbers: readonly [number, number];
   /** Called once, when both ends have closed. */
-  readonly closed: (link: Link) => void;
+  readonly closed: (link: VirtualLink) => void;
 }
 
 /** One direction of a link. Frames in flight arrive in order, each at its own instant; a frozen direction delays all. */
@@ -48,7 +48,7 @@ interface Direction {
  * A connection between two nodes: a reliable ordered stream of frames in each direction. A direction can be frozen (by
  * a stall, or a cut that the ends have not noticed yet), and each end closes separately.
  */
-export class Link {
+export class VirtualLink {
   readonly open: [boolean, boolean] = [true, true];
   readonly latencyMs: number;
   readonly ends: readonly [LinkEnd, LinkEnd];

@@ -1,7 +1,6 @@
 import type { Dice } from "./dice.js";
-import type { Figures } from "./figures.js";
-import type { Host } from "./host.js";
-import { Link, type NetworkFaults, type Side } from "./link.js";
+import type { Figures, Host } from "./host.js";
+import { type NetworkFaults, type Side, VirtualLink } from "./link.js";
 import type { SimNode } from "./node.js";
 import type { SimulationOptions } from "./options.js";
 import type { Safety } from "./safety.js";
@@ -35,7 +34,7 @@ interface ConnectedWorld {
 
 /** Connects hosts: discovery, dials, links, and partitions. */
 export class Network {
-  readonly links = new Set<Link>();
+  readonly links = new Set<VirtualLink>();
   /** Whether hosts discover each other by multicast; otherwise each starts with two addresses, as with `--peer`. */
   readonly multicast: boolean;
 
@@ -83,7 +82,7 @@ export class Network {
         return failed(1, "nobody there, or another");
       if (isApart(node.host, host) || node.frozen || other.frozen) return failed(UNREACHABLE_MS, "no answer");
       if (!other.admits(node.id)) return failed(1, "refused");
-      const link = new Link({
+      const link = new VirtualLink({
         timeline,
         dice,
         faults,
@@ -158,6 +157,6 @@ function isApart(a: Host, b: Host): boolean {
   return isCut(a, b) || isCut(b, a);
 }
 
-function isCutOff({ ends }: Link, from: Side): boolean {
+function isCutOff({ ends }: VirtualLink, from: Side): boolean {
   return isCut(ends[from].host, ends[from === 0 ? 1 : 0].host);
 }

@@ -6,10 +6,9 @@ import type { ReplicaEffect, ReplicaInput } from "../node/replica/messages.js";
 import type { Replica } from "../node/replica/replica.js";
 import type { Frame } from "../node/replica/wire.js";
 import type { Dice } from "./dice.js";
-import type { Figures } from "./figures.js";
-import type { Host } from "./host.js";
+import type { Figures, Host } from "./host.js";
 import type { Known } from "./known.js";
-import type { Link, LinkEnd, Side } from "./link.js";
+import type { LinkEnd, Side, VirtualLink } from "./link.js";
 import type { SimulationOptions } from "./options.js";
 import { broken, type Safety } from "./safety.js";
 import type { Timeline } from "./timeline.js";
@@ -44,7 +43,7 @@ export class SimNode implements LinkEnd {
   alive = true;
   frozen = false;
   /** Open links by number, each with this node's side of it. */
-  readonly #links = new Map<number, { readonly link: Link; readonly side: Side }>();
+  readonly #links = new Map<number, { readonly link: VirtualLink; readonly side: Side }>();
   readonly #held = new Set<number>();
   /** Digests of the items whose receipts are pending, by request. */
   readonly #asked = new Map<number, string>();
@@ -123,7 +122,7 @@ export class SimNode implements LinkEnd {
     this.tell({ type: "receiptAsked", request: this.#lastRequest, digest, wait, timeoutMs });
   }
 
-  linkUp(link: Link, side: Side, attempt: number | undefined): void {
+  linkUp(link: VirtualLink, side: Side, attempt: number | undefined): void {
     this.#whenAwake(() => {
       const number = link.numbers[side];
       const peer = link.ends[side === 0 ? 1 : 0];
@@ -287,7 +286,7 @@ export class SimNode implements LinkEnd {
     else action();
   }
 
-  #end(closing: (link: Link, side: Side) => void): void {
+  #end(closing: (link: VirtualLink, side: Side) => void): void {
     for (const { link, side } of this.#links.values()) closing(link, side);
     this.#links.clear();
     this.alive = false;

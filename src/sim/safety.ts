@@ -11,7 +11,7 @@ import {
 import { BATCH_ID_BYTES, type Frame } from "../node/replica/wire.js";
 import type { Process } from "./host.js";
 import type { Known } from "./known.js";
-import type { Link, Side } from "./link.js";
+import type { Side, VirtualLink } from "./link.js";
 import type { SimulationOptions } from "./options.js";
 
 /** How long after its expiry an item may still be held: until the next wake-up. */
@@ -57,7 +57,7 @@ type Commit = Extract<ReplicaEffect, { type: "commit" }>;
 interface GossipStep {
   readonly step: "ask" | "answer";
   readonly id: string;
-  readonly link: Link;
+  readonly link: VirtualLink;
   sinceMs: number;
 }
 
@@ -97,7 +97,7 @@ export class Safety {
   }
 
   /** Gossiped items are durable at their sender. */
-  sending(node: Process, frame: Frame, on?: { readonly link: Link; readonly side: Side }): void {
+  sending(node: Process, frame: Frame, on?: { readonly link: VirtualLink; readonly side: Side }): void {
     if (on) this.#gossips(node, frame, on.link, on.link.ends[on.side === 0 ? 1 : 0]);
     if (frame.t === "summary") this.#holdsWindow(node, frame.sinceMs);
     if (frame.t !== "batch" || frame.kind !== "items") return;
@@ -198,7 +198,7 @@ export class Safety {
   }
 
   /** Records which nodes have a batch, and the step that an announcement or a graft requires. */
-  #gossips(node: Process, frame: Frame, link: Link, peer: Process): void {
+  #gossips(node: Process, frame: Frame, link: VirtualLink, peer: Process): void {
     if (!this.world.isSmall) return;
     const [own, theirs] = [this.#watch(node), this.#watch(peer)];
     const addStep = (watched: Watched, step: GossipStep["step"], id: string) =>
@@ -336,7 +336,7 @@ export class Safety {
       );
   }
 
-  /** Whether a node's clock is right, and how many of its neighbours' are, as far as it was told. */
+  /** Whether a node's clock is right, and how many of its peers' are, as far as it was told. */
   #clocksAround({ replica, machineMs }: Process): { own: boolean; right: number; known: number } {
     const isRight = (clockMs: number) => Math.abs(clockMs - this.world.nowMs) <= LIMITS.clockSkewMsMax / 2;
     const told = Array.from(replica.links.up()).flatMap(({ clockOffsetMs }) => clockOffsetMs ?? []);

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
 import { diagnose, type Facts, type SeenFacts } from "../../src/cli/diagnosis.js";
 import type { NodeStatus, Peer } from "../../src/node/broadcast.js";
-import { FakeService } from "../fixtures/fake-service.js";
+import { FakeServedNode } from "../fixtures/fake-served-node.js";
 
-const STATUS = new FakeService().status();
+const STATUS = new FakeServedNode().statusNow();
 
 function server(name: string, seen: object = {}, more: Partial<SeenFacts> = {}): SeenFacts {
   return {

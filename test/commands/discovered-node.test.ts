@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../fixtures/eventually.js";
-import { FakeService } from "../fixtures/fake-service.js";
+import { FakeServedNode } from "../fixtures/fake-served-node.js";
 import { LineProcess } from "../fixtures/line-process.js";
 import { type Ended, hubcast } from "./cli.js";
 import { RUN } from "./terminal.js";
@@ -13,7 +13,7 @@ const inside = ["ip", "netns", "exec", namespace] as const;
 
 /** A node as far as `status` can tell; prints the token of each call. */
 const API = `
-  const status = ${JSON.stringify({ ...new FakeService().status(), name: "kitchen" })};
+  const status = ${JSON.stringify({ ...new FakeServedNode().statusNow(), name: "kitchen" })};
   require("node:http").createServer((request, response) => {
     console.log(JSON.stringify({ event: "call", authorization: request.headers.authorization ?? null }));
     response.setHeader("content-type", "application/json");

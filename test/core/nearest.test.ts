@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { nearest } from "../../src/core/nearest.js";
+import { nearest } from "../../src/core/text.js";
 
 const COMMANDS = ["broadcast:list", "broadcast:post", "broadcast:peers", "help"];
 

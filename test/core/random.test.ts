@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { seededRandom } from "../../src/core/random.js";
+import { seededRandom } from "../../src/sim/dice.js";
 
 const take = (seed: string, count: number) => {
   const random = seededRandom(seed);

@@ -7,8 +7,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { connectToNode } from "../../src/node/client.js";
 import type { NodeOptions, StartedNode } from "../../src/node/index.js";
 import { signItem } from "../../src/node/keys.js";
-import { encodeBatch } from "../../src/node/replica/batch.js";
-import { type Item, withDigest } from "../../src/node/replica/item.js";
+import { encodeBatch, type Item, withDigest } from "../../src/node/replica/item.js";
 import { integritySignature, publicKeyHex } from "../../src/node/replica/signature.js";
 import { BadMember } from "../fixtures/bad-member.js";
 import { eventually } from "../fixtures/eventually.js";
@@ -79,7 +78,7 @@ describe.each(ALTERATIONS)("an item with another %s is refused", (_what, make) =
     expect((await node.status()).items).toBe(0);
   });
 
-  test("from disk, sealed by another node", async () => {
+  test("from disk, with the MAC of another node", async () => {
     await using nodes = new Nodes();
     const log: string[] = [];
     const options = stored(log);
@@ -135,7 +134,7 @@ function stored(log: string[]): NodeOptions & { readonly dataDir: string } {
   return { mdns: false, dataDir: join(directories, `${++lastDirectory}`), logger };
 }
 
-/** Writes a row as docs/durability.md has it, with a seal that this node did not make. */
+/** Writes a row as docs/durability.md has it, with a MAC that this node did not make. */
 function putRow(dataDir: string, { id, raw, signature, timestampMs, digest }: Item): void {
   const database = new DatabaseSync(join(dataDir, "items.sqlite"));
   database.prepare("DELETE FROM items WHERE digest = ?").run(digest);

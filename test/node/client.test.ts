@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { HubcastError } from "../../src/core/errors.js";
 import type { NodeEvent } from "../../src/node/broadcast.js";
 import { connectToNode } from "../../src/node/client.js";
-import { FakeService } from "../fixtures/fake-service.js";
+import { FakeServedNode } from "../fixtures/fake-served-node.js";
 import { all, TestApi, until } from "../fixtures/http-call.js";
 
 test("post, get, list, status and peers say what the node says", async () => {
@@ -15,13 +15,13 @@ test("post, get, list, status and peers say what the node says", async () => {
   const result = await node.post({ id, raw: "x" });
   expect(result).toMatchObject({ id, status: "accepted" });
   expect(await node.post({ id, raw: "x" })).toMatchObject({ status: "held" });
-  expect(await node.get(id)).toEqual(api.service.get(id));
+  expect(await node.get(id)).toEqual(api.node.get(id));
   expect(await node.get("none")).toBeUndefined();
   expect(await node.get("")).toBeUndefined();
-  expect(await all(node.list())).toEqual([api.service.get(id)]);
-  expect(await node.status()).toEqual(api.service.status());
+  expect(await all(node.list())).toEqual([api.node.get(id)]);
+  expect(await node.status()).toEqual(api.node.statusNow());
   expect(await node.status({ sinceMs: 120_000 })).toMatchObject({ fingerprintSinceMs: 120_000 });
-  expect(await node.peers()).toEqual(api.service.peers());
+  expect(await node.peers()).toEqual(api.node.peersNow());
 });
 
 test.each(["", "/"])("a URL may leave out the scheme and end with %j", async (end) => {
@@ -33,9 +33,9 @@ test.each(["", "/"])("a URL may leave out the scheme and end with %j", async (en
 test("a list is read page by page, to its limit", async () => {
   await using api = await TestApi.open();
   await using node = await connectToNode(api.api.url);
-  for (let id = 0; id < 350; id++) await api.service.post({ id: String(id), raw: "x" });
+  for (let id = 0; id < 350; id++) await api.node.accept({ id: String(id), raw: "x" });
   const ids = (await all(node.list())).map(({ id }) => id);
-  expect(ids).toEqual([...api.service.items.keys()]);
+  expect(ids).toEqual([...api.node.items.keys()]);
   expect(await all(node.list({ limit: 120 }))).toHaveLength(120);
   expect(await all(node.list({ untilMs: 1_000 }))).toEqual([]);
   expect(await all(node.list({ sinceMs: Date.now() + 60_000 }))).toEqual([]);
@@ -44,8 +44,7 @@ test("a list is read page by page, to its limit", async () => {
 test("a page that would take too much memory is asked for in parts", async () => {
   await using api = await TestApi.open();
   await using node = await connectToNode(api.api.url, { timeoutMs: 30_000 });
-  for (let id = 0; id < 75; id++)
-    api.service.put({ id: `${id}`, raw: "x".repeat(1_000_000), timestampMs: id });
+  for (let id = 0; id < 75; id++) api.node.put({ id: `${id}`, raw: "x".repeat(1_000_000), timestampMs: id });
   let count = 0;
   for await (const { id } of node.list()) expect(id).toBe(String(count++));
   expect(count).toBe(75);
@@ -56,7 +55,7 @@ test("wait and its deadline reach the node", async () => {
   await using node = await connectToNode(api.api.url);
   const { receipt } = await node.post({ raw: "x" }, { wait: "all", timeoutMs: 70 });
   expect(receipt?.complete).toBe(true);
-  expect(api.service.lastPostOptions).toMatchObject({ wait: "all", timeoutMs: 70 });
+  expect(api.node.lastPostOptions).toMatchObject({ wait: "all", timeoutMs: 70 });
 });
 
 test("a refusal comes back as the error it was", async () => {
@@ -151,11 +150,11 @@ test("an answer that breaks off is a lost connection", async () => {
 
 test("an aborted signal ends a call with its reason", async () => {
   await using api = await TestApi.open();
-  api.service.gate = new Promise(() => {});
+  api.node.gate = new Promise(() => {});
   await using node = await connectToNode(api.api.url);
   const stop = new AbortController();
   const posting = node.post({ raw: "x" }, { wait: 1, signal: stop.signal });
-  await until("it runs", () => api.service.lastPostOptions !== undefined);
+  await until("it runs", () => api.node.lastPostOptions !== undefined);
   stop.abort(new Error("enough"));
   await expect(posting).rejects.toThrow("enough");
   await expect(connectToNode(api.api.url, { signal: stop.signal })).rejects.toThrow("enough");
@@ -167,7 +166,7 @@ test("a kept connection that the node has closed is replaced unseen", async () =
   const node = await connectToNode(api.api.url);
   await api.api.close();
   await using again = await TestApi.open({ port });
-  expect(await node.peers()).toEqual(again.service.peers());
+  expect(await node.peers()).toEqual(again.node.peersNow());
   await node.close();
 });
 
@@ -183,8 +182,8 @@ test("events come as objects, and end when the signal aborts", async () => {
     if (seen.length === 3) stop.abort();
   }
   expect(seen.map(({ type }) => type)).toEqual(["item", "caught-up", "item"]);
-  expect(seen[2]).toEqual({ type: "item", eventId: "7-2", item: api.service.get("new") });
-  await until("it is unsubscribed", () => api.service.subscriberCount === 0);
+  expect(seen[2]).toEqual({ type: "item", eventId: "7-2", item: api.node.get("new") });
+  await until("it is unsubscribed", () => api.node.subscriberCount === 0);
 });
 
 test("events resume behind an id, and an unknown one is gone", async () => {
@@ -201,13 +200,13 @@ test("events resume behind an id, and an unknown one is gone", async () => {
 
 test("a reader told that it is too slow gets eventsGone", async () => {
   await using api = await TestApi.open();
-  api.service.backlogMax = 5;
+  api.node.backlogMax = 5;
   await using node = await connectToNode(api.api.url);
   const events = node.events()[Symbol.asyncIterator]();
   const first = events.next();
-  await until("it is subscribed", () => api.service.subscriberCount === 1);
+  await until("it is subscribed", () => api.node.subscriberCount === 1);
   const item = { id: "a", raw: "x", signature: "s", timestampMs: 2, digest: "d" };
-  for (let told = 0; told < 20; told++) api.service.tell({ type: "item", item });
+  for (let told = 0; told < 20; told++) api.node.tell({ type: "item", item });
   await expect(first).rejects.toMatchObject({ code: "eventsGone" });
 });
 
@@ -217,7 +216,7 @@ test("events of a node that stops end with connectionLost, for whoever wants the
   const events = node.events({ reconnect: false })[Symbol.asyncIterator]();
   const first = events.next();
   const lost = expect(first).rejects.toMatchObject({ code: "connectionLost" });
-  await until("it is subscribed", () => api.service.subscriberCount === 1);
+  await until("it is subscribed", () => api.node.subscriberCount === 1);
   await api.api.close();
   await lost;
 });
@@ -228,7 +227,7 @@ test.each([
 ])("a post %s when the connection breaks", async (_what, draft, posts) => {
   let posted = 0;
   const server = http.createServer((request, response) => {
-    if (request.method === "GET") response.end(JSON.stringify(new FakeService().status()));
+    if (request.method === "GET") response.end(JSON.stringify(new FakeServedNode().statusNow()));
     else if (++posted === 1) request.socket.destroy();
     else
       response.end(
@@ -250,12 +249,12 @@ test("closing the client ends its events, and refuses further calls", async () =
   await using api = await TestApi.open();
   const node = await connectToNode(api.api.url);
   const first = node.events()[Symbol.asyncIterator]().next();
-  await until("it is subscribed", () => api.service.subscriberCount === 1);
+  await until("it is subscribed", () => api.node.subscriberCount === 1);
   await node.close();
   await node.close();
   expect(await first).toMatchObject({ done: true });
   await expect(node.status()).rejects.toMatchObject({ code: "connectionLost" });
-  await until("it is unsubscribed", () => api.service.subscriberCount === 0);
+  await until("it is unsubscribed", () => api.node.subscriberCount === 0);
 });
 
 test("postMany sends while it receives, in order", async () => {
@@ -307,7 +306,7 @@ test("a proxy may put the node below a path", async () => {
   proxy.listen(0, "127.0.0.1");
   await once(proxy, "listening");
   const node = await connectToNode(`http://127.0.0.1:${(proxy.address() as AddressInfo).port}/node/`);
-  expect(await node.peers()).toEqual(api.service.peers());
+  expect(await node.peers()).toEqual(api.node.peersNow());
   await node.close();
   proxy.close();
 });

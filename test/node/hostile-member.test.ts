@@ -7,7 +7,7 @@ import { eventually } from "../fixtures/eventually.js";
 import { recordBy } from "../fixtures/hello.js";
 import { Nodes } from "../fixtures/nodes.js";
 
-test.each<[string, (member: BadMember, friend: StartedNode, cluster: string) => Uint8Array]>([
+test.concurrent.each<[string, (member: BadMember, friend: StartedNode, cluster: string) => Uint8Array]>([
   [
     "says goodbye in the name of another",
     (member, friend, cluster) =>

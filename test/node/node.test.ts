@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import type { Item } from "../../src/node/broadcast.js";
 import { connectToNode } from "../../src/node/client.js";
 import { startNode } from "../../src/node/index.js";
-import { defaultName } from "../../src/node/node.js";
+import { defaultName } from "../../src/node/options.js";
 import { eventually } from "../fixtures/eventually.js";
 import { agreed, listen, meshed, Nodes } from "../fixtures/nodes.js";
 

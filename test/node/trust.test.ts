@@ -74,7 +74,7 @@ describe("a key that is bound to topics", () => {
 
     const dataDir = mkdtempSync(join(tmpdir(), "hubcast-bound-"));
     onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
-    const alone = { mdns: false, dataDir } as const;
+    const alone = { mdns: false, peers: [], dataDir } as const;
     const before = await nodes.start({ ...alone, trust: [ALICE] });
     await before.post(by(alice, "private/on-disk"));
     await before.post(by(alice, "alerts/on-disk"));

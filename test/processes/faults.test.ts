@@ -137,6 +137,8 @@ function writeTo(nodes: NodeCrowd, promised: string[]): { stop(): Promise<void> 
       } catch {
         // It was being stopped: nothing was promised.
       }
+      // The nodes, not this process, are to have the processor.
+      await new Promise((resolve) => setTimeout(resolve, 20));
     }
   };
   const working = work();

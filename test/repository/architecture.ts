@@ -42,7 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   node: ["core", "node pure", "discovery doors", "runtime"],
   hub: ["core", "hub pure", "discovery doors", "runtime"],
   runtime: ["core"],
-  discovery: ["core", "discovery machines"],
+  discovery: ["core", "discovery machines", "runtime"],
   "node pure": ["core"],
   "hub pure": ["core"],
   "cli pure": ["core", "node doors"],

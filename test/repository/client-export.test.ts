@@ -7,7 +7,7 @@ import { rolldown } from "rolldown";
 import { afterAll, describe, expect, it } from "vitest";
 import { VERSION } from "../../src/core/version.js";
 import { fakeNode } from "../commands/fake-node.js";
-import { FakeService } from "../fixtures/fake-service.js";
+import { FakeServedNode } from "../fixtures/fake-served-node.js";
 import { ROOT, readSources } from "./architecture.js";
 
 const directory = mkdtempSync(join(tmpdir(), "hubcast-bundle-"));
@@ -47,7 +47,7 @@ describe("a bundler", () => {
     expect(statSync(file).size).toBeLessThan(1_000_000);
     const item = { id: "1", raw: "hello", signature: "sha256:00", timestampMs: 1, digest: "00" };
     await using node = await fakeNode(({ path }) => ({
-      body: path === "/v1/status" ? new FakeService().status() : { items: [item] },
+      body: path === "/v1/status" ? new FakeServedNode().statusNow() : { items: [item] },
     }));
     expect(await printed(file, node.url)).toBe("hello\ntrue unreachable\n");
   });

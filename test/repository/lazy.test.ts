@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { hubcast } from "../commands/cli.js";
 import { fakeNode } from "../commands/fake-node.js";
-import { FakeService } from "../fixtures/fake-service.js";
+import { FakeServedNode } from "../fixtures/fake-served-node.js";
 import { importsOf, readSources } from "./architecture.js";
 
 /** Says on stderr which files a command loads, and at its end which parts of Node. */
@@ -21,24 +21,31 @@ async function loaded(args: readonly string[]): Promise<string[]> {
 }
 
 /** Parts of Node that libraries in the bundle could load and that no short command needs: 25 ms in all. */
-const HEAVY_PARTS = /^node:(http2|tls|crypto|readline|perf_hooks|sqlite|worker_threads|child_process)$/;
+const HEAVY_PARTS =
+  /^node:(http|http2|tls|crypto|assert|fs\/promises|readline|perf_hooks|sqlite|worker_threads|child_process)$/;
 
 it("node:sqlite is imported by the storage thread, and for the lock of a state file", () => {
   const users = readSources(["src"]).filter(({ text }) =>
     importsOf(text).some(({ specifier }) => specifier === "node:sqlite"),
   );
   expect(users.map(({ path }) => path)).toEqual([
-    "src/cli/exec/file-lock.ts",
+    "src/cli/exec/state-file.ts",
     "src/node/storage/sqlite-file.ts",
     "src/node/storage/sqlite-thread.ts",
   ]);
 });
 
 describe("a command loads only what it needs", () => {
-  it("broadcast list: no Ink, no libp2p, no fastify, no multicast DNS", async () => {
-    await using node = await fakeNode(() => ({ body: { items: [] } }));
-    const urls = await loaded(["broadcast", "list", "--url", node.url]);
-    expect(urls).toContain("node:http");
+  it.each([
+    { words: ["list"], answer: { items: [] } },
+    {
+      words: ["post", "x"],
+      answer: { id: "1", digest: "00", visible: "00", timestampMs: 1, status: "accepted" },
+    },
+  ])("broadcast $words.0: no Ink, no libp2p, no fastify, no multicast DNS", async ({ words, answer }) => {
+    await using node = await fakeNode(() => ({ body: answer }));
+    const urls = await loaded(["broadcast", ...words, "--url", node.url]);
+    expect(urls).toContain("node:net");
     expect(urls.filter((url) => HEAVY_PARTS.test(url))).toEqual([]);
     // Each file costs half a millisecond.
     const files = urls
@@ -53,9 +60,9 @@ describe("a command loads only what it needs", () => {
         "dist/chunks/node-client.js",
       ],
       ...["dist/chunks/rolldown-runtime.js", "dist/chunks/undici.js"],
-      ...["dist/cli/main.js", "dist/commands/broadcast/list.js"],
+      ...["dist/cli/main.js", `dist/commands/broadcast/${words[0]}.js`],
     ]);
-    // A server that answers a list is a node: the command sends no other request first.
+    // A server that answers the call is a node: the command sends no other request first.
     expect(node.calls.map(({ path }) => path)).toEqual(["/v1/items"]);
   });
 
@@ -70,4 +77,4 @@ describe("a command loads only what it needs", () => {
   });
 });
 
-const STATUS = new FakeService().status();
+const STATUS = new FakeServedNode().statusNow();

@@ -12,7 +12,7 @@ const MAY_WRITE = new Set([
   // Shows its line by shown(); what it passes on was written by others of this list.
   "src/cli/live-status.ts",
   // Write to files: what a command reads on its standard input, and what is finished.
-  "src/cli/exec/command.ts",
+  "src/cli/exec/watch-exec.ts",
   "src/cli/exec/state-file.ts",
   // Writes sequences of its own, which give a terminal back and take it again.
   "src/tui/suspension.ts",

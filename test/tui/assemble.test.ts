@@ -4,7 +4,7 @@ import type { Peer } from "../../src/node/broadcast.js";
 import { eventsBetween } from "../../src/tui/collect.js";
 import { RateMeter, topOf } from "../../src/tui/figures.js";
 import { type AskedNode, nodeRowsOf, verdictsOf } from "../../src/tui/snapshot.js";
-import { FakeService } from "../fixtures/fake-service.js";
+import { FakeServedNode } from "../fixtures/fake-served-node.js";
 import { SCENE } from "./scene.js";
 
 const NO_RATE = { perSecond: 0, history: [] };
@@ -13,7 +13,7 @@ function asked(name: string, more: Partial<AskedNode> = {}): AskedNode {
   return {
     url: `http://127.0.0.1/${name}`,
     isNamed: true,
-    status: { ...new FakeService().status(), name, id: name },
+    status: { ...new FakeServedNode().statusNow(), name, id: name },
     peers: [],
     fault: undefined,
     rates: { posts: NO_RATE, gossipIn: NO_RATE, gossipOut: NO_RATE },

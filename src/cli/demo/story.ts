@@ -3,8 +3,7 @@ import { formatDuration } from "../../core/units.js";
 import type { SimulationReport } from "../../hub/simulate/index.js";
 import { faultLine, reportLines } from "../hub-simulation.js";
 import { type Output, painted, table } from "../output.js";
-import { Arrivals, type Child, type NodeProcess } from "./processes.js";
-import { deadlineIn, Stage } from "./stage.js";
+import { Arrivals, type Child, deadlineIn, type NodeProcess, Stage } from "./stage.js";
 
 /** Each step takes a second or so, the first start on a busy machine some more; one that takes this long has failed. */
 const STEP_DEADLINE_MS = 30_000;

@@ -1,8 +1,8 @@
 import { closeSync, fdatasync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
+import type { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { HubcastError } from "../../core/errors.js";
-import { lockFile } from "./file-lock.js";
 import {
   type Beginning,
   beginningIn,
@@ -189,5 +189,38 @@ function syncDirectory(path: string): void {
     fsyncSync(directory);
   } finally {
     closeSync(directory);
+  }
+}
+
+/** SQLite's code of a lock that another has. */
+const SQLITE_BUSY = 5;
+
+/**
+ * Locks a file, which stays empty, for this process. SQLite's exclusive lock is the one lock of the operating system that
+ * Node offers: it ends with the process, however that dies.
+ * @returns undefined when another process has it
+ */
+async function lockFile(path: string): Promise<Disposable | undefined> {
+  const sqlite = await withoutWarning(() => import("node:sqlite"));
+  let lock: DatabaseSync | undefined;
+  try {
+    lock = new sqlite.DatabaseSync(path);
+    lock.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
+    return lock;
+  } catch (error) {
+    lock?.close();
+    if ((error as { readonly errcode?: unknown }).errcode === SQLITE_BUSY) return undefined;
+    throw error;
+  }
+}
+
+/** On Node 22 the SQLite module warns, once, that it is new. */
+async function withoutWarning<T>(load: () => Promise<T>): Promise<T> {
+  const { emitWarning } = process;
+  process.emitWarning = () => {};
+  try {
+    return await load();
+  } finally {
+    process.emitWarning = emitWarning;
   }
 }

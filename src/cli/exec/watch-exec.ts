@@ -1,8 +1,16 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { closeSync, openSync, unlinkSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { HubcastError } from "../../core/errors.js";
-import { TIMER_MS_MAX } from "../../core/options.js";
+import { shown } from "../../core/text.js";
+import { topicOf } from "../../core/topic.js";
+import { formatDuration } from "../../core/units.js";
 import type { EventsOptions } from "../../node/broadcast.js";
 import type { HttpNode } from "../../node/client.js";
-import type { Commands } from "./command.js";
+import { WakeTimer } from "../../runtime/runner.js";
+import { localTime, type Output } from "../output.js";
 import type { Task } from "./machine/records.js";
 import { type Report, Schedule, type ScheduleInput, type ScheduleOptions } from "./machine/schedule.js";
 import { StateFile } from "./state-file.js";
@@ -45,7 +53,11 @@ class Execution {
   readonly #stopping: AbortSignal;
   /** The node's clock minus that of this process, ms. */
   #aheadMs = 0;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #timer = new WakeTimer({
+    now: Date.now,
+    dueAtMs: () => this.schedule.wakeAtMs - this.#aheadMs,
+    wake: () => this.#handle({ type: "woke" }),
+  });
 
   constructor(
     private readonly node: HttpNode,
@@ -64,7 +76,7 @@ class Execution {
     }
     this.#handle({ type: "stopped" });
     await Promise.allSettled(this.#work);
-    clearTimeout(this.#timer);
+    this.#timer.stop();
     this.#fault.signal.throwIfAborted();
     await this.file?.synced(this.schedule);
   }
@@ -126,15 +138,7 @@ class Execution {
     } catch (error) {
       this.#fault.abort(error);
     }
-    this.#wake();
-  }
-
-  #wake(): void {
-    clearTimeout(this.#timer);
-    const { wakeAtMs } = this.schedule;
-    if (wakeAtMs === Number.POSITIVE_INFINITY) return;
-    const inMs = Math.min(Math.max(0, wakeAtMs - Date.now() - this.#aheadMs), TIMER_MS_MAX);
-    this.#timer = setTimeout(() => this.#handle({ type: "woke" }), inMs);
+    this.#timer.plan();
   }
 
   #carryOut(work: Promise<void>): void {
@@ -169,4 +173,167 @@ function foreign(message: string): HubcastError {
 
 function topicWords(topic: string | undefined): string {
   return topic === undefined ? "all topics" : `topic ${topic}`;
+}
+
+/** Columns of an id in a line. */
+const ID_COLUMNS = 60;
+
+/** Tells people and programs what becomes of the commands. Their own output goes past it. */
+export function show(report: Report, output: Output): void {
+  output.document(documentOf(report));
+  if (report.type === "begun") {
+    const waiting = report.waiting > 0 ? `; ${report.waiting} are waiting` : "";
+    output.note(`the command runs for each item${waiting}; Ctrl-C ends`);
+    return;
+  }
+  if (report.type === "gap") {
+    const { fromMs, untilMs, retentionMs } = report;
+    const [silence, life] = [untilMs - fromMs, retentionMs].map(formatDuration);
+    output.warning(
+      `nothing was heard from ${localTime(fromMs)} to ${localTime(untilMs)} (${silence}), longer than items are kept (${life}): the command did not run for what came and expired meanwhile`,
+    );
+    return;
+  }
+  const id = shown(report.task.id, ID_COLUMNS);
+  switch (report.type) {
+    case "started":
+      output.detail(`the command starts for ${id}${attemptWords(report.attempt)}`);
+      break;
+    case "finished":
+      output[report.attempt > 1 ? "note" : "detail"](
+        `the command is done for ${id}${attemptWords(report.attempt)}`,
+      );
+      break;
+    case "failed": {
+      const { attempt, fault, againInMs } = report;
+      const again = againInMs === undefined ? "" : `; again in ${formatDuration(againInMs)}`;
+      output.warning(`the command failed for ${id}${attemptWords(attempt)}: ${fault}${again}`);
+      break;
+    }
+    case "expired": {
+      const tried = report.attempts === 0 ? "did not run" : `failed (${attempts(report.attempts)})`;
+      output.warning(`${id} has expired, and the command ${tried}: it does not run any more`);
+      break;
+    }
+    case "replaced":
+      output.detail(`another item replaces ${id}: the command runs for that one`);
+      break;
+    case "missing":
+      output.note(`the node does not show ${id}; asking again in ${formatDuration(report.againInMs)}`);
+  }
+}
+
+function documentOf(report: Report): object {
+  if (!("task" in report)) return report;
+  const { type, task, ...rest } = report;
+  return { type, ...{ id: task.id, digest: task.digest, timestampMs: task.timestampMs }, ...rest };
+}
+
+function attemptWords(attempt: number): string {
+  return attempt > 1 ? ` (attempt ${attempt})` : "";
+}
+
+function attempts(count: number): string {
+  return count === 1 ? "1 attempt" : `${count} attempts`;
+}
+
+/** Where what a command writes goes to: 1 is the standard output of this process, 2 its standard error. */
+type CommandOutput = 1 | 2;
+
+/**
+ * Runs one command line at a time for each of its callers, each in a process group of its own: a Ctrl-C of the terminal,
+ * which all of a group get, does not reach it.
+ */
+export class Commands {
+  readonly #running = new Set<ChildProcess>();
+
+  constructor(
+    private readonly line: string,
+    private readonly output: CommandOutput,
+  ) {}
+
+  get count(): number {
+    return this.#running.size;
+  }
+
+  /**
+   * Runs the line by the shell of the system, with raw on its standard input and the rest in its environment.
+   * @returns why it failed, when it has ended; nothing when it succeeded
+   */
+  async run(task: Task, raw: string): Promise<string | undefined> {
+    let child: ChildProcess;
+    let input: number | undefined;
+    try {
+      input = inputOf(raw);
+      child = spawn(this.line, {
+        shell: true,
+        detached: true,
+        stdio: [input, this.output, 2],
+        env: { ...process.env, ...environmentOf(task) },
+      });
+    } catch (error) {
+      return cannotStart(error as Error);
+    } finally {
+      if (input !== undefined) closeSync(input);
+    }
+    this.#running.add(child);
+    try {
+      return await new Promise((resolve) => {
+        child.on("error", (error) => resolve(cannotStart(error)));
+        child.on("exit", (code, signal) => resolve(code === 0 ? undefined : faultOf(code, signal)));
+      });
+    } finally {
+      this.#running.delete(child);
+    }
+  }
+
+  /** Passes a signal on to all that run, with what they have started. */
+  signal(name: NodeJS.Signals): void {
+    for (const { pid } of this.#running) {
+      try {
+        if (pid !== undefined) process.kill(-pid, name);
+      } catch {
+        // It has just ended.
+      }
+    }
+  }
+}
+
+/**
+ * A file without a name that a command can read from its beginning. Not a pipe: if this process were killed, the command
+ * would take what it got until then for the whole.
+ */
+function inputOf(raw: string): number {
+  const path = join(tmpdir(), `hubcast-${randomUUID()}`);
+  const file = openSync(path, "wx+", 0o600);
+  try {
+    unlinkSync(path);
+    const bytes = Buffer.from(raw);
+    // Written at places, which leaves the place of the reader at 0.
+    for (let written = 0; written < bytes.length; )
+      written += writeSync(file, bytes, written, bytes.length - written, written);
+    return file;
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
+}
+
+/** All of them are set, so that none is one of another command around this one. */
+function environmentOf({ id, timestampMs, digest, key = "" }: Task): Record<string, string> {
+  return {
+    HUBCAST_ID: id,
+    HUBCAST_TOPIC: topicOf(id) ?? "",
+    HUBCAST_TIMESTAMP_MS: String(timestampMs),
+    HUBCAST_DIGEST: digest,
+    HUBCAST_KEY: key,
+  };
+}
+
+function cannotStart({ message }: Error): string {
+  return `it cannot be started: ${message}`;
+}
+
+function faultOf(code: number | null, signal: NodeJS.Signals | null): string {
+  return signal ? `ended by ${signal}` : `exit code ${code}`;
 }

@@ -92,7 +92,7 @@ export default class Post extends ClientCommand<typeof Post> {
     }
     const path = this.flags["sign-key"];
     if (path === undefined) return;
-    const { itemSigner } = await import("../../cli/key-file.js");
+    const { itemSigner } = await import("../../cli/flag-file.js");
     this.sign = await itemSigner(path);
   }
 

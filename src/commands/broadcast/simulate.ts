@@ -1,13 +1,14 @@
 import { randomInt } from "node:crypto";
 import * as Flags from "@oclif/core/flags";
 import { BaseCommand } from "../../cli/base-command.js";
-import { needsLargerHeap, rerunWithHeap } from "../../cli/heap.js";
 import { properties, table } from "../../cli/output.js";
 import { onInterrupt } from "../../cli/signals.js";
 import {
   GROWTH_HEAD,
   growthRow,
+  needsLargerHeap,
   reportPairs,
+  rerunWithHeap,
   runSimulation,
   SIMULATE_FLAGS,
   type SimulationRun,

@@ -1,6 +1,5 @@
 import { BaseCommand } from "../../cli/base-command.js";
 import { readTlsFiles } from "../../cli/flag-file.js";
-import { keepHeapLean } from "../../cli/heap.js";
 import {
   addressesFromElsewhere,
   flagWords,
@@ -10,12 +9,12 @@ import {
   showLive,
 } from "../../cli/live-status.js";
 import { openLogger } from "../../cli/logger.js";
-import { notifyReady } from "../../cli/service.js";
-import { Stopping } from "../../cli/signals.js";
+import { notifyReady, Stopping } from "../../cli/signals.js";
 import { nodeOptions, readTokens, readTrustFile, START_FLAGS } from "../../cli/start-flags.js";
 import { WatchedFiles } from "../../cli/watched-files.js";
 import type { Peer } from "../../node/broadcast.js";
 import type { StartedNode } from "../../node/index.js";
+import { tuneNodeHeap } from "../../runtime/heap.js";
 
 const ADDRESSES_SHOWN = 2;
 
@@ -86,9 +85,9 @@ export default class Start extends BaseCommand<typeof Start> {
     const events = { signal: stopping.signal, onPeer: (peer: Peer) => onPeer(peer) };
     const node = await stopping.unlessTold(startNode({ ...options, logger, ...events }));
     if (node) {
-      keepHeapLean();
+      tuneNodeHeap();
       this.announce(node);
-      notifyReady(this.output);
+      await notifyReady(this.output);
       onPeer = report;
       early.forEach(report);
       this.watchFiles(node, files);

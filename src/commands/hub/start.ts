@@ -3,10 +3,10 @@ import { readTlsFiles, readToken } from "../../cli/flag-file.js";
 import { HUB_START_FLAGS, hubOptions } from "../../cli/hub-start-flags.js";
 import { addressesFromElsewhere, flagWords, HubLine, programWords, showLive } from "../../cli/live-status.js";
 import { openLogger } from "../../cli/logger.js";
-import { notifyReady } from "../../cli/service.js";
-import { Stopping } from "../../cli/signals.js";
+import { notifyReady, Stopping } from "../../cli/signals.js";
 import { WatchedFiles } from "../../cli/watched-files.js";
 import type { Hub } from "../../hub/index.js";
+import { tuneHubHeap } from "../../runtime/heap.js";
 
 const ADDRESSES_SHOWN = 2;
 
@@ -45,9 +45,9 @@ export default class Start extends BaseCommand<typeof Start> {
     const level = this.flags.verbose ? "debug" : this.flags["log-level"];
     const logger = await openLogger(level, this.flags["log-format"]);
     if (this.flags["log-format"] === "json") this.output.logTo(logger);
-    const { tuneHeap, startHub } = await import("../../hub/index.js");
+    const { startHub } = await import("../../hub/index.js");
     const hub = await stopping.unlessTold(startHub({ ...options, logger, signal: stopping.signal }));
-    if (hub) tuneHeap(() => hub.stats().memoryBytes);
+    if (hub) tuneHubHeap(() => hub.stats().memoryBytes);
     if (hub) {
       this.watchFiles(hub, files);
       await this.serve(hub, stopping.told);
@@ -78,7 +78,7 @@ export default class Start extends BaseCommand<typeof Start> {
       ...(monitorUrl && { monitorUrl }),
       name: this.flags.name,
     });
-    notifyReady(this.output);
+    await notifyReady(this.output);
     const elsewhere = addressesFromElsewhere(this.flags.host).map((host) => `${host}:${hub.port}`);
     // An address that is bound to all of them is none to dial.
     const here =

@@ -17,7 +17,7 @@ export default class Show extends BaseCommand<typeof Show> {
   };
 
   async run(): Promise<void> {
-    const key = await (await import("../../cli/key-file.js")).publicKey(this.args.file);
+    const key = await (await import("../../cli/flag-file.js")).publicKey(this.args.file);
     this.output.document({ publicKey: key });
     this.output.text(key);
   }

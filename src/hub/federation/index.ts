@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { nowMs, WakeTimer } from "../../runtime/runner.js";
 import type { IdBlocks } from "../machine/clients.js";
 import type { HubMachine } from "../machine/machine.js";
 import type { SessionView } from "../machine/session.js";
 import type { CompleteHubOptions } from "../options.js";
-import { nowMs, WakeTimer } from "../process.js";
 import type { RouterStatus } from "../status.js";
 import type { NatsRouter } from "./nats.js";
 import { LINK_LIMITS } from "./streams.js";
@@ -28,10 +28,14 @@ interface Joining {
 /** The shell of the federation: a router, a clock and a timer for `HubTransport`. */
 export class FederationShell {
   readonly #transport: HubTransport;
-  readonly #timer = new WakeTimer((nowMs, lateMs) => {
-    this.#transport.woke(nowMs, lateMs);
-    this.#inputTaken();
-    this.idTaken();
+  readonly #timer = new WakeTimer({
+    now: nowMs,
+    dueAtMs: () => this.#transport.wakeAtMs,
+    wake: (nowMs, lateMs) => {
+      this.#transport.woke(nowMs, lateMs);
+      this.#inputTaken();
+      this.idTaken();
+    },
   });
   #leasing = false;
   #closed = false;
@@ -130,7 +134,7 @@ export class FederationShell {
   }
 
   #plan(): void {
-    if (!this.#closed) this.#timer.plan(this.#transport.wakeAtMs);
+    if (!this.#closed) this.#timer.plan();
   }
 
   async #othersNamed(): Promise<void> {

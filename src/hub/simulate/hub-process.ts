@@ -1,6 +1,7 @@
 // A hub in its own process for one run; reports its resource use ten times a second.
 import { asHubcastError } from "../../core/errors.js";
-import { startHub, tuneHeap } from "../index.js";
+import { tuneHubHeap } from "../../runtime/heap.js";
+import { startHub } from "../index.js";
 import type { HubLoad } from "./own-hub.js";
 
 const REPORT_MS = 100;
@@ -10,7 +11,7 @@ process.on("SIGINT", () => {});
 
 try {
   const hub = await startHub({ port: 0, ...JSON.parse(process.argv[2] ?? "{}") });
-  tuneHeap(() => hub.stats().memoryBytes);
+  tuneHubHeap(() => hub.stats().memoryBytes);
   process.send!({ type: "ready", port: hub.port });
   setInterval(() => {
     const { user, system } = process.cpuUsage();

@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 import { HubcastError } from "../../core/errors.js";
-import { openFiles } from "../../runtime/open-files.js";
+import { openFiles } from "../../runtime/listen.js";
 import { connectToHub } from "../client/index.js";
 import { HUB_LIMITS } from "../machine/limits.js";
 import { type Load, type LoadResult, runLoad } from "./load.js";

@@ -1,7 +1,6 @@
 import type { NodeEvent, NodeStatus, Peer } from "../broadcast.js";
-import { Api, Refusal, type Role } from "./api.js";
+import { Api, type Connection, follow, Refusal, type Role } from "./api.js";
 import { Feed } from "./feed.js";
-import { type Connection, follow } from "./follow.js";
 
 /** Items that are read at once. */
 const PAGE_ITEMS = 100;

@@ -2,8 +2,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { HoldersReceipt, ShownItem } from "../broadcast.js";
 import { Refusal } from "./api.js";
 import type { Board } from "./board.js";
-import { When } from "./when.js";
-import { exact, span, visible, visibleText } from "./words.js";
+import { exact, span, visible, visibleText, When } from "./words.js";
 
 /** Longer texts take seconds to lay out; `broadcast show` has the whole. */
 const TEXT_LENGTH_MAX = 100_000;

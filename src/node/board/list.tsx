@@ -1,10 +1,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { isWithin, topicOf } from "../../core/topic.js";
 import type { Board } from "./board.js";
-import { ROWS_MAX } from "./feed.js";
-import { linkTo } from "./place.js";
-import type { Row } from "./row.js";
-import { When } from "./when.js";
-import { visible, visibleText } from "./words.js";
+import { ROWS_MAX, type Row } from "./feed.js";
+import { visible, visibleText, When } from "./words.js";
 
 /** How long an item that came while the page watched is marked as new. */
 const NEW_MS = 30_000;
@@ -167,4 +165,67 @@ function Spoken({ newest }: { readonly newest: Row | undefined }) {
       {spoken}
     </p>
   );
+}
+
+interface TopicsProps {
+  readonly topics: readonly string[];
+  readonly chosen: string | undefined;
+}
+
+/** Topics of the items that were seen, as filters: the first segments, and what is beside and below the chosen one. */
+export function Topics({ topics, chosen }: TopicsProps) {
+  const shown = namesBeside(topics, chosen);
+  if (shown.length === 0) return null;
+  return (
+    <nav class="topics" aria-label="Topics">
+      <a href={linkTo({})} aria-current={chosen === undefined ? "true" : undefined}>
+        all
+      </a>
+      {shown.map((topic) => (
+        <a key={topic} href={linkTo({ topic })} aria-current={topic === chosen ? "true" : undefined}>
+          <bdi>{visible(topic)}</bdi>
+        </a>
+      ))}
+    </nav>
+  );
+}
+
+function namesBeside(topics: readonly string[], chosen: string | undefined): readonly string[] {
+  const names = new Set<string>();
+  for (const topic of chosen === undefined ? topics : [...topics, chosen]) {
+    for (let end = topic.indexOf("/"); ; end = topic.indexOf("/", end + 1)) {
+      const name = end < 0 ? topic : topic.slice(0, end);
+      const above = name.slice(0, Math.max(0, name.lastIndexOf("/")));
+      if (above === "" || (chosen !== undefined && isWithin(chosen, above))) names.add(name);
+      if (end < 0) break;
+    }
+  }
+  return [...names].sort();
+}
+
+/** The fragment of the address holds the topic and the open item: both survive a reload, and a link can carry them. */
+interface Place {
+  readonly topic: string | undefined;
+  readonly item: string | undefined;
+}
+
+export function usePlace(): Place {
+  const [place, setPlace] = useState(readPlace);
+  useEffect(() => {
+    const read = () => setPlace(readPlace());
+    addEventListener("hashchange", read);
+    return () => removeEventListener("hashchange", read);
+  }, []);
+  return place;
+}
+
+export function linkTo(place: Partial<Place>): string {
+  const named = Object.entries(place).filter((pair): pair is [string, string] => pair[1] !== undefined);
+  return `#${new URLSearchParams(named)}`;
+}
+
+function readPlace(): Place {
+  const named = new URLSearchParams(location.hash.slice(1));
+  const topic = named.get("topic") ?? "";
+  return { topic: topicOf(`${topic}/x`) === topic ? topic : undefined, item: named.get("item") ?? undefined };
 }

@@ -9,7 +9,7 @@ const ID_PREFIX = Buffer.from("002408011220", "hex");
 /** An id has 52 characters; what is longer is not read. */
 const ID_CHARACTERS_MAX = 64;
 
-/** An Ed25519 key and the id made of it, the same for every engine, so that a data directory keeps its id. */
+/** An Ed25519 key and the id made of it. Every engine is one, so that a data directory keeps its id under each. */
 export class Identity {
   /** Text of a libp2p peer id. */
   readonly id: string;

@@ -104,7 +104,7 @@ export class BulkRequest {
 
   async #post(drafts: readonly ItemDraft[]): Promise<readonly BulkLine[]> {
     try {
-      return await this.#context.service.postMany(drafts);
+      return await this.#context.node.acceptMany(drafts);
     } catch (thrown) {
       const error = asHubcastError(thrown);
       const { code, message } = error;

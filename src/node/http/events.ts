@@ -14,7 +14,7 @@ const EVENTS_AT_ONCE = 256;
 
 /** GET /v1/events: server-sent events. */
 export async function eventRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {
-  const { service, limits, logger, closing } = context;
+  const { node, limits, logger, closing } = context;
   const text = new EventText();
   // One listener for all: a signal made of two for each subscriber costs a tenth of what it takes to let one in.
   const open = new Set<AbortController>();
@@ -37,7 +37,7 @@ export async function eventRoutes(app: FastifyInstance, context: ApiContext): Pr
       const left = new AbortController();
       const { signal } = left;
       if (closing.aborted) left.abort();
-      const subscription = service.events({
+      const subscription = node.subscribe({
         signal,
         ...(topic === undefined ? {} : { topic }),
         ...(after === undefined ? {} : { after }),

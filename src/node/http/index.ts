@@ -1,4 +1,6 @@
+import { hash } from "node:crypto";
 import { hostname } from "node:os";
+import { gunzipSync } from "node:zlib";
 import swagger from "@fastify/swagger";
 import type { FastifyInstance } from "fastify";
 import { isLoopbackHost } from "../../core/loopback.js";
@@ -11,7 +13,6 @@ import { PacedCalls } from "../../runtime/paced-calls.js";
 import { startStep } from "../../runtime/start-step.js";
 import { TokenTable } from "../../runtime/tokens.js";
 import type { Access } from "../broadcast.js";
-import { boardRoutes } from "./board.js";
 import { Deadlines } from "./body.js";
 import { eventRoutes } from "./events.js";
 import { itemRoutes } from "./items.js";
@@ -74,7 +75,7 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   });
   const { app } = server;
   const context: ApiContext = {
-    service: complete.service,
+    node: complete.node,
     limits: complete.limits,
     logger: complete.logger,
     tokens,
@@ -90,7 +91,7 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   await describe(app, complete);
   for (const routes of ROUTES) await app.register((scope) => routes(scope, context));
   serveMetrics(app, nodeFigures(context), {
-    timings: Object.values(complete.service.timings),
+    timings: Object.values(complete.node.timings),
     response: {
       200: {
         description: "Prometheus text format.",
@@ -172,4 +173,43 @@ function urlHost(host: string): string {
   if (host === "0.0.0.0") return "127.0.0.1";
   if (host === "::") return "[::1]";
   return host.includes(":") ? `[${host}]` : host;
+}
+
+interface Page {
+  readonly gzip: Buffer;
+  readonly policy: string;
+  readonly etag: string;
+}
+
+/**
+ * GET /: the web page of the board (src/node/board). It is the same for everybody and has no item in it, so it is served
+ * without a token; what it shows it asks for with one. The gate holds for it as for every call.
+ */
+async function boardRoutes(app: FastifyInstance): Promise<void> {
+  let page: Promise<Page> | undefined;
+  app.get("/", { exposeHeadRoute: true, schema: { hide: true } as object }, async (request, reply) => {
+    page ??= readPage();
+    const { gzip, policy, etag } = await page;
+    reply.headers({
+      "content-security-policy": policy,
+      "x-content-type-options": "nosniff",
+      "referrer-policy": "no-referrer",
+      "cache-control": "no-cache",
+      vary: "accept-encoding",
+      etag,
+    });
+    if (request.headers["if-none-match"]?.includes(etag)) return reply.code(304).send();
+    reply.type("text/html; charset=utf-8");
+    if (!/\bgzip\b/.test(request.headers["accept-encoding"] ?? "")) return reply.send(gunzipSync(gzip));
+    return reply.header("content-encoding", "gzip").send(gzip);
+  });
+}
+
+/** Loaded when somebody asks for it. */
+async function readPage(): Promise<Page> {
+  const { builtPage } = await import("./page.js");
+  const { gzip, policy } = await builtPage();
+  const bytes = Buffer.from(gzip, "base64");
+  // Weak: the compressed and the plain text are the same page.
+  return { gzip: bytes, policy, etag: `W/"${hash("sha256", bytes, "base64url").slice(0, 22)}"` };
 }

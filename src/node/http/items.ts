@@ -7,11 +7,10 @@ import { queryFault } from "../../runtime/http/server.js";
 import { DRAFT_ADVICE } from "../arguments.js";
 import type { ListQuery, PostOptions, ShownItem } from "../broadcast.js";
 import type { ItemDraft } from "../replica/item.js";
-import type { NodeService } from "../service.js";
 import { streamItems, streamOf } from "./answer-stream.js";
 import { readJson } from "./body.js";
 import { BULK_TYPES, BulkRequest } from "./bulk.js";
-import type { ApiContext } from "./options.js";
+import type { ApiContext, ServedNode } from "./options.js";
 import {
   body,
   choice,
@@ -28,7 +27,7 @@ import {
 
 /** POST /v1/items, one or many; GET /v1/items, a page or all; GET /v1/items/{id}. */
 export async function itemRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {
-  const { service, limits, postRate, keyRate } = context;
+  const { node, limits, postRate, keyRate } = context;
 
   app.addContentTypeParser("application/json", (request: FastifyRequest, _body, done) => {
     refuseEncoding(request);
@@ -53,7 +52,7 @@ export async function itemRoutes(app: FastifyInstance, context: ApiContext): Pro
       const draft = request.body;
       if (draft === undefined) throw noBody();
       keyRate.check(request, draft);
-      const result = await service.post(draft, waitOf(request.query, reply.raw));
+      const result = await node.accept(draft, waitOf(request.query, reply.raw));
       keyRate.charge(request, draft, result.status);
       if (result.status === "held") return result;
       reply.code(201).header("location", pathOfItem(result.id));
@@ -74,13 +73,13 @@ export async function itemRoutes(app: FastifyInstance, context: ApiContext): Pro
       });
       if (/\bapplication\/(x-ndjson|ndjson|jsonl)\b/.test(request.headers.accept ?? "")) {
         if (cursor !== undefined) throw cursorOfStream();
-        const items = service.list({ ...window, ...optional({ limit }) });
+        const items = node.visible({ ...window, ...optional({ limit }) });
         return streamOf(context, reply, "application/x-ndjson", (answer) =>
           streamItems(answer, items, LINES, (item) => `${JSON.stringify(item)}\n`),
         );
       }
       if (limit !== undefined && limit > limits.pageItemsMax) throw pageTooLarge(limits.pageItemsMax);
-      const page = service.page({ ...window, ...optional({ cursor }), limit: limit ?? limits.pageItems });
+      const page = node.page({ ...window, ...optional({ cursor }), limit: limit ?? limits.pageItems });
       const after =
         page.nextCursor === undefined ? "]}" : `],"nextCursor":${JSON.stringify(page.nextCursor)}}`;
       return streamOf(context, reply, "application/json", (answer) =>
@@ -92,14 +91,14 @@ export async function itemRoutes(app: FastifyInstance, context: ApiContext): Pro
   app.get<{ Params: { id: string }; Querystring: HoldersQuery }>(
     "/v1/items/:id",
     { config: { role: "read" }, schema: GET_SCHEMA },
-    (request, reply) => itemOf(service, request.params.id, request.query, reply.raw),
+    (request, reply) => itemOf(node, request.params.id, request.query, reply.raw),
   );
 
   // For the ids that a path cannot carry.
   app.get<{ Querystring: { id: string } & HoldersQuery }>(
     "/v1/items/",
     { config: { role: "read" }, schema: GET_BY_QUERY_SCHEMA },
-    (request, reply) => itemOf(service, request.query.id, request.query, reply.raw),
+    (request, reply) => itemOf(node, request.query.id, request.query, reply.raw),
   );
 }
 
@@ -172,7 +171,7 @@ function pathOfItem(id: string): string {
 
 /** A client that leaves ends the wait for holders. */
 async function itemOf(
-  service: NodeService,
+  node: ServedNode,
   id: string,
   { holders, timeoutMs }: HoldersQuery,
   response: ServerResponse,
@@ -180,7 +179,7 @@ async function itemOf(
   const left = new AbortController();
   if (holders === "true") response.once("close", () => left.abort());
   const options = { holders: holders === "true", signal: left.signal, ...optional({ timeoutMs }) };
-  const item = await service.show(id, options);
+  const item = await node.find(id, options);
   if (item) return item;
   throw new HubcastError("notFound", `no visible item has the id ${JSON.stringify(id.slice(0, 256))}`, {
     suggestions: ["List what there is with GET /v1/items; items expire after the retention."],

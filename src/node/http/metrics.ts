@@ -1,35 +1,33 @@
 import { type Figure, reasonsFigure, secondsOf, Timing } from "../../runtime/http/metrics.js";
-import type { NodeStatus } from "../broadcast.js";
-import { REASONS } from "../broadcast.js";
-import type { Timings } from "../service.js";
-import type { ApiContext } from "./options.js";
+import { type NodeStatus, REASONS } from "../broadcast.js";
+import type { ApiContext, Timings } from "./options.js";
 
 /** The figures of a node that GET /metrics shows; docs/metrics.md explains each. */
-export function nodeFigures({ service, refusals }: ApiContext): readonly Figure[] {
+export function nodeFigures({ node, refusals }: ApiContext): readonly Figure[] {
   return [
-    ...STATUS_FIGURES.map(([name, help, figure]) => ({ name, help, read: () => figure(service.status()) })),
+    ...STATUS_FIGURES.map(([name, help, figure]) => ({ name, help, read: () => figure(node.statusNow()) })),
     {
       name: "hubcast_ready",
       help: "1 when the node has caught up with its cluster.",
-      read: () => Number(service.ready),
+      read: () => Number(node.ready),
     },
     reasonsFigure(
       "hubcast_degraded",
       "1 for each reason why the node is degraded.",
       REASONS,
-      () => service.status().reasons,
+      () => node.statusNow().reasons,
     ),
     {
       name: "hubcast_certificate_expires_seconds",
       help: "When the certificate of the API expires, epoch seconds; absent without TLS.",
-      read: () => secondsOf(service.status().certificateExpiresAtMs),
+      read: () => secondsOf(node.statusNow().certificateExpiresAtMs),
     },
     {
       name: "hubcast_node_info",
       help: "Always 1; the labels say which node this is.",
       labels: ["name", "id", "cluster", "version", "engine"],
       read() {
-        const { name, id, cluster, version, engine } = service.status();
+        const { name, id, cluster, version, engine } = node.statusNow();
         return [[{ name, id, cluster, version, engine }, 1]];
       },
     },
@@ -40,7 +38,7 @@ export function nodeFigures({ service, refusals }: ApiContext): readonly Figure[
       read: () =>
         ["connected", "left", "lost", "unreached"].map((state) => [
           { state },
-          service.peers().filter((peer) => peer.state === state).length,
+          node.peersNow().filter((peer) => peer.state === state).length,
         ]),
     },
     {
@@ -48,8 +46,8 @@ export function nodeFigures({ service, refusals }: ApiContext): readonly Figure[
       help: "Round trip of the last heartbeat, by peer.",
       labels: ["peer"],
       read: () =>
-        service
-          .peers()
+        node
+          .peersNow()
           .filter(({ state, roundTripMs }) => state === "connected" && roundTripMs !== undefined)
           .map(({ name, roundTripMs }) => [{ peer: name }, roundTripMs! / 1000]),
     },

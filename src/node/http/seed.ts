@@ -54,7 +54,7 @@ export async function postNewData(app: FastifyInstance, context: ApiContext): Pr
     async ({ body: { id, raw, signature } }) => {
       const fault = itemFault({ id, raw, signature, timestampMs: 0 });
       if (fault !== undefined) throw new HubcastError("invalidItem", fault);
-      const { status } = await context.service.post({ id, raw, signature });
+      const { status } = await context.node.accept({ id, raw, signature });
       return status === "held" ? { result: false, msg: "Data exists" } : { result: true, msg: "ok" };
     },
   );
@@ -82,7 +82,7 @@ export async function listAllRecentData(app: FastifyInstance, context: ApiContex
       handler: (_request, reply) =>
         streamOf(context, reply, "application/json", (answer) => {
           const frame = { before: '{"data_list":[', between: ",", after: "]}" };
-          return streamItems(answer, context.service.list({}), frame, seedText);
+          return streamItems(answer, context.node.visible({}), frame, seedText);
         }),
     });
   }

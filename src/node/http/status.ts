@@ -3,7 +3,7 @@ import type { ApiContext } from "./options.js";
 import { body, flag, instant, instantOf, list, query, ref, refusals } from "./schemas.js";
 
 /** GET /v1/status, /v1/peers and /v1/access, and the probes /healthz and /readyz. */
-export async function statusRoutes(app: FastifyInstance, { service, tokens }: ApiContext): Promise<void> {
+export async function statusRoutes(app: FastifyInstance, { node, tokens }: ApiContext): Promise<void> {
   app.get<{ Querystring: { since?: string } }>(
     "/v1/status",
     {
@@ -19,7 +19,7 @@ export async function statusRoutes(app: FastifyInstance, { service, tokens }: Ap
     async (request, reply) => {
       const sinceMs = instantOf("since", request.query.since);
       reply.header("cache-control", "no-store");
-      return service.status(sinceMs === undefined ? undefined : { sinceMs });
+      return node.statusNow(sinceMs === undefined ? undefined : { sinceMs });
     },
   );
 
@@ -40,7 +40,7 @@ export async function statusRoutes(app: FastifyInstance, { service, tokens }: Ap
     },
     async (request, reply) => {
       reply.header("cache-control", "no-store");
-      return request.query.fresh ? await service.freshPeers() : service.peers();
+      return request.query.fresh ? await node.peers({ fresh: true }) : node.peersNow();
     },
   );
 
@@ -99,9 +99,9 @@ export async function statusRoutes(app: FastifyInstance, { service, tokens }: Ap
       },
     },
     async (_request, reply) => {
-      if (service.ready) return { status: "ready" };
+      if (node.ready) return { status: "ready" };
       reply.code(503);
-      return { status: service.status().state };
+      return { status: node.statusNow().state };
     },
   );
 }

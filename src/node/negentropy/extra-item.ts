@@ -1,9 +1,5 @@
-import { fingerprintOf } from "../replica/item-set/fingerprint.js";
-import { readDigestOf, subtract, zeroSum } from "../replica/item-set/sum.js";
+import { fingerprintOf, readDigestOf, subtract, zeroSum } from "../replica/item-set/sum.js";
 import type { Section } from "./section.js";
-
-/** The fingerprint of a range without items. */
-export const EMPTY_FINGERPRINT = fingerprintOf(zeroSum(), 0);
 
 /** Above so many items it costs less to split first. */
 const ITEMS_MAX = 512;

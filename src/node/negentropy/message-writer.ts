@@ -2,7 +2,7 @@ import { HeldItem } from "../replica/held/held-item.js";
 import type { Item } from "../replica/item.js";
 import { type Bound, END, START } from "../replica/item-set/bound.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
-import { VARINT_BYTES_MAX, writeVarint } from "../replica/varint.js";
+import { VARINT_BYTES_MAX, writeVarint } from "../replica/item-set/sum.js";
 import { FINGERPRINT_BYTES, ID_BYTES, MODE, VERSION } from "./message.js";
 
 /** The smallest frame limit: one split must fit, with bounds of full length. Other implementations ask the same. */

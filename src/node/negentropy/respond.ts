@@ -1,11 +1,11 @@
 import { START } from "../replica/item-set/bound.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
-import { EMPTY_FINGERPRINT, ExtraItemSearch } from "./extra-item.js";
+import { ExtraItemSearch } from "./extra-item.js";
 import { VERSION } from "./message.js";
 import { MessageReader } from "./message-reader.js";
 import { MessageWriter } from "./message-writer.js";
 import { completeOptions, type ReconcileOptions } from "./options.js";
-import { Section } from "./section.js";
+import { EMPTY_FINGERPRINT, Section } from "./section.js";
 import { split } from "./split.js";
 
 /** Up to so many items are listed: to split them on would cost as many bytes, and a round trip. */
@@ -25,10 +25,14 @@ export function respond(set: ItemSet, message: Uint8Array, options: ReconcileOpt
   const writer = new MessageWriter(frameBytesMax);
   const search = new ExtraItemSearch();
   let lower = START;
+  let rank: number | undefined;
   for (const range of reader.ranges()) {
-    if (range.mode === "skip") writer.skip(range.to);
-    else {
-      const section = Section.between(set, lower, range.to);
+    if (range.mode === "skip") {
+      writer.skip(range.to);
+      rank = undefined;
+    } else {
+      const section = Section.between(set, lower, range.to, rank);
+      rank = section.until;
       // An initiator that lists its ids wants to see ours.
       if (range.mode === "ids") list(section, writer);
       else answerFingerprint(section, range.fingerprint, writer, search);

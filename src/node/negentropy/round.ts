@@ -1,12 +1,12 @@
 import { type Bound, compareBounds, END, START } from "../replica/item-set/bound.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
-import { EMPTY_FINGERPRINT, ExtraItemSearch } from "./extra-item.js";
+import { ExtraItemSearch } from "./extra-item.js";
 import { VERSION } from "./message.js";
 import { MessageReader } from "./message-reader.js";
 import { MessageWriter } from "./message-writer.js";
 import { completeOptions, type ReconcileOptions } from "./options.js";
 import { ReconcileError } from "./reconcile-error.js";
-import { Section } from "./section.js";
+import { EMPTY_FINGERPRINT, Section } from "./section.js";
 import { split } from "./split.js";
 
 /** With so few items of ours we let the responder list its own instead of splitting further. */

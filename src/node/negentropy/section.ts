@@ -1,7 +1,10 @@
 import type { Item } from "../replica/item.js";
 import type { Bound } from "../replica/item-set/bound.js";
-import { fingerprintOf } from "../replica/item-set/fingerprint.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
+import { fingerprintOf, zeroSum } from "../replica/item-set/sum.js";
+
+/** The fingerprint of a range without items. */
+export const EMPTY_FINGERPRINT = fingerprintOf(zeroSum(), 0);
 
 /** Our items in one range of a message, by their ranks. Valid while the set is not changed. */
 export class Section {
@@ -13,8 +16,8 @@ export class Section {
     readonly to: Bound,
   ) {}
 
-  static between(set: ItemSet, lower: Bound, to: Bound): Section {
-    const from = set.rank(lower);
+  /** @param from the rank of `lower`, where it is known */
+  static between(set: ItemSet, lower: Bound, to: Bound, from = set.rank(lower)): Section {
     return new Section(set, from, Math.max(from, set.rank(to)), to);
   }
 
@@ -23,6 +26,8 @@ export class Section {
   }
 
   get fingerprint(): string {
+    // Most ranges of one who asks at random.
+    if (this.count === 0) return EMPTY_FINGERPRINT;
     return fingerprintOf(this.set.sum(this.from, this.until), this.count);
   }
 

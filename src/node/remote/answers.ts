@@ -12,7 +12,7 @@ import type {
   Rival,
   ShownItem,
 } from "../broadcast.js";
-import type { Page } from "../service.js";
+import type { Page } from "../http/options.js";
 
 /**
  * Checks answers of a node. Anything else is a fault of that node, and the error says so.

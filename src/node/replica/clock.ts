@@ -1,6 +1,6 @@
 import { LIMITS } from "../../core/limits.js";
 
-/** The vote of the neighbours' clocks on this node's. `alone`: there are none. */
+/** The vote of the peers' clocks on this node's. `alone`: there are none. */
 export type ClockVerdict =
   | "alone"
   /** It belongs to a majority whose clocks are within `clockSkewMsMax` of each other. */
@@ -26,7 +26,7 @@ const RETENTION_PARTS = 10;
 /**
  * The time by which a node stamps, expires and compares items. The machine itself runs on a time that never jumps (`nowMs`
  * everywhere); this clock is that time and an offset, which follows the wall clock. Small steps are followed at once. A jump is
- * held until it has stood for `clockHoldMs`, or a majority of this node and its neighbours confirms it (docs/clocks.md).
+ * held until it has stood for `clockHoldMs`, or a majority of this node and its peers confirms it (docs/clocks.md).
  */
 export class Clock {
   verdict: ClockVerdict = "alone";
@@ -71,7 +71,7 @@ export class Clock {
     return this.verdict === "skewed" && this.#majority ? this.#offsetMs - this.#majority.offsetMs : 0;
   }
 
-  /** How far a neighbour's clock is ahead of the one in use, ms. @param offsetMs its clock against the time of the machine */
+  /** How far a peer's clock is ahead of the one in use, ms. @param offsetMs its clock against the time of the machine */
   aheadMs(offsetMs: number): number {
     return offsetMs - this.#offsetMs;
   }
@@ -97,20 +97,20 @@ export class Clock {
   }
 
   /**
-   * Compares with the wall clock and with the neighbours.
+   * Compares with the wall clock and with the peers.
    * @param wallMs what the wall clock says, epoch ms; undefined: nobody looked
-   * @param neighbours their clocks against the time of the machine, ms
+   * @param peers their clocks against the time of the machine, ms
    */
-  look(wallMs: number | undefined, neighbours: readonly number[], nowMs: number): void {
+  look(wallMs: number | undefined, peers: readonly number[], nowMs: number): void {
     if (wallMs !== undefined) this.#read(wallMs - nowMs, nowMs);
-    this.#settleJump(neighbours, nowMs);
-    const { verdict, majorityMs } = judge(this.#offsetMs, neighbours);
+    this.#settleJump(peers, nowMs);
+    const { verdict, majorityMs } = judge(this.#offsetMs, peers);
     const { voters = 0, atMs = 0 } = this.#majority ?? {};
-    const isWeaker = verdict !== "agrees" || neighbours.length < voters;
+    const isWeaker = verdict !== "agrees" || peers.length < voters;
     if (majorityMs === undefined && isWeaker && nowMs - atMs < RELINK_MS) return;
     this.verdict = verdict;
     if (majorityMs !== undefined)
-      this.#majority = { offsetMs: majorityMs, atMs: nowMs, voters: neighbours.length };
+      this.#majority = { offsetMs: majorityMs, atMs: nowMs, voters: peers.length };
     else if (verdict === "agrees" || (this.#majority && nowMs - this.#majority.atMs >= LIMITS.clockHoldMs))
       this.#majority = undefined;
     if (this.isDoubted) this.#standsSinceMs = nowMs;
@@ -125,10 +125,10 @@ export class Clock {
       this.#jump = { offsetMs: Math.round(offsetMs), sinceMs: nowMs };
   }
 
-  #settleJump(neighbours: readonly number[], nowMs: number): void {
+  #settleJump(peers: readonly number[], nowMs: number): void {
     const jump = this.#jump;
     if (!jump) return;
-    const isConfirmed = judge(jump.offsetMs, neighbours).verdict === "agrees";
+    const isConfirmed = judge(jump.offsetMs, peers).verdict === "agrees";
     if (!isConfirmed && nowMs - jump.sinceMs < LIMITS.clockHoldMs) return;
     this.#offsetMs = jump.offsetMs;
     this.#standsSinceMs = jump.sinceMs;
@@ -137,13 +137,13 @@ export class Clock {
   }
 }
 
-/** Finds the majority among this clock and its neighbours', and whether this one belongs to it. All against one time, ms. */
+/** Finds the majority among this clock and its peers', and whether this one belongs to it. All against one time, ms. */
 function judge(
   own: number,
-  neighbours: readonly number[],
+  peers: readonly number[],
 ): { readonly verdict: ClockVerdict; readonly majorityMs?: number } {
-  if (neighbours.length === 0) return { verdict: "alone" };
-  const all = [own, ...neighbours].sort((a, b) => a - b);
+  if (peers.length === 0) return { verdict: "alone" };
+  const all = [own, ...peers].sort((a, b) => a - b);
   let [from, to] = [0, -1];
   for (let first = 0, last = 0; last < all.length; last++) {
     while (all[last]! - all[first]! > LIMITS.clockSkewMsMax) first++;

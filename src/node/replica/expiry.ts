@@ -1,8 +1,8 @@
 import { LIMITS } from "../../core/limits.js";
 import type { ReplicaContext } from "./context.js";
+import type { ViewChange } from "./holdings.js";
 import type { Item } from "./item.js";
 import type { ReplicaChange } from "./messages.js";
-import type { ViewChange } from "./view.js";
 
 /** Items that leave or come back in one step; the rest follow at once, in the next. */
 export const REMOVE_STEP = 1_000;
@@ -23,11 +23,6 @@ export class Expiry {
   #isComingBack = false;
 
   constructor(private readonly context: ReplicaContext) {}
-
-  /** Expired items that are still in the storage. */
-  get hidden(): number {
-    return this.#hidden.length;
-  }
 
   get wakeAtMs(): number {
     if (this.#isComingBack) return 0;

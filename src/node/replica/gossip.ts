@@ -1,7 +1,6 @@
 import { LIMITS } from "../../core/limits.js";
-import { encodeBatch } from "./batch.js";
 import type { GossipFigures, ReplicaContext } from "./context.js";
-import { encodedLength, type Item } from "./item.js";
+import { encodeBatch, encodedLength, type Item } from "./item.js";
 import type { Link } from "./links.js";
 import {
   BATCH_ID_BYTES,
@@ -104,11 +103,6 @@ export class Gossip {
 
   get wakeAtMs(): number {
     return Math.min(this.#announceAtMs, this.#flushAtMs, this.#repairAtMs);
-  }
-
-  /** Whether gossip is on its way through this node: what differs from a peer now may be about to come. */
-  get isBusy(): boolean {
-    return this.#arrived.size > 0 || this.#outbox.length > 0 || this.#missing.size > 0;
   }
 
   /** Whether a batch was received or made here lately. */

@@ -1,13 +1,10 @@
-import { HashTable } from "./held/hash-table.js";
-import type { HeldItem } from "./held/held-item.js";
-import { type HashKey, KeyedHash } from "./held/keyed-hash.js";
-import { Shelves } from "./held/shelves.js";
-import { encodedLength, type Item } from "./item.js";
+import { type HashKey, HashTable, KeyedHash } from "./held/hash-table.js";
+import { type HeldItem, ItemMemory } from "./held/held-item.js";
+import { compareItems, encodedLength, type Item } from "./item.js";
 import type { Bound } from "./item-set/bound.js";
-import type { Fingerprint } from "./item-set/fingerprint.js";
 import { ItemSet } from "./item-set/item-set.js";
+import type { Fingerprint } from "./item-set/sum.js";
 import { TopicIndex } from "./topic-index.js";
-import { View, type ViewChange } from "./view.js";
 
 /** The start of the fingerprint window moves in steps of a minute, or, with a short retention, of a tenth of it. */
 const STEP_MS_MAX = 60_000;
@@ -24,7 +21,7 @@ export class Holdings {
   readonly view: View;
   readonly #byDigest = new HashTable<HeldItem>((item, digest) => item.hasDigest(digest));
   readonly #topics: TopicIndex;
-  readonly #shelves = new Shelves((digest) => this.byDigest(digest));
+  readonly #memory = new ItemMemory((digest) => this.byDigest(digest));
   readonly #hash: KeyedHash;
   #bytes = 0;
 
@@ -56,7 +53,7 @@ export class Holdings {
   /** @param item verified, and its digest is not held */
   add(item: Item): ViewChange {
     const { id, digest } = item;
-    const held = this.#shelves.hold(item);
+    const held = this.#memory.hold(item);
     this.#byDigest.set(this.#hash.ofDigest(digest), digest, held);
     this.set.insert(held, item);
     this.#topics.add(held, id, item);
@@ -72,7 +69,7 @@ export class Holdings {
     this.#bytes -= encodedLength(held);
     this.#topics.remove(held, id);
     const change = this.view.remove(held, id);
-    this.#shelves.release(held);
+    this.#memory.release(held);
     return change;
   }
 
@@ -124,4 +121,86 @@ export function fingerprintSince(nowMs: number, retentionMs: number): number {
   const stepMs = Math.min(STEP_MS_MAX, Math.max(STEP_MS_MIN, tenthMs));
   const guardMs = Math.max(stepMs / 2, GUARD_MS_MIN);
   return Math.max(0, (Math.floor((nowMs - retentionMs + guardMs) / stepMs) + 1) * stepMs);
+}
+
+/** The effect of a change of the held set on the view, which has one item per id. */
+export type ViewChange =
+  | { readonly type: "appeared"; readonly item: Item }
+  | { readonly type: "replaced"; readonly item: Item; readonly previous: Item }
+  | { readonly type: "vanished"; readonly item: Item }
+  /** Behind another of its id, before and after. */
+  | { readonly type: "hidden"; readonly item: Item };
+
+/**
+ * The view of one item per id over the union set: the smallest by (timestampMs, digest) is seen, the others
+ * under that id (only a partition or a race can make them) are hidden until it expires.
+ */
+export class View {
+  readonly #visible = new HashTable<Item>((item, id) => item.id === id);
+  /** All items of the few ids that have more than one, in ascending order. */
+  readonly #rivals = new Map<string, readonly Item[]>();
+  readonly #hidden = new Set<Item>();
+  readonly #hash: KeyedHash;
+
+  constructor(key: HashKey = [0, 0]) {
+    this.#hash = new KeyedHash(key);
+  }
+
+  /** Visible items. */
+  get size(): number {
+    return this.#visible.size;
+  }
+
+  /** Items behind another of their id. */
+  get hidden(): number {
+    return this.#hidden.size;
+  }
+
+  /** The visible item of an id. */
+  get(id: string): Item | undefined {
+    return this.#visible.get(this.#hash.of(id), id);
+  }
+
+  /** Items of an id behind the visible one, in their order. */
+  hiddenBehind(id: string): readonly Item[] {
+    return this.#rivals.get(id)?.slice(1) ?? [];
+  }
+
+  /** @param item one that was added */
+  isVisible(item: Item): boolean {
+    return !this.#hidden.has(item);
+  }
+
+  /** @param id that of the item; given where it is at hand as text */
+  add(item: Item, id: string = item.id): ViewChange {
+    const previous = this.#visible.set(this.#hash.of(id), id, item);
+    if (previous === undefined) return { type: "appeared", item };
+
+    this.#rivals.set(id, [...(this.#rivals.get(id) ?? [previous]), item].sort(compareItems));
+    if (compareItems(item, previous) < 0) {
+      this.#hidden.add(previous);
+      return { type: "replaced", item, previous };
+    }
+    this.#visible.set(this.#hash.of(id), id, previous);
+    this.#hidden.add(item);
+    return { type: "hidden", item };
+  }
+
+  /** @param item one that was added @param id that of the item */
+  remove(item: Item, id: string = item.id): ViewChange {
+    const rivals = this.#rivals.get(id);
+    if (!rivals) {
+      this.#visible.delete(this.#hash.of(id), id);
+      return { type: "vanished", item };
+    }
+    const left = rivals.filter((other) => other !== item);
+    if (left.length > 1) this.#rivals.set(id, left);
+    else this.#rivals.delete(id);
+    if (this.#hidden.delete(item)) return { type: "hidden", item };
+
+    const next = left[0]!;
+    this.#visible.set(this.#hash.of(id), id, next);
+    this.#hidden.delete(next);
+    return { type: "replaced", item: next, previous: item };
+  }
 }

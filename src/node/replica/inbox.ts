@@ -1,6 +1,5 @@
 import { LIMITS } from "../../core/limits.js";
-import { BATCH_BYTES, decodeBatch } from "./batch.js";
-import { type Item, ItemDecodeError } from "./item.js";
+import { BATCH_BYTES, decodeBatch, type Item, ItemDecodeError } from "./item.js";
 import { decodeRecord, type MemberRecord } from "./member.js";
 import type { BatchContent, PublishKind, ReplicaEffect, ReplicaInput } from "./messages.js";
 import { isAuthored } from "./signature.js";

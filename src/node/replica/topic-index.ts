@@ -1,7 +1,6 @@
 import { LIMITS } from "../../core/limits.js";
 import { hasTopic, topicOf } from "../../core/topic.js";
-import { HashTable } from "./held/hash-table.js";
-import { type HashKey, KeyedHash } from "./held/keyed-hash.js";
+import { type HashKey, HashTable, KeyedHash } from "./held/hash-table.js";
 import type { Item } from "./item.js";
 import { type Bound, isBefore } from "./item-set/bound.js";
 import { ItemSet } from "./item-set/item-set.js";

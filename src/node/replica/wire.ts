@@ -1,8 +1,7 @@
 import { hash } from "node:crypto";
 import { decode, encode } from "cborg";
 import { LIMITS } from "../../core/limits.js";
-import { encodeBatch } from "./batch.js";
-import type { Item } from "./item.js";
+import { encodeBatch, type Item } from "./item.js";
 import { HASH_BYTES, type HoldingsSummary, isAddresses, packHashes, unpackHashes } from "./member.js";
 
 /**

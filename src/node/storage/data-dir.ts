@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { HubcastError } from "../../core/errors.js";
-import type { NodeLogger } from "../logger.js";
+import type { NodeLogger } from "../option-kinds.js";
 
 /** Of everything in a data directory. Format 1 kept its items in an LMDB database. */
 const FORMAT = 2;

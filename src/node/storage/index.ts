@@ -3,7 +3,6 @@ import type { CompleteNodeOptions } from "../options.js";
 import type { Item } from "../replica/item.js";
 import type { Replica } from "../replica/replica.js";
 import { makeDirectory } from "./data-dir.js";
-import { memoryStorage } from "./memory.js";
 import type { Storage } from "./port.js";
 
 /**
@@ -56,4 +55,19 @@ async function* inTime<T>(pages: AsyncIterable<T>): AsyncGenerator<T> {
   } finally {
     iterator.return?.().catch(() => {});
   }
+}
+
+const DONE = Promise.resolve();
+
+/** Keeps nothing beyond the process: the replica's own memory is the store. */
+export function memoryStorage(): Storage {
+  return {
+    isDurable: false,
+    position: undefined,
+    unlogged: new Set(),
+    leftOut: 0,
+    async *load() {},
+    commit: () => DONE,
+    close: () => DONE,
+  };
 }

@@ -24,7 +24,7 @@ CREATE TABLE items (
   signature    TEXT    NOT NULL,
   timestamp_ms INTEGER NOT NULL,    -- since 1970
   digest       TEXT    NOT NULL,    -- SHA-256 of the canonical encoding of the four above, 64 hex digits
-  verified     TEXT    NOT NULL,    -- seal of the node that verified the signature, 32 hex digits
+  verified     TEXT    NOT NULL,    -- MAC of the node that verified the signature, 32 hex digits
   unlogged     INTEGER NOT NULL     -- 1: the cluster's log in NATS still lacks the item
 ) STRICT;
 CREATE UNIQUE INDEX items_in_order ON items (timestamp_ms, digest);

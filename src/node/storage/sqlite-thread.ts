@@ -47,7 +47,7 @@ const files = workerData as StorageFiles;
 let lock: DatabaseSync | undefined;
 let database: DatabaseSync | undefined;
 let statements: Record<"add" | "remove" | "mark" | "count" | "place", StatementSync>;
-let sealSecret: string;
+let macSecret: string;
 let rows: Iterator<StoredRow>;
 /** Rows that there should be, and rows that were read. */
 let rowsDue = 0;
@@ -117,7 +117,7 @@ function close(): void {
 function open(secret: string): StorageReply {
   const opened = openDatabase(files);
   database = opened.database;
-  sealSecret = secret;
+  macSecret = secret;
   statements = {
     add: database.prepare("INSERT OR IGNORE INTO items VALUES (NULL, ?, ?, ?, ?, ?, ?, 0)"),
     remove: database.prepare("DELETE FROM items WHERE timestamp_ms = ? AND digest = ?"),
@@ -137,18 +137,18 @@ function open(secret: string): StorageReply {
 }
 
 /** Half of the hash, so that it cannot be continued. 0.7 us an item, where the check of an author takes 200. */
-function sealOf(digest: string): string {
-  return hash("sha256", sealSecret + digest).slice(0, 32);
+function macOf(digest: string): string {
+  return hash("sha256", macSecret + digest).slice(0, 32);
 }
 
 /** The next rows, as many as one reply carries. */
 function nextItems(): StorageReply {
   const items: (string | number)[] = [];
-  const unsealed: number[] = [];
+  const withoutMac: number[] = [];
   const unlogged: string[] = [];
   for (let length = 0; items.length < CHUNK_FIELDS && length < CHUNK_LENGTH; ) {
     const { value, done } = rows.next();
-    if (done) return { type: "items", items, unsealed, unlogged, leftOut: removeDamaged(), isLast: true };
+    if (done) return { type: "items", items, withoutMac, unlogged, leftOut: removeDamaged(), isLast: true };
     const [number, id, raw, signature, timestampMs, digest, verified, isUnlogged] = value;
     rowsRead++;
     length += raw.length;
@@ -156,11 +156,11 @@ function nextItems(): StorageReply {
       damagedRows.push(number);
       continue;
     }
-    if (verified !== sealOf(digest)) unsealed.push(items.length);
+    if (verified !== macOf(digest)) withoutMac.push(items.length);
     if (isUnlogged) unlogged.push(digest);
     items.push(id, raw, signature, timestampMs, digest);
   }
-  return { type: "items", items, unsealed, unlogged, leftOut: 0, isLast: false };
+  return { type: "items", items, withoutMac, unlogged, leftOut: 0, isLast: false };
 }
 
 /** Once all rows were read. @returns how many items are missing, or damaged */
@@ -217,7 +217,7 @@ function write(group: readonly Commit[]): void {
     for (let at = 0; at < add.length; at += 5) {
       const [id, raw, signature, timestampMs, digest] = add.slice(at, at + 5) as string[];
       rowsMore += Number(
-        statements.add.run(id!, raw!, signature!, timestampMs!, digest!, sealOf(digest!)).changes,
+        statements.add.run(id!, raw!, signature!, timestampMs!, digest!, macOf(digest!)).changes,
       );
     }
     rowsMore -= removeAll(remove);

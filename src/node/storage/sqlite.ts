@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { HubcastError } from "../../core/errors.js";
-import type { NodeLogger } from "../logger.js";
+import type { NodeLogger } from "../option-kinds.js";
 import { type Item, itemFault } from "../replica/item.js";
 import { verifySignature } from "../replica/signature.js";
 import { DataDirectory, damaged, type StorageFiles, unusable } from "./data-dir.js";
@@ -29,7 +29,7 @@ export interface SqliteStorage extends Storage {
 export type StorageRequest =
   /** Writes an empty database that waits for `open`. Replied to by `done`. */
   | { readonly type: "create" }
-  /** Replied to by `opened`. @param secret seals items that this node verified */
+  /** Replied to by `opened`. @param secret the key of the MAC of items that this node verified */
   | { readonly type: "open"; readonly secret: string }
   /** Asks for the next stored items, from the first one on. Replied to by `items`. */
   | { readonly type: "next" }
@@ -50,8 +50,8 @@ export type StorageReply =
 interface StoredItems {
   readonly type: "items";
   readonly items: readonly (string | number)[];
-  /** Where items begin in `items` that this node did not seal. */
-  readonly unsealed: readonly number[];
+  /** Where items begin in `items` without a MAC of this node. */
+  readonly withoutMac: readonly number[];
   /** Digests of items that are marked. */
   readonly unlogged: readonly string[];
   /** With the last items: how many others are missing, or not what was stored. */
@@ -194,7 +194,7 @@ class OpenStorage implements SqliteStorage {
     }
   }
 
-  #itemsOf({ items: fields, unsealed }: StoredItems, unproven: Item[]): Item[] {
+  #itemsOf({ items: fields, withoutMac }: StoredItems, unproven: Item[]): Item[] {
     const items: Item[] = [];
     let next = 0;
     for (let at = 0; at < fields.length; at += 5) {
@@ -206,10 +206,10 @@ class OpenStorage implements SqliteStorage {
         string,
       ];
       const item = { id, raw, signature, timestampMs, digest };
-      const isSealed = at !== unsealed[next];
-      if (!isSealed) next++;
-      // Not sealed by this node: written by others, or under a key that was lost.
-      if (isSealed || (itemFault(item) === undefined && verifySignature(item))) items.push(item);
+      const hasMac = at !== withoutMac[next];
+      if (!hasMac) next++;
+      // No MAC of this node: written by others, or under a key that was lost.
+      if (hasMac || (itemFault(item) === undefined && verifySignature(item))) items.push(item);
       else unproven.push(item);
     }
     return items;

@@ -1,7 +1,7 @@
 import { extname } from "node:path";
 import { parentPort } from "node:worker_threads";
 
-// The thread itself: takes batches as verification-thread.ts packs them, answers a byte for each check.
+// The thread itself: takes batches as verifier.ts packs them, answers a byte for each check.
 
 // By name at run time, since an unbuilt file finds no other by `.js`.
 const module: typeof import("../replica/ed25519.js") = await import(

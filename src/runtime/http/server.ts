@@ -14,8 +14,7 @@ import {
 import { HubcastError } from "../../core/errors.js";
 import type { LIMITS } from "../../core/limits.js";
 import { ServedCertificate, type TlsPair } from "../certificate.js";
-import { type ListenFlags, listen } from "../listen.js";
-import { connectionsThatFit } from "../open-files.js";
+import { connectionsThatFit, type ListenFlags, listen } from "../listen.js";
 import type { Role, TokenTable } from "../tokens.js";
 import type { Gate } from "./gate.js";
 import { calledOf, type HttpLogger, isCostly, limitBody, problemOf, RefusalCounter } from "./problem.js";

@@ -46,7 +46,7 @@ test("a byte order mark before a line is skipped", async () => {
     "3 accepted",
     "4 accepted",
   ]);
-  expect(api.service.get("1")!.raw).toBe("\ufeffx");
+  expect(api.node.get("1")!.raw).toBe("\ufeffx");
 });
 
 test("an empty body has no results", async () => {
@@ -94,7 +94,7 @@ test("ids that need escaping come back as they were", async () => {
 
 test("a node that refuses a batch refuses each of its lines", async () => {
   await using api = await TestApi.open();
-  api.service.failure = new HubcastError("nodeFull", "full");
+  api.node.failure = new HubcastError("nodeFull", "full");
   const answer = await api.bulk('{"id":"1","raw":"x"}\nbad\n{"id":"2","raw":"x"}\n');
   expect(linesOf(answer.text)).toEqual([
     { id: "1", status: "refused", code: "nodeFull" },
@@ -174,7 +174,7 @@ test("a client that leaves inside its body harms nobody", async () => {
   await response;
   request.destroy();
   expect((await api.get("/healthz")).status).toBe(200);
-  expect(api.service.items.has("1")).toBe(true);
+  expect(api.node.items.has("1")).toBe(true);
 });
 
 function openBulk(api: TestApi): http.ClientRequest {

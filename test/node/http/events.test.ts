@@ -10,7 +10,7 @@ test("an event has the type as its name, its id, and itself as data", async () =
   await api.post("/v1/items", { id: "a", raw: "two\nlines" });
   const { event, id, data } = await stream.next();
   expect([event, id]).toEqual(["item", "7-1"]);
-  expect(JSON.parse(data)).toEqual({ type: "item", eventId: "7-1", item: api.service.get("a") });
+  expect(JSON.parse(data)).toEqual({ type: "item", eventId: "7-1", item: api.node.get("a") });
   expect(stream.response.headers["content-type"]).toMatch("text/event-stream");
   stream.close();
 });
@@ -19,7 +19,7 @@ test("replaced carries both items", async () => {
   await using api = await TestApi.open();
   const stream = await follow(api, "/v1/events");
   const previous = { id: "a", raw: "x", signature: "s", timestampMs: 2, digest: "d" };
-  api.service.tell({ type: "replaced", item: { ...previous, timestampMs: 1 }, previous });
+  api.node.tell({ type: "replaced", item: { ...previous, timestampMs: 1 }, previous });
   expect(JSON.parse((await stream.next()).data)).toMatchObject({ type: "replaced", previous });
   stream.close();
 });
@@ -95,7 +95,7 @@ test("a subscriber too many is refused", async () => {
   const answer = await api.get("/v1/events");
   expect([answer.status, answer.json.code]).toEqual([503, "tooManySubscribers"]);
   for (const stream of streams) stream.close();
-  await until("they are unsubscribed", () => api.service.subscriberCount === 0);
+  await until("they are unsubscribed", () => api.node.subscriberCount === 0);
 });
 
 test("heartbeats are comments", async () => {
@@ -111,10 +111,10 @@ test("a subscriber that does not read is cut off, and forgotten by the node", as
   const socket = await api.connect();
   socket.pause();
   socket.write("GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  await until("it is subscribed", () => api.service.subscriberCount === 1);
+  await until("it is subscribed", () => api.node.subscriberCount === 1);
   const item = { id: "a", raw: "x".repeat(100_000), signature: "s", timestampMs: 2, digest: "d" };
-  for (let told = 0; told < 500; told++) api.service.tell({ type: "item", item });
-  await until("it is unsubscribed", () => api.service.subscriberCount === 0);
+  for (let told = 0; told < 500; told++) api.node.tell({ type: "item", item });
+  await until("it is unsubscribed", () => api.node.subscriberCount === 0);
   socket.destroy();
 });
 
@@ -123,11 +123,11 @@ test("what waits for a subscriber that does not read is bounded, though events c
   const socket = await api.connect();
   socket.pause();
   socket.write("GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  await until("it is subscribed", () => api.service.subscriberCount === 1);
+  await until("it is subscribed", () => api.node.subscriberCount === 1);
   const before = process.memoryUsage();
   const item = { id: "a", raw: "x".repeat(20_000), signature: "s", timestampMs: 2, digest: "d" };
   for (let told = 0; told < 3_000; told++) {
-    api.service.tell({ type: "item", item: { ...item, timestampMs: told } });
+    api.node.tell({ type: "item", item: { ...item, timestampMs: told } });
     await new Promise(setImmediate);
   }
   const { arrayBuffers, heapUsed } = process.memoryUsage();
@@ -158,10 +158,10 @@ test("subscribers that are told the same get the same, those behind their histor
 
 test("a reader too slow for its backlog is told so by a last event", async () => {
   await using api = await TestApi.open();
-  api.service.backlogMax = 10;
+  api.node.backlogMax = 10;
   const stream = await follow(api, "/v1/events");
   const item = { id: "a", raw: "x", signature: "s", timestampMs: 2, digest: "d" };
-  for (let told = 0; told < 20; told++) api.service.tell({ type: "item", item });
+  for (let told = 0; told < 20; told++) api.node.tell({ type: "item", item });
   const { event, data } = await stream.next();
   expect([event, JSON.parse(data).code]).toEqual(["problem", "eventsGone"]);
   await until("the stream ends", () => stream.response.readableEnded);
@@ -173,7 +173,7 @@ test("closing the API ends event streams", async () => {
   const ended = once(stream.response, "end");
   await api.api.close();
   await ended;
-  expect(api.service.subscriberCount).toBe(0);
+  expect(api.node.subscriberCount).toBe(0);
 });
 
 async function follow(api: TestApi, path: string, headers: http.OutgoingHttpHeaders = {}) {

@@ -59,7 +59,7 @@ test.each([
     });
     expect(answer.status).toBe(403);
   }
-  expect(api.service.items.size).toBe(0);
+  expect(api.node.items.size).toBe(0);
 });
 
 test.each([

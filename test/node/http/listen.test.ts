@@ -2,12 +2,12 @@ import { once } from "node:events";
 import http from "node:http";
 import { expect, test } from "vitest";
 import { openHttpApi } from "../../../src/node/http/index.js";
-import { FakeService } from "../../fixtures/fake-service.js";
+import { FakeServedNode } from "../../fixtures/fake-served-node.js";
 import { JSON_TYPE, readToEnd, TestApi, until } from "../../fixtures/http-call.js";
 
 test("a port in use is refused with a way out", async () => {
   await using api = await TestApi.open();
-  await expect(openHttpApi({ service: new FakeService(), port: api.port })).rejects.toMatchObject({
+  await expect(openHttpApi({ node: new FakeServedNode(), port: api.port })).rejects.toMatchObject({
     code: "portInUse",
     message: `port ${api.port} is already in use; pass --port 0 to take a free one`,
   });
@@ -15,7 +15,7 @@ test("a port in use is refused with a way out", async () => {
 
 test("an address of another machine cannot be listened on", async () => {
   const opening = openHttpApi({
-    service: new FakeService(),
+    node: new FakeServedNode(),
     host: "192.0.2.1",
     port: 0,
     allowAnonymous: true,
@@ -24,7 +24,7 @@ test("an address of another machine cannot be listened on", async () => {
 });
 
 test.each([-1, 65_536, 1.5, Number.NaN])("port %d is refused", async (port) => {
-  await expect(openHttpApi({ service: new FakeService(), port })).rejects.toMatchObject({
+  await expect(openHttpApi({ node: new FakeServedNode(), port })).rejects.toMatchObject({
     code: "invalidOption",
   });
 });
@@ -44,9 +44,9 @@ test("IPv6 loopback is served", async () => {
 test("closing lets a running request finish", async () => {
   const api = await TestApi.open();
   const held = Promise.withResolvers<void>();
-  api.service.gate = held.promise;
+  api.node.gate = held.promise;
   const answer = api.post("/v1/items?wait=1", { id: "a", raw: "x" });
-  await until("it runs", () => api.service.lastPostOptions !== undefined);
+  await until("it runs", () => api.node.lastPostOptions !== undefined);
   const closed = api.api.close();
   held.resolve();
   expect((await answer).status).toBe(201);
@@ -55,10 +55,10 @@ test("closing lets a running request finish", async () => {
 
 test("closing waits a bounded time for a request that does not finish", async () => {
   const api = await TestApi.open({ limits: { closeMs: 50 } });
-  api.service.gate = new Promise(() => {});
+  api.node.gate = new Promise(() => {});
   const answer = api.post("/v1/items?wait=1", { id: "a", raw: "x" });
   const refused = expect(answer).rejects.toThrow(/hang up|reset/);
-  await until("it runs", () => api.service.lastPostOptions !== undefined);
+  await until("it runs", () => api.node.lastPostOptions !== undefined);
   await api.api.close();
   await refused;
 });
@@ -78,13 +78,13 @@ test("closing closes idle connections, silent ones too, and is idempotent", asyn
 test("a request that comes while the API closes is answered 503", async () => {
   const api = await TestApi.open();
   const held = Promise.withResolvers<void>();
-  api.service.gate = held.promise;
+  api.node.gate = held.promise;
   const socket = await api.connect();
   const late = "GET /v1/items HTTP/1.1\r\nHost: localhost\r\n\r\n";
   socket.write(late.replace("/v1/items", "/healthz"));
   await once(socket, "data");
   const running = api.post("/v1/items?wait=1", { raw: "x" }, JSON_TYPE);
-  await until("it runs", () => api.service.lastPostOptions !== undefined);
+  await until("it runs", () => api.node.lastPostOptions !== undefined);
   // An idle connection is closed with the listener, so the late request must be under way.
   socket.write(late.slice(0, 20));
   await (await api.get("/healthz")).status;

@@ -10,10 +10,10 @@ test("an accepted item is answered 201 with its place", async () => {
   expect(answer.headers.location).toBe("/v1/items/hi%20there");
   expect(answer.json).toEqual({
     id: "hi there",
-    digest: api.service.get("hi there")!.digest,
-    timestampMs: api.service.get("hi there")!.timestampMs,
+    digest: api.node.get("hi there")!.digest,
+    timestampMs: api.node.get("hi there")!.timestampMs,
     status: "accepted",
-    visible: api.service.get("hi there")!.digest,
+    visible: api.node.get("hi there")!.digest,
   });
 });
 
@@ -51,7 +51,7 @@ test("an id in the query that is held by nobody, or absent, is refused", async (
 test("a byte order mark before the JSON is skipped", async () => {
   await using api = await TestApi.open();
   expect((await api.post("/v1/items", '\ufeff{"id":"a","raw":"\ufeffx"}')).status).toBe(201);
-  expect(api.service.get("a")!.raw).toBe("\ufeffx");
+  expect(api.node.get("a")!.raw).toBe("\ufeffx");
   expect((await api.post("/v1/items", '\ufeff\ufeff{"raw":"x"}')).status).toBe(400);
 });
 
@@ -59,7 +59,7 @@ test("a raw of 1,000,000 bytes that JSON escapes to six times that is accepted",
   await using api = await TestApi.open();
   const escaped = `{"id":"big","raw":"${"\\u0001".repeat(1_000_000)}"}`;
   expect((await api.post("/v1/items", escaped)).status).toBe(201);
-  expect(api.service.get("big")!.raw.length).toBe(1_000_000);
+  expect(api.node.get("big")!.raw.length).toBe(1_000_000);
 });
 
 test("what GET answers can be posted as it is", async () => {
@@ -78,24 +78,24 @@ test("a JSON content type with parameters is taken", async () => {
 test("wait and timeoutMs reach the node, and the receipt comes back", async () => {
   await using api = await TestApi.open();
   const answer = await api.post("/v1/items?wait=all&timeoutMs=250", { raw: "x" });
-  expect(api.service.lastPostOptions).toMatchObject({ wait: "all", timeoutMs: 250 });
+  expect(api.node.lastPostOptions).toMatchObject({ wait: "all", timeoutMs: 250 });
   expect(answer.json.receipt).toEqual({ of: 1, complete: true, holders: [], missing: [], refused: [] });
   await api.post("/v1/items?wait=2", { raw: "x" });
-  expect(api.service.lastPostOptions).toMatchObject({ wait: 2 });
+  expect(api.node.lastPostOptions).toMatchObject({ wait: 2 });
 });
 
 test("a client that leaves ends its wait", async () => {
   await using api = await TestApi.open();
   const held = Promise.withResolvers<void>();
-  api.service.gate = held.promise;
+  api.node.gate = held.promise;
   const socket = await api.connect();
   const body = '{"raw":"x"}';
   socket.write(
     `POST /v1/items?wait=1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   );
-  await expect.poll(() => api.service.lastPostOptions).toBeDefined();
+  await expect.poll(() => api.node.lastPostOptions).toBeDefined();
   socket.destroy();
-  await expect.poll(() => (api.service.lastPostOptions as { signal: AbortSignal }).signal.aborted).toBe(true);
+  await expect.poll(() => (api.node.lastPostOptions as { signal: AbortSignal }).signal.aborted).toBe(true);
   held.resolve();
 });
 
@@ -156,7 +156,7 @@ test.each([
   ["itemExpired", 422],
 ] as const)("what the node refuses as %s is answered %i", async (code, status) => {
   await using api = await TestApi.open();
-  api.service.failure = new HubcastError(code, "the reason", { suggestions: ["the way out"] });
+  api.node.failure = new HubcastError(code, "the reason", { suggestions: ["the way out"] });
   const answer = await api.post("/v1/items", { raw: "x" });
   expect(answer.status).toBe(status);
   expect(answer.json).toMatchObject({ code, detail: "the reason", suggestions: ["the way out"] });
@@ -166,7 +166,7 @@ test("a bug inside is logged, and answered without its message or stack", async 
   const logged: unknown[] = [];
   const logger = { debug() {}, warn() {}, error: (fields: object) => logged.push(fields) };
   await using api = await TestApi.open({ logger });
-  api.service.failure = new TypeError("secret inside") as unknown as HubcastError;
+  api.node.failure = new TypeError("secret inside") as unknown as HubcastError;
   const answer = await api.post("/v1/items", { raw: "x" });
   expect([answer.status, answer.json.code]).toEqual([500, "bug"]);
   expect(answer.text).not.toMatch(/secret|TypeError| at /);

@@ -3,24 +3,24 @@ import { TestApi } from "../../fixtures/http-call.js";
 
 test("healthz answers at once, to HEAD too", async () => {
   await using api = await TestApi.open();
-  api.service.ready = false;
+  api.node.ready = false;
   expect((await api.get("/healthz")).json).toEqual({ status: "ok" });
   expect((await api.call("HEAD", "/healthz")).status).toBe(200);
 });
 
 test("readyz says 503 until the node is ready", async () => {
   await using api = await TestApi.open();
-  api.service.ready = false;
+  api.node.ready = false;
   const answer = await api.get("/readyz");
   expect([answer.status, answer.json]).toEqual([503, { status: "starting" }]);
-  api.service.ready = true;
+  api.node.ready = true;
   expect((await api.get("/readyz")).json).toEqual({ status: "ready" });
 });
 
 test("status and peers are the node's own words", async () => {
   await using api = await TestApi.open();
-  expect((await api.get("/v1/status")).json).toEqual(api.service.status());
-  expect((await api.get("/v1/peers")).json).toEqual(api.service.peers());
+  expect((await api.get("/v1/status")).json).toEqual(api.node.statusNow());
+  expect((await api.get("/v1/peers")).json).toEqual(api.node.peersNow());
 });
 
 test("status takes the fingerprint from another start", async () => {
@@ -145,7 +145,7 @@ test("openapi.json is fit for generated clients: names of calls, types of lines,
 test("the schema of a status names exactly the fields of a status", async () => {
   await using api = await TestApi.open();
   const { schemas } = (await api.get("/openapi.json")).json.components;
-  const status = api.service.status();
+  const status = api.node.statusNow();
   expect(schemas.NodeStatus.required).toEqual(Object.keys(status));
   const optional = ["certificateExpiresAtMs"];
   expect(Object.keys(schemas.NodeStatus.properties)).toEqual([...Object.keys(status), ...optional]);

@@ -14,7 +14,7 @@ test.each(["a/b", "..", ".", "a?b", "a#b", "%41", "a b", "a+b", ":id"])(
   async (id) => {
     await using api = await TestApi.open();
     await api.post("/v1/items", { id, raw: "x" });
-    expect((await api.get(`/v1/items/${encodeURIComponent(id)}`)).json).toMatchObject(api.service.get(id)!);
+    expect((await api.get(`/v1/items/${encodeURIComponent(id)}`)).json).toMatchObject(api.node.get(id)!);
   },
 );
 
@@ -36,7 +36,7 @@ test("pages follow each other by cursor", async () => {
   const first = (await api.get("/v1/items?limit=2")).json;
   expect(first.items.map(({ id }: { id: string }) => id)).toEqual(["1", "2"]);
   const second = (await api.get(`/v1/items?limit=2&cursor=${first.nextCursor}`)).json;
-  expect(second).toEqual({ items: [api.service.get("3")] });
+  expect(second).toEqual({ items: [api.node.get("3")] });
 });
 
 test("a topic gives what is under it, by page and as lines", async () => {
@@ -45,9 +45,9 @@ test("a topic gives what is under it, by page and as lines", async () => {
   const first = (await api.get("/v1/items?topic=a&limit=2")).json;
   expect(first.items.map(({ id }: { id: string }) => id)).toEqual(["a/1", "a/b/2"]);
   const second = (await api.get(`/v1/items?topic=a&limit=2&cursor=${first.nextCursor}`)).json;
-  expect(second).toEqual({ items: [api.service.get("a/4")] });
+  expect(second).toEqual({ items: [api.node.get("a/4")] });
   const { text } = await api.get("/v1/items?topic=a%2Fb", { accept: "application/x-ndjson" });
-  expect(linesOf(text)).toEqual([api.service.get("a/b/2")]);
+  expect(linesOf(text)).toEqual([api.node.get("a/b/2")]);
 });
 
 test.each(["", "a/", "/a", "a//b", "a%0Ab"])("the topic %j is refused, with advice", async (topic) => {
@@ -70,7 +70,7 @@ test("since and until take instants", async () => {
   expect(await count("since=10m")).toBe(1);
   expect(await count("until=10m")).toBe(0);
   expect(await count("since=2020-01-01T00:00:00Z&until=2021-01-01T00:00:00Z")).toBe(0);
-  expect(await count(`since=${api.service.get("1")!.timestampMs}`)).toBe(1);
+  expect(await count(`since=${api.node.get("1")!.timestampMs}`)).toBe(1);
 });
 
 test.each(["", "1", "TRUE", "yes"])("fresh=%s of peers is refused", async (fresh) => {
@@ -100,7 +100,7 @@ test("all items stream as lines when asked for", async () => {
   for (const id of ["1", "2", "3"]) await api.post("/v1/items", { id, raw: "x".repeat(100_000) });
   const answer = await api.get("/v1/items", { accept: "application/x-ndjson" });
   expect(answer.headers["content-type"]).toMatch("application/x-ndjson");
-  expect(linesOf(answer.text)).toEqual([...api.service.items.values()]);
+  expect(linesOf(answer.text)).toEqual([...api.node.items.values()]);
   const limited = await api.get("/v1/items?limit=2", { accept: "application/x-ndjson" });
   expect(linesOf(limited.text)).toHaveLength(2);
 });
@@ -114,7 +114,7 @@ test("a large list is made only as fast as the client takes it, and others are s
   await using api = await TestApi.open();
   let made = 0;
   const item = { id: "i", raw: "x".repeat(10_000), signature: "s", timestampMs: 1, digest: "d" };
-  api.service.list = function* () {
+  api.node.visible = function* () {
     for (; made < 100_000; made++) yield item;
   };
   const socket = await api.connect();
@@ -132,7 +132,7 @@ test("a client that stops reading a list is cut off", async () => {
   await using api = await TestApi.open({ limits: { streamStallMs: 50 } });
   const item = { id: "i", raw: "x".repeat(10_000), signature: "s", timestampMs: 1, digest: "d" };
   let over = false;
-  api.service.list = function* () {
+  api.node.visible = function* () {
     try {
       for (let made = 0; made < 100_000; made++) yield item;
     } finally {
@@ -149,7 +149,7 @@ test("a client that stops reading a list is cut off", async () => {
 test("a fault in the middle of a list cuts the answer instead of pretending its end", async () => {
   await using api = await TestApi.open();
   const item = { id: "i", raw: "x".repeat(100_000), signature: "s", timestampMs: 1, digest: "d" };
-  api.service.list = function* () {
+  api.node.visible = function* () {
     yield item;
     throw new Error("a fault");
   };

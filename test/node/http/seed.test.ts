@@ -64,7 +64,7 @@ test.each([
 
 test("what the seed has no word for is a problem", async () => {
   await using api = await TestApi.open();
-  api.service.failure = new HubcastError("nodeFull", "full");
+  api.node.failure = new HubcastError("nodeFull", "full");
   const answer = await api.post("/postNewData", item("a", "x", X));
   expect([answer.status, answer.json.code]).toEqual([507, "nodeFull"]);
 });

@@ -3,13 +3,13 @@ import { expect, test } from "vitest";
 import { connectToNode } from "../../../src/node/client.js";
 import { openHttpApi } from "../../../src/node/http/index.js";
 import { EXPIRED, FIRST, RENEWED, shownName } from "../../fixtures/certificates.js";
-import { FakeService } from "../../fixtures/fake-service.js";
+import { FakeServedNode } from "../../fixtures/fake-served-node.js";
 import { all } from "../../fixtures/http-call.js";
 
 const { cert, key } = FIRST;
 
 test("a certificate makes it HTTPS, for calls and streams", async () => {
-  const api = await openHttpApi({ service: new FakeService(), port: 0, tls: { cert, key } });
+  const api = await openHttpApi({ node: new FakeServedNode(), port: 0, tls: { cert, key } });
   expect(api.url).toMatch(/^https:/);
   await using node = await connectToNode(api.url, { ca: cert });
   expect(await all(node.postMany([{ id: "a", raw: "x" }]))).toEqual([{ id: "a", status: "accepted" }]);
@@ -19,7 +19,7 @@ test("a certificate makes it HTTPS, for calls and streams", async () => {
 });
 
 test("a certificate that is not trusted is said to be the reason", async () => {
-  const api = await openHttpApi({ service: new FakeService(), port: 0, tls: { cert, key } });
+  const api = await openHttpApi({ node: new FakeServedNode(), port: 0, tls: { cert, key } });
   await expect(connectToNode(api.url)).rejects.toMatchObject({
     code: "unreachable",
     message: expect.stringMatching(/certificate/),
@@ -29,7 +29,7 @@ test("a certificate that is not trusted is said to be the reason", async () => {
 });
 
 test("http to an https node is not hubcast, or unreachable, but never hangs", async () => {
-  const api = await openHttpApi({ service: new FakeService(), port: 0, tls: { cert, key } });
+  const api = await openHttpApi({ node: new FakeServedNode(), port: 0, tls: { cert, key } });
   const connecting = connectToNode(api.url.replace("https", "http"), { timeoutMs: 2_000 });
   await expect(connecting).rejects.toMatchObject({
     code: expect.stringMatching(/^(notHubcast|unreachable)$/),
@@ -38,12 +38,12 @@ test("http to an https node is not hubcast, or unreachable, but never hangs", as
 });
 
 test("a key that is none is refused at the door", async () => {
-  const opening = openHttpApi({ service: new FakeService(), port: 0, tls: { cert, key: "no key" } });
+  const opening = openHttpApi({ node: new FakeServedNode(), port: 0, tls: { cert, key: "no key" } });
   await expect(opening).rejects.toMatchObject({ code: "invalidOption", suggestions: [expect.any(String)] });
 });
 
 test("another certificate is shown from then on, and an open connection stays", async () => {
-  const api = await openHttpApi({ service: new FakeService(), port: 0, tls: FIRST });
+  const api = await openHttpApi({ node: new FakeServedNode(), port: 0, tls: FIRST });
   const agent = new Agent({ keepAlive: true, ca: FIRST.cert });
   const ask = () =>
     new Promise<boolean>((resolve, reject) => {
@@ -67,14 +67,14 @@ test("another certificate is shown from then on, and an open connection stays", 
 test("one that expired is taken, told in the log and shown", async () => {
   const told: string[] = [];
   const logger = { debug() {}, error() {}, warn: (_: object, message: string) => void told.push(message) };
-  const api = await openHttpApi({ service: new FakeService(), port: 0, tls: EXPIRED, logger });
+  const api = await openHttpApi({ node: new FakeServedNode(), port: 0, tls: EXPIRED, logger });
   expect(told).toEqual([expect.stringContaining("expired at 2020-12-31")]);
   expect(api.certificate!.expiresAtMs).toBe(Date.parse("2020-12-31"));
   await api.close();
 });
 
 test("an API without TLS takes no certificate", async () => {
-  const api = await openHttpApi({ service: new FakeService(), port: 0 });
+  const api = await openHttpApi({ node: new FakeServedNode(), port: 0 });
   expect(() => api.renew({ tls: FIRST })).toThrow("started without TLS");
   await api.close();
 });

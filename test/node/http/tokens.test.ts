@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { LIMITS } from "../../../src/core/limits.js";
 import { openHttpApi } from "../../../src/node/http/index.js";
-import { FakeService } from "../../fixtures/fake-service.js";
+import { FakeServedNode } from "../../fixtures/fake-served-node.js";
 import { JSON_TYPE, TestApi } from "../../fixtures/http-call.js";
 
 const TOKENS = [
@@ -69,7 +69,7 @@ test("allowAnonymous asks nobody", async () => {
 test.each(["0.0.0.0", "::", "192.0.2.1", "node.example"])(
   "host %s without tokens is refused with advice",
   async (host) => {
-    const opening = openHttpApi({ service: new FakeService(), host, port: 0 });
+    const opening = openHttpApi({ node: new FakeServedNode(), host, port: 0 });
     await expect(opening).rejects.toMatchObject({
       code: "invalidOption",
       suggestions: [expect.stringMatching("--token-file"), expect.stringMatching("--allow-anonymous")],
@@ -85,7 +85,7 @@ test("all addresses with tokens are served, by address too", async () => {
 
 test("a token with a space is refused at the door", async () => {
   const opening = openHttpApi({
-    service: new FakeService(),
+    node: new FakeServedNode(),
     port: 0,
     tokens: [{ token: "a b", role: "read" }],
   });
@@ -112,7 +112,7 @@ test("guesses beyond the limit are answered 429 and counted, and who has shown a
 });
 
 test("other tokens are taken from then on; whether there are any is settled at the start", async () => {
-  const api = await openHttpApi({ service: new FakeService(), port: 0, tokens: TOKENS });
+  const api = await openHttpApi({ node: new FakeServedNode(), port: 0, tokens: TOKENS });
   const status = async (token: string) => {
     const answer = await fetch(`${api.url}/v1/status`, { headers: { authorization: `Bearer ${token}` } });
     return answer.status;

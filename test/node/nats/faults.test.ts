@@ -94,7 +94,7 @@ class LoadedPair implements AsyncDisposable {
 
 describe.skipIf(natsMissing)(
   "under posts nothing that was acknowledged is lost",
-  { timeout: 150_000 },
+  { timeout: 150_000, concurrent: true },
   () => {
     test("when the server is killed and started again six times in a row", async () => {
       await using pair = await LoadedPair.start("killed");

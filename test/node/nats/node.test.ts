@@ -3,8 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { StartedNode } from "../../../src/node/index.js";
-import { encodeBatch } from "../../../src/node/replica/batch.js";
-import { withDigest } from "../../../src/node/replica/item.js";
+import { encodeBatch, withDigest } from "../../../src/node/replica/item.js";
 import { eventually } from "../../fixtures/eventually.js";
 import { NatsServer, natsMissing } from "../../fixtures/nats-server.js";
 import { agreed, listen, meshed } from "../../fixtures/nodes.js";
@@ -12,7 +11,7 @@ import { NatsNodes, textsOf } from "./ground.js";
 
 const post = (texts: readonly string[]) => texts.map((raw) => ({ id: raw, raw }));
 
-describe.skipIf(natsMissing)("nodes on NATS", () => {
+describe.skipIf(natsMissing)("nodes on NATS", { concurrent: true }, () => {
   let server: NatsServer;
   const dir = mkdtempSync(join(tmpdir(), "hubcast-nats-nodes-"));
 

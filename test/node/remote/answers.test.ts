@@ -4,12 +4,12 @@ import type { AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
 import { ERRORS } from "../../../src/core/errors.js";
 import { connectToNode, type RemoteNode } from "../../../src/node/client.js";
-import { FakeService } from "../../fixtures/fake-service.js";
+import { FakeServedNode } from "../../fixtures/fake-served-node.js";
 import { all } from "../../fixtures/http-call.js";
 
 describe("what a node answers", () => {
   const ITEM = { id: "a", raw: "x", signature: "s", timestampMs: 1, digest: "d" };
-  const sound = () => new FakeService().status();
+  const sound = () => new FakeServedNode().statusNow();
 
   test.each<[string, object, (node: RemoteNode) => Promise<unknown>, string]>([
     ["a status of texts", { ...sound(), items: "3" }, (node) => node.status(), "items is not a number"],
@@ -36,7 +36,7 @@ describe("what a node answers", () => {
     ["peers in an object", { peers: [] }, (node) => node.peers(), "it is object, not a list"],
     [
       "a peer of no known state",
-      [{ ...new FakeService().peers()[0], state: "asleep" }],
+      [{ ...new FakeServedNode().peersNow()[0], state: "asleep" }],
       (node) => node.peers(),
       "[0].state is not connected or left or lost",
     ],
@@ -126,7 +126,7 @@ class Answering implements AsyncDisposable {
     const server = http.createServer((_request, response) => {
       const isFirst = asked++ === 0;
       response.statusCode = isFirst ? 200 : status;
-      const body = isFirst ? new FakeService().status() : answer;
+      const body = isFirst ? new FakeServedNode().statusNow() : answer;
       response.end(typeof body === "string" ? body : JSON.stringify(body));
     });
     server.listen(0, "127.0.0.1");

@@ -13,8 +13,8 @@ describe("events of a node that restarts", () => {
     await api.api.close();
     await until("it is noticed", () => following.states.includes("lost"));
     // The same run of the node behind another socket: a cut of the network.
-    await api.service.post({ id: "2", raw: "x" });
-    await using _back = await TestApi.open({ port: api.port, service: api.service });
+    await api.node.accept({ id: "2", raw: "x" });
+    await using _back = await TestApi.open({ port: api.port, node: api.node });
     await until("the missed one is told", () => following.seen.length === 3);
     expect(following.seen).toEqual(["caught-up", "1", "2"]);
     expect(following.states).toEqual(["lost", "back"]);
@@ -23,17 +23,17 @@ describe("events of a node that restarts", () => {
 
   test.each([0, undefined])("list again, and tell what is new, with sinceMs %s", async (sinceMs) => {
     await using api = await TestApi.open();
-    api.service.put({ id: "before", raw: "x", timestampMs: Date.now() - 60_000 });
+    api.node.put({ id: "before", raw: "x", timestampMs: Date.now() - 60_000 });
     await using node = await connectToNode(api.api.url);
     const following = follow(node, sinceMs === undefined ? {} : { sinceMs });
-    await until("it is subscribed", () => api.service.subscriberCount === 1);
+    await until("it is subscribed", () => api.node.subscriberCount === 1);
     await node.post({ id: "1", raw: "x" });
     await until("it is told", () => following.seen.includes("1"));
     await api.api.close();
     // A new run with what the old one held; the first of the new items is there before the client is back.
-    api.service.epoch = 8;
-    await api.service.post({ id: "2", raw: "x" });
-    await using back = await TestApi.open({ port: api.port, service: api.service });
+    api.node.epoch = 8;
+    await api.node.accept({ id: "2", raw: "x" });
+    await using back = await TestApi.open({ port: api.port, node: api.node });
     await until("the missed one is told", () => following.seen.includes("2"));
     await node.post({ id: "3", raw: "x" });
     await until("the new one is told", () => following.seen.includes("3"));
@@ -45,10 +45,10 @@ describe("events of a node that restarts", () => {
 
   test("from now on leave out what is there already, stamped ahead or not", async () => {
     await using api = await TestApi.open();
-    api.service.put({ id: "ahead", raw: "x", timestampMs: Date.now() + 60_000 });
+    api.node.put({ id: "ahead", raw: "x", timestampMs: Date.now() + 60_000 });
     await using node = await connectToNode(api.api.url);
     const following = follow(node, {});
-    await until("it is subscribed", () => api.service.subscriberCount === 1);
+    await until("it is subscribed", () => api.node.subscriberCount === 1);
     await node.post({ id: "1", raw: "x" });
     await until("it is told", () => following.seen.length > 0);
     expect(following.seen).toEqual(["1"]);
@@ -59,16 +59,16 @@ describe("events of a node that restarts", () => {
     await using api = await TestApi.open();
     await using node = await connectToNode(api.api.url);
     const following = follow(node, {});
-    await until("it is subscribed", () => api.service.subscriberCount === 1);
+    await until("it is subscribed", () => api.node.subscriberCount === 1);
     await node.post({ id: "1", raw: "x" });
     await until("it is told", () => following.seen.includes("1"));
     await api.api.close();
     await using back = await TestApi.open({ port: api.port });
-    back.service.epoch = 8;
-    await until("it is back", () => back.service.subscriberCount === 1);
-    back.service.put({ id: "older", raw: "x", timestampMs: Date.now() - 600_000 });
-    back.service.put(api.service.get("1")!);
-    back.service.put({ id: "2", raw: "x", timestampMs: Date.now() });
+    back.node.epoch = 8;
+    await until("it is back", () => back.node.subscriberCount === 1);
+    back.node.put({ id: "older", raw: "x", timestampMs: Date.now() - 600_000 });
+    back.node.put(api.node.get("1")!);
+    back.node.put({ id: "2", raw: "x", timestampMs: Date.now() });
     await until("the new one is told", () => following.seen.includes("2"));
     expect(following.seen).toEqual(["1", "2"]);
     await following.stop();
@@ -78,7 +78,7 @@ describe("events of a node that restarts", () => {
     const api = await TestApi.open();
     await using node = await connectToNode(api.api.url);
     const following = follow(node, {});
-    await until("it is subscribed", () => api.service.subscriberCount === 1);
+    await until("it is subscribed", () => api.node.subscriberCount === 1);
     await api.api.close();
     await using _other = await TestApi.open({ port: api.port, tokens: [{ token: "secret", role: "post" }] });
     await expect(following.ended).rejects.toMatchObject({ code: "unauthorized" });
@@ -88,7 +88,7 @@ describe("events of a node that restarts", () => {
     const api = await TestApi.open();
     const node = await connectToNode(api.api.url);
     const following = follow(node, {});
-    await until("it is subscribed", () => api.service.subscriberCount === 1);
+    await until("it is subscribed", () => api.node.subscriberCount === 1);
     await api.api.close();
     await until("it is noticed", () => following.states.includes("lost"));
     await node.close();

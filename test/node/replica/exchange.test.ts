@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../../src/core/limits.js";
-import { decodeBatch } from "../../../src/node/replica/batch.js";
-import { encodedLength, type Item } from "../../../src/node/replica/item.js";
+import { decodeBatch, encodedLength, type Item } from "../../../src/node/replica/item.js";
 import { packDigests, unpackDigests } from "../../../src/node/replica/wire.js";
 import { Driver, frames, itemOf, itemsOf, makeReplica, only, reasons } from "./replica-kit.js";
 

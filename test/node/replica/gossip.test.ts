@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../../src/core/limits.js";
-import { decodeBatch, encodeBatch } from "../../../src/node/replica/batch.js";
-import { encodedLength, type Item } from "../../../src/node/replica/item.js";
+import { decodeBatch, encodeBatch, encodedLength, type Item } from "../../../src/node/replica/item.js";
 import { memberHash } from "../../../src/node/replica/member.js";
 import { type BatchFrame, batchFrame, payloadOf } from "../../../src/node/replica/wire.js";
 import {

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeBatch, encodeBatch } from "../../../src/node/replica/batch.js";
 import {
+  decodeBatch,
   decodeItem,
+  encodeBatch,
   encodedLength,
   encodeItem,
   ItemDecodeError,

@@ -1,7 +1,6 @@
 import { encode } from "cborg";
 import { describe, expect, it } from "vitest";
-import { decodeBatch, encodeBatch } from "../../../src/node/replica/batch.js";
-import { type Item, withDigest } from "../../../src/node/replica/item.js";
+import { decodeBatch, encodeBatch, type Item, withDigest } from "../../../src/node/replica/item.js";
 import { decodeFrame, encodeFrame, type ItemsFrame, itemsFrame } from "../../../src/node/replica/wire.js";
 
 const itemOf = (rawBytes: number): Item =>

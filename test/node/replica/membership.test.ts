@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../../src/core/limits.js";
-import { seededRandom } from "../../../src/core/random.js";
 import { decodeRecord, memberHash, packHashes, unpackHashes } from "../../../src/node/replica/member.js";
 import type { ReplicaEffect } from "../../../src/node/replica/messages.js";
 import type { Replica } from "../../../src/node/replica/replica.js";
 import type { HelloFrame } from "../../../src/node/replica/wire.js";
+import { seededRandom } from "../../../src/sim/dice.js";
 import {
   addressOf,
   Driver,

@@ -1,9 +1,7 @@
 import { hash } from "node:crypto";
 import { LIMITS } from "../../../src/core/limits.js";
-import { seededRandom } from "../../../src/core/random.js";
-import { encodeBatch } from "../../../src/node/replica/batch.js";
 import type { ReplicaOptions } from "../../../src/node/replica/context.js";
-import { type Item, withDigest } from "../../../src/node/replica/item.js";
+import { encodeBatch, type Item, withDigest } from "../../../src/node/replica/item.js";
 import {
   encodeRecord,
   type MemberRecord,
@@ -26,6 +24,7 @@ import {
   type HelloFrame,
   PROTOCOL_VERSION,
 } from "../../../src/node/replica/wire.js";
+import { seededRandom } from "../../../src/sim/dice.js";
 
 export const NOW = 1_767_225_600_000;
 const OPEN_POLICY = { text: "", refusalOf: () => undefined };

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../../src/core/limits.js";
-import { seededRandom } from "../../../src/core/random.js";
 import { decodeRecord, memberHash, packHashes } from "../../../src/node/replica/member.js";
 import { isTwin, Roster, withoutPredecessors } from "../../../src/node/replica/roster.js";
 import { decodeFrame, encodeFrame } from "../../../src/node/replica/wire.js";
+import { seededRandom } from "../../../src/sim/dice.js";
 import { NOW, recordOf } from "./replica-kit.js";
 
 const GRACE_MS = 1_500;

@@ -1,10 +1,15 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { decodeBatch, encodeBatch } from "../../../src/node/replica/batch.js";
 import { Ed25519 } from "../../../src/node/replica/ed25519.js";
-import { decodeItem, type Item, ItemDecodeError, withDigest } from "../../../src/node/replica/item.js";
-import { fingerprintOf } from "../../../src/node/replica/item-set/fingerprint.js";
-import { addDigest, zeroSum } from "../../../src/node/replica/item-set/sum.js";
+import {
+  decodeBatch,
+  decodeItem,
+  encodeBatch,
+  type Item,
+  ItemDecodeError,
+  withDigest,
+} from "../../../src/node/replica/item.js";
+import { addDigest, fingerprintOf, zeroSum } from "../../../src/node/replica/item-set/sum.js";
 import {
   decodeRecord,
   encodeRecord,

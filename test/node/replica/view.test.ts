@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { View } from "../../../src/node/replica/holdings.js";
 import { compareItems } from "../../../src/node/replica/item.js";
-import { View } from "../../../src/node/replica/view.js";
 import { itemOf, NOW } from "./replica-kit.js";
 
 const [first, second, third] = [0, 1, 2].map((later) => itemOf("id", `raw ${later}`, NOW + later)) as [

@@ -1,4 +1,4 @@
-import { memoryStorage } from "../../../src/node/storage/memory.js";
+import { memoryStorage } from "../../../src/node/storage/index.js";
 import { storageContract } from "./contract.js";
 
 storageContract("memory", { open: async () => memoryStorage() });

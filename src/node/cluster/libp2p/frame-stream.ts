@@ -40,7 +40,7 @@ export class FrameStream {
   #ended = false;
   #flushed: (() => void) | undefined;
 
-  /** The listener is called by way of `post` only. */
+  /** The listener is called through `post` only. */
   constructor(stream: Stream, post: (call: () => void) => void, listener: FrameStreamListener) {
     this.#stream = stream;
     this.#post = post;

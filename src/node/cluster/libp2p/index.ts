@@ -9,12 +9,10 @@ import { createLibp2p } from "libp2p";
 import { HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
 import { Identity } from "../identity.js";
-import { Mailbox } from "../mailbox.js";
-import type { ClusterOptions, Dial, LinkEngine, LinkListener } from "../port.js";
-import { type PeerAddress, parsePeerAddress } from "./address.js";
+import { type ClusterOptions, type Dial, type LinkEngine, type LinkListener, Mailbox } from "../port.js";
+import { type ListenOptions, listenAddresses, type PeerAddress, parsePeerAddress } from "./address.js";
 import { DialFault, dialFirst, NO_HANDSHAKE } from "./dial.js";
 import { FrameStream } from "./frame-stream.js";
-import { type ListenOptions, listenAddresses } from "./listen.js";
 
 export interface Libp2pClusterOptions extends ClusterOptions {
   readonly listen?: ListenOptions;
@@ -33,7 +31,7 @@ export const SYNC_PROTOCOL = "/hubcast/sync/1";
 const CONNECT_MS_MAX = 5_000;
 /** How long peers may take to read what was sent before a link ends. */
 const FLUSH_MS_MAX = 500;
-/** Connections at the same time. The machine keeps far fewer; a whole cluster may ask one node for the way at once. */
+/** Connections at the same time. The machine keeps far fewer; a whole cluster may ask one node for addresses at once. */
 const CONNECTIONS_MAX = 1_024;
 /** ... of which so many in the handshake, which takes 5 ms of processor. */
 const PENDING_CONNECTIONS_MAX = 512;
@@ -51,11 +49,11 @@ export async function openLibp2pCluster(options: Libp2pClusterOptions): Promise<
   checkKey("privateKey", options.privateKey);
   checkKey("clusterKey", options.clusterKey);
   const identity = new Identity(options.privateKey);
-  let engine: Engine | undefined;
+  let engine: Libp2pEngine | undefined;
   const libp2p = await createHost(options, identity, (peer) => engine?.admits(peer) ?? false);
   try {
     await libp2p.start();
-    const opened = new Engine(identity, libp2p, options);
+    const opened = new Libp2pEngine(identity, libp2p, options);
     await opened.accept();
     engine = opened;
   } catch (cause) {
@@ -125,22 +123,20 @@ function quiet<Components>(make: (components: Components) => Transport) {
   };
 }
 
-interface Link {
+interface OpenLink {
   readonly connection: Connection;
   readonly frames: FrameStream;
 }
 
-class Engine implements LinkEngine {
+class Libp2pEngine extends Identity implements LinkEngine {
   readonly engine = "libp2p";
-  readonly id: string;
   readonly addresses: readonly string[];
   readonly port: number;
-  readonly #identity: Identity;
   readonly #libp2p: Libp2p;
   readonly #listener: LinkListener;
   readonly #allowPeers: ReadonlySet<string> | undefined;
   readonly #mailbox = new Mailbox();
-  readonly #links = new Map<number, Link>();
+  readonly #links = new Map<number, OpenLink>();
   #lastLink = 0;
   /** Accepted, and the peer has not opened the frame stream yet. */
   readonly #awaited = new Map<Connection, NodeJS.Timeout>();
@@ -152,8 +148,7 @@ class Engine implements LinkEngine {
   #closing: Promise<void> | undefined;
 
   constructor(identity: Identity, libp2p: Libp2p, { listener, allowPeers }: Libp2pClusterOptions) {
-    this.id = identity.id;
-    this.#identity = identity;
+    super(identity.seed);
     this.#libp2p = libp2p;
     this.addresses = libp2p.getMultiaddrs().map(String);
     this.port = Number(/\/tcp\/(\d+)/.exec(this.addresses[0] ?? "")?.[1]);
@@ -200,14 +195,6 @@ class Engine implements LinkEngine {
     this.#tell((listener) => listener.linkDown(link, reason));
     const ending = hangUp(ended, reason).finally(() => this.#endings.delete(ending));
     this.#endings.add(ending);
-  }
-
-  sign(bytes: Uint8Array): Uint8Array {
-    return this.#identity.sign(bytes);
-  }
-
-  verify(peer: string, bytes: Uint8Array, signature: Uint8Array): boolean {
-    return this.#identity.verify(peer, bytes, signature);
   }
 
   close(): Promise<void> {
@@ -325,7 +312,7 @@ class Engine implements LinkEngine {
  * Says behind what was sent that no more will come, and waits until the other side hangs up: then it has read all. Closed
  * rather than aborted where both hang up at once: an abort throws away what the system has not sent yet.
  */
-async function hangUp({ connection, frames }: Link, reason: string): Promise<void> {
+async function hangUp({ connection, frames }: OpenLink, reason: string): Promise<void> {
   const signal = AbortSignal.timeout(FLUSH_MS_MAX);
   const { promise: late, resolve } = Promise.withResolvers<void>();
   signal.addEventListener("abort", () => resolve());

@@ -5,12 +5,11 @@ import { LIMITS } from "../../../core/limits.js";
 import { connectNats, type NatsAccess, type NatsServers } from "../../../runtime/nats.js";
 import type { PublishKind } from "../../replica/messages.js";
 import { Identity } from "../identity.js";
-import { Mailbox } from "../mailbox.js";
-import type { BrokerEngine, BrokerListener, ClusterOptions } from "../port.js";
-import { openJetStream } from "./jetstream.js";
+import { type BrokerEngine, type BrokerListener, type ClusterOptions, Mailbox } from "../port.js";
 import { Log } from "./log.js";
 import { Members, type MembersListener } from "./members.js";
 import { Names } from "./names.js";
+import { openJetStream } from "./stream.js";
 
 export interface NatsClusterOptions extends ClusterOptions<BrokerListener>, NatsServers, NatsAccess {
   /** Items are kept for so long, ms; the same on all nodes of the cluster. */
@@ -24,12 +23,12 @@ export interface NatsClusterOptions extends ClusterOptions<BrokerListener>, Nats
 }
 
 /**
- * Attaches to a cluster by way of NATS: JetStream keeps the items and the members' records, and frames between nodes are
+ * Attaches to a cluster through NATS: JetStream keeps the items and the members' records, and frames between nodes are
  * messages of core NATS. Where no server answers, the engine is open all the same, and goes on looking for one.
  * @throws natsRefused, natsNoJetStream, natsStreamDiffers, natsUnusable; nothing is left open then
  */
 export async function openNatsCluster(options: NatsClusterOptions): Promise<BrokerEngine> {
-  const engine = new Engine(options);
+  const engine = new NatsEngine(options);
   try {
     await engine.start();
     return engine;
@@ -42,13 +41,11 @@ export async function openNatsCluster(options: NatsClusterOptions): Promise<Brok
 /** Between attempts to find a server at first. */
 const RETRY_MS = 1_000;
 
-class Engine implements BrokerEngine {
+class NatsEngine extends Identity implements BrokerEngine {
   readonly engine = "nats";
   /** Peers are found by themselves. */
   readonly addresses: readonly string[] = [];
-  readonly id: string;
   readonly log: Log;
-  readonly #identity: Identity;
   readonly #options: NatsClusterOptions;
   readonly #names: Names;
   readonly #mailbox = new Mailbox();
@@ -58,9 +55,8 @@ class Engine implements BrokerEngine {
   #closing: Promise<void> | undefined;
 
   constructor(options: NatsClusterOptions) {
+    super(options.privateKey);
     this.#options = options;
-    this.#identity = new Identity(options.privateKey);
-    this.id = this.#identity.id;
     this.#names = new Names(options.cluster);
     const { listener, position } = options;
     this.log = new Log({
@@ -101,14 +97,6 @@ class Engine implements BrokerEngine {
 
   tell(peer: string, frame: Uint8Array): void {
     this.#members?.tell(peer, frame);
-  }
-
-  sign(bytes: Uint8Array): Uint8Array {
-    return this.#identity.sign(bytes);
-  }
-
-  verify(peer: string, bytes: Uint8Array, signature: Uint8Array): boolean {
-    return this.#identity.verify(peer, bytes, signature);
   }
 
   close(): Promise<void> {

@@ -2,8 +2,8 @@ import type { KV } from "@nats-io/kv";
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import type { PublishKind } from "../../replica/messages.js";
 import type { BrokerListener } from "../port.js";
-import { apiCode } from "./faults.js";
 import { isId, lastToken, type Names } from "./names.js";
+import { apiCode } from "./stream.js";
 
 export type MembersListener = Pick<BrokerListener, "broker" | "leads" | "registry" | "published" | "told">;
 

@@ -1,6 +1,5 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
-import { Progress } from "./progress.js";
 import type { StreamState } from "./stream.js";
 
 /** One message of the stream. */
@@ -35,7 +34,7 @@ const OPEN_MAX = 256;
  */
 export class Reader {
   readonly #options: ReaderOptions;
-  #progress: Progress | undefined;
+  #progress: StreamPosition | undefined;
   #subscription: Subscription | undefined;
   #consumer: { readonly name: string } | undefined;
   /** Of the last message received. */
@@ -120,9 +119,9 @@ export class Reader {
 
   #begin({ created, lastSequence }: StreamState, position: string | undefined): void {
     if (this.#progress?.isOf(created) && this.#sequence <= lastSequence) return;
-    const progress = Progress.of(created, this.#progress ? undefined : position);
+    const progress = StreamPosition.of(created, this.#progress ? undefined : position);
     // A server that lost power may have lost its last messages, and gives their numbers to others: all is read anew.
-    this.#progress = progress.sequence <= lastSequence ? progress : Progress.of(created, undefined);
+    this.#progress = progress.sequence <= lastSequence ? progress : StreamPosition.of(created, undefined);
     this.#sequence = this.#progress.sequence;
   }
 
@@ -200,4 +199,73 @@ function numbersOf(reply: string): { readonly stream: number; readonly delivery:
   const tokens = reply.split(".");
   const at = tokens.length >= 11 ? 7 : 5;
   return { stream: Number(tokens[at]), delivery: Number(tokens[at + 1]) };
+}
+
+/**
+ * How far a log was read. Messages are taken in any order (a signature that takes long to check holds up one of
+ * them), but a position says: all up to here.
+ */
+export class StreamPosition {
+  /** When the stream was made: another stream of the same name begins at 1 again. */
+  readonly #created: string;
+  #taken: number;
+  /** Taken, with one before them that is not. */
+  readonly #ahead = new Set<number>();
+  /** Not taken, or not settled. */
+  readonly #open = new Set<number>();
+
+  private constructor(created: string, sequence: number) {
+    this.#created = created;
+    this.#taken = sequence;
+  }
+
+  /** @param position where an earlier run was; from the start of the stream when that was another stream, or none */
+  static of(created: string, position: string | undefined): StreamPosition {
+    const [stream, sequence] = position?.split("/") ?? [];
+    const isKnown = stream === created && /^\d{1,15}$/.test(sequence ?? "");
+    return new StreamPosition(created, isKnown ? Number(sequence) : 0);
+  }
+
+  /** Of the last message up to which all were taken; 0 before the first. */
+  get sequence(): number {
+    return this.#taken;
+  }
+
+  get position(): string {
+    return `${this.#created}/${this.#taken}`;
+  }
+
+  isOf(created: string): boolean {
+    return this.#created === created;
+  }
+
+  /** Messages that were received and are not settled yet. */
+  get open(): number {
+    return this.#open.size;
+  }
+
+  /** @param last the one received before it; what lies between has expired. @returns false when it was received before */
+  received(sequence: number, last: number): boolean {
+    if (sequence <= this.#taken || this.#ahead.has(sequence) || this.#open.has(sequence)) return false;
+    // Behind a long absence that may be a billion of them.
+    if (last <= this.#taken) this.#taken = sequence - 1;
+    else for (let gone = last + 1; gone < sequence; gone++) this.#ahead.add(gone);
+    this.#open.add(sequence);
+    return true;
+  }
+
+  taken(sequence: number): void {
+    if (sequence <= this.#taken) return;
+    if (sequence !== this.#taken + 1) {
+      this.#ahead.add(sequence);
+      return;
+    }
+    this.#taken = sequence;
+    while (this.#ahead.delete(this.#taken + 1)) this.#taken++;
+  }
+
+  settled(sequence: number): void {
+    this.taken(sequence);
+    this.#open.delete(sequence);
+  }
 }

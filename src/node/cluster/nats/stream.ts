@@ -1,7 +1,8 @@
 import type { JetStreamManager, StreamConfig, StreamInfo } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
-import { apiCode } from "./faults.js";
+import { noJetStream } from "../../../runtime/nats.js";
 import type { Names } from "./names.js";
 
 export interface StreamSettings {
@@ -119,4 +120,89 @@ function differs(setting: string, is: unknown, wanted: unknown): string | false 
 function stateOf({ created, state, config }: StreamInfo, isNew: boolean): StreamState {
   const { last_seq: lastSequence, messages } = state;
   return { created: String(created), lastSequence, messages, replicas: config.num_replicas, isNew };
+}
+
+/** Servers that were started together elect their leader in that time. */
+const ELECTION_MS_MAX = 10_000;
+const PAUSE_MS = 200;
+
+/** @throws natsAway, natsNoJetStream, natsUnusable */
+export async function openJetStream(connection: NatsConnection): Promise<JetStreamManager> {
+  const { jetstreamManager } = await import("@nats-io/jetstream");
+  return await untilElected(connection, () => jetstreamManager(connection));
+}
+
+/**
+ * Asks until somebody is there to answer.
+ * @throws natsAway when nobody does in time; natsNoJetStream, natsUnusable, or what `ask` throws of our own
+ */
+export async function untilElected<Answer>(
+  connection: NatsConnection,
+  ask: () => Promise<Answer>,
+): Promise<Answer> {
+  const endMs = performance.now() + ELECTION_MS_MAX;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (error instanceof HubcastError) throw error;
+      const server = connection.getServer();
+      // A server without it says so when one connects; one of many may have it for the others, and then answers.
+      if (isWithoutJetStream(error) || connection.info?.jetstream !== true) throw noJetStream(server, error);
+      if (!isPassing(error)) throw unusable(server, error as Error);
+      if (performance.now() > endMs)
+        throw new HubcastError("natsAway", `JetStream at ${server} does not answer`, { cause: error });
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+}
+
+/** Codes of the server (`err_code`), as its source lists them. */
+const FULL = new Set([
+  10_023, // insufficient resources
+  10_047, // insufficient storage resources available
+  10_077, // maximum messages or bytes of the stream exceeded
+  10_122, // maximum bytes for the account
+]);
+const NO_JETSTREAM = new Set([10_039, 10_076]);
+/** A cluster of servers that is electing, or has too few servers up. */
+const FOR_NOW = new Set([10_008, 10_009, 10_118]);
+
+/** The code that the server gave; `undefined` for what is no answer of it. */
+export function apiCode(error: unknown): number | undefined {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return typeof code === "number" && code >= 10_000 ? code : undefined;
+}
+
+export function isFull(error: unknown): boolean {
+  return FULL.has(apiCode(error) ?? 0);
+}
+
+function isWithoutJetStream(error: unknown): boolean {
+  return NO_JETSTREAM.has(apiCode(error) ?? 0);
+}
+
+/** Whether asking again may help: nobody answered, or somebody who has to wait himself. */
+export function isPassing(error: unknown): boolean {
+  if (error instanceof HubcastError) return false;
+  const code = apiCode(error);
+  return code === undefined ? !isPermission(error) : FOR_NOW.has(code);
+}
+
+/** The error for an answer with which a node cannot start. */
+function unusable(server: string, error: Error): HubcastError {
+  return new HubcastError("natsUnusable", `the NATS server at ${server} refuses: ${error.message}`, {
+    cause: error,
+    suggestions: [
+      "Ask for no more replicas than there are servers: --nats-replicas.",
+      "Look at the room that JetStream has, and at the permissions of this user: docs/protocol-nats.md.",
+    ],
+  });
+}
+
+function isPermission(error: unknown): boolean {
+  const { name, cause } = error as Error;
+  return (
+    name === "PermissionViolationError" || (cause as Error | undefined)?.name === "PermissionViolationError"
+  );
 }

@@ -1,9 +1,16 @@
 import type { Item } from "../item.js";
 import { type Bound, END, START } from "./bound.js";
-import { Branch, type TreeNode } from "./branch.js";
-import { type Fingerprint, fingerprintOf } from "./fingerprint.js";
-import { Leaf } from "./leaf.js";
-import { addDigest, readDigest, readDigestOf, type Sum, subtract, zeroSum } from "./sum.js";
+import {
+  addDigest,
+  type Fingerprint,
+  fingerprintOf,
+  readDigest,
+  readDigestOf,
+  type Sum,
+  subtract,
+  zeroSum,
+} from "./sum.js";
+import { Branch, Leaf, type TreeNode } from "./tree.js";
 
 /** Items read at a time by an iteration: one descent of the tree is paid for so many. */
 const CHUNK_ITEMS = 128;

@@ -1,3 +1,5 @@
+import { hash } from "node:crypto";
+
 /** A sum of digests mod 2^256: eight 32-bit words, least significant first. */
 export type Sum = Uint32Array<ArrayBuffer>;
 
@@ -63,4 +65,57 @@ const scratch = zeroSum();
 /** Adds an item's digest without an allocation. */
 export function addDigest(sum: Sum, item: Digested): void {
   add(sum, readDigestOf(item, scratch));
+}
+
+/** Bytes that the largest safe integer takes. */
+export const VARINT_BYTES_MAX = 8;
+
+/**
+ * Writes a number as a Negentropy varint: base-128 digits, most significant first, as few as possible, the
+ * high bit set on every byte but the last (specification, "Varint").
+ * @param value a safe integer, 0 or more
+ * @returns the offset behind the last byte
+ */
+export function writeVarint(value: number, target: Uint8Array, offset: number): number {
+  const end = offset + varintLength(value);
+  target[end - 1] = value % 128;
+  // Division, not shifts: timestamps in milliseconds do not fit in 32 bits.
+  for (let rest = Math.floor(value / 128), at = end - 2; at >= offset; at--) {
+    target[at] = 128 + (rest % 128);
+    rest = Math.floor(rest / 128);
+  }
+  return end;
+}
+
+/** Bytes that `writeVarint` takes for a value. */
+function varintLength(value: number): number {
+  let length = 1;
+  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) length++;
+  return length;
+}
+
+/** The fingerprint that two nodes compare instead of their items. */
+export interface Fingerprint {
+  /** How many items it covers. */
+  readonly count: number;
+  /** 32 hex digits. */
+  readonly fingerprint: string;
+}
+
+const SUM_BYTES = 32;
+const FINGERPRINT_DIGITS = 32;
+
+// One buffer for all: a hash is taken before the next is asked for.
+const preimage = new Uint8Array(SUM_BYTES + 8);
+const preimageView = new DataView(preimage.buffer);
+
+/**
+ * The fingerprint of a set of items by Negentropy V1, "Fingerprint Algorithm": the first 16 bytes of
+ * SHA-256 over the sum of the ids mod 2^256 (32 bytes, little-endian) and their count as a varint.
+ * @returns 32 hex digits
+ */
+export function fingerprintOf(sum: Sum, count: number): string {
+  for (let word = 0; word < sum.length; word++) preimageView.setUint32(word * 4, sum[word]!, true);
+  const end = writeVarint(count, preimage, SUM_BYTES);
+  return hash("sha256", preimage.subarray(0, end)).slice(0, FINGERPRINT_DIGITS);
 }

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Identity } from "../../../../src/node/cluster/identity.js";
 import { Names } from "../../../../src/node/cluster/nats/names.js";
-import { Progress } from "../../../../src/node/cluster/nats/progress.js";
+import { StreamPosition } from "../../../../src/node/cluster/nats/reader.js";
 import { ensureStream } from "../../../../src/node/cluster/nats/stream.js";
 
 describe("a node's id", () => {
@@ -39,7 +39,7 @@ describe("names", () => {
 });
 
 describe("the position", () => {
-  const fresh = (position?: string) => Progress.of("2026-01-01", position);
+  const fresh = (position?: string) => StreamPosition.of("2026-01-01", position);
 
   test("stands behind the last message up to which all were taken", () => {
     const progress = fresh();

@@ -1,8 +1,7 @@
 import { hash as sha256 } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { HashTable } from "../../../../src/node/replica/held/hash-table.js";
-import { KeyedHash } from "../../../../src/node/replica/held/keyed-hash.js";
+import { HashTable, KeyedHash } from "../../../../src/node/replica/held/hash-table.js";
 
 interface Entry {
   readonly key: string;

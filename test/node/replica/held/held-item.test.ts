@@ -1,10 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeBatch, encodeBatch } from "../../../../src/node/replica/batch.js";
-import { wholeItem } from "../../../../src/node/replica/held/held-item.js";
-import { Shelves } from "../../../../src/node/replica/held/shelves.js";
+import { ItemMemory, wholeItem } from "../../../../src/node/replica/held/held-item.js";
 import { Holdings } from "../../../../src/node/replica/holdings.js";
-import { encodedLength, type Item, withDigest } from "../../../../src/node/replica/item.js";
+import {
+  decodeBatch,
+  encodeBatch,
+  encodedLength,
+  type Item,
+  withDigest,
+} from "../../../../src/node/replica/item.js";
 import { addDigest, readDigest, zeroSum } from "../../../../src/node/replica/item-set/sum.js";
 import { integritySignature } from "../../../../src/node/replica/signature.js";
 
@@ -14,7 +18,7 @@ function signed(signature: string, raw = RAW): Item {
   return withDigest({ id: "id", raw, signature, timestampMs: 1_800_000_000_000 });
 }
 
-const held = (item: Item) => new Shelves(() => undefined).hold(item);
+const held = (item: Item) => new ItemMemory(() => undefined).hold(item);
 
 describe("a held item", () => {
   const schemes = {

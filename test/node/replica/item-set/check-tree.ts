@@ -1,9 +1,14 @@
 import { expect } from "vitest";
 import { type Bound, compareBounds } from "../../../../src/node/replica/item-set/bound.js";
-import { BRANCH_CHILDREN_MAX, Branch, type TreeNode } from "../../../../src/node/replica/item-set/branch.js";
 import type { ItemSet } from "../../../../src/node/replica/item-set/item-set.js";
-import { LEAF_ITEMS_MAX, Leaf } from "../../../../src/node/replica/item-set/leaf.js";
 import { add, addDigest, type Sum, zeroSum } from "../../../../src/node/replica/item-set/sum.js";
+import {
+  BRANCH_CHILDREN_MAX,
+  Branch,
+  LEAF_ITEMS_MAX,
+  Leaf,
+  type TreeNode,
+} from "../../../../src/node/replica/item-set/tree.js";
 
 /** Fails unless every node's count, sum, depth and fill are what the tree promises. */
 export function checkTree(set: ItemSet): void {

@@ -16,7 +16,7 @@ export function visibleText(text: string): string {
 }
 
 /** `now`, `40 s ago`, `3 min ago`, `2 h ago`, `3 days ago`. */
-export function ago(timestampMs: number, nowMs: number): string {
+function ago(timestampMs: number, nowMs: number): string {
   const seconds = Math.round((nowMs - timestampMs) / 1000);
   return seconds < 5 ? "now" : `${span(seconds)} ago`;
 }
@@ -70,4 +70,18 @@ const OF_AGREEMENT: Readonly<Record<Peer["agreement"], Standing>> = {
 
 export function standingOf({ state, agreement }: Peer): Standing {
   return state === "connected" ? OF_AGREEMENT[agreement] : OF_STATE[state];
+}
+
+interface WhenProps {
+  readonly timestampMs: number;
+  readonly nowMs: number;
+}
+
+/** How long ago, with the exact time behind it. */
+export function When({ timestampMs, nowMs }: WhenProps) {
+  return (
+    <time dateTime={new Date(timestampMs).toISOString()} title={exact(timestampMs)}>
+      {ago(timestampMs, nowMs)}
+    </time>
+  );
 }

@@ -1,23 +1,9 @@
 import { readFile } from "node:fs/promises";
-import { setFlagsFromString } from "node:v8";
-import { connectionsThatFit } from "../runtime/open-files.js";
-import { collectWhatIsUnused } from "../runtime/unused-memory.js";
+import { nowMs } from "../runtime/runner.js";
 import type { Connection } from "./connection.js";
 import { HUB_LIMITS } from "./machine/limits.js";
 import type { HubMachine } from "./machine/machine.js";
 import type { CompleteHubOptions } from "./options.js";
-
-/** The clients of the options, or fewer where the limit of open files requires it. */
-export function clientsThatFit({ clientsMax, logger }: CompleteHubOptions): number {
-  const { count, openFilesMax } = connectionsThatFit(clientsMax, HUB_LIMITS.filesReserved);
-  if (count === clientsMax) return count;
-  const fields = { clientsMax: count, wanted: clientsMax, openFilesMax };
-  logger?.warn(
-    fields,
-    `takes ${count} clients, not ${clientsMax}: raise the limit of open files (ulimit -n)`,
-  );
-  return count;
-}
 
 /**
  * Tells the machine how many bytes the peers of silent clients of version 1 have not acknowledged: they have no
@@ -85,54 +71,3 @@ function address6(bytes: Buffer): string {
 }
 
 const MAPPED = Buffer.from("00000000000000000000ffff", "hex");
-
-/**
- * For a process that only runs a hub: full collections come when live memory, buffers included, has grown to four
- * times. A lagging receiver's queue is new memory, to which V8 answered with a full collection each second, of 3 to
- * 10 ms: as long as the p99 of the other clients (bench/hub.ts stops-paced). Costs some 15 % more memory at full
- * load.
- * @param usedBytes bytes of frames and queues
- */
-export function tuneHeap(usedBytes: () => number): void {
-  setFlagsFromString("--heap-growing-percent=300");
-  // 300 MB after bench/abuse-hub.ts frames.
-  collectWhatIsUnused(() => {
-    const { arrayBuffers, heapTotal, heapUsed } = process.memoryUsage();
-    return arrayBuffers - usedBytes() + heapTotal - heapUsed;
-  });
-}
-
-/** Epoch ms by a clock that is never set back. */
-export function nowMs(): number {
-  return performance.timeOrigin + performance.now();
-}
-
-/** The timer of a machine: wakes it at the earliest planned instant. */
-export class WakeTimer {
-  #timer: NodeJS.Timeout | undefined;
-  #atMs = Number.POSITIVE_INFINITY;
-
-  /** @param wake `lateMs`: how much later than planned it is */
-  constructor(private readonly wake: (nowMs: number, lateMs: number) => void) {}
-
-  /** @param atMs epoch ms; Infinity plans nothing */
-  plan(atMs: number): void {
-    if (atMs >= this.#atMs) return;
-    clearTimeout(this.#timer);
-    this.#atMs = atMs;
-    this.#timer = setTimeout(this.#onTimer, Math.max(1, Math.ceil(atMs - nowMs())));
-  }
-
-  /** For good. */
-  stop(): void {
-    clearTimeout(this.#timer);
-    this.#atMs = Number.NEGATIVE_INFINITY;
-  }
-
-  readonly #onTimer = (): void => {
-    const now = nowMs();
-    const lateMs = now - this.#atMs;
-    this.#atMs = Number.POSITIVE_INFINITY;
-    this.wake(now, lateMs);
-  };
-}

@@ -1,7 +1,0 @@
-import { randomUUID } from "node:crypto";
-
-/** RFC 9562 version 7: ids that sort by the time they were made. @param nowMs epoch ms */
-export function uuidv7(nowMs: number): string {
-  const time = Math.floor(nowMs).toString(16).padStart(12, "0");
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`;
-}

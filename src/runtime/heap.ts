@@ -1,0 +1,71 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+/** A busier node collects garbage by itself, and a collection would delay its answers. */
+const QUIET_UTILIZATION = 0.2;
+
+/**
+ * Keeps the heap of a process near the size of its live data. Left alone, V8 takes what stays for a reason to
+ * double its young generation, up to 128 MiB, and lets garbage grow to as much again as is in use: 100,000 items of
+ * 256 B cost a node 220 MB, of which it used 65. Call it when what the process needs is loaded: the young generation
+ * has its working size by then (16 MiB a half), and smaller ones make posts slower.
+ *
+ * After a busy hour a quiet node gives memory back: once for each 48 MiB that it took, or half of what it held, whichever is more.
+ */
+export function tuneNodeHeap(): void {
+  setFlagsFromString("--semi-space-growth-factor=1");
+  setFlagsFromString("--heap-growing-percent=30");
+  let heldBytes = takenBytes();
+  let since = performance.eventLoopUtilization();
+  collectWhatIsUnused(
+    () => {
+      const { utilization } = performance.eventLoopUtilization(since);
+      since = performance.eventLoopUtilization();
+      const grownBytes = takenBytes() - heldBytes;
+      return utilization < QUIET_UTILIZATION && grownBytes > heldBytes / 2 ? grownBytes : 0;
+    },
+    () => {
+      heldBytes = takenBytes();
+    },
+  );
+}
+
+function takenBytes(): number {
+  const { arrayBuffers, heapUsed } = process.memoryUsage();
+  return arrayBuffers + heapUsed;
+}
+
+/**
+ * For a process that only runs a hub: full collections come when live memory, buffers included, has grown to four
+ * times. A lagging receiver's queue is new memory, to which V8 answered with a full collection each second, of 3 to
+ * 10 ms: as long as the p99 of the other clients (bench/hub.ts stops-paced). Costs some 15 % more memory at full
+ * load.
+ * @param usedBytes bytes of frames and queues
+ */
+export function tuneHubHeap(usedBytes: () => number): void {
+  setFlagsFromString("--heap-growing-percent=300");
+  // 300 MB after bench/abuse-hub.ts frames.
+  collectWhatIsUnused(() => {
+    const { arrayBuffers, heapTotal, heapUsed } = process.memoryUsage();
+    return arrayBuffers - usedBytes() + heapTotal - heapUsed;
+  });
+}
+
+/** How often memory is checked, and how many unused bytes justify a collection. */
+const LOOK_MS = 10_000;
+const UNUSED_BYTES_MAX = 48 * 1024 * 1024;
+
+/**
+ * Collects garbage when much memory is unused. An idle process allocates nothing, so V8 would keep the garbage of a busy
+ * hour for good. Fragments of the C heap between used blocks stay.
+ * @param unusedBytes an estimate; asked every 10 s
+ * @param collected told when a collection is over
+ */
+function collectWhatIsUnused(unusedBytes: () => number, collected: () => void = () => {}): void {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as (options: { type: "major"; execution: "async" }) => Promise<void>;
+  const look = (): void => {
+    if (unusedBytes() > UNUSED_BYTES_MAX) void collect({ type: "major", execution: "async" }).then(collected);
+  };
+  setInterval(look, LOOK_MS).unref();
+}
