@@ -26,6 +26,13 @@ let asked = 0;
 const now = () => performance.timeOrigin + performance.now();
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+interface Order {
+  readonly question: number;
+  readonly do: "look" | "post" | "tell" | "await";
+  readonly ids: readonly string[];
+  readonly items: number;
+}
+
 interface Look {
   readonly status: NodeStatus;
   readonly cpuMs: number;
@@ -105,9 +112,10 @@ async function measure(count: number): Promise<Record<string, number>> {
       posted += burst;
       const run = await cpuOf(looks, async () => {
         const ids = Array.from({ length: burst }, (_, n) => `burst-${index}-${n}`);
+        // Each waits for its own events: to ask 30 nodes for their status meanwhile costs as much as the posts.
+        const held = nodes.map((node) => ask(node, { do: "await", items: posted }));
         await ask(nodes[0]!, { do: "post", ids });
-        const endMs = now() + 120_000;
-        while ((await looks()).some(({ status }) => status.items < posted) && now() < endMs) await pause(20);
+        await Promise.race([Promise.all(held), pause(120_000)]);
       });
       const to = sum(await looks());
       const bySync = (100 * (to.synced - from.synced)) / burst / (count - 1);
@@ -166,13 +174,21 @@ async function serve(): Promise<void> {
     peers: JSON.parse(process.argv[3]!) as string[],
   });
   const seen: { id: string; atMs: number }[] = [];
+  let items = 0;
+  let awaited = { items: Number.POSITIVE_INFINITY, come: () => {} };
   void (async () => {
-    for await (const event of node.events())
-      if (event.type === "item" && event.item.id.startsWith("single"))
-        seen.push({ id: event.item.id, atMs: now() });
+    for await (const event of node.events()) {
+      if (event.type !== "item") continue;
+      if (event.item.id.startsWith("single")) seen.push({ id: event.item.id, atMs: now() });
+      if (++items >= awaited.items) awaited.come();
+    }
   })();
-  process.on("message", async (order: { question: number; do: string; ids: readonly string[] }) => {
+  process.on("message", async (order: Order) => {
     const atMs = now();
+    if (order.do === "await" && items < order.items)
+      await new Promise<void>((come) => {
+        awaited = { items: order.items, come };
+      });
     if (order.do === "post")
       for (let at = 0; at < order.ids.length; at += 1_000)
         await Promise.all(order.ids.slice(at, at + 1_000).map((id) => node.post({ id, raw: RAW })));
