@@ -5,8 +5,10 @@
 import { hash } from "node:crypto";
 import { respond } from "../build/src/node/negentropy/respond.js";
 import { Round } from "../build/src/node/negentropy/round.js";
+import { Sketch } from "../build/src/node/negentropy/sketch.js";
 import type { Item } from "../build/src/node/replica/item.js";
 import { ItemSet } from "../build/src/node/replica/item-set/item-set.js";
+import { readDigest, zeroSum } from "../build/src/node/replica/item-set/sum.js";
 // @ts-expect-error the package exports neither the file nor its types
 import * as untyped from "../node_modules/nostr-tools/lib/esm/nip77.js";
 import type * as nip77 from "../node_modules/nostr-tools/lib/types/nip77.js";
@@ -41,11 +43,12 @@ function makeItems(length: number, from: number, sinceMs: number): Item[] {
 
 function ours(left: Iterable<Item>, right: Iterable<Item>, options: { frameBytesMax?: number }): Cost {
   const [initiatorSet, responderSet] = [new ItemSet(left), new ItemSet(right)];
-  const round = new Round(initiatorSet, options);
+  const round = new Round(initiatorSet, { ...options, sketch: sketchOf(left) });
+  const responderOptions = { ...options, sketch: sketchOf(right) };
   const cost = { found: 0, trips: 0, bytes: 0, cpuMs: 0 };
   const startCpu = process.cpuUsage();
   for (let message: Uint8Array | undefined = round.open(); message; ) {
-    const answer = respond(responderSet, message, options);
+    const answer = respond(responderSet, message, responderOptions);
     cost.bytes += message.length + answer.length;
     cost.trips++;
     const step = round.take(answer);
@@ -53,6 +56,12 @@ function ours(left: Iterable<Item>, right: Iterable<Item>, options: { frameBytes
     message = step.reply;
   }
   return { ...cost, cpuMs: cpuMsSince(startCpu) };
+}
+
+function sketchOf(items: Iterable<Item>): Sketch {
+  const sketch = new Sketch();
+  for (const { digest } of items) sketch.add(readDigest(digest, zeroSum()));
+  return sketch;
 }
 
 function theirs(left: Iterable<Item>, right: Iterable<Item>, options: { frameBytesMax?: number }): Cost {

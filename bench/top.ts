@@ -39,7 +39,16 @@ function status(index: number): NodeStatus {
       peerAddresses: [],
     },
     posted: index ? 0 : posted,
-    sync: { rounds: 3, roundsFailed: 0, itemsReceived: 0, itemsSent: 0, bytesReceived: 0, bytesSent: 0 },
+    sync: {
+      rounds: 3,
+      roundsFailed: 0,
+      roundsBySketch: 0,
+      sketchesFailed: 0,
+      itemsReceived: 0,
+      itemsSent: 0,
+      bytesReceived: 0,
+      bytesSent: 0,
+    },
     gossip: {
       ...{ batchesReceived: posted / 10, copiesReceived: posted / 10, batchesSent: posted / 10 },
       ...{ itemsReceived: index ? posted : 0, itemsSent: index ? 0 : posted, duplicates: 0, rejected: 0 },

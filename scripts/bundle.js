@@ -32,6 +32,7 @@ export async function bundle(from, to, { eager = false, inPage = [] } = {}) {
     },
     plugins: [
       undiciInPart(),
+      pinoWithoutThreads(),
       withoutDevtools(),
       ...(eager ? [] : [lazyRequires()]),
       placesKept(from, entries),
@@ -109,6 +110,8 @@ const GROUPS = [
     priority: 2,
   },
   // The libraries that few commands need, under their names.
+  // Fastify requires it too, and would draw it into its file: a hub without monitoring logs, and serves no HTTP.
+  { name: "pino", test: /node_modules[\\/](pino|sonic-boom)[\\/]/, priority: 1 },
   { name: "fastify", test: /node_modules[\\/]@?fastify[\\/]/, priority: 0 },
   { name: "libp2p", test: /node_modules[\\/]@?libp2p[\\/]/, priority: 0 },
   { name: "nats", test: /node_modules[\\/]@nats-io[\\/]/, priority: 0 },
@@ -153,6 +156,20 @@ function undiciInPart() {
       if (source === "node:http") return "\0few-of-http.cjs";
       if (source === "node:assert") return "\0assert.cjs";
       return source.endsWith("llhttp/llhttp-wasm.js") ? "\0plain-parser.cjs" : null;
+    },
+    load: (id) => texts[id] ?? null,
+  };
+}
+
+/** A log is written by its own process, at once: transports, which are threads of their own, load a megabyte. */
+function pinoWithoutThreads() {
+  const texts = { "\0no-transport": "export {};", "\0main-thread": "export const isMainThread = true;" };
+  return {
+    name: "pino-without-threads",
+    resolveId(source, importer) {
+      if (!importer?.includes(join("node_modules", "pino", sep))) return null;
+      if (source.endsWith("/transport")) return "\0no-transport";
+      return source === "worker_threads" ? "\0main-thread" : null;
     },
     load: (id) => texts[id] ?? null,
   };
@@ -240,20 +257,50 @@ function requireWithoutPlace() {
 
 /**
  * `import { get } from "node:http"` reads every export of the module, also those that are loaded when first read:
- * for node:http that is the whole of fetch, 60 ms. Taken from the module itself, only what is used is read.
+ * for node:http that is the whole of fetch, 60 ms. Taken from the module itself, only what is used is read. Of modules
+ * that take a megabyte of memory and more, and that many runs never use, functions load them when they are called.
  */
 function builtinsWithoutFacade() {
-  const imported = /\bimport\s*(?:\*\s*as\s+)?([\w$]+)?\s*,?\s*(\{[^}]*\})?\s*from\s*"(node:[\w/]+)";?/g;
+  const imported = /\bimport\s*(?:\*\s*as\s+)?([\w$]+)?\s*,?\s*(?:\{([^}]*)\})?\s*from\s*"(node:[\w/]+)";?/g;
   return {
     name: "builtins-without-facade",
     renderChunk: (code) =>
-      code.replace(imported, (_, whole, names, module) => {
-        const bound = [whole, names?.replaceAll(/\s+as\s+/g, ": ")].filter(Boolean);
-        return bound
-          .map((name) => `const ${name} = globalThis.process.getBuiltinModule("${module}");`)
-          .join(" ");
+      code.replace(imported, (_, whole, names = "", module) => {
+        const loaded = `globalThis.process.getBuiltinModule("${module}")`;
+        const lines = whole ? [`const ${whole} = ${loaded};`] : [];
+        for (const name of names.split(",").filter((text) => text.trim() !== "")) {
+          const [exported, local = exported] = name.trim().split(/\s+as\s+/);
+          const value = process.getBuiltinModule(module)[exported];
+          const late = !whole && LATE_BUILTINS.has(module);
+          if (late && isPlainFunction(value))
+            lines.push(`const ${local} = (...args) => ${loaded}.${exported}(...args);`);
+          else if (late && isOnlyConstructed(local, code))
+            lines.push(
+              `const ${local} = function (...args) { return new (${loaded}.${exported})(...args); };`,
+            );
+          else lines.push(`const { ${exported}: ${local} } = ${loaded};`);
+        }
+        return lines.join(" ");
       }),
   };
+}
+
+const LATE_BUILTINS = new Set(
+  ["child_process", "crypto", "fs/promises", "tls", "v8", "vm"].map((name) => `node:${name}`),
+);
+
+/** Not a class, and nothing hangs on it, as `util.promisify.custom` does on execFile. */
+function isPlainFunction(value) {
+  const own = ["length", "name", "prototype"];
+  const isFunction = typeof value === "function" && !/^[A-Z]/.test(value.name);
+  return isFunction && Reflect.ownKeys(value).every((key) => own.includes(key));
+}
+
+/** Whether code makes instances of a class, and does nothing else with it. */
+function isOnlyConstructed(name, code) {
+  const uses = code.match(new RegExp(`(?<![\\w$.])${name.replaceAll("$", "\\$")}(?![\\w$])`, "g")) ?? [];
+  const made = code.match(new RegExp(`\\bnew ${name.replaceAll("$", "\\$")}(?![\\w$])`, "g")) ?? [];
+  return uses.length === made.length + 1;
 }
 
 /** A text of one byte a character is read in half the time: whatever lies beyond is escaped. */

@@ -1,6 +1,6 @@
 import { networkInterfaces } from "node:os";
 import type { HubcastError } from "../core/errors.js";
-import { isLoopbackHost } from "../core/loopback.js";
+import { isLoopbackHost } from "../core/hosts.js";
 import { padded, shown } from "../core/text.js";
 import { formatDuration } from "../core/units.js";
 import { type DiscoveredService, type DnsSd, openDnsSd } from "../discovery/index.js";

@@ -4,7 +4,7 @@ import { BlockList, isIPv6 } from "node:net";
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import multicastDns from "multicast-dns";
 import { asHubcastError, HubcastError } from "../core/errors.js";
-import { TokenBuckets } from "../core/token-buckets.js";
+import { TokenBuckets } from "../core/rates.js";
 import { DNSSD } from "./limits.js";
 import { type DnsPacket, fromWire, isCheapToDecode, restoreDots, toWire, type WirePacket } from "./packet.js";
 import type { SendEffect, Sender } from "./presence.js";

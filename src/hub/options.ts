@@ -1,5 +1,5 @@
 import { HubcastError } from "../core/errors.js";
-import { isLoopbackHost } from "../core/loopback.js";
+import { isLoopbackHost } from "../core/hosts.js";
 import { type Completed, completed } from "../core/options.js";
 import { connectionsThatFit } from "../runtime/listen.js";
 import { isNatsEngine, parseNatsEngine } from "../runtime/nats.js";

@@ -1,4 +1,5 @@
 import type { ErrorCode, HubcastError } from "../core/errors.js";
+import type { TokenSource } from "../core/options.js";
 import type { TlsPair } from "../runtime/certificate.js";
 import type { Token } from "../runtime/tokens.js";
 import type { Item, ItemDraft } from "./replica/item.js";
@@ -244,10 +245,28 @@ export interface NodeStatus {
   readonly process: ProcessFigures;
 }
 
+/** What a round took to find what differs. */
+export interface RoundCost {
+  /** How it was found: by comparing ranges, or by a sketch of the whole set. */
+  readonly means: "ranges" | "sketch";
+  /** Bytes of its messages, both ways, without the items that were fetched then. */
+  readonly bytes: number;
+  /** Round trips. */
+  readonly trips: number;
+  /** Items that either node lacked. */
+  readonly differences: number;
+}
+
 /** Anti-entropy since the start. */
 export interface SyncFigures {
   readonly rounds: number;
   readonly roundsFailed: number;
+  /** Rounds in which a sketch told what differs, in place of ranges. */
+  readonly roundsBySketch: number;
+  /** Sketches that did not tell it: ranges did. */
+  readonly sketchesFailed: number;
+  /** The last round led by this node that found a difference. */
+  readonly lastRound?: RoundCost;
   readonly itemsReceived: number;
   readonly itemsSent: number;
   readonly bytesReceived: number;
@@ -322,8 +341,8 @@ export interface ReasonDetail {
 
 /** How a node is reached over HTTP. */
 export interface ConnectOptions {
-  /** Sent as `Authorization: Bearer`. */
-  readonly token?: string;
+  /** Sent as `Authorization: Bearer`. A function is asked at each call, and when a stream connects again. */
+  readonly token?: TokenSource;
   /** For one call and its answer; default 10,000. A post that waits for a receipt has that time on top. */
   readonly timeoutMs?: number;
   /** PEM of an authority to trust besides the system's. */

@@ -30,6 +30,7 @@ import type {
 import { answerAs, isNode, parsed } from "./remote/answers.js";
 import { eventsOf, instantText, type KeptPlace } from "./remote/events.js";
 import { errorOf, NodeHttp, notHubcast } from "./remote/http.js";
+import { JoinedPosts } from "./remote/joined-posts.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 
 export type { BulkLine };
@@ -128,6 +129,7 @@ class Addresses {
 /** @internal */
 export class HttpNode implements RemoteNode {
   readonly #addresses: Addresses;
+  readonly #joinedPosts = new JoinedPosts(() => this.#http);
 
   constructor(https: readonly NodeHttp[]) {
     this.#addresses = new Addresses(https);
@@ -158,16 +160,13 @@ export class HttpNode implements RemoteNode {
     checkPostOptions(options);
     const { wait, timeoutMs = RECEIPT_TIMEOUT_MS, signal } = options;
     const { id, raw, signature, timestampMs } = item;
-    const result = await this.#http.json({
-      method: "POST",
-      path: wait === undefined ? "/v1/items" : `/v1/items?wait=${wait}&timeoutMs=${timeoutMs}`,
-      body: JSON.stringify({ id, raw, signature, timestampMs }),
-      signal,
+    return await this.#joinedPosts.post(JSON.stringify({ id, raw, signature, timestampMs }), {
+      query: wait === undefined ? "" : `wait=${wait}&timeoutMs=${timeoutMs}`,
+      extraMs: wait === undefined ? 0 : timeoutMs,
       // Without an id the node would make two.
       repeatable: id !== undefined,
-      ...(wait !== undefined && { extraMs: timeoutMs }),
+      signal,
     });
-    return answerAs("the result of a post", result, this.#http.url);
   }
 
   async *postMany(

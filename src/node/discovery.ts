@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { networkInterfaces } from "node:os";
+import { isLoopbackHost } from "../core/hosts.js";
 import { LIMITS } from "../core/limits.js";
-import { isLoopbackHost } from "../core/loopback.js";
-import { TokenBuckets } from "../core/token-buckets.js";
+import { TokenBuckets } from "../core/rates.js";
 import { type DiscoveredService, openDnsSd } from "../discovery/index.js";
 import type { NodeLogger } from "./option-kinds.js";
 import type { Stranger } from "./replica/membership.js";

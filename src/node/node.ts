@@ -139,10 +139,13 @@ class Node implements StartedNode, ServedNode {
 
   async accept(draft: ItemDraft, { wait, timeoutMs = 5_000, signal }: PostOptions = {}): Promise<PostResult> {
     this.#refuseWhenStopping();
-    const posted = await this.#posts.accept(draft);
+    const receipt = wait === undefined ? undefined : this.#shell.openReceipt(wait, timeoutMs);
+    const posted = await this.#posts.accept(draft, receipt).catch((error) => {
+      if (receipt) this.#shell.dropReceipt(receipt);
+      throw error;
+    });
     const result = { ...posted, visible: this.#find(posted.id)?.digest ?? posted.digest };
-    if (wait === undefined) return result;
-    return { ...result, receipt: await this.#shell.askReceipt(result.digest, wait, { timeoutMs, signal }) };
+    return receipt ? { ...result, receipt: await this.#shell.receiptOf(receipt, signal) } : result;
   }
 
   async acceptMany(drafts: readonly ItemDraft[]): Promise<readonly BulkLine[]> {

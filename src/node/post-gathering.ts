@@ -1,27 +1,25 @@
-import type { Item } from "./replica/item.js";
-import type { PostOutcome } from "./replica/messages.js";
-
 /**
- * Gathers the single posts of one turn of the event loop, so that replica and storage take them as one: with many
- * clients a turn brings dozens. A lone post waits for nothing but the end of its turn.
+ * Gathers the posts of one turn of the event loop, so that they are taken as one: with many clients a turn brings dozens,
+ * and a client that was answered dozens at once posts as many again. A lone post waits for nothing but the end of its turn.
  */
-export class PostGathering {
-  #items: Item[] = [];
-  #answer: ((outcome: PostOutcome) => void)[] = [];
+export class PostGathering<Post, Outcome> {
+  #posts: Post[] = [];
+  #answer: ((outcome: Outcome) => void)[] = [];
 
-  constructor(private readonly submit: (items: readonly Item[]) => Promise<readonly PostOutcome[]>) {}
+  /** @param submit returns one outcome for each post, in their order; must not reject */
+  constructor(private readonly submit: (posts: readonly Post[]) => Promise<readonly Outcome[]>) {}
 
-  add(item: Item): Promise<PostOutcome> {
-    if (this.#items.length === 0) setImmediate(() => this.#hand());
-    this.#items.push(item);
+  add(post: Post): Promise<Outcome> {
+    if (this.#posts.length === 0) setImmediate(() => this.#hand());
+    this.#posts.push(post);
     return new Promise((resolve) => this.#answer.push(resolve));
   }
 
   async #hand(): Promise<void> {
-    const items = this.#items;
+    const posts = this.#posts;
     const answer = this.#answer;
-    this.#items = [];
+    this.#posts = [];
     this.#answer = [];
-    for (const [index, outcome] of (await this.submit(items)).entries()) answer[index]!(outcome);
+    for (const [index, outcome] of (await this.submit(posts)).entries()) answer[index]!(outcome);
   }
 }

@@ -12,24 +12,34 @@ import {
   schemeOf,
   verifySignature,
 } from "./replica/signature.js";
-import type { ReplicaShell } from "./replica-shell.js";
+import type { OpenReceipt, ReplicaShell } from "./replica-shell.js";
 
 const NONE: ReadonlySet<Item> = new Set();
+
+interface GatheredPost {
+  readonly item: Item;
+  readonly receipt: OpenReceipt | undefined;
+}
 
 /** Makes items of drafts, has them verified, and hands them to the replica. */
 export class Posts {
   readonly #lanes = new Lanes();
-  readonly #gathering: PostGathering;
+  readonly #gathering: PostGathering<GatheredPost, PostOutcome>;
 
   constructor(private readonly shell: ReplicaShell) {
-    this.#gathering = new PostGathering((items) => shell.submit(items));
+    this.#gathering = new PostGathering((posts) =>
+      shell.submit(
+        posts.map(({ item }) => item),
+        posts.map(({ receipt }) => receipt),
+      ),
+    );
   }
 
-  /** @throws invalidItem, or the error that refuses the item */
-  async accept(draft: ItemDraft): Promise<Omit<PostResult, "visible">> {
+  /** @param receipt asked for when the item is durable @throws invalidItem, or the error that refuses the item */
+  async accept(draft: ItemDraft, receipt?: OpenReceipt): Promise<Omit<PostResult, "visible">> {
     const item = completeDraft(draft, this.shell.clockMs());
     if (isAuthored(item.signature) && (await this.#unproven([item])).size > 0) throw notSigned();
-    return resultOf(await this.#gathering.add(item));
+    return resultOf(await this.#gathering.add({ item, receipt }));
   }
 
   async acceptMany(drafts: readonly ItemDraft[]): Promise<readonly BulkLine[]> {

@@ -16,6 +16,7 @@ import { decodeBatch, type Item, ItemDecodeError } from "./replica/item.js";
 import { partsOf, signedBytes } from "./replica/member.js";
 import {
   CHOICES,
+  type PostedReceipt,
   type PostOutcome,
   type Receipt,
   type ReplicaChange,
@@ -34,6 +35,17 @@ import { Verifier } from "./verification/verifier.js";
 const ROUND_FRAMES: ReadonlySet<Frame["t"]> = new Set(["reconcile", "reconciled", "roundDone"]);
 /** The clock is looked at for the log this often. */
 const LOG_CLOCK_MS = 1_000;
+
+/** A receipt that is not given yet. */
+export interface OpenReceipt {
+  readonly asked: Omit<PostedReceipt, "index">;
+  readonly given: Promise<Receipt>;
+}
+
+interface ReceiptTerms {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** Runs the replica: hands it what comes from peers, storage and clock, and carries out its effects. */
 export class ReplicaShell {
@@ -135,8 +147,14 @@ export class ReplicaShell {
     this.publisher.publishLater(unlogged);
   }
 
-  /** Hands items to the replica; resolves with one outcome per item, once what it rests on is durable. */
-  submit(items: readonly Item[]): Promise<readonly PostOutcome[]> {
+  /**
+   * Hands items to the replica; resolves with one outcome per item, once what it rests on is durable. Receipts are asked for
+   * at that moment, too, and follow.
+   */
+  submit(
+    items: readonly Item[],
+    receipts: readonly (OpenReceipt | undefined)[] = [],
+  ): Promise<readonly PostOutcome[]> {
     const beganMs = performance.now();
     return new Promise((resolve) => {
       const request = ++this.#lastRequest;
@@ -144,7 +162,8 @@ export class ReplicaShell {
         this.timings.post.observe(performance.now() - beganMs);
         resolve(outcomes);
       });
-      this.#runner.handle({ type: "posted", request, items });
+      const posted = receipts.flatMap((receipt, index) => (receipt ? [{ ...receipt.asked, index }] : []));
+      this.tell({ type: "posted", request, items, ...(posted.length > 0 && { receipts: posted }) });
     });
   }
 
@@ -154,24 +173,34 @@ export class ReplicaShell {
   }
 
   /** Asks all members who holds an item; resolves when enough do, when nobody is left who could, or at the deadline. */
-  askReceipt(
-    digest: string,
-    wait: number | "all",
-    { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
-  ): Promise<Receipt> {
-    const beganMs = performance.now();
+  askReceipt(digest: string, wait: number | "all", { timeoutMs, signal }: ReceiptTerms): Promise<Receipt> {
+    const receipt = this.openReceipt(wait, timeoutMs);
+    this.tell({ type: "receiptsAsked", receipts: [{ ...receipt.asked, digest }] });
+    return this.receiptOf(receipt, signal);
+  }
+
+  /** A receipt that a post asks for, or nobody: then it is to be dropped. */
+  openReceipt(wait: number | "all", timeoutMs: number): OpenReceipt {
     const request = ++this.#lastRequest;
     const { promise, resolve } = Promise.withResolvers<Receipt>();
+    this.#receipts.set(request, resolve);
+    return { asked: { request, wait, timeoutMs }, given: promise };
+  }
+
+  dropReceipt({ asked: { request } }: OpenReceipt): void {
+    this.#receipts.delete(request);
+  }
+
+  /** Resolves with a receipt that was asked for. @param signal ends the wait: it is given as it stands */
+  async receiptOf({ asked: { request }, given }: OpenReceipt, signal?: AbortSignal): Promise<Receipt> {
+    const beganMs = performance.now();
     const end = () => this.tell({ type: "receiptEnded", request });
-    this.#receipts.set(request, (receipt) => {
-      signal?.removeEventListener("abort", end);
-      this.timings.receipt.observe(performance.now() - beganMs);
-      resolve(receipt);
-    });
-    this.tell({ type: "receiptAsked", request, digest, wait, timeoutMs });
     if (signal?.aborted) end();
     else signal?.addEventListener("abort", end, { once: true });
-    return promise;
+    const receipt = await given;
+    signal?.removeEventListener("abort", end);
+    this.timings.receipt.observe(performance.now() - beganMs);
+    return receipt;
   }
 
   /** Asks all members what they hold; resolves with the ids of those that have not answered at the deadline. */

@@ -66,6 +66,9 @@ export function statusOf(node: ReportedParts, rest: StatusRest): NodeStatus {
     sync: {
       rounds: figures.rounds,
       roundsFailed: figures.roundsFailed,
+      roundsBySketch: figures.roundsBySketch,
+      sketchesFailed: figures.sketchesFailed,
+      ...(figures.lastRound && { lastRound: figures.lastRound }),
       itemsReceived: figures.itemsReceivedBySync,
       itemsSent: figures.itemsSentBySync,
       bytesReceived: node.frameFigures.bytesReceived,

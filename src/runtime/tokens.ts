@@ -1,8 +1,8 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import { HubcastError } from "../core/errors.js";
+import { networkOf } from "../core/hosts.js";
 import { LIMITS } from "../core/limits.js";
-import { networkOf } from "../core/loopback.js";
-import { TokenBuckets } from "../core/token-buckets.js";
+import { TokenBuckets } from "../core/rates.js";
 
 /** Rights of a token: `read` allows every GET and the seed's list, `post` also posting. */
 export type Role = "read" | "post";

@@ -118,8 +118,9 @@ export class SimNode implements LinkEnd {
 
   /** Asks which members hold an item. */
   askReceipt(digest: string, wait: number | "all", timeoutMs: number): void {
-    this.#asked.set(++this.#lastRequest, digest);
-    this.tell({ type: "receiptAsked", request: this.#lastRequest, digest, wait, timeoutMs });
+    const request = ++this.#lastRequest;
+    this.#asked.set(request, digest);
+    this.tell({ type: "receiptsAsked", receipts: [{ request, digest, wait, timeoutMs }] });
   }
 
   linkUp(link: VirtualLink, side: Side, attempt: number | undefined): void {

@@ -1,6 +1,8 @@
 import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
+import { Sketch } from "../node/negentropy/sketch.js";
 import type { Item } from "../node/replica/item.js";
+import { readDigestOf, zeroSum } from "../node/replica/item-set/sum.js";
 import {
   BREACHES,
   type DisconnectReason,
@@ -25,6 +27,8 @@ const DIALS_AT_ONCE_MAX = 10;
 const DIALS_PER_SECOND_MAX = 1.5;
 /** A node asks for an announced batch within this time, and answers a request for one (`batch`, or `gone`). */
 const GOSSIP_STEP_MS = 10_000;
+/** Of sketches one in hundreds has too few cells, by chance. */
+const SKETCHES_FAILED_MAX = 1;
 
 /** The parts of the world that the rules read. */
 interface CheckedWorld {
@@ -187,6 +191,7 @@ export class Safety {
         broken("smallestSeen", node, `shows another item than the smallest of ${id}`);
     if (holdings.view.size !== smallest.size || holdings.view.size + holdings.view.hidden !== items.length)
       broken("viewCounts", node, "visible and hidden items are not those held");
+    this.#sketches(node, items);
     if (wants.size > LIMITS.wantsMax) broken("wantsBounded", node, `wants ${wants.size} items`);
     // Its own dials in progress add a few links for a moment.
     const linksMax = LIMITS.linksMax + LIMITS.linksWanted;
@@ -195,6 +200,18 @@ export class Safety {
     this.#matchesDisk(node);
     this.#hearsForward(node);
     this.#keepsGossipGoing(node);
+  }
+
+  /** The sketch of a node is that of its set, and sketches tell what differs: now and then one has too few cells. */
+  #sketches(node: Process, items: readonly Item[]): void {
+    const { sketch } = node.replica.holdings;
+    const fresh = new Sketch();
+    if (sketch) for (const item of items) fresh.add(readDigestOf(item, zeroSum()));
+    if (sketch?.cells.some((word, at) => word !== fresh.cells[at]))
+      broken("sketched", node, "the sketch is not that of the set");
+    const { roundsBySketch, sketchesFailed } = node.replica.figures;
+    if (sketchesFailed > SKETCHES_FAILED_MAX + roundsBySketch / 4)
+      broken("sketchesTell", node, `${sketchesFailed} sketches told nothing, ${roundsBySketch} what differs`);
   }
 
   /** Records which nodes have a batch, and the step that an announcement or a graft requires. */

@@ -49,7 +49,16 @@ const STATUS = {
   membersEstimated: false,
   engine: "libp2p",
   peerAddresses: ["/ip4/127.0.0.1/tcp/4001"],
-  sync: { rounds: 4, roundsFailed: 0, itemsReceived: 1, itemsSent: 2, bytesReceived: 10, bytesSent: 20 },
+  sync: {
+    rounds: 4,
+    roundsFailed: 0,
+    roundsBySketch: 0,
+    sketchesFailed: 0,
+    itemsReceived: 1,
+    itemsSent: 2,
+    bytesReceived: 10,
+    bytesSent: 20,
+  },
   gossip: {
     batchesReceived: 1,
     copiesReceived: 1,

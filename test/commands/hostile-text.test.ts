@@ -28,7 +28,16 @@ const STATUS = {
   ...{ engine: HOSTILE, state: HOSTILE, reasons: [HOSTILE], peerAddresses: [HOSTILE, HOSTILE] },
   ...{ uptimeMs: 1, items: 1, hidden: 0, posted: 1, bytes: 1, peers: 1, retentionMs: 86_400_000 },
   fingerprintSinceMs: 0,
-  sync: { rounds: 0, roundsFailed: 0, itemsReceived: 0, itemsSent: 0, bytesReceived: 0, bytesSent: 0 },
+  sync: {
+    rounds: 0,
+    roundsFailed: 0,
+    roundsBySketch: 0,
+    sketchesFailed: 0,
+    itemsReceived: 0,
+    itemsSent: 0,
+    bytesReceived: 0,
+    bytesSent: 0,
+  },
   gossip: { itemsReceived: 0, duplicates: 0, itemsSent: 0, messagesReceived: 0, messagesSent: 0 },
 };
 const PEER = {

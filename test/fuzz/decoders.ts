@@ -13,6 +13,8 @@ import { FrameReader, FrameTooLarge } from "../../src/node/cluster/libp2p/frame-
 import { BulkBatch } from "../../src/node/http/bulk.js";
 import { ReconcileError } from "../../src/node/negentropy/reconcile-error.js";
 import { respond } from "../../src/node/negentropy/respond.js";
+import { CELL_WORDS, Sketch } from "../../src/node/negentropy/sketch.js";
+import { decodeAnswer, encodeAnswer } from "../../src/node/negentropy/sketch-message.js";
 import { EventReader } from "../../src/node/remote/events.js";
 import { decodeBatch, encodeBatch, ItemDecodeError } from "../../src/node/replica/item.js";
 import { decodeCursor } from "../../src/node/replica/item-set/bound.js";
@@ -58,6 +60,19 @@ export const DECODERS: Readonly<Record<string, (bytes: Buffer) => void | Promise
   reconcile(bytes) {
     const answer = unless(ReconcileError, () => respond(SET, bytes));
     if (answer) expect(answer.length).toBeLessThan(100_000);
+  },
+
+  sketchAsk(bytes) {
+    const answer = unless(ReconcileError, () => respond(SET, bytes, { sketch: SKETCH }));
+    if (answer) expect(answer.length).toBeLessThan(131_072);
+  },
+
+  sketchAnswer(bytes) {
+    const answer = unless(ReconcileError, () => decodeAnswer(bytes));
+    if (!answer) return;
+    const cellCount = answer.cells.length / CELL_WORDS;
+    expect(encodeAnswer(new Sketch(answer.cells), cellCount, answer.fingerprint)).toHaveLength(bytes.length);
+    expect(SKETCH.differences(answer.cells)?.theirs.length ?? 0).toBeLessThanOrEqual(cellCount);
   },
 
   hubFrame(bytes) {
@@ -126,6 +141,7 @@ export const DECODERS: Readonly<Record<string, (bytes: Buffer) => void | Promise
 };
 
 const SET = new ItemSet(Array.from({ length: 50 }, (_, serial) => makeItem(serial, serial)));
+const SKETCH = new Sketch();
 const TRUST_FILE = join(mkdtempSync(join(tmpdir(), "hubcast-fuzz-")), "trusted");
 // Of multicast-dns, which is what decodes packets before we see them.
 const dnsPacket = createRequire(createRequire(import.meta.url).resolve("multicast-dns"))("dns-packet") as {

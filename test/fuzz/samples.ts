@@ -3,9 +3,12 @@ import { response, toWire } from "../../src/discovery/packet.js";
 import { FRAME, identityFrame, presenceFrame, textFrame } from "../../src/hub/machine/frames.js";
 import { frameHeader } from "../../src/node/cluster/libp2p/frame-stream.js";
 import { Round } from "../../src/node/negentropy/round.js";
+import { Sketch } from "../../src/node/negentropy/sketch.js";
+import { encodeAnswer, encodeAsk } from "../../src/node/negentropy/sketch-message.js";
 import { encodeBatch, withDigest } from "../../src/node/replica/item.js";
 import { encodeCursor } from "../../src/node/replica/item-set/bound.js";
 import { ItemSet } from "../../src/node/replica/item-set/item-set.js";
+import { readDigest, zeroSum } from "../../src/node/replica/item-set/sum.js";
 import { integritySignature } from "../../src/node/replica/signature.js";
 import { encodeFrame, encodeQuestion } from "../../src/node/replica/wire.js";
 import { service } from "../discovery/spoken.js";
@@ -18,6 +21,8 @@ const items = ["a", "größe"].map((raw) =>
 const ping = encodeFrame({ t: "ping", atMs: 1, roster: "0".repeat(16) });
 const record = recordOf("a", { links: new Set(["0123456789abcdef"]) });
 const round = new Round(new ItemSet(Array.from({ length: 20 }, (_, n) => makeItem(n * 3, n * 3)))).open();
+const sketch = new Sketch();
+for (const { digest } of items) sketch.add(readDigest(digest, zeroSum()));
 const dnsPacket = createRequire(createRequire(import.meta.url).resolve("multicast-dns"))("dns-packet") as {
   encode(packet: object): Buffer;
 };
@@ -40,6 +45,8 @@ export const SAMPLES: Readonly<Record<string, readonly Uint8Array[]>> = {
   record: [record.bytes],
   peerStream: [Buffer.concat([frameHeader(ping.length), ping])],
   reconcile: [round],
+  sketchAsk: [encodeAsk(new Sketch()), encodeAsk(new Sketch(), 40)],
+  sketchAnswer: [encodeAnswer(new Sketch(), 5, "ab".repeat(16)), encodeAnswer(sketch, 3, "00".repeat(16))],
   hubFrame: [identityFrame(7), presenceFrame(7, "ann"), textFrame(FRAME.error, 2, "no")].map((frame) =>
     Buffer.from(frame).subarray(4),
   ),

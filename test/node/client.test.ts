@@ -1,10 +1,11 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
 import http from "node:http";
 import net, { type AddressInfo } from "node:net";
 import { expect, test } from "vitest";
 import { HubcastError } from "../../src/core/errors.js";
 import type { NodeEvent } from "../../src/node/broadcast.js";
-import { connectToNode } from "../../src/node/client.js";
+import { connectToNode, openNode } from "../../src/node/client.js";
 import { FakeServedNode } from "../fixtures/fake-served-node.js";
 import { all, TestApi, until } from "../fixtures/http-call.js";
 
@@ -50,6 +51,87 @@ test("a page that would take too much memory is asked for in parts", async () =>
   expect(count).toBe(75);
 });
 
+test("posts of one moment are one request, and each has the outcome that it would have alone", async () => {
+  await using api = await TestApi.open();
+  await using alone = await TestApi.open();
+  await using node = await connectToNode(api.api.url);
+  await using other = await connectToNode(alone.api.url);
+  const drafts = [
+    { id: "a", raw: "x", timestampMs: 1 },
+    { id: "a", raw: "other", timestampMs: 2 },
+    { id: "a", raw: "x", timestampMs: 1 },
+    { id: "line\nbreak", raw: "x" },
+    { id: "b", raw: "line\nbreak \u2028", timestampMs: 3 },
+    { id: "c", raw: "x", signature: "0".repeat(32) },
+  ];
+  const paths: string[] = [];
+  const note = (message: unknown) => paths.push((message as { request: { path: string } }).request.path);
+  subscribe("undici:request:create", note);
+  const joined = await Promise.allSettled(drafts.map((draft) => node.post(draft)));
+  unsubscribe("undici:request:create", note);
+  expect(paths).toEqual(["/v1/items?results=full"]);
+  const single: PromiseSettledResult<unknown>[] = [];
+  for (const draft of drafts) single.push(...(await Promise.allSettled([other.post(draft)])));
+  expect(joined.map(({ status }) => status)).toEqual([
+    ...["fulfilled", "rejected", "fulfilled", "rejected", "fulfilled", "rejected"],
+  ]);
+  for (const [index, outcome] of joined.entries()) {
+    expect(outcome).toEqual(single[index]);
+    if (outcome.status === "rejected") {
+      const { reason } = single[index] as PromiseRejectedResult;
+      expect(fieldsOf(outcome.reason)).toEqual(fieldsOf(reason));
+    }
+  }
+});
+
+const fieldsOf = ({ code, message, suggestions }: HubcastError) => ({ code, message, suggestions });
+
+test("posts that wait otherwise, may not be repeated, or can be aborted, are not joined with others", async () => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(api.api.url);
+  const { signal } = new AbortController();
+  const results = await Promise.all([
+    ...["a", "b"].map((id) => node.post({ id, raw: "x" })),
+    ...["c", "d"].map((id) => node.post({ id, raw: "x" }, { wait: 1 })),
+    node.post({ raw: "no id" }),
+    node.post({ id: "e", raw: "x" }, { signal }),
+  ]);
+  expect(results.map(({ receipt }) => receipt !== undefined)).toEqual([
+    false,
+    false,
+    true,
+    true,
+    false,
+    false,
+  ]);
+  expect(api.node.items.size).toBe(6);
+});
+
+test("thousands of posts of one moment are several requests of bounded size", async () => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(api.api.url);
+  const drafts = Array.from({ length: 3_000 }, (_, n) => ({
+    id: `${n}`,
+    raw: n % 100 ? "x" : "x".repeat(300_000),
+  }));
+  const results = await Promise.all(drafts.map((draft) => node.post(draft)));
+  expect(results.map(({ id }) => id)).toEqual(drafts.map(({ id }) => id));
+});
+
+test("posts of one moment fail together with their request", async () => {
+  const server = http.createServer((_request, response) => response.end("{}\n")).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await using node = await openNode(url);
+  const post = () => Promise.allSettled(["a", "b"].map((id) => node.post({ id, raw: "x" })));
+  const codes = async () => (await post()).map((outcome) => (outcome as PromiseRejectedResult).reason.code);
+  expect(await codes()).toEqual(["notHubcast", "notHubcast"]);
+  server.close();
+  server.closeAllConnections();
+  await once(server, "close");
+  expect(await codes()).toEqual(["unreachable", "unreachable"]);
+});
+
 test("wait and its deadline reach the node", async () => {
   await using api = await TestApi.open();
   await using node = await connectToNode(api.api.url);
@@ -81,6 +163,21 @@ test("the token is sent with calls and streams", async () => {
     expect(event.type).toBe("item");
     break;
   }
+});
+
+test("a function gives the token of the moment, so that a renewed one is sent", async () => {
+  await using api = await TestApi.open({ tokens: [{ token: "first", role: "post" }] });
+  let token = "first";
+  await using node = await connectToNode(api.api.url, { token: () => token });
+  api.api.renew({ tokens: [{ token: "second", role: "post" }] });
+  await expect(node.status()).rejects.toMatchObject({ code: "unauthorized" });
+  token = "second";
+  await node.status();
+  token = "two words";
+  await expect(node.status()).rejects.toMatchObject({
+    code: "invalidOption",
+    message: expect.not.stringContaining("two words"),
+  });
 });
 
 test("nothing at the address is unreachable, with advice", async () => {

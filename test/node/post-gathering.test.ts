@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { PostGathering } from "../../src/node/post-gathering.js";
 import type { Item } from "../../src/node/replica/item.js";
+import type { PostOutcome } from "../../src/node/replica/messages.js";
 import { itemOf, NOW } from "./replica/replica-kit.js";
 
 describe("posts of one turn", () => {
@@ -8,7 +9,7 @@ describe("posts of one turn", () => {
 
   it("are handed over together, and each gets its own outcome", async () => {
     const handed: (readonly Item[])[] = [];
-    const gathering = new PostGathering(async (batch) => {
+    const gathering = new PostGathering<Item, PostOutcome>(async (batch) => {
       handed.push(batch);
       return batch.map((item, index) => ({ status: index === 1 ? "held" : "accepted", item }));
     });
@@ -23,7 +24,7 @@ describe("posts of one turn", () => {
 
   it("of which one waits for the disk do not hold back the next turn", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const gathering = new PostGathering(async (batch) => {
+    const gathering = new PostGathering<Item, PostOutcome>(async (batch) => {
       if (batch[0] === items[0]) await promise;
       return batch.map((item) => ({ status: "accepted", item }));
     });

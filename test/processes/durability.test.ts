@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import type { Item } from "../../src/node/broadcast.js";
+import { connectToNode } from "../../src/node/client.js";
 import { eventually } from "../fixtures/eventually.js";
 import { NodeProcess } from "../fixtures/node-process.js";
 
@@ -13,9 +14,12 @@ const root = await mkdtemp(join(tmpdir(), "hubcast-durable-"));
 afterAll(() => rm(root, { recursive: true, force: true }));
 
 const cluster = `t-${randomUUID().slice(0, 13)}`;
-const start = (dir: string) =>
+const start = (dir: string, peers: readonly string[] = []) =>
   NodeProcess.start({
-    flags: ["--port", "0", "--p2p-host", "127.0.0.1", "--no-mdns", "--cluster", cluster, "--data-dir", dir],
+    flags: [
+      ...["--port", "0", "--p2p-host", "127.0.0.1", "--no-mdns", "--cluster", cluster, "--data-dir", dir],
+      ...peers.flatMap((peer) => ["--peer", peer]),
+    ],
   });
 
 /** HUBCAST_KILL_ROUNDS=100 HUBCAST_AIMED_ROUNDS=20 npx vitest run test/processes/durability */
@@ -42,6 +46,45 @@ test(`a node killed under load ${ROUNDS} times has everything that it acknowledg
   expect(acknowledged.size).toBeGreaterThan(ROUNDS);
   expect(ids).toEqual(new Set([node.id]));
   console.log(`${acknowledged.size} items acknowledged in ${ROUNDS} rounds, all there`);
+});
+
+test("three nodes killed at once under load have everything that was to be held by all three, each on its own disk", {
+  timeout: 240_000,
+}, async () => {
+  const dirs = [0, 1, 2].map((n) => join(root, `three-${n}`));
+  const acknowledged = new Map<string, string>();
+  for (let round = 0; round < 2; round++) {
+    const nodes: NodeProcess[] = [];
+    try {
+      for (const dir of dirs) nodes.push(await start(dir, nodes[0]?.peerAddresses.slice(0, 1)));
+      await eventually(async () => {
+        const all = await Promise.all(nodes.map((node) => node.status()));
+        return all.every(({ peers }) => peers === 2);
+      }, 30_000);
+      await using client = await connectToNode(nodes[0]!.url);
+      const enough = acknowledged.size + 200 + Math.floor(Math.random() * 2_000);
+      const post = async (worker: number) => {
+        // Until the node is dead: then a post is rejected.
+        for (let n = 0; ; n++) {
+          const draft = { id: `three-${round}-${worker}-${n}`, raw: `raw ${n}` };
+          const { receipt } = await client.post(draft, { wait: 2, timeoutMs: 30_000 });
+          if (receipt!.complete) acknowledged.set(draft.id, draft.raw);
+          if (acknowledged.size >= enough) for (const { child } of nodes) child.kill("SIGKILL");
+        }
+      };
+      await Promise.allSettled(Array.from({ length: 32 }, (_, worker) => post(worker)));
+      for (const { child } of nodes) if (child.signalCode === null) await once(child, "exit");
+      expect(acknowledged.size).toBeGreaterThanOrEqual(enough);
+    } finally {
+      for (const node of nodes) await node[Symbol.asyncDispose]();
+    }
+    // Each alone, so that none has it from another.
+    for (const dir of dirs) {
+      await using node = await start(dir);
+      await expectAll(node, acknowledged);
+    }
+  }
+  console.log(`${acknowledged.size} items acknowledged by three nodes, all there`);
 });
 
 const traces = spawnSync("strace", ["-V"]).status === 0;

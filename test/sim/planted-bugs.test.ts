@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../src/core/limits.js";
+import type { Sketch } from "../../src/node/negentropy/sketch.js";
 import type { ReplicaOptions } from "../../src/node/replica/context.js";
 import { type MemberRecord, memberHash } from "../../src/node/replica/member.js";
 import type { DisconnectReason, ReplicaEffect, ReplicaInput } from "../../src/node/replica/messages.js";
@@ -28,6 +29,9 @@ const MANY = { ...WORLD, nodes: 14, partition: 1, churn: 0.5, durationMs: 15_000
 const CROWD = { ...WORLD, nodes: 30, items: 10, loss: 0, partition: 1, churn: 0, durationMs: 3_000 };
 /** Nothing goes wrong, and not all are linked with all. */
 const QUIET = { ...CROWD, nodes: 14, items: 60, durationMs: 8_000 };
+
+/** They come to differ in many items. */
+const LARGE = { ...WORLD, nodes: 5, items: 1_200, partition: 3 };
 
 /** One of three has a clock that is wrong, or lied about. */
 const CLOCKS = { ...WORLD, nodes: 3, partition: 1, loss: 0.05, churn: 0.3, disk: 1, clocks: 0.4 };
@@ -304,6 +308,38 @@ function blames(reason: DisconnectReason): Plant {
   });
 }
 
+/** A replica with a bug in its sketch, from the first item on. */
+function sketches(bug: (sketch: Sketch) => void): Plant {
+  return altered(({ holdings }) => {
+    const add = holdings.add.bind(holdings);
+    holdings.add = (item) => {
+      const before = holdings.sketch;
+      const change = add(item);
+      if (!before && holdings.sketch) bug(holdings.sketch);
+      return change;
+    };
+  });
+}
+
+/** Keeps in its sketch what has left the set. */
+const sketchesGone = sketches((sketch) => {
+  sketch.remove = () => {};
+});
+
+/** Finds one difference less than there are. */
+const tellsLess = sketches((sketch) => {
+  const copy = sketch.copy.bind(sketch);
+  sketch.copy = () => {
+    const copied = copy();
+    const differences = copied.differences.bind(copied);
+    copied.differences = (cells) => {
+      const found = differences(cells);
+      return found && { ...found, theirs: found.theirs.slice(1), ours: found.ours.slice(1) };
+    };
+    return copied;
+  };
+});
+
 const PLANTS: [string, RegExp, Plant, Partial<SimulationOptions>?][] = [
   ["answers before the commit", /rule answeredDurable/, answersEarly],
   ["counts a member that does not hold the item", /rule receiptTrue/, promises],
@@ -340,6 +376,8 @@ const PLANTS: [string, RegExp, Plant, Partial<SimulationOptions>?][] = [
   ["follows a clock that jumps", /rule jumpHidesNothing/, followsJumps, PAIR],
   ["erases what a clock of the start ends", /rule clockErasesNothing/, erasesAtOnce, CLOCKS],
   ["lets one clock that is off silence others", /rule rightClockTakes/, asksPeersAlone, CLOCKS],
+  ["keeps in its sketch what has expired", /rule sketched/, sketchesGone, { ...EXPIRING, items: 1_500 }],
+  ["decodes sketches wrongly", /rule sketchesTell/, tellsLess, LARGE],
   [
     "takes posts though a majority contradicts its clock",
     /rule wrongClockRefuses/,
@@ -373,6 +411,7 @@ describe("the checkers see a replica that", () => {
     ["of many", CROWD],
     ["without faults", QUIET],
     ["with wrong clocks", CLOCKS],
+    ["that differ in much", LARGE],
   ])("in worlds %s has none of these", (_, options) => {
     for (let seed = 1; seed <= 5; seed++) runWorld({ ...options, seed });
   });

@@ -46,6 +46,11 @@ const WORLDS: readonly (readonly [string, number, Partial<SimulationOptions>])[]
     30,
     { nodes: 2, items: 60, loss: 0.1, churn: 0.5, clocks: 0.5, durationMs: 8_000 },
   ],
+  [
+    "of five that differ in much",
+    3,
+    { nodes: 5, items: 1_200, loss: 0.1, partition: 3, churn: 0.4, durationMs: 8_000 },
+  ],
   ["of memory alone", 30, { nodes: 5, items: 60, loss: 0.1, churn: 1, disk: 0, durationMs: 8_000 }],
   ["of two whose disks fail", 5, { nodes: 2, items: 2_000, loss: 0.1, churn: 1, disk: 1, durationMs: 4_000 }],
   ["of thirty", 3, { nodes: 30, items: 100, loss: 0.1, partition: 2, churn: 0.2, durationMs: 5_000 }],

@@ -57,6 +57,16 @@ function described(status: NodeStatus): [string, string][] {
       "sync",
       `${counted(sync.rounds, "round")} (${sync.roundsFailed} failed), ${sync.itemsReceived} items in, ${sync.itemsSent} out`,
     ],
+    ...lastRound(sync),
     ["gossip", `${gossip.itemsReceived} items in (${gossip.duplicates} known), ${gossip.itemsSent} out`],
+  ];
+}
+
+/** What the last round that found a difference took. */
+function lastRound({ lastRound: last, roundsBySketch }: NodeStatus["sync"]): [string, string][] {
+  if (!last) return [];
+  const cost = `${formatSize(last.bytes)} and ${counted(last.trips, "round trip")} by ${last.means}`;
+  return [
+    ["", `last: ${counted(last.differences, "difference")} for ${cost}; ${roundsBySketch} by sketch in all`],
   ];
 }

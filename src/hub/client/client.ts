@@ -1,6 +1,6 @@
-import { backoffMs } from "../../core/backoff.js";
 import { HubcastError } from "../../core/errors.js";
 import type { Random } from "../../core/machine.js";
+import { backoffMs } from "../../core/rates.js";
 import {
   type CloseReason,
   FRAME,
@@ -15,15 +15,18 @@ import {
   toGroupHead,
 } from "../machine/frames.js";
 import { dial, type OpenConnection } from "./dial.js";
-import type {
-  CompleteHubClientOptions,
-  HubClient,
-  HubClientEvent,
-  HubMessage,
-  HubReceipt,
-  SendOptions,
+import {
+  type CompleteHubClientOptions,
+  checkGroup,
+  checkReceivers,
+  type HubAddress,
+  type HubClient,
+  type HubClientEvent,
+  type HubMessage,
+  type HubReceipt,
+  payloadBytes,
+  type SendOptions,
 } from "./options.js";
-import { checkGroup, checkReceivers, type HubAddress, payloadBytes } from "./options.js";
 
 const EVENTS_MAX = 10_000;
 const PING_TOKEN = Buffer.from("roundtrp");

@@ -1,4 +1,4 @@
-import { fill, type TokenBucket } from "../../core/token-buckets.js";
+import { fill, type TokenBucket } from "../../core/rates.js";
 import { type CloseReason, readId } from "./frames.js";
 import type { Inbox } from "./inbox.js";
 import { HUB_LIMITS } from "./limits.js";

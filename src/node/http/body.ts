@@ -10,12 +10,23 @@ interface BodyRules {
 }
 
 /**
- * A parser of fastify for JSON, whatever the content type says. Fastify's own keeps each chunk as a Buffer: a body of
- * `requestBytesMax` in chunks of one byte takes 1.5 GB, here 6 MB. It also takes bytes that are no UTF-8, and waits for
- * ever.
+ * A parser of fastify for JSON, whatever the content type says.
  * @param done called with the value, or with badRequest (empty, no UTF-8, no JSON), tooLarge, requestTimeout, connectionLost
  */
 export function readJson(request: IncomingMessage, context: BodyRules, done: Done): void {
+  readText(request, context, (error, text) => {
+    if (error) done(error);
+    else parse(text!, done);
+  });
+}
+
+/**
+ * A parser of fastify for a text that is read whole. Fastify's own keeps each chunk as a Buffer: a body of
+ * `requestBytesMax` in chunks of one byte takes 1.5 GB, here 6 MB. It also takes bytes that are no UTF-8, and waits for
+ * ever.
+ * @param done called with the text, or with badRequest (empty, no UTF-8), tooLarge, requestTimeout, connectionLost
+ */
+export function readText(request: IncomingMessage, context: BodyRules, done: Done<string>): void {
   const { limits, bodyDeadlines } = context;
   if (Number(request.headers["content-length"]) > limits.requestBytesMax) {
     done(tooLarge(limits));
@@ -39,7 +50,10 @@ export function readJson(request: IncomingMessage, context: BodyRules, done: Don
   };
   const onEnd = () => {
     end();
-    parse(body.take(), done);
+    const bytes = body.take();
+    if (bytes.length === 0) done(badRequest("the body is empty", "Send one JSON object."));
+    else if (!isUtf8(bytes)) done(badRequest("the body is not valid UTF-8", "Encode the JSON as UTF-8."));
+    else done(null, bytes.toString());
   };
   const deadline = bodyDeadlines.set(() => fail(tooSlow(limits)));
   request.on("data", onData).on("end", onEnd);
@@ -47,17 +61,14 @@ export function readJson(request: IncomingMessage, context: BodyRules, done: Don
   request.on("error", () => fail(new HubcastError("connectionLost", "the client left inside its body")));
 }
 
-type Done = (error: Error | null, value?: unknown) => void;
+type Done<Value = unknown> = (error: Error | null, value?: Value) => void;
 
-function parse(body: Buffer, done: Done): void {
+function parse(text: string, done: Done): void {
   let value: unknown;
   try {
-    if (body.length === 0) throw badRequest("the body is empty", "Send one JSON object.");
-    if (!isUtf8(body)) throw badRequest("the body is not valid UTF-8", "Encode the JSON as UTF-8.");
-    value = JSON.parse(body.toString().replace(/^\ufeff/, ""));
+    value = JSON.parse(text.replace(/^\ufeff/, ""));
   } catch (fault) {
-    if (fault instanceof HubcastError) done(fault);
-    else done(badRequest(`the body is not JSON: ${(fault as Error).message}`, "Send one JSON object."));
+    done(badRequest(`the body is not JSON: ${(fault as Error).message}`, "Send one JSON object."));
     return;
   }
   done(null, value);

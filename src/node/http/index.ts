@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { gunzipSync } from "node:zlib";
 import swagger from "@fastify/swagger";
 import type { FastifyInstance } from "fastify";
-import { isLoopbackHost } from "../../core/loopback.js";
+import { isLoopbackHost } from "../../core/hosts.js";
 import { VERSION } from "../../core/version.js";
 import type { ServedCertificate } from "../../runtime/certificate.js";
 import { Gate } from "../../runtime/http/gate.js";

@@ -8,9 +8,10 @@ import { DRAFT_ADVICE } from "../arguments.js";
 import type { ListQuery, PostOptions, ShownItem } from "../broadcast.js";
 import type { ItemDraft } from "../replica/item.js";
 import { streamItems, streamOf } from "./answer-stream.js";
-import { readJson } from "./body.js";
+import { readJson, readText } from "./body.js";
 import { BULK_TYPES, BulkRequest } from "./bulk.js";
 import type { ApiContext, ServedNode } from "./options.js";
+import { postEach, postOne } from "./post-each.js";
 import {
   body,
   choice,
@@ -27,33 +28,37 @@ import {
 
 /** POST /v1/items, one or many; GET /v1/items, a page or all; GET /v1/items/{id}. */
 export async function itemRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {
-  const { node, limits, postRate, keyRate } = context;
+  const { node, limits, postRate } = context;
 
   app.addContentTypeParser("application/json", (request: FastifyRequest, _body, done) => {
     refuseEncoding(request);
     postRate.takeOne(request);
     readJson(request.raw, context, done);
   });
-  // Read by BulkRequest, as it comes: the answer begins before the body ends.
   app.addContentTypeParser([...BULK_TYPES], (request: FastifyRequest, _body, done) => {
     refuseEncoding(request);
-    done(null, "");
+    if (wantsEach(request.query as PostQuery)) readText(request.raw, context, done);
+    // Read by BulkRequest, as it comes: the answer begins before the body ends.
+    else done(null, "");
   });
 
-  app.post<{ Body: ItemDraft | undefined; Querystring: WaitQuery }>(
+  app.post<{ Body: ItemDraft | string | undefined; Querystring: PostQuery }>(
     "/v1/items",
     { config: { role: "post" }, schema: POST_SCHEMA, schemaErrorFormatter: draftFault },
     async (request, reply) => {
-      if (BULK_TYPES.has(request.mediaType ?? "")) {
+      const { body } = request;
+      if (BULK_TYPES.has(request.mediaType ?? "") && !wantsEach(request.query)) {
         reply.hijack();
         await new BulkRequest(context, request, reply).run();
         return;
       }
-      const draft = request.body;
-      if (draft === undefined) throw noBody();
-      keyRate.check(request, draft);
-      const result = await node.accept(draft, waitOf(request.query, reply.raw));
-      keyRate.charge(request, draft, result.status);
+      if (body === undefined) throw noBody();
+      const wait = waitOf(request.query, reply.raw);
+      if (typeof body === "string") {
+        reply.type("application/x-ndjson; charset=utf-8").header("cache-control", "no-store");
+        return await postEach(context, request, body, wait);
+      }
+      const result = await postOne(context, request, body, wait);
       if (result.status === "held") return result;
       reply.code(201).header("location", pathOfItem(result.id));
       return result;
@@ -102,9 +107,15 @@ export async function itemRoutes(app: FastifyInstance, context: ApiContext): Pro
   );
 }
 
-interface WaitQuery {
+interface PostQuery {
   readonly wait?: string;
   readonly timeoutMs?: number;
+  readonly results?: "full";
+}
+
+/** Whether each line of many is to be answered as a post of its own. */
+function wantsEach({ wait, results }: PostQuery): boolean {
+  return wait !== undefined || results === "full";
 }
 
 interface HoldersQuery {
@@ -122,7 +133,7 @@ interface ItemsQuery {
 }
 
 /** The wait that `?wait=` and `?timeoutMs=` ask for. A client that disconnects ends it. */
-function waitOf({ wait, timeoutMs }: WaitQuery, response: ServerResponse): PostOptions | undefined {
+function waitOf({ wait, timeoutMs }: PostQuery, response: ServerResponse): PostOptions | undefined {
   if (wait === undefined) return undefined;
   const left = new AbortController();
   response.once("close", () => left.abort());
@@ -215,7 +226,8 @@ const POST_SCHEMA: FastifySchema = {
   description:
     "One item as `application/json` is accepted (201) or was held already (200). Many items as " +
     "`application/x-ndjson`, one a line, are answered by one result a line, in their order, while they are still " +
-    "being sent; a bad line is answered `invalid` and does not end the request.",
+    "being sent; a bad line is answered `invalid` and does not end the request. With `wait`, or `results=full`, each line " +
+    "is answered as a post of its own: with its result, or with the problem that refuses it.",
   tags: ["items"],
   querystring: query({
     wait: text("Number of peers that must hold the item, or `all` that are connected; adds a receipt.", {
@@ -227,6 +239,7 @@ const POST_SCHEMA: FastifySchema = {
       maximum: LIMITS.receiptTimeoutMsMax,
       description: "Deadline of `wait`; 5,000 without it.",
     },
+    results: choice("Many items: each line is answered as a post of its own.", ["full"]),
   }),
   body: {
     content: {

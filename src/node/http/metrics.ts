@@ -75,6 +75,16 @@ const STATUS_FIGURES: readonly (readonly [string, string, (status: NodeStatus) =
   ["hubcast_item_bytes", "Bytes of all held items.", (s) => s.bytes],
   ["hubcast_sync_rounds_total", "Reconciliation rounds.", (s) => s.sync.rounds],
   ["hubcast_sync_rounds_failed_total", "Reconciliation rounds that failed.", (s) => s.sync.roundsFailed],
+  [
+    "hubcast_sync_rounds_by_sketch_total",
+    "Reconciliation rounds in which a sketch told what differs, in place of ranges.",
+    (s) => s.sync.roundsBySketch,
+  ],
+  [
+    "hubcast_sync_sketches_failed_total",
+    "Sketches that did not tell what differs: ranges did.",
+    (s) => s.sync.sketchesFailed,
+  ],
   ["hubcast_sync_items_received_total", "Items fetched from peers.", (s) => s.sync.itemsReceived],
   ["hubcast_sync_items_sent_total", "Items given to peers.", (s) => s.sync.itemsSent],
   ["hubcast_sync_received_bytes_total", "Bytes of reconciliation received.", (s) => s.sync.bytesReceived],

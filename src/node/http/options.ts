@@ -1,6 +1,6 @@
 import { HubcastError } from "../../core/errors.js";
+import { isLoopbackHost } from "../../core/hosts.js";
 import { LIMITS, type Limits } from "../../core/limits.js";
-import { isLoopbackHost } from "../../core/loopback.js";
 import { checkOptions } from "../../core/options.js";
 import type { Timing } from "../../runtime/http/metrics.js";
 import type { HttpLogger, RefusalCounter } from "../../runtime/http/problem.js";

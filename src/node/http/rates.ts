@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
 import { HubcastError } from "../../core/errors.js";
+import { isLoopbackHost, networkOf } from "../../core/hosts.js";
 import type { Limits } from "../../core/limits.js";
-import { isLoopbackHost, networkOf } from "../../core/loopback.js";
-import { TokenBuckets } from "../../core/token-buckets.js";
+import { TokenBuckets } from "../../core/rates.js";
 import type { BulkLine, PostResult } from "../broadcast.js";
 import type { ItemDraft } from "../replica/item.js";
 import { signerOf } from "../replica/signature.js";

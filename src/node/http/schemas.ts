@@ -228,14 +228,27 @@ export const SCHEMAS = {
       membersEstimated: flag("There are more members than the node knows; peers are a sample of them."),
       engine: text("`libp2p` or `nats`."),
       peerAddresses: list("Where other nodes reach this one (`--peer`).", text("Address.")),
-      sync: counters("Anti-entropy since the start.", [
-        "rounds",
-        "roundsFailed",
-        "itemsReceived",
-        "itemsSent",
-        "bytesReceived",
-        "bytesSent",
-      ]),
+      sync: counters(
+        "Anti-entropy since the start.",
+        [
+          "rounds",
+          "roundsFailed",
+          "roundsBySketch",
+          "sketchesFailed",
+          "itemsReceived",
+          "itemsSent",
+          "bytesReceived",
+          "bytesSent",
+        ],
+        {
+          lastRound: object("The last round led by this node that found a difference; absent before.", {
+            means: choice("How it found what differs.", ["ranges", "sketch"]),
+            bytes: count("Bytes of its messages, both ways, without the items that were fetched then."),
+            trips: count("Round trips."),
+            differences: count("Items that either node lacked."),
+          }),
+        },
+      ),
       gossip: counters("Gossip since the start; a batch carries many items.", [
         "batchesReceived",
         "copiesReceived",
@@ -362,11 +375,10 @@ function members(description: string): object {
   return list(description, object("A member.", { id: text("Node id."), name: text("Node name.") }));
 }
 
-function counters(description: string, names: readonly string[]): object {
-  return object(
-    description,
-    Object.fromEntries(names.map((name) => [name, { type: "integer", minimum: 0 }])),
-  );
+/** @param others that may be absent */
+function counters(description: string, names: readonly string[], others: object = {}): object {
+  const figures = Object.fromEntries(names.map((name) => [name, { type: "integer", minimum: 0 }]));
+  return object(description, { ...figures, ...others }, [...names]);
 }
 
 /** A query of these parameters and no others: a misspelt one must not be silently without effect. */

@@ -1,11 +1,12 @@
 import { START } from "../replica/item-set/bound.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
 import { ExtraItemSearch } from "./extra-item.js";
-import { VERSION } from "./message.js";
+import { ID_BYTES, VERSION } from "./message.js";
 import { MessageReader } from "./message-reader.js";
 import { MessageWriter } from "./message-writer.js";
 import { completeOptions, type ReconcileOptions } from "./options.js";
 import { EMPTY_FINGERPRINT, Section } from "./section.js";
+import { answerBytes, cellsAsked, encodeAnswer, SKETCH } from "./sketch-message.js";
 import { split } from "./split.js";
 
 /** Up to so many items are listed: to split them on would cost as many bytes, and a round trip. */
@@ -19,6 +20,13 @@ const LISTED_ITEMS_MAX = 16;
 export function respond(set: ItemSet, message: Uint8Array, options: ReconcileOptions = {}): Uint8Array {
   const { frameBytesMax, messageBytesMax } = completeOptions(options);
   const reader = new MessageReader(message, messageBytesMax);
+  const { sketch } = options;
+  if (reader.version === SKETCH && sketch) {
+    const cellCount = cellsAsked(message, sketch);
+    // Where it would be longer than all ids, the set is small, or too much differs.
+    if (answerBytes(cellCount) <= Math.min(frameBytesMax, set.size * ID_BYTES))
+      return encodeAnswer(sketch, cellCount, set.fingerprint().fingerprint);
+  }
   // "It should reply with a single byte containing the highest protocol version it supports."
   if (reader.version !== VERSION) return Uint8Array.of(VERSION);
 

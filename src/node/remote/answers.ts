@@ -10,6 +10,7 @@ import type {
   ReasonDetail,
   Receipt,
   Rival,
+  RoundCost,
   ShownItem,
 } from "../broadcast.js";
 import type { Page } from "../http/options.js";
@@ -130,6 +131,16 @@ const STATUS = shape<NodeStatus>({
   sync: shape<NodeStatus["sync"]>({
     rounds: number,
     roundsFailed: number,
+    roundsBySketch: number,
+    sketchesFailed: number,
+    lastRound: optional(
+      shape<RoundCost>({
+        means: oneOf("ranges", "sketch"),
+        bytes: number,
+        trips: number,
+        differences: number,
+      }),
+    ),
     itemsReceived: number,
     itemsSent: number,
     bytesReceived: number,

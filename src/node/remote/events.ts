@@ -1,7 +1,7 @@
 import { createParser } from "eventsource-parser";
-import { backoffMs } from "../../core/backoff.js";
 import { asHubcastError, type ErrorCode, HubcastError } from "../../core/errors.js";
 import { LIMITS } from "../../core/limits.js";
+import { backoffMs } from "../../core/rates.js";
 import type { EventsOptions, NodeEvent } from "../broadcast.js";
 import { eventIn, refusalIn } from "./answers.js";
 import { errorOf, type NodeHttp, notHubcast } from "./http.js";

@@ -1,5 +1,5 @@
 import { encodedLength, type Item } from "./item.js";
-import type { PostOutcome } from "./messages.js";
+import type { PostedReceipt, PostOutcome } from "./messages.js";
 
 /** Where a pending item came from, which decides what happens once it is durable. */
 export type Origin = "post" | "gossip" | "sync";
@@ -20,6 +20,7 @@ interface Waiting<T> {
 export interface Answer {
   readonly request: number;
   readonly outcomes: readonly PostOutcome[];
+  readonly receipts?: readonly PostedReceipt[] | undefined;
 }
 
 /**
@@ -95,9 +96,9 @@ export class Commits {
 
   /** Changes outcomes of answers that still wait. */
   revise(change: (outcome: PostOutcome) => PostOutcome): void {
-    this.#answers = this.#answers.map(({ commit, value: { request, outcomes } }) => ({
+    this.#answers = this.#answers.map(({ commit, value }) => ({
       commit,
-      value: { request, outcomes: outcomes.map(change) },
+      value: { ...value, outcomes: value.outcomes.map(change) },
     }));
   }
 

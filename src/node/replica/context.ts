@@ -51,12 +51,28 @@ export interface Policy {
 /** `refusedTopic`: its author is accepted, but not under that topic. */
 export type PolicyRefusal = Extract<RefusalCode, "refusedByPolicy" | "refusedTopic">;
 
+/** What one round took. */
+export interface RoundCost {
+  readonly means: "ranges" | "sketch";
+  /** Of its messages, both ways; those of the items are not among them. */
+  readonly bytes: number;
+  /** Round trips. */
+  readonly trips: number;
+  /** Items that either side lacked. */
+  readonly differences: number;
+}
+
 /** Counters since the start. */
 export interface ReplicaFigures {
   /** Items posted here that are held, or were. */
   posted: number;
   rounds: number;
   roundsFailed: number;
+  /** Rounds whose differences a sketch told, and those for which one was asked in vain. */
+  roundsBySketch: number;
+  sketchesFailed: number;
+  /** The last round led by this node that found a difference. */
+  lastRound?: RoundCost;
   itemsReceivedBySync: number;
   itemsSentBySync: number;
   refused: number;

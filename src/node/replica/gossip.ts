@@ -139,8 +139,9 @@ export class Gossip {
     this.#spread(frame, undefined, nowMs);
   }
 
-  /** Puts a question to all. @returns the id of its batch */
+  /** Puts a question to all, with the items that wait to be published: it may be about them. @returns the id of its batch */
   ask(question: Question, nowMs: number): string {
+    this.flush(nowMs);
     const frame = batchFrame("question", encodeQuestion(question));
     this.#remember(frame, NONE);
     this.#spread(frame, undefined, nowMs);

@@ -1,9 +1,10 @@
+import { Sketch } from "../negentropy/sketch.js";
 import { type HashKey, HashTable, KeyedHash } from "./held/hash-table.js";
 import { type HeldItem, ItemMemory } from "./held/held-item.js";
 import { compareItems, encodedLength, type Item } from "./item.js";
 import type { Bound } from "./item-set/bound.js";
 import { ItemSet } from "./item-set/item-set.js";
-import type { Fingerprint } from "./item-set/sum.js";
+import { type Fingerprint, readDigestOf, zeroSum } from "./item-set/sum.js";
 import { TopicIndex } from "./topic-index.js";
 
 /** The start of the fingerprint window moves in steps of a minute, or, with a short retention, of a tenth of it. */
@@ -11,6 +12,8 @@ const STEP_MS_MAX = 60_000;
 const STEP_MS_MIN = 1_000;
 /** Items in the window outlive a summary: the time until the next one, and its way. */
 const GUARD_MS_MIN = 2_000;
+/** With fewer items ranges are as good, and the sketch, of 130 kB, would be larger than they are. */
+const SKETCHED_ITEMS_MIN = 256;
 
 /**
  * Everything a node holds: the replicated set, its indexes by digest and by topic, and the view that users see. Items are
@@ -23,6 +26,8 @@ export class Holdings {
   readonly #topics: TopicIndex;
   readonly #memory = new ItemMemory((digest) => this.byDigest(digest));
   readonly #hash: KeyedHash;
+  readonly #term = zeroSum();
+  #sketch: Sketch | undefined;
   #bytes = 0;
 
   /** @param key any numbers, best such as nobody outside knows: then nobody can make look-ups slow */
@@ -42,6 +47,11 @@ export class Holdings {
     return this.#bytes;
   }
 
+  /** Of the whole set; absent while it is small. */
+  get sketch(): Sketch | undefined {
+    return this.#sketch;
+  }
+
   has(digest: string): boolean {
     return this.byDigest(digest) !== undefined;
   }
@@ -56,6 +66,7 @@ export class Holdings {
     const held = this.#memory.hold(item);
     this.#byDigest.set(this.#hash.ofDigest(digest), digest, held);
     this.set.insert(held, item);
+    this.#sketchAdd(held);
     this.#topics.add(held, id, item);
     this.#bytes += encodedLength(held);
     return this.view.add(held, id);
@@ -66,11 +77,21 @@ export class Holdings {
     const { id, digest } = item;
     const held = this.#byDigest.delete(this.#hash.ofDigest(digest), digest)!;
     this.set.delete(held);
+    this.#sketch?.remove(held.readDigest(this.#term));
     this.#bytes -= encodedLength(held);
     this.#topics.remove(held, id);
     const change = this.view.remove(held, id);
     this.#memory.release(held);
     return change;
+  }
+
+  /** @param held in the set already */
+  #sketchAdd(held: HeldItem): void {
+    if (this.#sketch) this.#sketch.add(held.readDigest(this.#term));
+    else if (this.size >= SKETCHED_ITEMS_MIN) {
+      this.#sketch = new Sketch();
+      for (const item of this.set) this.#sketch.add(readDigestOf(item, this.#term));
+    }
   }
 
   /** Count and fingerprint of the held items stamped from `sinceMs` on and, with `untilMs`, before it. */

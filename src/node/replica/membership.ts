@@ -1,5 +1,5 @@
 import { LIMITS } from "../../core/limits.js";
-import { TokenBuckets } from "../../core/token-buckets.js";
+import { TokenBuckets } from "../../core/rates.js";
 import type { ReplicaContext } from "./context.js";
 import type { Link } from "./links.js";
 import { encodeRecord, type MemberRecord, packHashes, unpackHashes } from "./member.js";

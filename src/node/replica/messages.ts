@@ -8,7 +8,13 @@ export type ReplicaInput =
   /** The engine listens: the first input. */
   | { readonly type: "started" }
   /** Somebody hands in items; `answer` with the same request follows, one outcome per item. */
-  | { readonly type: "posted"; readonly request: number; readonly items: readonly Item[] }
+  | {
+      readonly type: "posted";
+      readonly request: number;
+      readonly items: readonly Item[];
+      /** Wanted for those that are held then; `receipt` follows. */
+      readonly receipts?: readonly PostedReceipt[];
+    }
   /** A message of the engine's log was read; `judge` with the same message follows. */
   | { readonly type: "logged"; readonly message: number; readonly items: readonly Item[] }
   /** The broker is there, or away. */
@@ -98,15 +104,8 @@ export type ReplicaInput =
   | { readonly type: "batchVerified"; readonly batch: string; readonly content: BatchContent }
   /** It is not. `overloaded`: nobody looked, because too much waits to be verified. */
   | { readonly type: "batchRejected"; readonly batch: string; readonly overloaded: boolean }
-  /** A receipt is asked for; `receipt` with the same request follows. */
-  | {
-      readonly type: "receiptAsked";
-      readonly request: number;
-      readonly digest: string;
-      /** So many members are to hold it, or all that are alive. */
-      readonly wait: number | "all";
-      readonly timeoutMs: number;
-    }
+  /** Receipts are asked for; for each a `receipt` with the same request follows. */
+  | { readonly type: "receiptsAsked"; readonly receipts: readonly AskedReceipt[] }
   /** Nobody waits for that receipt any more. */
   | { readonly type: "receiptEnded"; readonly request: number }
   /** All members are to say what they hold; `counted` with the same request follows. */
@@ -203,10 +202,27 @@ export interface Receipt {
   readonly refused: readonly { readonly id: string; readonly name: string }[];
 }
 
+/** A receipt that somebody wants. */
+export interface AskedReceipt {
+  readonly request: number;
+  readonly digest: string;
+  /** So many members are to hold it, or all that are alive. */
+  readonly wait: number | "all";
+  readonly timeoutMs: number;
+}
+
+/** The same for a posted item, by its index among the items of the post. */
+export type PostedReceipt = Omit<AskedReceipt, "digest"> & { readonly index: number };
+
 /** The outcome of one posted item. `item` is the one held: the posted one, or the one that was there already. */
 export type PostOutcome =
   | { readonly status: "accepted" | "held" | "conflict"; readonly item: Item }
   | { readonly status: "refused"; readonly code: RefusalCode; readonly item: Item };
+
+/** Whether the node holds the item that was posted. */
+export function isKept({ status }: PostOutcome): boolean {
+  return status === "accepted" || status === "held";
+}
 
 /** Why an item is not taken, though its signature is good. */
 export type RefusalCode = Extract<

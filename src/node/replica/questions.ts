@@ -1,7 +1,7 @@
 import { LIMITS } from "../../core/limits.js";
 import type { ReplicaContext } from "./context.js";
 import { HASH_BYTES, memberHash } from "./member.js";
-import type { Receipt } from "./messages.js";
+import type { AskedReceipt, Receipt } from "./messages.js";
 import type { Member } from "./roster.js";
 import {
   type AnswersFrame,
@@ -56,11 +56,12 @@ const ASK_AGAIN_MS = 500;
 
 /**
  * Questions to all members: who holds an item, and how many items each holds. A question is gossiped like a batch; answers go
- * back on the links by which it came, those of a moment together, so that a node gets few frames however many members answer
- * (protocol.md#questions).
+ * back on the links by which it came, those of a commit together, and where members answer by way of others those of a
+ * moment, so that a node gets few frames however many members answer (protocol.md#questions).
  */
 export class Questions {
   readonly #receipts = new Map<number, OpenReceipt>();
+  readonly #receiptsOf = new Map<string, OpenReceipt[]>();
   readonly #counts = new Map<number, OpenCount>();
   readonly #asked = new Map<string, Asked>();
   /** Items not held yet, and the questions that wait for them: id and index. Bounded; the oldest are dropped. */
@@ -74,6 +75,7 @@ export class Questions {
   #answerAtMs = Number.POSITIVE_INFINITY;
   #answeredAtMs = 0;
   #lastNumber = 0;
+  #hash: Buffer | undefined;
   #lookAtMs = Number.POSITIVE_INFINITY;
 
   constructor(private readonly context: ReplicaContext) {}
@@ -82,29 +84,39 @@ export class Questions {
     return Math.min(this.#askAtMs, this.#answerAtMs, this.#lookAtMs);
   }
 
-  /** Asks all members that are alive who holds an item. A `receipt` effect follows. */
-  askReceipt(request: number, digest: string, wait: number | "all", timeoutMs: number, nowMs: number): void {
-    const missing = new Map(
-      this.context.roster
-        .alive()
-        .filter(({ record }) => record.retentionMs === this.context.options.retentionMs)
-        .map((member) => [member.record.hash, member]),
-    );
-    const receipt: OpenReceipt = {
-      request,
-      digest,
-      wanted: wait === "all" ? missing.size : wait,
-      askedAtMs: nowMs,
-      deadlineMs: nowMs + timeoutMs,
-      missing,
-      of: missing.size,
-      holders: [],
-      refused: [],
-      askAgainAtMs: nowMs + ASK_AGAIN_MS,
-      asked: 1,
-    };
-    this.#receipts.set(request, receipt);
-    if (!this.#finishReceipt(receipt, nowMs)) this.#ask(digest, nowMs);
+  /** The hash of this node, packed. Its id is known when it is first asked. */
+  get #self(): Buffer {
+    this.#hash ??= Buffer.from(memberHash(this.context.options.id), "hex");
+    return this.#hash;
+  }
+
+  /** Asks all members that are alive who holds these items. A `receipt` effect follows for each. */
+  askReceipts(wanted: readonly AskedReceipt[], nowMs: number): void {
+    const members = this.context.roster
+      .alive()
+      .filter(({ record }) => record.retentionMs === this.context.options.retentionMs)
+      .map((member) => [member.record.hash, member] as const);
+    for (const { request, digest, wait, timeoutMs } of wanted) {
+      const receipt: OpenReceipt = {
+        request,
+        digest,
+        wanted: wait === "all" ? members.length : wait,
+        askedAtMs: nowMs,
+        deadlineMs: nowMs + timeoutMs,
+        missing: new Map(members),
+        of: members.length,
+        holders: [],
+        refused: [],
+        askAgainAtMs: nowMs + ASK_AGAIN_MS,
+        asked: 1,
+      };
+      this.#receipts.set(request, receipt);
+      const others = this.#receiptsOf.get(digest);
+      if (others) others.push(receipt);
+      else this.#receiptsOf.set(digest, [receipt]);
+      if (!this.#finishReceipt(receipt, nowMs)) this.#toAsk.add(digest);
+    }
+    this.#askSoon(nowMs);
   }
 
   /** Nobody waits for it any more. It is answered as it stands. */
@@ -130,7 +142,7 @@ export class Questions {
     const window = question.t === "count" ? question : undefined;
     const asked: Asked = { reply, digests: [], window, held: [], refused: [], counts: [] };
     this.#remember(id, asked);
-    const self = Buffer.from(memberHash(this.context.options.id), "hex");
+    const self = this.#self;
     for (const [index, digest] of digests.entries()) {
       if (this.context.holdings.has(digest)) asked.held.push(heldEntry(self, index));
       else if (this.context.isRefused(digest)) asked.refused.push(heldEntry(self, index));
@@ -147,7 +159,7 @@ export class Questions {
       entry.write(fingerprint, HASH_BYTES + 4, "hex");
       asked.counts.push(entry);
     }
-    if (asked.held.length + asked.refused.length + asked.counts.length > 0) this.#answerSoon(id, nowMs);
+    if (asked.held.length + asked.refused.length + asked.counts.length > 0) this.#say([id], nowMs);
     return true;
   }
 
@@ -160,23 +172,26 @@ export class Questions {
       asked.held.push(Buffer.from(frame.held));
       asked.refused.push(Buffer.from(frame.refused));
       asked.counts.push(Buffer.from(frame.counts));
-      this.#answerSoon(id, nowMs);
+      this.#answerSoon([id], nowMs);
       return;
     }
+    // The way there and back is free: what gathers needs to wait no longer.
+    this.#askedAtMs = 0;
     for (const [hash, index] of heldEntries(frame.held)) this.#said(asked.digests[index], hash, true, nowMs);
     for (const [hash, index] of heldEntries(frame.refused))
       this.#said(asked.digests[index], hash, false, nowMs);
     if (asked.window) this.#counted(asked.window, Buffer.from(frame.counts), nowMs);
+    this.#askSoon(nowMs);
   }
 
-  /** An item is durable here: who waits to hear of it is told. */
-  held(digest: string, nowMs: number): void {
-    this.#tell(digest, true, nowMs);
+  /** Items of one commit are durable here: who waits to hear of them is told, in one frame for each question. */
+  held(digests: readonly string[], nowMs: number): void {
+    this.#tell(digests, true, nowMs);
   }
 
-  /** This node does not take an item. */
-  refused(digest: string, nowMs: number): void {
-    this.#tell(digest, false, nowMs);
+  /** This node does not take these items. */
+  refused(digests: readonly string[], nowMs: number): void {
+    this.#tell(digests, false, nowMs);
   }
 
   tick(nowMs: number): void {
@@ -202,10 +217,11 @@ export class Questions {
       if (this.#finishReceipt(receipt, nowMs)) continue;
       if (nowMs >= receipt.askAgainAtMs) {
         receipt.askAgainAtMs = nowMs + ASK_AGAIN_MS * 2 ** receipt.asked++;
-        this.#ask(receipt.digest, nowMs);
+        this.#toAsk.add(receipt.digest);
       }
       this.#lookAtMs = Math.min(this.#lookAtMs, receipt.deadlineMs, receipt.askAgainAtMs);
     }
+    this.#askSoon(nowMs);
     for (const count of [...this.#counts.values()]) {
       const isOver = [...count.missing.keys()].every(
         (hash) => this.context.roster.byHash(hash)?.state !== "alive",
@@ -229,6 +245,9 @@ export class Questions {
 
   #answerReceipt(receipt: OpenReceipt): void {
     this.#receipts.delete(receipt.request);
+    const others = this.#receiptsOf.get(receipt.digest)!.filter((other) => other !== receipt);
+    if (others.length > 0) this.#receiptsOf.set(receipt.digest, others);
+    else this.#receiptsOf.delete(receipt.digest);
     const { holders, refused, wanted, of, missing } = receipt;
     const { roster } = this.context;
     const complete: Receipt = {
@@ -249,8 +268,8 @@ export class Questions {
   }
 
   #said(digest: string | undefined, hash: string, isHeld: boolean, nowMs: number): void {
-    for (const receipt of [...this.#receipts.values()]) {
-      const member = receipt.digest === digest ? receipt.missing.get(hash) : undefined;
+    for (const receipt of this.#receiptsOf.get(digest!) ?? []) {
+      const member = receipt.missing.get(hash);
       if (!member) continue;
       receipt.missing.delete(hash);
       const { id, name } = member.record;
@@ -279,8 +298,8 @@ export class Questions {
     this.#look(nowMs);
   }
 
-  #ask(digest: string, nowMs: number): void {
-    this.#toAsk.add(digest);
+  #askSoon(nowMs: number): void {
+    if (this.#toAsk.size === 0) return;
     this.#askAtMs = soon(this.#askedAtMs, nowMs);
     if (this.#askAtMs <= nowMs) this.#askNow(nowMs);
   }
@@ -314,26 +333,34 @@ export class Questions {
   }
 
   #takeAwaited(digest: string): readonly [id: string, index: number][] {
-    const waiting = this.#awaited.get(digest) ?? [];
+    const waiting = this.#awaited.get(digest);
+    if (!waiting) return [];
     this.#awaited.delete(digest);
     this.#awaitedCount -= waiting.length;
     return waiting;
   }
 
-  #tell(digest: string, isHeld: boolean, nowMs: number): void {
+  #tell(digests: readonly string[], isHeld: boolean, nowMs: number): void {
     if (this.#awaited.size === 0) return;
-    const waiting = this.#takeAwaited(digest);
-    if (waiting.length === 0) return;
-    const self = Buffer.from(memberHash(this.context.options.id), "hex");
-    for (const [id, index] of waiting) {
-      const asked = this.#asked.get(id);
-      (isHeld ? asked?.held : asked?.refused)?.push(heldEntry(self, index));
-      if (asked) this.#answerSoon(id, nowMs);
-    }
+    const told = new Set<string>();
+    for (const digest of digests)
+      for (const [id, index] of this.#takeAwaited(digest)) {
+        const asked = this.#asked.get(id);
+        (isHeld ? asked?.held : asked?.refused)?.push(heldEntry(this.#self, index));
+        told.add(id);
+      }
+    this.#say([...told], nowMs);
   }
 
-  #answerSoon(id: string, nowMs: number): void {
-    this.#answering.add(id);
+  /** Says what this node holds or refuses: at once where no answers of others can join it, since all are linked. */
+  #say(ids: readonly string[], nowMs: number): void {
+    if (this.context.roster.isMesh) for (const id of ids) this.#answer(id);
+    else this.#answerSoon(ids, nowMs);
+  }
+
+  #answerSoon(ids: readonly string[], nowMs: number): void {
+    if (ids.length === 0) return;
+    for (const id of ids) this.#answering.add(id);
     this.#answerAtMs = soon(this.#answeredAtMs, nowMs);
     if (this.#answerAtMs <= nowMs) this.#answerNow(nowMs);
   }
@@ -341,14 +368,17 @@ export class Questions {
   #answerNow(nowMs: number): void {
     this.#answerAtMs = Number.POSITIVE_INFINITY;
     this.#answeredAtMs = nowMs;
-    for (const id of this.#answering) {
-      const asked = this.#asked.get(id);
-      if (!asked) continue;
-      const { reply, held, refused, counts } = asked;
-      Object.assign(asked, { held: [], refused: [], counts: [] });
-      if (reply) sendAnswers(reply, id, held, refused, counts);
-    }
+    for (const id of this.#answering) this.#answer(id);
     this.#answering.clear();
+  }
+
+  /** Sends on what there is to say to a question. */
+  #answer(id: string): void {
+    const asked = this.#asked.get(id);
+    if (!asked) return;
+    const { reply, held, refused, counts } = asked;
+    Object.assign(asked, { held: [], refused: [], counts: [] });
+    if (reply) sendAnswers(reply, id, held, refused, counts);
   }
 
   #remember(id: string, asked: Asked): void {

@@ -1,8 +1,9 @@
 import { LIMITS } from "../../core/limits.js";
 import type { Machine } from "../../core/machine.js";
+import { isAsk } from "../negentropy/sketch-message.js";
 import { Refusals, refuseFromPeer, refusePosted } from "./admission.js";
 import { Clock } from "./clock.js";
-import { Commits, type Origin } from "./commits.js";
+import { type Answer, Commits, type Origin } from "./commits.js";
 import type { GossipFigures, ReplicaContext, ReplicaFigures, ReplicaOptions } from "./context.js";
 import { Expiry, noteChange, REMOVE_STEP } from "./expiry.js";
 import { Gossip } from "./gossip.js";
@@ -12,9 +13,11 @@ import { type Link, Links } from "./links.js";
 import type { HoldingsSummary, MemberRecord } from "./member.js";
 import { Membership } from "./membership.js";
 import {
+  type AskedReceipt,
   CHOICES,
   type CommitRefusal,
   type DisconnectReason,
+  isKept,
   type PostOutcome,
   PUNISHED,
   type ReplicaChange,
@@ -72,6 +75,8 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     posted: 0,
     rounds: 0,
     roundsFailed: 0,
+    roundsBySketch: 0,
+    sketchesFailed: 0,
     itemsReceivedBySync: 0,
     itemsSentBySync: 0,
     refused: 0,
@@ -150,7 +155,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
         this.#tick(nowMs);
         break;
       case "posted":
-        this.#post(input.request, input.items, nowMs);
+        this.#post(input, nowMs);
         break;
       case "logged":
         this.#logged(input.message, input.items, nowMs);
@@ -224,8 +229,8 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
         if (link?.state === "up" && !input.overloaded) this.cut(link, "invalidItem");
         break;
       }
-      case "receiptAsked":
-        this.#questions.askReceipt(input.request, input.digest, input.wait, input.timeoutMs, nowMs);
+      case "receiptsAsked":
+        this.#questions.askReceipts(input.receipts, nowMs);
         break;
       case "receiptEnded":
         this.#questions.endReceipt(input.request);
@@ -350,6 +355,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
 
   take(items: readonly Item[], origin: Origin, nowMs: number): { fresh: number; commit: number } {
     let fresh = 0;
+    const refused: string[] = [];
     for (const item of items) {
       if (this.knows(item.digest)) continue;
       const refusal = refuseFromPeer(this, item, nowMs);
@@ -362,10 +368,11 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
         // Policy is for good; the clock and a full store may change.
         if (refusal === "refusedByPolicy" || refusal === "refusedTopic") {
           this.#refusals.add(item.digest, item.timestampMs + this.options.retentionMs);
-          this.#questions.refused(item.digest, nowMs);
+          refused.push(item.digest);
         }
       }
     }
+    this.#questions.refused(refused, nowMs);
     if (fresh > 0 && origin === "gossip")
       this.#noteLag(this.clock.ms(nowMs) - items.at(-1)!.timestampMs, nowMs);
     return { fresh, commit: this.#commit(nowMs) };
@@ -541,7 +548,10 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     }
   }
 
-  #post(request: number, items: readonly Item[], nowMs: number): void {
+  #post(
+    { request, items, receipts }: Extract<ReplicaInput, { readonly type: "posted" }>,
+    nowMs: number,
+  ): void {
     let restsOn = 0;
     const outcomes = items.map((item): PostOutcome => {
       const pending = this.commits.byId(item.id);
@@ -558,8 +568,20 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
       return { status: "accepted", item };
     });
     const commit = Math.max(this.#commit(nowMs, [], true), restsOn);
-    if (commit === 0) this.emit({ type: "answer", request, outcomes });
-    else this.commits.answerAfter(commit, { request, outcomes });
+    if (commit === 0) this.#answer([{ request, outcomes, receipts }], nowMs);
+    else this.commits.answerAfter(commit, { request, outcomes, receipts });
+  }
+
+  /** Asks for the receipts that are wanted first: the way to the holders is longer than that to the client. */
+  #answer(answers: readonly Answer[], nowMs: number): void {
+    const wanted: AskedReceipt[] = [];
+    for (const { outcomes, receipts = [] } of answers)
+      for (const { index, ...receipt } of receipts) {
+        const outcome = outcomes[index]!;
+        if (isKept(outcome)) wanted.push({ ...receipt, digest: outcome.item.digest });
+      }
+    if (wanted.length > 0) this.#questions.askReceipts(wanted, nowMs);
+    for (const { request, outcomes } of answers) this.emit({ type: "answer", request, outcomes });
   }
 
   #logged(message: number, items: readonly Item[], nowMs: number): void {
@@ -587,12 +609,15 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
       if (origin === "post") publish.push(item);
     }
     this.figures.posted += publish.length;
-    for (const answer of answers) this.emit({ type: "answer", ...answer });
     if (publish.length > 0 && !this.options.hasBroker) this.#gossip.publish(publish, nowMs);
+    this.#answer(answers, nowMs);
     this.#gossip.committed(commit, this.#commitTook(commit, nowMs), nowMs);
     for (const message of messages) this.emit({ type: "judge", message, verdict: "accept" });
     if (changes.length > 0) this.emit({ type: "notify", changes });
-    for (const { item } of items) this.#questions.held(item.digest, nowMs);
+    this.#questions.held(
+      items.map(({ item }) => item.digest),
+      nowMs,
+    );
     if (items.some(({ origin }) => origin === "sync")) this.#sync.fetched(nowMs);
     // The policy may have changed while they were on their way to the disk.
     if (this.options.policy.text !== "")
@@ -607,8 +632,10 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     const lost = new Set(items.map(({ item }) => item));
     const revised = (outcome: PostOutcome): PostOutcome =>
       lost.has(outcome.item) ? { status: "refused", code, item: outcome.item } : outcome;
-    for (const { request, outcomes } of answers)
-      this.emit({ type: "answer", request, outcomes: outcomes.map(revised) });
+    this.#answer(
+      answers.map((answer) => ({ ...answer, outcomes: answer.outcomes.map(revised) })),
+      nowMs,
+    );
     // Answers that wait for a later commit may depend on this one, too.
     this.commits.revise(revised);
     this.#gossip.committed(commit, this.#commitTook(commit, nowMs), nowMs);
@@ -669,9 +696,9 @@ function workOf(input: Exclude<LinkInput, { type: "garbled" | "helloReceived" | 
   switch (input.frame.t) {
     case "batch":
       return input.bytes * BATCH_WORK[input.frame.kind];
-    // A fingerprint for each range, 1 to 10 us each.
+    // A fingerprint for each range, 1 to 10 us each; or a sketch, which is as long as a message may be.
     case "reconcile":
-      return input.bytes * 24;
+      return input.bytes * 24 + (isAsk(input.frame.message) ? LIMITS.reconcileBytesMax : 0);
     // Requested items are read, encoded and sent.
     case "want":
       return input.bytes + LIMITS.itemsPerAnswerBytes;

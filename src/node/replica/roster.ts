@@ -1,5 +1,5 @@
+import { isLoopbackHost } from "../../core/hosts.js";
 import { LIMITS } from "../../core/limits.js";
-import { isLoopbackHost } from "../../core/loopback.js";
 import { HASH_BYTES, type HoldingsSummary, type MemberRecord, memberHash } from "./member.js";
 import { DIGEST_ENTRY_BYTES } from "./wire.js";
 

@@ -1,4 +1,5 @@
 import { LIMITS } from "../../core/limits.js";
+import type { ReconcileOptions } from "../negentropy/options.js";
 import { ReconcileError } from "../negentropy/reconcile-error.js";
 import { respond } from "../negentropy/respond.js";
 import { Round } from "../negentropy/round.js";
@@ -17,6 +18,10 @@ interface OpenRound {
   readonly number: number;
   readonly round: Round;
   askedAtMs: number;
+  /** Of all its messages, both ways. */
+  bytes: number;
+  trips: number;
+  differences: number;
 }
 
 /** The requests of one peer to us as responder. */
@@ -27,8 +32,6 @@ interface Asked {
   opened: number;
   minuteAtMs: number;
 }
-
-const OPTIONS = { frameBytesMax: LIMITS.reconcileBytesMax, messageBytesMax: LIMITS.reconcileBytesMax };
 
 /**
  * Decides with whom and when to reconcile. One round at a time as initiator, which learns both differences; any
@@ -86,7 +89,7 @@ export class Rounds {
     const breach = this.#count(peer, number, nowMs);
     if (breach) return breach;
     try {
-      const answer = respond(this.context.holdings.set, message, OPTIONS);
+      const answer = respond(this.context.holdings.set, message, this.#options);
       this.context.sendTo(peer, { t: "reconciled", round: number, message: answer });
       return undefined;
     } catch (error) {
@@ -107,6 +110,9 @@ export class Rounds {
     if (open?.peer !== peer || open.number !== number) return undefined;
     try {
       const { reply, have, need } = open.round.take(message);
+      open.trips++;
+      open.bytes += message.length + (reply?.length ?? 0);
+      open.differences += have.length + need.length;
       this.differences.want(peer, need, nowMs);
       this.differences.offer(peer, have);
       if (reply) {
@@ -119,16 +125,35 @@ export class Rounds {
       throw error;
     }
     this.#open = undefined;
-    this.context.figures.rounds++;
+    this.#note(open);
     this.context.sendTo(peer, { t: "roundDone", round: number });
     return "done";
   }
 
   #begin(peer: string, nowMs: number): void {
-    const round = new Round(this.context.holdings.set, OPTIONS);
+    const round = new Round(this.context.holdings.set, this.#options);
     const number = ++this.#number;
-    this.#open = { peer, number, round, askedAtMs: nowMs };
-    this.context.sendTo(peer, { t: "reconcile", round: number, message: round.open() });
+    const message = round.open();
+    this.#open = { peer, number, round, askedAtMs: nowMs, bytes: message.length, trips: 0, differences: 0 };
+    this.context.sendTo(peer, { t: "reconcile", round: number, message });
+  }
+
+  get #options(): ReconcileOptions {
+    const { sketch } = this.context.holdings;
+    return {
+      frameBytesMax: LIMITS.reconcileBytesMax,
+      messageBytesMax: LIMITS.reconcileBytesMax,
+      sketch,
+    };
+  }
+
+  /** Counts a round that is done. */
+  #note({ round: { means, hasSketchFailed }, bytes, trips, differences }: OpenRound): void {
+    const { figures } = this.context;
+    figures.rounds++;
+    if (means === "sketch") figures.roundsBySketch++;
+    if (hasSketchFailed) figures.sketchesFailed++;
+    if (differences > 0) figures.lastRound = { means, bytes, trips, differences };
   }
 
   #fail(): void {

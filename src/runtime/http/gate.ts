@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { HubcastError } from "../../core/errors.js";
-import { canonicalHost, isLoopbackHost } from "../../core/loopback.js";
+import { canonicalHost, isLoopbackHost } from "../../core/hosts.js";
 
 /**
  * Keeps web pages away from a server on a user's machine. It checks headers that a page cannot

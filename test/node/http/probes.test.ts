@@ -149,6 +149,9 @@ test("the schema of a status names exactly the fields of a status", async () => 
   expect(schemas.NodeStatus.required).toEqual(Object.keys(status));
   const optional = ["certificateExpiresAtMs"];
   expect(Object.keys(schemas.NodeStatus.properties)).toEqual([...Object.keys(status), ...optional]);
-  expect(Object.keys(schemas.NodeStatus.properties.sync.properties)).toEqual(Object.keys(status.sync));
+  expect(Object.keys(schemas.NodeStatus.properties.sync.properties)).toEqual([
+    ...Object.keys(status.sync),
+    "lastRound",
+  ]);
   expect(Object.keys(schemas.NodeStatus.properties.gossip.properties)).toEqual(Object.keys(status.gossip));
 });

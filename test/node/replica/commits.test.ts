@@ -25,10 +25,10 @@ describe("a posted item", () => {
     expect(driver.replica.holdings.has(a.digest)).toBe(false);
   });
 
-  it("is answered, gossiped and told in that order after it", () => {
+  it("is gossiped, answered and told in that order after it", () => {
     const driver = met();
     const effects = driver.committed(commitOf(driver.post(a)));
-    expect(effects.map(({ type }) => type)).toEqual(["answer", "send", "notify"]);
+    expect(effects.map(({ type }) => type)).toEqual(["send", "answer", "notify"]);
     expect(outcomes(effects)).toEqual(["accepted"]);
     expect(driver.replica.holdings.has(a.digest)).toBe(true);
   });

@@ -36,7 +36,7 @@ function pass(driver: Driver, lengthMs: number): Effects {
 }
 
 const ask = (driver: Driver, wait: number | "all" = "all", { digest } = item, request = 1) =>
-  driver.tell({ type: "receiptAsked", request, digest, wait, timeoutMs: 60_000 });
+  driver.tell({ type: "receiptsAsked", receipts: [{ request, digest, wait, timeoutMs: 60_000 }] });
 
 /** Questions that go out to a peer, with their id. */
 const asked = (effects: Effects, peer: string) =>
@@ -44,6 +44,21 @@ const asked = (effects: Effects, peer: string) =>
     .filter(({ kind }) => kind === "question")
     .map((frame) => ({ id: frame.id, question: decodeQuestion(payloadOf(frame)) }));
 const receipts = (effects: Effects) => only(effects, "receipt").map(({ receipt }) => receipt);
+
+/** The same, where all members are linked with each other. */
+function meshed(peers: readonly string[]): Driver {
+  const driver = linked(peers);
+  for (const peer of peers) {
+    const links = new Set([...peers, "me"].filter((id) => id !== peer).map(memberHash));
+    driver.records([recordOf(peer, { incarnation: driver.nowMs, links })], peer);
+  }
+  pass(driver, 1_000);
+  expect(driver.replica.roster.isMesh).toBe(true);
+  return driver;
+}
+
+const commitsOf = (driver: Driver) => (effect: ReplicaEffect) =>
+  effect.type === "commit" ? driver.committed(effect.commit) : [];
 
 /** Hash of a member and index of a digest. */
 const entry = (member: string, index = 0) =>
@@ -114,6 +129,43 @@ describe("a receipt", () => {
     expect(receipt).toMatchObject({ of: 2, complete: false });
     expect(receipt!.membersEstimated).toBe(driver.replica.roster.total - 1);
     expect(receipts(ask(makeDriver()))[0]).not.toHaveProperty("membersEstimated");
+  });
+
+  it("is asked for with the item, in the moment of its commit, and only for what is held then", () => {
+    const driver = linked(["a"]);
+    const taken = itemOf("taken");
+    driver.hold(taken);
+    const items = [item, { ...itemOf("taken", "other"), timestampMs: NOW + 1 }, taken];
+    const posted = driver.tell({
+      ...{ type: "posted", request: 1, items },
+      receipts: items.map((_, index) => ({ request: 10 + index, index, wait: 1, timeoutMs: 60_000 })),
+    });
+    expect(asked(posted, "a")).toEqual([]);
+    const effects = posted.flatMap(commitsOf(driver));
+    expect(frames(effects, "batch", "a").map(({ kind }) => kind)).toEqual(["items", "question"]);
+    const [{ id, question }] = asked(effects, "a") as [{ id: string; question: Question & { t: "held" } }];
+    expect(unpackDigests(question.digests)).toEqual([item.digest, taken.digest]);
+    const given = only(answer(driver, "a", id, { held: [entry("a", 0), entry("a", 1)] }), "receipt");
+    expect(given.map(({ request, receipt }) => [request, receipt.complete])).toEqual([
+      [10, true],
+      [12, true],
+    ]);
+  });
+
+  it("is asked for at once when the last question is answered, and else with those of 2 ms", () => {
+    const driver = linked(["a"]);
+    const others = ["one", "two", "three"].map((id) => itemOf(id));
+    const { id } = asked(ask(driver), "a")[0]!;
+    expect(asked(ask(driver, 1, others[0], 2), "a")).toEqual([]);
+    const effects = answer(driver, "a", id, { held: [entry("a")] });
+    expect(receipts(effects)).toHaveLength(1);
+    expect(asked(effects, "a")).toHaveLength(1);
+    expect(asked(ask(driver, 1, others[1], 3), "a")).toEqual([]);
+    expect(asked(ask(driver, 1, others[2], 4), "a")).toEqual([]);
+    const [late] = asked(driver.pass(LIMITS.batchDelayMs), "a");
+    expect(unpackDigests((late!.question as { digests: Uint8Array }).digests)).toEqual(
+      others.slice(1).map(({ digest }) => digest),
+    );
   });
 
   it("is asked for by one question on each link, and complete when all members hold the item", () => {
@@ -288,6 +340,23 @@ describe("a question of another member: who holds these?", () => {
     driver.nowMs += 10;
     expect(answers(driver.gossip([later], "b")).map(({ refused }) => entries(refused))).toEqual([
       [[memberHash("me"), 1]],
+    ]);
+  });
+
+  it("is answered once for each commit, whatever was answered lately, where all members are linked", () => {
+    const driver = meshed(["a", "b"]);
+    const items = ["one", "two", "three"].map((id) => itemOf(id));
+    pose(driver, "a", heldQuestion(1, ...items));
+    const told = driver.gossip(items.slice(0, 2), "a").flatMap(commitsOf(driver));
+    const more = driver.gossip(items.slice(2), "a").flatMap(commitsOf(driver));
+    expect([told, more].map((effects) => answers(effects).map(({ held }) => entries(held)))).toEqual([
+      [
+        [
+          [memberHash("me"), 0],
+          [memberHash("me"), 1],
+        ],
+      ],
+      [[[memberHash("me"), 2]]],
     ]);
   });
 

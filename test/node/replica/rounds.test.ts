@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../../src/core/limits.js";
+import { CELLS_MAX, Sketch } from "../../../src/node/negentropy/sketch.js";
+import { encodeAsk } from "../../../src/node/negentropy/sketch-message.js";
 import type { Replica } from "../../../src/node/replica/replica.js";
 import { Lan } from "./lan.js";
 import { Driver, frames, itemOf, itemsOf, makeReplica, reasons } from "./replica-kit.js";
@@ -35,6 +37,38 @@ describe("two that meet", () => {
     lan.settle();
     expect(lan.replicas.map(({ figures }) => figures.itemsSentBySync)).toEqual([0, 0]);
     expect(lan.replicas[0]!.figures.rounds).toBe(1);
+  });
+
+  it("find few differences of many items by a sketch, and say what it cost", () => {
+    const lan = new Lan(2);
+    const both = itemsOf(3_000);
+    lan.post(0, ...both, ...itemsOf(60, "left"));
+    lan.post(1, ...itemsOf(40, "right"), ...both);
+    lan.settle();
+    lan.connect(0, 1);
+    lan.settle();
+    const [leader, other] = lan.replicas.map(({ figures }) => figures);
+    expect(lan.replicas.map(({ holdings }) => holdings.size)).toEqual([3_100, 3_100]);
+    expect(leader).toMatchObject({ rounds: 1, roundsBySketch: 1, sketchesFailed: 0 });
+    expect(leader!.lastRound).toMatchObject({ means: "sketch", trips: 2, differences: 100 });
+    expect(leader!.lastRound!.bytes).toBeLessThan(10_000);
+    expect(other!.lastRound).toBeUndefined();
+  });
+
+  it("find them by a sketch that lost what has been removed, too", () => {
+    const lan = new Lan(2);
+    const before = lan.nowMs - LIMITS.retentionMs;
+    for (const index of [0, 1])
+      lan.post(index, ...itemsOf(3_000), ...itemsOf(300, `expiring ${index}`, before + 4_000));
+    lan.settle();
+    lan.live(10_000);
+    expect(lan.replicas.map(({ holdings }) => holdings.size)).toEqual([3_000, 3_000]);
+    lan.post(0, ...itemsOf(50, "left"));
+    lan.settle();
+    lan.connect(0, 1);
+    lan.settle();
+    expect(lan.replicas[0]!.figures).toMatchObject({ roundsBySketch: 1, sketchesFailed: 0 });
+    expect(lan.replicas[1]!.holdings.size).toBe(3_050);
   });
 
   it("are led by the one that is starting", () => {
@@ -132,6 +166,22 @@ describe("later on", () => {
     expect(opened(driver.hear(summaryOf(other, driver.nowMs), "c"), "c"), "but of one policy").toHaveLength(
       1,
     );
+  });
+});
+
+describe("a peer that asks for sketches without end", () => {
+  it("is read no more once its work is used up, and cut for too many in one round", () => {
+    const driver = new Driver();
+    driver.replica.load(itemsOf(300));
+    driver.meet();
+    const message = encodeAsk(new Sketch(), CELLS_MAX);
+    const effects = Array.from({ length: LIMITS.roundMessagesMax + 1 }, (_, index) =>
+      driver.hear({ t: "reconcile", round: index < 300 ? 1 : 2, message }),
+    ).flat();
+    const asks = (LIMITS.linkWorkBurst / LIMITS.reconcileBytesMax) | 0;
+    expect(asks).toBeLessThan(300);
+    expect(driver.replica.figures.linksHeld).toBe(1);
+    expect(reasons(effects)).toEqual([]);
   });
 });
 

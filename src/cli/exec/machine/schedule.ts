@@ -1,6 +1,6 @@
-import { type Backoff, backoffMs } from "../../../core/backoff.js";
 import { LIMITS } from "../../../core/limits.js";
 import type { Machine, Random } from "../../../core/machine.js";
+import { type Backoff, backoffMs } from "../../../core/rates.js";
 import type { Item, NodeEvent } from "../../../node/broadcast.js";
 import type { Beginning, StateRecord, Task } from "./records.js";
 

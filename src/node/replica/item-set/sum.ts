@@ -22,6 +22,15 @@ export function readDigest(digest: string, into: Sum): Sum {
   return into;
 }
 
+/** The digest that was read as this number: 64 hex digits. */
+export function digestOf(term: Sum): string {
+  const bytes = Buffer.alloc(4 * WORDS);
+  term.forEach((word, index) => {
+    bytes.writeUInt32LE(word, 4 * index);
+  });
+  return bytes.toString("hex");
+}
+
 /** An object with a digest, which may also have the digest as a number. */
 export interface Digested {
   readonly digest: string;
