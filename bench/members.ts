@@ -2,14 +2,15 @@
 // are lost in every roster, at rest and under load, and whether anybody living is called lost.
 // npm run build && node bench/members.ts [nodes] [killed at a time] [seconds of load] [posts a second]
 // Read: wanted are 5 s for those killed at rest, 10 s under load, and nobody living called lost once all have joined. Nodes
-// are real ones on loopback, 20 to a process; the killed ones die with their process, by SIGKILL. A loss is counted from the
+// are real ones on loopback, in a few processes; the killed ones die with theirs, by SIGKILL. A loss is counted from the
 // kill to the last roster. All nodes share this machine, where each hears from each: the cost grows with the square of
-// their number. Two processors carry 100; with 200, joining alone takes more than they have.
+// their number.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import type { StartedNode } from "../src/node/index.js";
 
-const NODES_PER_PROCESS = 20;
+/** Processes of those that nobody kills. */
+const PROCESSES = 2;
 const CLUSTER = `bench-${process.pid}`;
 
 interface Look {
@@ -77,12 +78,11 @@ async function measure(count = 101, killed = 20, loadSeconds = 60, perSecond = 2
   };
   const areKnown = (all: readonly Look[]) =>
     all.every(({ members }) => members[0] === alive().length && members[1] === alive().length);
-  const kill = async (): Promise<number> => {
-    const gone = hosts.splice(1, killed / NODES_PER_PROCESS);
-    const ids = gone.flatMap((host) => host.ids);
+  const kill = async (gone: Host): Promise<number> => {
+    hosts.splice(hosts.indexOf(gone), 1);
     const atMs = now();
-    for (const { child } of gone) child.kill("SIGKILL");
-    const told = await Promise.all(hosts.map((host) => ask(host, { do: "awaitLost", ids })));
+    gone.child.kill("SIGKILL");
+    const told = await Promise.all(hosts.map((host) => ask(host, { do: "awaitLost", ids: gone.ids })));
     return Math.max(...told.map((answer) => (answer as unknown as { atMs: number }).atMs)) - atMs;
   };
   const falselyLost = async () => {
@@ -92,10 +92,9 @@ async function measure(count = 101, killed = 20, loadSeconds = 60, perSecond = 2
   try {
     const beganMs = now();
     const { address } = await start(1);
-    const sizes = Array.from({ length: Math.ceil((count - 1) / NODES_PER_PROCESS) }, (_, n) =>
-      Math.min(NODES_PER_PROCESS, count - 1 - n * NODES_PER_PROCESS),
-    );
-    await Promise.all(sizes.map((size) => start(size, address)));
+    const others = count - 1 - 2 * killed;
+    const sizes = Array.from({ length: PROCESSES }, (_, n) => Math.floor((others + n) / PROCESSES));
+    const [first, second] = await Promise.all([killed, killed, ...sizes].map((size) => start(size, address)));
     console.log(`${count} nodes listen after ${seconds(now() - beganMs)}`);
     console.log(`all rosters are full ${seconds(await until(areKnown))} later`);
     const whileJoining = await falselyLost();
@@ -111,14 +110,14 @@ async function measure(count = 101, killed = 20, loadSeconds = 60, perSecond = 2
     );
     const idle = await cpuOf(10_000);
     console.log(`at rest ${((100 * idle) / count).toFixed(2)} % of a core a node`);
-    console.log(`killed ${killed} at rest: lost in every roster after ${seconds(await kill())}`);
+    console.log(`killed ${killed} at rest: lost in every roster after ${seconds(await kill(first!))}`);
     await until(areKnown);
 
     const loadMs = now();
     const stop = new AbortController();
     const load = postWhile(stop.signal);
     await pause(5_000);
-    console.log(`killed ${killed} under load: lost in every roster after ${seconds(await kill())}`);
+    console.log(`killed ${killed} under load: lost in every roster after ${seconds(await kill(second!))}`);
     while (now() - loadMs < loadSeconds * 1_000) await pause(1_000);
     stop.abort();
     const posted = await load;

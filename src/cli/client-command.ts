@@ -1,9 +1,10 @@
 import type { Command } from "@oclif/core/command";
 import * as Flags from "@oclif/core/flags";
 import { type ErrorCode, HubcastError } from "../core/errors.js";
+import type { TokenSource } from "../core/options.js";
 import { type HttpNode, openNode } from "../node/client.js";
 import { BaseCommand } from "./base-command.js";
-import { readToken } from "./flag-file.js";
+import { tokenSource } from "./flag-file.js";
 import type { Output } from "./output.js";
 import { onInterrupt } from "./signals.js";
 
@@ -65,7 +66,7 @@ async function withNode<T>(
   { output, signal }: { readonly output: Output; readonly signal: AbortSignal },
   work: (node: HttpNode) => Promise<T>,
 ): Promise<T> {
-  const token = await readToken(address["token-file"]);
+  const token = await tokenSource(address["token-file"]);
   try {
     return await use(address.url ?? DEFAULT_URL, token, signal, work);
   } catch (error) {
@@ -80,7 +81,7 @@ async function withNode<T>(
 
 async function use<T>(
   url: string | readonly string[],
-  token: string | undefined,
+  token: TokenSource | undefined,
   signal: AbortSignal,
   work: (node: HttpNode) => Promise<T>,
 ): Promise<T> {

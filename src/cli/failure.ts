@@ -35,18 +35,17 @@ export function asFailure(
   return ofVariable(new HubcastError("usage", message, { suggestions, cause: error }), argv);
 }
 
-/** An error of a flag that was not given comes from its environment variable, so the message names the variable. */
+/** A flag in an error that was not given comes from its environment variable, so the message names the variable. */
 function ofVariable(error: HubcastError, argv: readonly string[]): HubcastError {
-  const name = /--([a-z][a-z0-9-]+)/.exec(error.message)?.[1];
-  if ((error.code !== "usage" && error.code !== "invalidOption") || name === undefined) return error;
-  if (argv.some((word) => word.replace(/^-+/, "").split("=", 1)[0] === name)) return error;
-  const isHub = argv[0] === "hub" && argv[1] === "start";
-  const variable = `${isHub ? "HUBCAST_HUB_" : "HUBCAST_"}${name.toUpperCase().replaceAll("-", "_")}`;
-  if (process.env[variable] === undefined) return error;
-  return new HubcastError(error.code, error.message.replace(`--${name}`, variable), {
-    suggestions: error.suggestions,
-    cause: error.cause,
+  if (error.code !== "usage" && error.code !== "invalidOption") return error;
+  const given = argv.map((word) => word.replace(/^-+/, "").split("=", 1)[0]);
+  const prefix = argv[0] === "hub" && argv[1] === "start" ? "HUBCAST_HUB_" : "HUBCAST_";
+  const message = error.message.replaceAll(/--([a-z][a-z0-9-]+)/g, (flag, name: string) => {
+    const variable = `${prefix}${name.toUpperCase().replaceAll("-", "_")}`;
+    return given.includes(name) || process.env[variable] === undefined ? flag : variable;
   });
+  if (message === error.message) return error;
+  return new HubcastError(error.code, message, { suggestions: error.suggestions, cause: error.cause });
 }
 
 /** Our own parsers throw our own errors, which oclif frames in three lines: "Parsing --since \n\tREASON\nSee ...". */
@@ -118,6 +117,7 @@ function withoutHelpLine(message: string): string {
   return message
     .replace(/\nSee more help with --help$/, "")
     .replace(/^The following errors? occurred:\s*/, "")
+    .replace(/^(--[\w-]+)=true\b/, "$1")
     .replace(/^(Unexpected arguments?): (.*)$/, '$1 "$2"')
     .replace(/\s*\n\s*/g, "; ");
 }

@@ -1,5 +1,6 @@
 import { createReadStream } from "node:fs";
 import { HubcastError } from "../core/errors.js";
+import type { TokenSource } from "../core/options.js";
 import type { ItemDraft } from "../node/broadcast.js";
 import type { TlsPair } from "../runtime/certificate.js";
 import { startStep } from "../runtime/start-step.js";
@@ -26,6 +27,21 @@ export async function readFlagFile(path: string, flag: string): Promise<string> 
 export async function readToken(file: string | undefined): Promise<string | undefined> {
   const text = file ? await readFlagFile(file, "--token-file") : process.env.HUBCAST_TOKEN?.trim();
   return text ? text.split(/\s/)[0] : undefined;
+}
+
+/**
+ * As `readToken`, for a client that dials again: the file is read then, since its token may have been renewed. One that
+ * cannot be read any more, such as a pipe, gives the token that it gave before.
+ */
+export async function tokenSource(file: string | undefined): Promise<TokenSource | undefined> {
+  let token = await readToken(file);
+  if (!file || token === undefined) return token;
+  let isFirst = true;
+  return async () => {
+    if (!isFirst) token = await readToken(file).catch(() => token);
+    isFirst = false;
+    return token!;
+  };
 }
 
 /** The lines of such a file with their numbers, from 1, without empty ones and comments (`# ...`). */

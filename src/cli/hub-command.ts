@@ -4,7 +4,7 @@ import * as Flags from "@oclif/core/flags";
 import { HubcastError } from "../core/errors.js";
 import { connectToHub, type HubClient, type HubClientOptions } from "../hub/client/index.js";
 import { BaseCommand } from "./base-command.js";
-import { readFlagFile, readToken } from "./flag-file.js";
+import { readFlagFile, tokenSource } from "./flag-file.js";
 import { durationFlag } from "./flags.js";
 import { onInterrupt } from "./signals.js";
 
@@ -57,7 +57,7 @@ async function connectAs(
   options: HubClientOptions & { readonly signal: AbortSignal },
   using: (what: string) => void,
 ): Promise<HubClient> {
-  const token = await readToken(flags["token-file"]);
+  const token = await tokenSource(flags["token-file"]);
   const tls = await hubTls(flags["tls-ca"]);
   const asked = {
     ...options,
@@ -119,10 +119,16 @@ export abstract class HubCommand<T extends typeof Command> extends BaseCommand<T
     await this.prepare();
     const flags = this.flags as unknown as HubAddressFlags;
     const timeout = flags.timeout === undefined ? undefined : AbortSignal.timeout(flags.timeout);
+    let refusal: HubcastError | undefined;
+    const onRetry = (error: HubcastError): void => {
+      if (error.message !== refusal?.message) this.output.note(`${error.message}; dialling again`);
+      refusal = error;
+    };
     const ended = timeout === undefined ? signal : AbortSignal.any([signal, timeout]);
     try {
-      const options = { ...this.clientOptions(), signal: ended };
+      const options = { ...this.clientOptions(), onRetry, signal: ended };
       const hub = await connectAs(flags, options, (what) => this.output.note(what));
+      refusal = undefined;
       try {
         await this.ask(hub, ended);
       } finally {
@@ -130,7 +136,11 @@ export abstract class HubCommand<T extends typeof Command> extends BaseCommand<T
       }
     } catch (error) {
       if (timeout?.aborted !== true || signal.aborted) throw error;
-      throw new HubcastError("deadline", `not done within ${flags.timeout} ms`, { cause: error });
+      const why = refusal ? `: ${refusal.message}` : "";
+      throw new HubcastError("deadline", `not done within ${flags.timeout} ms${why}`, {
+        cause: error,
+        ...(refusal && { suggestions: refusal.suggestions }),
+      });
     }
   }
 }

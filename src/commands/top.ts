@@ -1,7 +1,7 @@
 import * as Flags from "@oclif/core/flags";
 import { BaseCommand } from "../cli/base-command.js";
 import { DEFAULT_URL, NODE_URL_FLAGS } from "../cli/client-command.js";
-import { readToken } from "../cli/flag-file.js";
+import { tokenSource } from "../cli/flag-file.js";
 import { flagList, MDNS_INTERFACE_FLAG } from "../cli/flags.js";
 import { watchNetwork } from "../cli/network.js";
 import { paints } from "../cli/output.js";
@@ -80,7 +80,7 @@ export default class Top extends BaseCommand<typeof Top> {
   }
 
   private async fill(collector: Collector, signal: AbortSignal): Promise<() => Promise<void>> {
-    const token = await readToken(this.flags["token-file"]);
+    const token = await tokenSource(this.flags["token-file"]);
     const urls = flagList(this.flags.url);
     for (const url of urls ?? [DEFAULT_URL]) {
       collector.addNode({ url, isNamed: urls !== undefined, ...(token !== undefined && { token }) });

@@ -55,7 +55,24 @@ export const TEXTS = kind("an array of strings", (value) => Array.isArray(value)
 export const SWITCH = kind("true or false", (value) => typeof value === "boolean");
 export const FUNCTION = kind("a function", (value) => typeof value === "function");
 export const PEM = kind("PEM", (value) => typeof value === "string" || value instanceof Uint8Array);
+/** A token, or a function that is asked for it whenever a client dials, so that a renewed token is used. */
+export type TokenSource = string | (() => string | Promise<string>);
+export const TOKEN_SOURCE: OptionKind = {
+  ...kind("a string, or a function that gives one", (value) => TEXT.fits(value) || FUNCTION.fits(value)),
+  isSecret: true,
+};
+
 export const SIGNAL = kind("an AbortSignal", (value) => value instanceof AbortSignal);
+
+/** @throws invalidOption when the function gives something else, and what it throws */
+export async function tokenOf(source: TokenSource | undefined): Promise<string | undefined> {
+  if (typeof source !== "function") return source;
+  const token: unknown = await source();
+  if (typeof token === "string") return token;
+  throw new HubcastError("invalidOption", `the function that is the option token gave ${kindOf(token)}`, {
+    suggestions: ["Return the token as a string, or a promise of one."],
+  });
+}
 
 /** The same, with a default. */
 export function withDefault<Kind extends OptionKind, Value>(

@@ -117,7 +117,13 @@ export function checkStatusQuery(query: StatusQuery): void {
 export function checkConnectOptions(options: ConnectOptions): void {
   check<ConnectOptions>("connectToNode", options, {
     // It goes into a header.
-    token: kind("visible ASCII characters, at least one", (value) => isVisible(value, 4_096)),
+    token: {
+      ...kind(
+        "visible ASCII characters, at least one, or a function that gives them",
+        (value) => isVisible(value, 4_096) || FUNCTION.fits(value),
+      ),
+      isSecret: true,
+    },
     timeoutMs: lengthMs(1),
     ca: PEM,
     signal: SIGNAL,

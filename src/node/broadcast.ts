@@ -1,4 +1,5 @@
 import type { ErrorCode, HubcastError } from "../core/errors.js";
+import type { TokenSource } from "../core/options.js";
 import type { TlsPair } from "../runtime/certificate.js";
 import type { Token } from "../runtime/tokens.js";
 import type { Item, ItemDraft } from "./replica/item.js";
@@ -340,8 +341,8 @@ export interface ReasonDetail {
 
 /** How a node is reached over HTTP. */
 export interface ConnectOptions {
-  /** Sent as `Authorization: Bearer`. */
-  readonly token?: string;
+  /** Sent as `Authorization: Bearer`. A function is asked at each call, and when a stream connects again. */
+  readonly token?: TokenSource;
   /** For one call and its answer; default 10,000. A post that waits for a receipt has that time on top. */
   readonly timeoutMs?: number;
   /** PEM of an authority to trust besides the system's. */

@@ -1,5 +1,6 @@
 import http from "node:http";
 import { asHubcastError } from "../core/errors.js";
+import type { TokenSource } from "../core/options.js";
 import type { HubClientStatus, HubStatus } from "../hub/index.js";
 import type { NodeStatus, Peer } from "../node/broadcast.js";
 import { connectToNode, type RemoteNode } from "../node/client.js";
@@ -20,7 +21,7 @@ const PEERS_EVERY_MS = { first: 450, others: 1_950 };
 export interface NodePlace {
   readonly url: string;
   /** Given for nodes that the user has named. */
-  readonly token?: string;
+  readonly token?: TokenSource;
   /** Named by the user: shown also while nothing answers there. */
   readonly isNamed: boolean;
   /** From discovery, until the node answers. */

@@ -108,7 +108,9 @@ describe("hub listen", () => {
       `127.0.0.1:${await freePort()}`,
     ];
     const { code, stderr } = await hubcast(nowhere);
-    expect([code, stderr]).toEqual([5, expect.stringContaining("not done within 500 ms")]);
+    expect(code).toBe(5);
+    expect(stderr).toMatch(/\(connection refused\); dialling again\n/);
+    expect(stderr).toMatch(/not done within 500 ms: no hub answers at .* \(connection refused\)\n/);
   });
 
   it("says that the hub went away, and dials again", async () => {

@@ -168,6 +168,14 @@ describe("a command line that cannot be understood", () => {
     const { stderr } = await hubcast(args, { env: { HUBCAST_RETENTION: "soon" } });
     expect(stderr).toMatch(/^error: --retention: "later" is not a duration/);
   });
+
+  it("names the variable that a flag of the command line excludes", async () => {
+    const { stderr, code } = await hubcast(["broadcast", "start", "--no-mdns"], {
+      env: { HUBCAST_MDNS_INTERFACE: "127.0.0.1" },
+    });
+    expect(stderr).toMatch(/^error: --no-mdns cannot also be provided when using HUBCAST_MDNS_INTERFACE\n/);
+    expect(code).toBe(2);
+  });
 });
 
 describe("a full disk", () => {

@@ -168,6 +168,33 @@ describe("a lost connection", () => {
     expect(await payloads(a, 1)).toEqual(["again"]);
   });
 
+  it("is dialled again with the token of then, which a function gives", async () => {
+    let token = "first";
+    let guarded = await startHub({ port: 0, token });
+    const { port } = guarded;
+    const asked: string[] = [];
+    const client = await connectToHub(guarded.address, {
+      token: async () => {
+        asked.push(token);
+        return token;
+      },
+    });
+    open.push(client);
+    await guarded.close();
+    token = "second";
+    guarded = await startHub({ port, token });
+    open.push(guarded);
+    const events = client.events();
+    expect((await events.next()).value).toMatchObject({ type: "disconnected", final: false });
+    expect((await events.next()).value).toMatchObject({ type: "reconnected" });
+    expect(asked[0]).toBe("first");
+    expect(asked.at(-1)).toBe("second");
+    for (const bad of [() => 7, () => ""])
+      await expect(connectToHub(guarded.address, { token: bad as never })).rejects.toMatchObject({
+        code: "invalidOption",
+      });
+  });
+
   it("ends the client when it is told not to dial again", async () => {
     const a = await join({ reconnect: false });
     const reading = a.messages().next();
@@ -199,7 +226,7 @@ describe("connecting", () => {
     [{ callTimeoutMs: 0 }, /^callTimeoutMs is 0; it must be a whole number from 1 /],
     [{ retry: "yes" }, /^retry is "yes"; it must be true or false$/],
     [{ name: "n".repeat(65) }, /it must be 0 to 64 bytes of text without control characters$/],
-    [{ token: 7 }, /^token is a number; it must be a string$/],
+    [{ token: 7 }, /^token is a number; it must be a string, or a function that gives one$/],
     [{ token: "t".repeat(513) }, /^token has 513 bytes$/],
     [null, /^the options of connectToHub are null, not an object$/],
   ])("with no such options: %j", async (options, message) => {

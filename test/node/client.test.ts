@@ -165,6 +165,21 @@ test("the token is sent with calls and streams", async () => {
   }
 });
 
+test("a function gives the token of the moment, so that a renewed one is sent", async () => {
+  await using api = await TestApi.open({ tokens: [{ token: "first", role: "post" }] });
+  let token = "first";
+  await using node = await connectToNode(api.api.url, { token: () => token });
+  api.api.renew({ tokens: [{ token: "second", role: "post" }] });
+  await expect(node.status()).rejects.toMatchObject({ code: "unauthorized" });
+  token = "second";
+  await node.status();
+  token = "two words";
+  await expect(node.status()).rejects.toMatchObject({
+    code: "invalidOption",
+    message: expect.not.stringContaining("two words"),
+  });
+});
+
 test("nothing at the address is unreachable, with advice", async () => {
   const server = net.createServer().listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -1,4 +1,5 @@
 import { HubcastError } from "../../core/errors.js";
+import { tokenOf } from "../../core/options.js";
 import {
   type CloseReason,
   FEATURE,
@@ -11,7 +12,13 @@ import {
 } from "../machine/frames.js";
 import { HUB_LIMITS } from "../machine/limits.js";
 import { HubConnection } from "./connection.js";
-import type { CompleteHubClientOptions, HubAddress, HubClientOptions, HubReceipt } from "./options.js";
+import {
+  type CompleteHubClientOptions,
+  checkToken,
+  type HubAddress,
+  type HubClientOptions,
+  type HubReceipt,
+} from "./options.js";
 import { connectError, refusalOf } from "./socket.js";
 
 /** Version 1 has no welcome. */
@@ -37,7 +44,7 @@ interface DialHandlers {
 /**
  * Connects and says hello; in version 1 it asks for its own id. A failure before the answer rejects, and leaves
  * nothing open.
- * @throws unreachable, ownLimit, certificateRefused, notHubcast, unauthorized, tooManyClients, stopping
+ * @throws invalidOption, unreachable, ownLimit, certificateRefused, notHubcast, unauthorized, tooManyClients, stopping
  */
 export async function dial(
   address: HubAddress,
@@ -45,6 +52,7 @@ export async function dial(
   signal: AbortSignal,
   handlers: DialHandlers,
 ): Promise<OpenConnection> {
+  const first = await firstFrame(options);
   signal.throwIfAborted();
   const calls = new Calls(options.callTimeoutMs);
   const closed = Promise.withResolvers<void>();
@@ -91,17 +99,19 @@ export async function dial(
     const timeoutMs = options.connectTimeoutMs;
     const timer = setTimeout(() => fail(silentError(address, timeoutMs)), timeoutMs);
     signal.addEventListener("abort", onAbort, { once: true });
-    socket.send(firstFrame(options)).catch(() => {});
+    socket.send(first).catch(() => {});
   });
 }
 
-function firstFrame(options: HubClientOptions): Buffer {
+async function firstFrame(options: HubClientOptions): Promise<Buffer> {
+  const token = await tokenOf(options.token);
+  checkToken(token);
   if (options.version === 1) return newFrame(FRAME.identity, 0);
   return helloFrame({
     version: 2,
     features: options.presence === true ? FEATURE.presence : 0,
     name: options.name ?? "",
-    token: options.token ?? "",
+    token: token ?? "",
   });
 }
 

@@ -3,13 +3,7 @@ import { HubcastError } from "../../core/errors.js";
 import { completed } from "../../core/options.js";
 import { backoffMs } from "../../core/rates.js";
 import { ReconnectingClient } from "./client.js";
-import {
-  checkToken,
-  HUB_CLIENT_KINDS,
-  type HubClient,
-  type HubClientOptions,
-  parseHubAddress,
-} from "./options.js";
+import { HUB_CLIENT_KINDS, type HubClient, type HubClientOptions, parseHubAddress } from "./options.js";
 import { checkTls } from "./socket.js";
 
 // The door for programs that only talk to a hub: it loads nothing of the hub's server.
@@ -21,7 +15,6 @@ import { checkTls } from "./socket.js";
  */
 export async function connectToHub(address: string, options: HubClientOptions = {}): Promise<HubClient> {
   const complete = completed("connectToHub", options, HUB_CLIENT_KINDS);
-  checkToken(complete.token);
   checkTls(complete.tls);
   complete.signal?.throwIfAborted();
   const client = new ReconnectingClient(parseHubAddress(address), complete);
@@ -32,6 +25,7 @@ export async function connectToHub(address: string, options: HubClientOptions = 
     } catch (error) {
       const again = error instanceof HubcastError && MAY_COME.has(error.code);
       if (!complete.retry || !again) throw error;
+      complete.onRetry?.(error);
     }
     await setTimeout(backoffMs(attempt, complete.random), undefined, signalOf(complete));
   }

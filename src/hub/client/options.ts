@@ -13,6 +13,8 @@ import {
   SIGNAL,
   SWITCH,
   TEXT,
+  TOKEN_SOURCE,
+  type TokenSource,
   withDefault,
 } from "../../core/options.js";
 import type { CloseReason, HubPeer } from "../machine/frames.js";
@@ -21,8 +23,8 @@ import { HUB_LIMITS } from "../machine/limits.js";
 export interface HubClientOptions {
   /** The name that other clients see; at most 64 bytes. */
   readonly name?: string;
-  /** Needed where the hub asks for one. */
-  readonly token?: string;
+  /** Needed where the hub asks for one. A function is asked at each dial. */
+  readonly token?: TokenSource;
   /** Default 2. A hub that only knows version 1 needs 1: no names, groups, receipts or presence. */
   readonly version?: 1 | 2;
   /** Receive presence of other clients in `events()`. */
@@ -32,6 +34,8 @@ export interface HubClientOptions {
   readonly reconnect?: boolean;
   /** Also dial again before the first connection, while no hub answers; default false. */
   readonly retry?: boolean;
+  /** With `retry`: told why an attempt failed, before the next. */
+  readonly onRetry?: (error: HubcastError) => void;
   /** The wait for the hub's first answer; default 5,000. */
   readonly connectTimeoutMs?: number;
   /** The wait for the answer to each call, and for each receipt; then it rejects with `deadline`. Default 30,000. */
@@ -50,7 +54,7 @@ export type HubTls = true | { readonly ca?: string | Buffer; readonly servername
 /** Kinds and defaults of the options of `connectToHub`. */
 export const HUB_CLIENT_KINDS = {
   name: lineOf(0, HUB_LIMITS.nameBytesMax),
-  token: { ...TEXT, isSecret: true },
+  token: TOKEN_SOURCE,
   version: withDefault(
     kind("1 or 2", (value) => value === 1 || value === 2),
     2,
@@ -62,6 +66,7 @@ export const HUB_CLIENT_KINDS = {
   ),
   reconnect: withDefault(SWITCH, true),
   retry: withDefault(SWITCH, false),
+  onRetry: FUNCTION,
   connectTimeoutMs: withDefault(lengthMs(1), 5_000),
   callTimeoutMs: withDefault(lengthMs(1), 30_000),
   backlogBytesMax: withDefault(bytes(1, Number.MAX_SAFE_INTEGER), 8_388_608),

@@ -1,6 +1,8 @@
 import type { Readable } from "node:stream";
 import type { Dispatcher, Pool } from "undici";
 import { CONNECT_REASONS, HubcastError } from "../../core/errors.js";
+import { type TokenSource, tokenOf } from "../../core/options.js";
+import { checkConnectOptions } from "../arguments.js";
 import { refusalIn } from "./answers.js";
 
 /** Connections for calls; each stream has one of its own. */
@@ -27,7 +29,7 @@ export interface Call {
 }
 
 export interface HttpOptions {
-  readonly token?: string | undefined;
+  readonly token?: TokenSource | undefined;
   readonly timeoutMs: number;
   /** PEM of an authority to trust besides the system's. */
   readonly ca?: string | Buffer | undefined;
@@ -38,7 +40,6 @@ export class NodeHttp {
   readonly #calls: Pool;
   readonly #repeatable: Dispatcher;
   readonly #streams: Pool;
-  readonly #headers: Readonly<Record<string, string>>;
   readonly #closing = new AbortController();
 
   /** Loads undici, which a program that only starts nodes does not need. */
@@ -75,7 +76,6 @@ export class NodeHttp {
     this.#calls = calls;
     this.#repeatable = repeatable;
     this.#streams = streams;
-    this.#headers = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` };
   }
 
   /** Aborts when it is closed. */
@@ -109,7 +109,7 @@ export class NodeHttp {
         origin: this.url.origin,
         path: this.#path(call.path),
         method,
-        headers: { ...this.#headers, ...(body !== undefined && JSON_TYPE), ...headers },
+        headers: { ...(await this.#authorization()), ...(body !== undefined && JSON_TYPE), ...headers },
         body: body ?? null,
         signal,
       });
@@ -134,7 +134,7 @@ export class NodeHttp {
       const answer = await this.#streams.request({
         path: this.#path(call.path),
         method,
-        headers: { ...this.#headers, ...headers },
+        headers: { ...(await this.#authorization()), ...headers },
         body,
         headersTimeout: silenceMs,
         bodyTimeout: silenceMs,
@@ -152,6 +152,13 @@ export class NodeHttp {
   async close(): Promise<void> {
     this.#closing.abort(closed(this.url));
     await Promise.all([this.#calls.destroy(), this.#streams.destroy()]);
+  }
+
+  async #authorization(): Promise<Readonly<Record<string, string>>> {
+    const token = await tokenOf(this.options.token);
+    if (token === undefined) return {};
+    checkConnectOptions({ token });
+    return { authorization: `Bearer ${token}` };
   }
 
   #tooLate(timeoutMs: number): HubcastError {

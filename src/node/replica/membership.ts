@@ -95,6 +95,9 @@ const FAILURES_MAX = 5;
 const FULL_MS = 10_000;
 /** ... in a large cluster for longer, since all of it may have been told of that one. */
 const FULL_MEMBER_MS = 10;
+/** A newcomer that was turned away has room for so long: later ones are sent to it. */
+const TURNED_AWAY_MS = 10_000;
+const TURNED_AWAY_MAX = 64;
 /** Members are drawn so often, until one says to have room for another link. */
 const ROOM_TRIES = 8;
 /** With links enough, an address that leads to nobody known is tried this often... */
@@ -163,6 +166,8 @@ export class Membership {
   readonly #news = new Map<string, News>();
   #newsAtMs = Number.POSITIVE_INFINITY;
   #newsSentAtMs = 0;
+  /** Newcomers that this node had no room for, oldest first: those who come at once link with each other. */
+  readonly #turnedAway = new Map<string, { readonly record: MemberRecord; readonly atMs: number }>();
   readonly #session: string;
 
   constructor(private readonly context: ReplicaContext) {
@@ -276,7 +281,10 @@ export class Membership {
       return "alreadyLinked";
     if (other && this.#loserOf(other, link, frame, record.session, nowMs) === link) return "alreadyLinked";
     if (!other && !link.dialled && !this.#takesIn(link, frame, nowMs)) {
-      this.#refer(link, false);
+      this.#refer(link, false, nowMs);
+      this.#turnedAway.set(record.id, { record, atMs: nowMs });
+      if (this.#turnedAway.size > TURNED_AWAY_MAX)
+        this.#turnedAway.delete(this.#turnedAway.keys().next().value!);
       return "full";
     }
     if (!link.dialled) this.#greet(link, nowMs);
@@ -526,7 +534,7 @@ export class Membership {
     if (!member || !isTwin(member, nowMs)) return false;
     if (!link.dialled) this.#greet(link, nowMs);
     this.#give(link, [linked.record!]);
-    this.#refer(link, false);
+    this.#refer(link, false, nowMs);
     return true;
   }
 
@@ -554,17 +562,20 @@ export class Membership {
     if (!released) return false;
     this.#releasedAtMs = nowMs;
     released.isReleased = true;
-    this.#refer(released, true);
+    this.#refer(released, true, nowMs);
     this.#cut(released, "released");
     return true;
   }
 
-  #refer(link: Link, release: boolean): void {
+  #refer(link: Link, release: boolean, nowMs: number): void {
     const { roster, links } = this.context;
     // All know the same members of a sample, who cannot take in everybody: who links with this node may have room.
     const rest = roster.isSample
       ? Array.from(links.up(), ({ record }) => record!)
       : roster.alive().map(({ record }) => record);
+    for (const [id, { record, atMs }] of this.#turnedAway)
+      if (nowMs - atMs > TURNED_AWAY_MS || roster.isAlive(id)) this.#turnedAway.delete(id);
+      else rest.push(record);
     const peers: PeerAddresses[] = [];
     while (peers.length < LIMITS.referredMax && rest.length > 0) {
       const { id, addresses } = this.#drawWithRoom(rest, (record) => record);

@@ -736,6 +736,18 @@ describe("a node that is asked for a link", () => {
     expect(stateOf(driver, "newcomer"), "it is not a member yet").toBeUndefined();
   });
 
+  it("refers newcomers to each other, for 10 s, so that a crowd does not go where all places are taken", () => {
+    const driver = makeDriver();
+    for (const peer of ids(open)) driver.accept(peer);
+    const turnedAway = ids(30, "newcomer");
+    const referred = turnedAway.flatMap((peer) => frames(driver.accept(peer), "refer", peer)[0]!.peers);
+    expect(referred.filter(({ id }) => turnedAway.includes(id)).length).toBeGreaterThan(30);
+    expect(referred.every(({ id, addresses }) => addresses[0] === addressOf(id))).toBe(true);
+    driver.pass(10_001, pingAll(driver));
+    const [late] = frames(driver.accept("late"), "refer", "late");
+    expect(ids(open)).toEqual(expect.arrayContaining(late!.peers.map(({ id }) => id)));
+  });
+
   it("lets another go for one that has no link at all, at most one a second, and refers it", () => {
     const driver = makeDriver();
     for (const peer of ids(open)) driver.accept(peer);
