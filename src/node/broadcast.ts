@@ -245,7 +245,7 @@ export interface NodeStatus {
   readonly process: ProcessFigures;
 }
 
-/** What a round took to find what differs. */
+/** The cost of a round that found differences. */
 export interface RoundCost {
   /** How it was found: by comparing ranges, or by a sketch of the whole set. */
   readonly means: "ranges" | "sketch";

@@ -2,7 +2,7 @@ import { ERRORS, HubcastError } from "../core/errors.js";
 import type { BulkLine, PostResult } from "./broadcast.js";
 import { uuidv7 } from "./ids.js";
 import { PostGathering } from "./post-gathering.js";
-import { Lanes } from "./replica/inbox.js";
+import { SerialQueues } from "./replica/inbox.js";
 import { type Item, type ItemDraft, itemFault, withDigest } from "./replica/item.js";
 import type { PostOutcome, RefusalCode } from "./replica/messages.js";
 import {
@@ -23,7 +23,7 @@ interface GatheredPost {
 
 /** Makes items of drafts, has them verified, and hands them to the replica. */
 export class Posts {
-  readonly #lanes = new Lanes();
+  readonly #queues = new SerialQueues();
   readonly #gathering: PostGathering<GatheredPost, PostOutcome>;
 
   constructor(private readonly shell: ReplicaShell) {
@@ -66,7 +66,7 @@ export class Posts {
     const unproven = this.#unproven(items);
     const { promise, resolve, reject } = Promise.withResolvers<readonly BulkLine[]>();
     if (unproven instanceof Promise) unproven.catch(reject);
-    this.#lanes.add("bulk", unproven, (bad) => {
+    this.#queues.add("bulk", unproven, (bad) => {
       const proven = bad.size === 0 ? items : items.filter((item) => !bad.has(item));
       this.shell.submit(proven).then((outcomes) => {
         let next = 0;

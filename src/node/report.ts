@@ -21,7 +21,7 @@ interface ReportedParts extends NodeParts {
   gossipFigures(): GossipFigures;
 }
 
-/** What `status` tells besides. */
+/** The figures of `status` that the replica does not know. */
 interface StatusRest {
   /** Epoch ms; absent: the start that the node chooses. */
   readonly sinceMs: number | undefined;

@@ -11,7 +11,7 @@ import { decodeTxt } from "../../src/discovery/records.js";
 import { decodeHubFrame } from "../../src/hub/machine/frames.js";
 import { FrameReader, FrameTooLarge } from "../../src/node/cluster/libp2p/frame-stream.js";
 import { BulkBatch } from "../../src/node/http/bulk.js";
-import { ReconcileError } from "../../src/node/negentropy/reconcile-error.js";
+import { ReconcileError } from "../../src/node/negentropy/message.js";
 import { respond } from "../../src/node/negentropy/respond.js";
 import { CELL_WORDS, Sketch } from "../../src/node/negentropy/sketch.js";
 import { decodeAnswer, encodeAnswer } from "../../src/node/negentropy/sketch-message.js";

@@ -45,7 +45,7 @@ export async function watchExec(node: HttpNode, options: ExecOptions): Promise<v
   await new Execution(node, schedule, file, options).run();
 }
 
-/** Carries out what a schedule orders. */
+/** Carries out the effects of a schedule. */
 class Execution {
   readonly #work = new Set<Promise<void>>();
   readonly #fault = new AbortController();

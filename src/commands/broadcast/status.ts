@@ -62,7 +62,7 @@ function described(status: NodeStatus): [string, string][] {
   ];
 }
 
-/** What the last round that found a difference took. */
+/** Lines on the cost of the last round that found a difference. */
 function lastRound({ lastRound: last, roundsBySketch }: NodeStatus["sync"]): [string, string][] {
   if (!last) return [];
   const cost = `${formatSize(last.bytes)} and ${counted(last.trips, "round trip")} by ${last.means}`;

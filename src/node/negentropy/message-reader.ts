@@ -1,6 +1,13 @@
 import { type Bound, compareBounds, END, START } from "../replica/item-set/bound.js";
-import { FINGERPRINT_BYTES, ID_BYTES, MODE, type Range, VERSION_FIRST, VERSION_LAST } from "./message.js";
-import { ReconcileError } from "./reconcile-error.js";
+import {
+  FINGERPRINT_BYTES,
+  ID_BYTES,
+  MODE,
+  type Range,
+  ReconcileError,
+  VERSION_FIRST,
+  VERSION_LAST,
+} from "./message.js";
 
 /**
  * Reads the ranges of a message in order. Nothing is believed: every length is checked against the bytes that

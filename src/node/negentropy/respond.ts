@@ -1,13 +1,11 @@
 import { START } from "../replica/item-set/bound.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
-import { ExtraItemSearch } from "./extra-item.js";
 import { ID_BYTES, VERSION } from "./message.js";
 import { MessageReader } from "./message-reader.js";
 import { MessageWriter } from "./message-writer.js";
 import { completeOptions, type ReconcileOptions } from "./options.js";
-import { EMPTY_FINGERPRINT, Section } from "./section.js";
+import { EMPTY_FINGERPRINT, ExtraItemSearch, Section, split } from "./section.js";
 import { answerBytes, cellsAsked, encodeAnswer, SKETCH } from "./sketch-message.js";
-import { split } from "./split.js";
 
 /** Up to so many items are listed: to split them on would cost as many bytes, and a round trip. */
 const LISTED_ITEMS_MAX = 16;

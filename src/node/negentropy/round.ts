@@ -1,16 +1,13 @@
 import { type Bound, compareBounds, END, START } from "../replica/item-set/bound.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
 import { add, digestOf, fingerprintOf, type Sum, subtract } from "../replica/item-set/sum.js";
-import { ExtraItemSearch } from "./extra-item.js";
-import { VERSION } from "./message.js";
+import { ReconcileError, VERSION } from "./message.js";
 import { MessageReader } from "./message-reader.js";
 import { MessageWriter } from "./message-writer.js";
 import { completeOptions, type ReconcileOptions } from "./options.js";
-import { ReconcileError } from "./reconcile-error.js";
-import { EMPTY_FINGERPRINT, Section } from "./section.js";
+import { EMPTY_FINGERPRINT, ExtraItemSearch, Section, split } from "./section.js";
 import { CELL_WORDS, CELLS_MAX, type Sketch } from "./sketch.js";
 import { decodeAnswer, encodeAsk, SKETCH, type SketchAnswer } from "./sketch-message.js";
-import { split } from "./split.js";
 
 /** With so few items of ours we let the responder list its own instead of splitting further. */
 const ASKED_ITEMS_MAX = 8;
@@ -55,7 +52,7 @@ interface Asked {
  * as it is then, so what stays the same is told right, and what comes meanwhile may be found in the next round.
  */
 export class Round {
-  /** What has found the differences. */
+  /** The means that found the differences. */
   means: "ranges" | "sketch" = "ranges";
   /** The peer's sketch came, and did not tell the differences. */
   hasSketchFailed = false;
@@ -67,7 +64,7 @@ export class Round {
   private isOver = false;
   /** Everything before it is settled, and not to be spoken of again. */
   private front: Bound;
-  /** What the peer's sketch was asked for with; until it tells the differences, or does not. */
+  /** The request for the peer's sketch; kept until the sketch tells the differences, or fails to. */
   private asked: Asked | undefined;
 
   constructor(
@@ -182,7 +179,7 @@ export class Round {
   }
 }
 
-/** What the peer's sketch tells. @returns undefined when the set with these changes would not have its fingerprint */
+/** The changes that the peer's sketch tells. @returns undefined when the set with these changes would not have its fingerprint */
 function stepOf({ sketch, sum, size }: Asked, { cells, fingerprint }: SketchAnswer): Step | undefined {
   const found = sketch.differences(cells);
   if (!found) return undefined;

@@ -1,5 +1,4 @@
-import { FINGERPRINT_BYTES } from "./message.js";
-import { ReconcileError } from "./reconcile-error.js";
+import { FINGERPRINT_BYTES, ReconcileError } from "./message.js";
 import { CELL_WORDS, CELLS_MAX, type Sketch } from "./sketch.js";
 
 /** First byte of both messages: a version of Negentropy that there is not. Who does not know it answers with its own. */
@@ -19,7 +18,7 @@ function* sampled(): Generator<number> {
   for (let index = 16; index < CELLS_MAX; index += 1 + (index >> 6)) yield index;
 }
 
-/** What a responder says of its set: its fingerprint, and its first cells. */
+/** A responder's description of its set: its fingerprint, and its first cells. */
 export interface SketchAnswer {
   readonly fingerprint: string;
   readonly cells: Int32Array;

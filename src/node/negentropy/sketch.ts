@@ -6,7 +6,7 @@ export const CELLS_MAX = 3_600;
 export const CELL_WORDS = 9;
 const CHECK = 8;
 
-/** What is in one of two sets only. */
+/** The sums that only one of two sets has. */
 interface Differences {
   readonly ours: readonly Sum[];
   readonly theirs: readonly Sum[];

@@ -145,7 +145,7 @@ class Place {
 
   /** The query of the next request: resumes at the last event if the node knows it, else where this reader began. */
   call(): { readonly path: string; readonly headers: Readonly<Record<string, string>> } {
-    // Who begins now is told the last seconds too, and leaves them out: then what the node tells after a restart is
+    // A reader that begins now asks for the last seconds too, and skips them: then what the node tells after a restart is
     // known from the first, and `caught-up` names a place at once.
     const fromNow = this.#isFromNow && this.options.reconnect !== false ? FROM_NOW : undefined;
     const next = this.kept?.next() ?? { after: this.#after, since: this.#sinceMs ?? fromNow };

@@ -10,7 +10,7 @@ const JOINED_LENGTH_MAX = 262_144;
 /** Posts that were alone in so many turns are expected to be alone: one of many, answered by itself, must not part the others. */
 const LONE_TURNS_MIN = 8;
 
-/** What posts of one request have in common. */
+/** The terms that all posts of one request share. */
 interface Terms {
   /** Of the URL, behind the question mark. */
   readonly query: string;

@@ -51,7 +51,7 @@ export interface Policy {
 /** `refusedTopic`: its author is accepted, but not under that topic. */
 export type PolicyRefusal = Extract<RefusalCode, "refusedByPolicy" | "refusedTopic">;
 
-/** What one round took. */
+/** The cost of one round. */
 export interface RoundCost {
   readonly means: "ranges" | "sketch";
   /** Of its messages, both ways; those of the items are not among them. */

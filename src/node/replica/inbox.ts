@@ -87,7 +87,7 @@ interface Known {
  * decoded or fails its signature never gets past here. Frames of one link keep their order.
  */
 export class Inbox {
-  readonly #lanes = new Lanes();
+  readonly #queues = new SerialQueues();
   /** Batches that nobody looked at, because too much waited to be verified; reconciliation brings them. */
   skipped = 0;
 
@@ -100,14 +100,14 @@ export class Inbox {
 
   /** A link came or went: known only behind what it brought before. */
   link(input: Extract<ReplicaInput, { type: "linkUp" | "linkDown" }>): void {
-    this.#lanes.add(input.link, input, this.handle);
+    this.#queues.add(input.link, input, this.handle);
   }
 
   /** A frame came on a link. */
   frame(link: number, bytes: Uint8Array): void {
     const input = this.#frame(link, bytes);
     if (!(input instanceof Promise) && isSignOfLife(input)) this.handle(input);
-    else this.#lanes.add(link, input, this.handle);
+    else this.#queues.add(link, input, this.handle);
   }
 
   /** Another member published something for all. What cannot be read, or is not signed by its member, is left out. */
@@ -269,23 +269,23 @@ function isSignOfLife(input: ReplicaInput): boolean {
 }
 
 /**
- * Keeps order behind something slow: what comes later in the same lane waits for it. A lane with nothing slow in it
+ * Keeps order behind something slow: what comes later in the same queue waits for it. A queue with nothing slow in it
  * costs nothing: everything runs at once.
  */
-export class Lanes {
+export class SerialQueues {
   readonly #tails = new Map<string | number, Promise<void>>();
 
-  /** @param fact acted on when it is there and all before it in the lane were; one that rejects is left out */
-  add<Fact>(lane: string | number, fact: Fact | Promise<Fact>, act: (fact: Fact) => void): void {
-    const before = this.#tails.get(lane);
+  /** @param fact acted on when it is there and all before it in the queue were; one that rejects is left out */
+  add<Fact>(queue: string | number, fact: Fact | Promise<Fact>, act: (fact: Fact) => void): void {
+    const before = this.#tails.get(queue);
     if (!before && !(fact instanceof Promise)) {
       act(fact);
       return;
     }
     const tail = Promise.allSettled([fact, before]).then(([result]) => {
-      if (this.#tails.get(lane) === tail) this.#tails.delete(lane);
+      if (this.#tails.get(queue) === tail) this.#tails.delete(queue);
       if (result.status === "fulfilled") act(result.value as Fact);
     });
-    this.#tails.set(lane, tail);
+    this.#tails.set(queue, tail);
   }
 }

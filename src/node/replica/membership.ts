@@ -16,7 +16,7 @@ interface Candidate {
   addresses: readonly string[];
   /** Named by the user or by mDNS: tried for good. */
   readonly isConfigured: boolean;
-  /** Whose word sent us there: a peer, or `ROSTER`. */
+  /** The peer that named the address, or `ROSTER`. */
   readonly introducer: string;
   failures: number;
   nextAtMs: number;
@@ -903,7 +903,7 @@ export class Membership {
       ...{ expected: record.id, id: record.id, addresses: [], isConfigured: false, introducer: ROSTER },
       ...{ failures: 0, nextAtMs: 0, attempt: undefined },
     };
-    // Whose records are passed on over loopback may be on this very machine; others' loopback is not ours.
+    // A loopback address leads to the member only if its record came from this machine: over loopback.
     const viaLoopback = Array.from(this.context.links.up()).some(({ address }) => isLoopback(address));
     candidate.addresses = usable(
       record.addresses,

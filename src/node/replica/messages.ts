@@ -137,7 +137,7 @@ export interface News extends Omit<NewsMessage, "records"> {
   readonly records: readonly MemberRecord[];
 }
 
-/** The orders a replica gives. */
+/** The effects of a replica, which the shell carries out. */
 export type ReplicaEffect =
   | {
       readonly type: "commit";

@@ -10,7 +10,7 @@ export type Trusted = string | { readonly key: string; readonly topics: readonly
 export interface PolicyRules {
   /** Schemes that are accepted; absent: all of them, or only ed25519 where `keys` are given. */
   readonly schemes?: readonly SignatureScheme[] | undefined;
-  /** Whose ed25519 signatures are accepted; absent: anybody's. */
+  /** Keys whose ed25519 signatures are accepted; absent: any key. */
   readonly keys?: readonly Trusted[] | undefined;
 }
 

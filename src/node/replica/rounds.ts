@@ -1,6 +1,6 @@
 import { LIMITS } from "../../core/limits.js";
+import { ReconcileError } from "../negentropy/message.js";
 import type { ReconcileOptions } from "../negentropy/options.js";
-import { ReconcileError } from "../negentropy/reconcile-error.js";
 import { respond } from "../negentropy/respond.js";
 import { Round } from "../negentropy/round.js";
 import type { ReplicaContext } from "./context.js";

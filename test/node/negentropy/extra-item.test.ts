@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { ExtraItemSearch } from "../../../src/node/negentropy/extra-item.js";
-import { Section } from "../../../src/node/negentropy/section.js";
+import { ExtraItemSearch, Section } from "../../../src/node/negentropy/section.js";
 import { END, START } from "../../../src/node/replica/item-set/bound.js";
 import { ItemSet } from "../../../src/node/replica/item-set/item-set.js";
 import { itemsOf } from "../replica/replica-kit.js";

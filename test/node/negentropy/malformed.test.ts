@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ReconcileError } from "../../../src/node/negentropy/reconcile-error.js";
+import { ReconcileError } from "../../../src/node/negentropy/message.js";
 import { respond } from "../../../src/node/negentropy/respond.js";
 import { Round } from "../../../src/node/negentropy/round.js";
 import { ItemSet } from "../../../src/node/replica/item-set/item-set.js";

@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
-import { ReconcileError } from "../../../src/node/negentropy/reconcile-error.js";
+import { ReconcileError } from "../../../src/node/negentropy/message.js";
 import { respond } from "../../../src/node/negentropy/respond.js";
 import { Round, type RoundOptions } from "../../../src/node/negentropy/round.js";
 import { CELL_WORDS, CELLS_MAX, Sketch } from "../../../src/node/negentropy/sketch.js";

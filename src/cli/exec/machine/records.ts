@@ -17,7 +17,7 @@ export interface Task {
   readonly key?: string;
 }
 
-/** Whose state it is. */
+/** The watcher that a state belongs to. */
 export interface Beginning {
   readonly cluster: string;
   /** The filter of the watcher; absent without one. */

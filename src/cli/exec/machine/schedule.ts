@@ -25,7 +25,7 @@ export type ScheduleInput =
   /** Nothing new is to start. */
   | { readonly type: "stopped" };
 
-/** The orders of a schedule, to be carried out one after the other. */
+/** The effects of a schedule, to be carried out one after the other. */
 export type ScheduleEffect =
   /** Make the state file: all that `beginning` and `records` say. */
   | { readonly type: "create" }
