@@ -38,7 +38,7 @@ const KITCHEN = `README.md: $ ${RUN} broadcast start --name kitchen`;
 const ALONE = { does: `${RUN} broadcast start --name kitchen` };
 const HALL = `README.md: $ ${RUN} broadcast start --name hall --port 8081`;
 
-/** What is done in one directory, in order: a block of a page; a command line of the test; `kill -9` of what was begun. */
+/** Steps in one directory, in order: a block of a page; a command line of the test; `kill -9` of a server that a step began. */
 type Step = string | { readonly does: string } | { readonly kills: string };
 
 const SCENES: Readonly<Record<string, readonly Step[]>> = {
@@ -169,7 +169,7 @@ function isHere(program: string): boolean {
 
 /** Servers, and what ends at Ctrl-C. */
 const RUNS_ON = /\b(broadcast start|broadcast watch|hub start|hub listen|tail -f|curl -sN)\b/;
-/** What asks, and changes nothing: it is asked again until it is as the page says. */
+/** Commands that ask, and change nothing: the test runs them again until they print what the page says. */
 const ASKS = /\b(broadcast (list|check|peers)|hub who|curl -s 'http|listAllRecentData)\b/;
 
 /** A directory in which commands run. Ports, nodes, hub and cluster of a page have other numbers and names here. */
@@ -278,11 +278,16 @@ class Stage implements AsyncDisposable {
 async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const closed = once(child, "close");
-  process.kill(-child.pid!, signal);
+  try {
+    process.kill(-child.pid!, signal);
+  } catch (error) {
+    // One that ended by itself a moment ago, as curl does after its server, has no exit code yet: 'close' follows.
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
   await closed;
 }
 
-/** What a command printed on either stream, beside what its page shows. */
+/** The output of a command, on either stream, beside that on its page. */
 class Said {
   text = "";
 
@@ -321,7 +326,7 @@ class Said {
   }
 }
 
-/** What differs from run to run, and what stands for it. */
+/** Patterns of what differs from run to run, and what stands for each. */
 const VARIABLE: readonly (readonly [RegExp, string])[] = [
   [/\/ip4\/\S+\/p2p\/\w+/, "/ip4/\\S+/p2p/\\w+"],
   [/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/, "[0-9a-f-]{36}"],
