@@ -12,7 +12,7 @@ import { eventually } from "../fixtures/eventually.js";
 import { meshed, Nodes } from "../fixtures/nodes.js";
 import { RoguePeer } from "../fixtures/rogue-peer.js";
 
-/** What a node may hold on to because of one such peer: less than it lets wait for a peer, and what tests need beside. */
+/** Bytes that a node may keep because of one such peer: the queue that it allows a peer, and 64 MiB for the tests. */
 const MEMORY_RISE_MAX = LIMITS.peerQueueBytesMax + 64 * 1_048_576;
 
 const punished: string[] = [];

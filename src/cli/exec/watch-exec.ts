@@ -293,7 +293,7 @@ export class Commands {
       try {
         if (pid !== undefined) process.kill(-pid, name);
       } catch {
-        // It has just ended.
+        // The command has just ended.
       }
     }
   }

@@ -155,9 +155,11 @@ export class NodeHttp {
   }
 
   async #authorization(): Promise<Readonly<Record<string, string>>> {
-    const token = await tokenOf(this.options.token);
-    if (token === undefined) return {};
-    checkConnectOptions({ token });
+    const { token: source } = this.options;
+    if (source === undefined) return {};
+    const token = await tokenOf(source);
+    // A token that is no function's was checked when the client was made.
+    if (token !== undefined && typeof source === "function") checkConnectOptions({ token });
     return { authorization: `Bearer ${token}` };
   }
 

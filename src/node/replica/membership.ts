@@ -784,7 +784,7 @@ export class Membership {
     const linked = new Set(Array.from(links.up(), (link) => link.hash));
     const { changed, tree } = roster.judge(linked, nowMs, 3 * this.refreshMs);
     for (const { state, record } of changed) {
-      // It is back, for others at least: attempts from before are forgotten.
+      // The member is back, for others at least: attempts from before are forgotten.
       if (state === "alive") this.#amend(record.id, { failures: 0 });
       this.context.notifyPeer(record.id);
     }

@@ -109,7 +109,7 @@ describe("a round with sketches", () => {
     const right = side(sets.right);
     const { have, need } = run(left.round, (message) => {
       const answer = right.answer(message);
-      // What comes while the answer is on its way: some of it the peer has, some it lacks.
+      // Items that come while the answer is on its way: the peer has some of them, and lacks others.
       const news = [...sets.right.slice(-20), ...Array.from({ length: 200 }, (_, n) => makeItem(1e6 + n, n))];
       for (const item of message[0] === 0x6f ? news : [])
         if (left.set.insert(item)) left.sketch.add(term(item.digest));
