@@ -231,8 +231,10 @@ test("peer exchange joins nodes that know only one of the others", async () => {
 
 test("of two nodes with one name the second is renamed, and says so", { timeout: 60_000 }, async () => {
   await using nodes = new Nodes();
-  const a = await nodes.start({ name: "kitchen" });
-  await eventually(async () => (await a.status()).name === "kitchen");
+  // Of this test alone: where another has a "kitchen" and a "kitchen (2)", the second of these would be the third.
+  const name = `kitchen ${nodes.cluster}`;
+  const a = await nodes.start({ name });
+  await eventually(async () => (await a.status()).name === name);
   const warnings: string[] = [];
   const logger = {
     debug() {},
@@ -240,10 +242,10 @@ test("of two nodes with one name the second is renamed, and says so", { timeout:
     error() {},
     warn: (_: object, text: string) => warnings.push(text),
   };
-  const b = await nodes.start({ name: "kitchen", logger });
+  const b = await nodes.start({ name, logger });
   // Probes that are lost on a busy machine show with a later answer.
-  await eventually(() => [a.name, b.name].includes("kitchen (2)"), 40_000);
-  if (b.name === "kitchen (2)") expect(warnings.join()).toContain("is taken on this network");
+  await eventually(() => [a.name, b.name].includes(`${name} (2)`), 40_000);
+  if (b.name === `${name} (2)`) expect(warnings.join()).toContain("is taken on this network");
   await eventually(async () => (await a.peers())[0]?.name === b.name);
 });
 
