@@ -15,6 +15,7 @@ class Spread extends BaseSequencer {
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts", "test/**/*.test.tsx"],
+    globalSetup: "test/fixtures/scratch.ts",
     // Files wait for timers and processes for half of their time: three keep two cores busy, more would make deadlines tight.
     maxWorkers: 3,
     sequence: { sequencer: Spread },

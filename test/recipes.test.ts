@@ -1,13 +1,13 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { StartedNode } from "../src/node/index.js";
 import { eventually } from "./fixtures/eventually.js";
 import { freePort } from "./fixtures/free-port.js";
@@ -18,7 +18,6 @@ const PAGE = readFileSync(new URL("../docs/recipes.md", import.meta.url), "utf8"
 const HTTP = { http: { port: 0 } };
 
 const root = await mkdtemp(join(tmpdir(), "hubcast-recipes-"));
-afterAll(() => rm(root, { recursive: true, force: true }));
 
 /** Programs that stand before those of the system: `hubcast` of this checkout, and what a test puts there. */
 const programs = join(root, "bin");

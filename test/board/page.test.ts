@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomUUID } from "node:crypto";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
@@ -52,7 +52,6 @@ describe.skipIf(NO_BROWSER !== undefined)("the board in Chromium", PATIENT, () =
   afterAll(async () => {
     await browser?.[Symbol.asyncDispose]();
     await Promise.all([crowd, lonely, closed].map((each) => each?.[Symbol.asyncDispose]()));
-    await rm(directory, { recursive: true, force: true });
   });
 
   afterEach(() => browser.closePages());

@@ -1,9 +1,9 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
 const SIGNALS = new URL("../../build/src/cli/signals.js", import.meta.url).href;
 const OUTPUT = new URL("../../build/src/cli/output.js", import.meta.url).href;
@@ -48,7 +48,6 @@ describe("a process with a thread inside a system call that never returns", () =
   const directory = mkdtempSync(join(tmpdir(), "hubcast-stuck-"));
   const pipe = join(directory, "pipe");
   execFileSync("mkfifo", [pipe]);
-  afterAll(() => rmSync(directory, { recursive: true }));
   const stuck = `
     import { open } from "node:fs/promises";
     import { Output } from ${JSON.stringify(OUTPUT)};

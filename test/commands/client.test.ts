@@ -1,15 +1,14 @@
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { Cli, hubcast } from "./cli.js";
 import { type Call, fakeNode } from "./fake-node.js";
 
 const directory = mkdtempSync(join(tmpdir(), "hubcast-cli-"));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const POSTED = {
   id: "notice-1",

@@ -1,11 +1,10 @@
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { hubcast } from "./cli.js";
 
 const directory = mkdtempSync(join(tmpdir(), "hubcast-compiled-"));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 it("compiled code is kept in a directory of the user's own, not where others can put some", async () => {
   const [home, shared] = [mkdtempSync(join(directory, "home-")), mkdtempSync(join(directory, "tmp-"))];

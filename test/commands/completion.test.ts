@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { hubcast } from "./cli.js";
 import { hasScript, Terminal } from "./terminal.js";
 
@@ -11,7 +11,6 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "hubcast-completion-"));
   await writeFile(join(dir, "certificate.pem"), "");
 });
-afterAll(() => rm(dir, { recursive: true }));
 
 describe.each([
   ["bash", "bash --norc --noprofile -i"],

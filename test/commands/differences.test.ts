@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { cp, mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -27,7 +27,6 @@ let root = "";
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "hubcast-differences-"));
 });
-afterAll(() => rm(root, { recursive: true, force: true }));
 
 type AskedNode = Pick<StartedNode, "id" | "name" | "url"> & { status(): Promise<NodeStatus> };
 

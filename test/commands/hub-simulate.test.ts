@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { lchownSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { lchownSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -127,7 +127,6 @@ describe("hub simulate", () => {
 
   it.runIf(process.getuid?.() === 0)("writes through no link that another user has put there", async () => {
     const directory = mkdtempSync(join(tmpdir(), "simulate-"));
-    closers.push(() => rmSync(directory, { recursive: true }));
     const [victim, link] = [join(directory, "victim"), join(directory, "load.html")];
     writeFileSync(victim, "precious");
     symlinkSync(victim, link);
@@ -143,7 +142,6 @@ describe("hub simulate", () => {
 
   it("writes a page that needs nothing else", async () => {
     const directory = mkdtempSync(join(tmpdir(), "simulate-"));
-    closers.push(() => rmSync(directory, { recursive: true }));
     const path = join(directory, "load.html");
     expect((await hubcast([...SMALL, "--report", path])).code).toBe(0);
     const page = readFileSync(path, "utf8");
@@ -232,7 +230,6 @@ describe("hub simulate against a hub that asks for a token", () => {
 
   function tokenFile(token: string): string {
     const directory = mkdtempSync(join(tmpdir(), "simulate-"));
-    closers.push(() => rmSync(directory, { recursive: true }));
     writeFileSync(join(directory, "token"), token);
     return join(directory, "token");
   }

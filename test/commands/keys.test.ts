@@ -1,13 +1,12 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { signerOf, verifySignature } from "../../src/node/replica/signature.js";
 import { hubcast } from "./cli.js";
 import { fakeNode } from "./fake-node.js";
 
 const directory = mkdtempSync(join(tmpdir(), "hubcast-keys-"));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
 const STATUS = { name: "kitchen", id: "n1", cluster: "c", version: "0.1.0", fingerprint: "0f" };
 const file = (name: string) => join(directory, name);
 

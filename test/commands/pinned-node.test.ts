@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -64,20 +64,16 @@ describe("on a Node that is too old", () => {
 
   it("says what to do when there is no other", () => {
     const elsewhere = mkdtempSync(join(tmpdir(), "hubcast-bin-"));
-    try {
-      cpSync(new URL("../../bin", import.meta.url), join(elsewhere, "bin"), { recursive: true });
-      cpSync(new URL("../../package.json", import.meta.url), join(elsewhere, "package.json"));
-      const { status, stderr } = spawnSync(process.execPath, [
-        ...OLD,
-        join(elsewhere, "bin", "run.js"),
-        "--help",
-      ]);
-      expect(stderr.toString()).toMatch(
-        /^hubcast needs Node.js 22\.19 or newer.*20\.11\.1.*npm rebuild node.*\n$/,
-      );
-      expect(status).toBe(2);
-    } finally {
-      rmSync(elsewhere, { recursive: true, force: true });
-    }
+    cpSync(new URL("../../bin", import.meta.url), join(elsewhere, "bin"), { recursive: true });
+    cpSync(new URL("../../package.json", import.meta.url), join(elsewhere, "package.json"));
+    const { status, stderr } = spawnSync(process.execPath, [
+      ...OLD,
+      join(elsewhere, "bin", "run.js"),
+      "--help",
+    ]);
+    expect(stderr.toString()).toMatch(
+      /^hubcast needs Node.js 22\.19 or newer.*20\.11\.1.*npm rebuild node.*\n$/,
+    );
+    expect(status).toBe(2);
   });
 });

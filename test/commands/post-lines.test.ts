@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { StartedNode } from "../../src/node/index.js";
 import { newSigningKey, publicKeyOf } from "../../src/node/keys.js";
 import { eventually } from "../fixtures/eventually.js";
@@ -13,7 +13,6 @@ import { Nodes } from "../fixtures/nodes.js";
 import { hubcast } from "./cli.js";
 
 const root = await mkdtemp(join(tmpdir(), "hubcast-lines-"));
-afterAll(() => rm(root, { recursive: true, force: true }));
 const HTTP = { http: { port: 0 } };
 const RUN = fileURLToPath(new URL("../../bin/run.js", import.meta.url));
 

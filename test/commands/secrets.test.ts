@@ -1,7 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { connectToHub } from "../../src/hub/client/index.js";
 import { connectToNode } from "../../src/node/client.js";
 import { eventually } from "../fixtures/eventually.js";
@@ -17,7 +17,6 @@ const tokenFile = join(directory, "token");
 const keyFile = join(directory, "cluster.key");
 writeFileSync(tokenFile, `${TOKEN}\n`);
 writeFileSync(keyFile, `${CLUSTER_KEY}\n`);
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 /** The process shows none of these to whoever reads its output, its log at its longest, or the list of processes. */
 async function expectSilent(cli: Cli, ...secrets: readonly string[]): Promise<void> {

@@ -4,14 +4,13 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { eventually } from "../fixtures/eventually.js";
 import { Cli, type CliOptions, hubcast } from "./cli.js";
 
 /** Keeps a node of these tests to itself, on loopback. */
 const ALONE = ["broadcast", "start", "--no-mdns", "--p2p-host", "127.0.0.1"];
 const directory = mkdtempSync(join(tmpdir(), "hubcast-start-"));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 /** A node that is up; killed when the test ends. */
 class Running implements AsyncDisposable {

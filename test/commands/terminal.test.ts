@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -157,14 +157,10 @@ describe.skipIf(!hasScript)("a server whose terminal is closed (needs script of 
     ["hub", ["hub", "start", "--port", "0"]],
   ])("a %s stops cleanly", async (_, words) => {
     const dir = await mkdtemp(join(tmpdir(), "hubcast-terminal-"));
-    try {
-      const codeFile = join(dir, "code");
-      await using terminal = Terminal.server(words, codeFile);
-      await terminal.says("is up");
-      terminal.close();
-      await eventually(async () => (await readFile(codeFile, "utf8").catch(() => "")).trim() === "0", 15_000);
-    } finally {
-      await rm(dir, { recursive: true });
-    }
+    const codeFile = join(dir, "code");
+    await using terminal = Terminal.server(words, codeFile);
+    await terminal.says("is up");
+    terminal.close();
+    await eventually(async () => (await readFile(codeFile, "utf8").catch(() => "")).trim() === "0", 15_000);
   });
 });

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { StartedNode } from "../../src/node/index.js";
 import { newSigningKey, publicKeyOf, readSigningKey, signItem } from "../../src/node/keys.js";
 import { eventually } from "../fixtures/eventually.js";
@@ -10,7 +10,6 @@ import { Nodes } from "../fixtures/nodes.js";
 import { Cli, hubcast } from "./cli.js";
 
 const root = await mkdtemp(join(tmpdir(), "hubcast-exec-"));
-afterAll(() => rm(root, { recursive: true, force: true }));
 
 /** A state that has to come true on a machine with much other work. */
 const SOON_MS = 30_000;

@@ -1,9 +1,9 @@
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { connectToNode } from "../../src/node/client.js";
 import type { NodeOptions, StartedNode } from "../../src/node/index.js";
 import { signItem } from "../../src/node/keys.js";
@@ -19,7 +19,6 @@ import { Nodes } from "../fixtures/nodes.js";
 const alice = generateKeyPairSync("ed25519").privateKey;
 const mallory = generateKeyPairSync("ed25519").privateKey;
 const directories = await mkdtemp(join(tmpdir(), "hubcast-altered-"));
-afterAll(() => rm(directories, { recursive: true, force: true }));
 
 const signed = (): Item => withDigest(signItem({ id: "notice", raw: "doors open at nine" }, alice));
 const altered = (change: Partial<Item>): Item => {

@@ -1,8 +1,8 @@
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { StartedNode, Trusted } from "../../src/node/index.js";
 import { signItem } from "../../src/node/keys.js";
 import { TrustPolicy } from "../../src/node/replica/policy.js";
@@ -73,7 +73,6 @@ describe("a key that is bound to topics", () => {
     expect(asks.receipt!.refused.map(({ id }) => id).sort()).toEqual([bound.id, late.id].sort());
 
     const dataDir = mkdtempSync(join(tmpdir(), "hubcast-bound-"));
-    onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
     const alone = { mdns: false, peers: [], dataDir } as const;
     const before = await nodes.start({ ...alone, trust: [ALICE] });
     await before.post(by(alice, "private/on-disk"));

@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { NodeStatus } from "../../src/node/broadcast.js";
 import { eventually } from "../fixtures/eventually.js";
 import { NatsServer, natsMissing } from "../fixtures/nats-server.js";
@@ -22,7 +22,6 @@ const ITEMS = 100;
 const DEADLINE_MS = 60_000;
 
 const root = await mkdtemp(join(tmpdir(), "hubcast-clocks-"));
-afterAll(() => rm(root, { recursive: true, force: true }));
 
 /** Nodes of one cluster, each with a wall clock and a data directory of its own. */
 class Machines implements AsyncDisposable {

@@ -1,17 +1,16 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Item } from "../../src/node/broadcast.js";
 import { connectToNode } from "../../src/node/client.js";
 import { eventually } from "../fixtures/eventually.js";
 import { NodeProcess } from "../fixtures/node-process.js";
 
 const root = await mkdtemp(join(tmpdir(), "hubcast-durable-"));
-afterAll(() => rm(root, { recursive: true, force: true }));
 
 const cluster = `t-${randomUUID().slice(0, 13)}`;
 const start = (dir: string, peers: readonly string[] = []) =>

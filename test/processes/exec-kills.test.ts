@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -125,7 +125,6 @@ test.each([1, 3])(
       watchers.at(-1)?.kill("SIGKILL");
       await watching;
       await node.stop("SIGKILL");
-      await rm(root, { recursive: true, force: true });
     }
   },
 );

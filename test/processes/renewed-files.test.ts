@@ -1,16 +1,15 @@
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { connectToHub } from "../../src/hub/client/index.js";
 import { FIRST, RENEWED, shownName } from "../fixtures/certificates.js";
 import { eventually } from "../fixtures/eventually.js";
 import { LineProcess } from "../fixtures/line-process.js";
 
 const directory = mkdtempSync(join(tmpdir(), "hubcast-renewed-"));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const path = (name: string) => join(directory, name);
 const fixture = (name: string) => fileURLToPath(new URL(`../fixtures/tls/${name}`, import.meta.url));

@@ -1,15 +1,14 @@
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, renameSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { signItem } from "../../src/node/keys.js";
 import { publicKeyHex } from "../../src/node/replica/signature.js";
 import { eventually } from "../fixtures/eventually.js";
 import { NodeProcess } from "../fixtures/node-process.js";
 
 const directory = mkdtempSync(join(tmpdir(), "hubcast-trust-"));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
 const path = join(directory, "trusted.txt");
 const alice = generateKeyPairSync("ed25519").privateKey;
 const bob = generateKeyPairSync("ed25519").privateKey;

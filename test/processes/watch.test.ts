@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { connectToNode } from "../../src/node/client.js";
 import { Cli } from "../commands/cli.js";
 import { eventually } from "../fixtures/eventually.js";
@@ -10,7 +10,6 @@ import { freePort } from "../fixtures/free-port.js";
 import { NodeProcess, processesAgree } from "../fixtures/node-process.js";
 
 const root = await mkdtemp(join(tmpdir(), "hubcast-watch-"));
-afterAll(() => rm(root, { recursive: true, force: true }));
 
 test.each([
   ["with --data-dir, killed", true, "SIGKILL"],

@@ -1,17 +1,16 @@
 import { execFile, execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { rolldown } from "rolldown";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { VERSION } from "../../src/core/version.js";
 import { fakeNode } from "../commands/fake-node.js";
 import { FakeServedNode } from "../fixtures/fake-served-node.js";
 import { ROOT, readSources } from "./architecture.js";
 
 const directory = mkdtempSync(join(tmpdir(), "hubcast-bundle-"));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 /** Bundles a program with the library into one file, in a directory where nothing is installed. */
 async function bundled(name: string, program: string): Promise<{ file: string; files: string[] }> {

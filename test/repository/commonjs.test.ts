@@ -1,14 +1,13 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { ROOT } from "./architecture.js";
 
 /** A CommonJS project that has hubcast among its packages. */
 const directory = mkdtempSync(join(tmpdir(), "hubcast-commonjs-"));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
 mkdirSync(join(directory, "node_modules"));
 symlinkSync(ROOT, join(directory, "node_modules/hubcast"));
 writeFileSync(join(directory, "package.json"), '{ "type": "commonjs" }');

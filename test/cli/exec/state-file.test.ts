@@ -1,13 +1,12 @@
 import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { recordLine, type StateRecord } from "../../../src/cli/exec/machine/records.js";
 import { StateFile } from "../../../src/cli/exec/state-file.js";
 
 const root = await mkdtemp(join(tmpdir(), "hubcast-state-"));
-afterAll(() => rm(root, { recursive: true, force: true }));
 let files = 0;
 const newPath = () => join(root, `${files++}.state`);
 

@@ -1,16 +1,15 @@
 import { execFile, execFileSync } from "node:child_process";
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, realpathSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { Nodes } from "../../fixtures/nodes.js";
 
 const run = promisify(execFile);
 const GENERATOR = "openapi-python-client";
 const generator = find(GENERATOR);
 const directory = mkdtempSync(join(tmpdir(), "hubcast-python-"));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 /** Where a program is on the PATH. */
 function find(program: string): string | undefined {

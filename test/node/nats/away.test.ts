@@ -1,7 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { eventually } from "../../fixtures/eventually.js";
 import { NatsServer, natsMissing } from "../../fixtures/nats-server.js";
 import { agreed, meshed } from "../../fixtures/nodes.js";
@@ -15,7 +15,6 @@ describe.skipIf(natsMissing)("while NATS is away", () => {
     server = await NatsServer.start();
   });
   afterEach(() => server[Symbol.asyncDispose]());
-  afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
   test("a node in memory refuses posts, and takes them again when it is back", async () => {
     await using nodes = new NatsNodes(server);

@@ -1,7 +1,7 @@
-import { cp, mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { StartedNode } from "../../../src/node/index.js";
 import { eventually } from "../../fixtures/eventually.js";
 import { NatsServer, natsMissing } from "../../fixtures/nats-server.js";
@@ -9,7 +9,6 @@ import { SmallDisk } from "../../fixtures/small-disk.js";
 import { NatsNodes, textsOf } from "./ground.js";
 
 const root = await mkdtemp(join(tmpdir(), "hubcast-nats-faults-"));
-afterAll(() => rm(root, { recursive: true, force: true }));
 
 /** Posts on each node, one after the other, until it is told to stop. What is acknowledged must never be lost. */
 class Load {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -20,7 +20,6 @@ describe.skipIf(natsMissing)("nodes on NATS", { concurrent: true }, () => {
   });
   afterAll(async () => {
     await server[Symbol.asyncDispose]();
-    rmSync(dir, { recursive: true, force: true });
   });
 
   test("meet, hand on what is posted, tell who holds it, and agree", async () => {

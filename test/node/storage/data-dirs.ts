@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSqliteStorage, type SqliteStorage } from "../../../src/node/storage/sqlite.js";
@@ -40,7 +40,6 @@ export class DataDirs implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#opened.map((storage) => storage.close()));
-    await rm(this.root, { recursive: true, force: true });
   }
 }
 
