@@ -103,10 +103,10 @@ const GROUPS = [
     test: /[\\/]@oclif[\\/]|[\\/]build[\\/]src[\\/]cli[\\/](base-command|client-command|failure|flag-file|flags|input|output|signals)/,
     priority: 1,
   },
-  // Loaded by require, so in no file that awaits at its top, as ink's does.
+  // Loaded by require, so in no file that awaits at its top, as ink's does. Other packages have one of their own inside.
   {
     name: "string-width",
-    test: /node_modules[\\/](string-width|strip-ansi|ansi-regex|get-east-asian-width)[\\/]/,
+    test: /^((?!node_modules).)*node_modules[\\/](string-width|get-east-asian-width)[\\/]/,
     priority: 3,
   },
   { name: "undici", test: /undici(?!.*llhttp-wasm)/, priority: 3 },
