@@ -10,9 +10,8 @@ import type { ListQuery, PostOptions, ShownItem } from "../broadcast.js";
 import type { ItemDraft } from "../replica/item.js";
 import { streamItems, streamOf } from "./answer-stream.js";
 import { readJson, readText } from "./body.js";
-import { BULK_TYPES, BulkRequest } from "./bulk.js";
+import { BULK_TYPES, BulkRequest, postEach, postOne } from "./bulk.js";
 import type { ApiContext, ServedNode } from "./options.js";
-import { postEach, postOne } from "./post-each.js";
 import { body, instant, instantOf, lines, query, refusals, topic, topicIn } from "./schemas.js";
 
 /** POST /v1/items, one or many; GET /v1/items, a page or all; GET /v1/items/{id}. */
