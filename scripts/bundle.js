@@ -104,10 +104,16 @@ const GROUPS = [
     test: /[\\/]@oclif[\\/]|[\\/]build[\\/]src[\\/]cli[\\/](base-command|client-command|failure|flag-file|flags|input|output|signals)/,
     priority: 1,
   },
+  // Loaded by require, so in no file that awaits at its top, as ink's does. Other packages have one of their own inside.
+  {
+    name: "string-width",
+    test: /^((?!node_modules).)*node_modules[\\/](string-width|get-east-asian-width)[\\/]/,
+    priority: 3,
+  },
   { name: "undici", test: /undici(?!.*llhttp-wasm)/, priority: 3 },
   {
     name: "node-client",
-    test: /[\\/]build[\\/]src[\\/]node[\\/](client|arguments|remote|ids)/,
+    test: /[\\/]build[\\/]src[\\/]node[\\/](client|arguments|bodies|remote|ids)/,
     priority: 2,
   },
   // The libraries that few commands need, under their names.
