@@ -14,17 +14,15 @@ import { signerOf } from "../replica/signature.js";
  */
 export class PostRate {
   readonly #shares: Shares;
-  readonly #sparesLoopback: boolean;
 
   /** @param perSecond as the user asked for; absent: the default of `limits` */
-  constructor(perSecond: number | undefined, limits: Limits, now: () => number = Date.now) {
-    this.#shares = new Shares(perSecond ?? limits.postItemsPerSecond, limits.postCallersMax, now);
-    this.#sparesLoopback = perSecond === undefined;
+  constructor(perSecond: number | undefined, limits: Limits, now?: () => number) {
+    this.#shares = new Shares(perSecond, limits, now);
   }
 
   /** Takes `wanted` items from the caller's share. @returns how many of them it may post */
   grant({ socket, token }: Caller, wanted: number): number {
-    if (this.#sparesLoopback && isFromThisMachine(socket)) return wanted;
+    if (this.#shares.spare(socket)) return wanted;
     const names = [`address ${networkOf(socket.remoteAddress)}`];
     if (token !== undefined) names.push(`token ${token}`);
     const granted = Math.min(wanted, ...names.map((name) => this.#shares.left(name)));
@@ -50,12 +48,10 @@ export class PostRate {
  */
 export class KeyRate {
   readonly #shares: Shares;
-  readonly #sparesLoopback: boolean;
 
   /** @param perSecond as the user asked for; absent: the default of `limits` */
-  constructor(perSecond: number | undefined, limits: Limits, now: () => number = Date.now) {
-    this.#shares = new Shares(perSecond ?? limits.postItemsPerSecond, limits.postCallersMax, now);
-    this.#sparesLoopback = perSecond === undefined;
+  constructor(perSecond: number | undefined, limits: Limits, now?: () => number) {
+    this.#shares = new Shares(perSecond, limits, now);
   }
 
   /** For one item, before it is looked at. @throws keyRateLimited */
@@ -93,7 +89,7 @@ export class KeyRate {
   }
 
   #counted({ socket }: Pick<Caller, "socket">, { signature }: ItemDraft): string | undefined {
-    if (signature === undefined || (this.#sparesLoopback && isFromThisMachine(socket))) return undefined;
+    if (signature === undefined || this.#shares.spare(socket)) return undefined;
     return signerOf(signature.toLowerCase());
   }
 }
@@ -106,14 +102,28 @@ const BURST_SECONDS = 10;
  * the one used longest ago is forgotten, and has its whole share again.
  */
 class Shares {
+  readonly perSecond: number;
   readonly #buckets: TokenBuckets;
+  readonly #sparesLoopback: boolean;
 
   constructor(
-    readonly perSecond: number,
-    namesMax: number,
-    private readonly now: () => number,
+    perSecond: number | undefined,
+    limits: Limits,
+    private readonly now: () => number = Date.now,
   ) {
-    this.#buckets = new TokenBuckets({ perSecond, burst: BURST_SECONDS * perSecond, namesMax });
+    this.perSecond = perSecond ?? limits.postItemsPerSecond;
+    this.#sparesLoopback = perSecond === undefined;
+    this.#buckets = new TokenBuckets({
+      perSecond: this.perSecond,
+      burst: BURST_SECONDS * this.perSecond,
+      namesMax: limits.postCallersMax,
+    });
+  }
+
+  /** Whether that caller has no limit: a program on this machine, unless a rate was asked for. */
+  spare({ remoteAddress = "" }: Caller["socket"]): boolean {
+    // Nearly all are, by this address, and they post the most.
+    return this.#sparesLoopback && (remoteAddress === "127.0.0.1" || isLoopbackHost(remoteAddress));
   }
 
   /** Whole items that this name may take now; 0 too when it took more than it had. */
@@ -132,10 +142,4 @@ export interface Caller {
   readonly socket: Pick<Socket, "remoteAddress">;
   /** Names the token that it showed and that is one of the node's (see TokenTable). */
   readonly token?: string | undefined;
-}
-
-/** Whether the caller is a program on this machine. */
-function isFromThisMachine({ remoteAddress = "" }: Pick<Socket, "remoteAddress">): boolean {
-  // Nearly all are, by this address, and they post the most.
-  return remoteAddress === "127.0.0.1" || isLoopbackHost(remoteAddress);
 }

@@ -3,12 +3,13 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { ERRORS, HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
 import type { GossipMessage, MessageLog } from "../port.js";
-import { lastToken, type Names } from "./names.js";
 import { type LogMessage, Reader } from "./reader.js";
 import {
   ensureStream,
   isFull,
   isPassing,
+  lastToken,
+  type Names,
   type StreamSettings,
   type StreamState,
   untilElected,
