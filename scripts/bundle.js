@@ -1,6 +1,7 @@
 import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { rolldown } from "rolldown";
+import { parseAst } from "rolldown/parseAst";
 
 const DOORS = ["index.js", "client.js"];
 
@@ -39,6 +40,7 @@ export async function bundle(from, to, { eager = false, inPage = [] } = {}) {
       placesKept(from, entries),
       requireWithoutPlace(),
       builtinsWithoutFacade(),
+      statementLines(),
       ascii(),
     ],
     // Undici's own switch for those who bundle it: leaves out a second parser of HTTP, an experiment.
@@ -321,6 +323,27 @@ function isOnlyConstructed(name, code) {
   const uses = code.match(new RegExp(`(?<![\\w$.])${name.replaceAll("$", "\\$")}(?![\\w$])`, "g")) ?? [];
   const made = code.match(new RegExp(`\\bnew ${name.replaceAll("$", "\\$")}(?![\\w$])`, "g")) ?? [];
   return uses.length === made.length + 1;
+}
+
+/** Node prints the line of an error that nobody caught: each statement has its own, and not a whole chunk. */
+function statementLines() {
+  const begins = /^(?!Block).*(Statement|Declaration|Definition)$/;
+  const startsIn = (node) => [
+    ...(begins.test(node.type) ? [node.start] : []),
+    ...Object.values(node)
+      .flat()
+      .filter((child) => child?.type)
+      .flatMap(startsIn),
+  ];
+  return {
+    name: "statement-lines",
+    generateBundle(_options, bundle) {
+      for (const chunk of Object.values(bundle)) {
+        const starts = [...new Set([0, ...startsIn(parseAst(chunk.code))])].sort((a, b) => a - b);
+        chunk.code = starts.map((start, index) => chunk.code.slice(start, starts[index + 1])).join("\n");
+      }
+    },
+  };
 }
 
 /** A text of one byte a character is read in half the time: whatever lies beyond is escaped. */
