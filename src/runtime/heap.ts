@@ -54,7 +54,8 @@ export function tuneHubHeap(usedBytes: () => number): void {
   });
 }
 
-const START_IS_OVER_MS = 1_000;
+/** Longer than probing and announcing the hub by multicast DNS. */
+const START_IS_OVER_MS = 3_000;
 
 /** How often memory is checked, and how many unused bytes justify a collection. */
 const LOOK_MS = 10_000;
