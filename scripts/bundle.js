@@ -1,6 +1,7 @@
 import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { rolldown } from "rolldown";
+import { parseAst } from "rolldown/parseAst";
 
 const DOORS = ["index.js", "client.js"];
 
@@ -39,6 +40,7 @@ export async function bundle(from, to, { eager = false, inPage = [] } = {}) {
       placesKept(from, entries),
       requireWithoutPlace(),
       builtinsWithoutFacade(),
+      statementLines(),
       ascii(),
     ],
     // Undici's own switch for those who bundle it: leaves out a second parser of HTTP, an experiment.
@@ -91,14 +93,14 @@ function licensesOf(modules) {
   return ["hubcast holds these packages.\n", ...texts].join(line);
 }
 
-/** What is needed together lies in one file: each costs half a millisecond to find, read and link. */
+/** Modules that are needed together lie in one file: each file costs half a millisecond to find, read and link. */
 const GROUPS = [
   {
     name: "core",
     test: /rolldown[\\/]runtime|[\\/]build[\\/]src[\\/](core[\\/](?!string-width)|runtime[\\/]start-step)/,
     priority: 3,
   },
-  // What every command needs: the parser, and what ours share.
+  // For every command: the parser, and what ours share.
   {
     name: "command",
     test: /[\\/]@oclif[\\/]|[\\/]build[\\/]src[\\/]cli[\\/](base-command|client-command|failure|flag-file|flags|input|output|signals)/,
@@ -125,7 +127,7 @@ const GROUPS = [
   { name: "ink", test: /node_modules[\\/](ink|react|react-reconciler|yoga-layout)[\\/]/, priority: 0 },
 ];
 
-/** What src uses of undici, each from its file. Its index loads fetch, mocks, caches and proxies as well: 40 ms. */
+/** The parts of undici that src uses, each from its file. Its index loads fetch, mocks, caches and proxies as well: 40 ms. */
 const UNDICI_IN_PART = `
 import Dispatcher from "undici/lib/dispatcher/dispatcher.js";
 import api from "undici/lib/api/index.js";
@@ -321,6 +323,27 @@ function isOnlyConstructed(name, code) {
   const uses = code.match(new RegExp(`(?<![\\w$.])${name.replaceAll("$", "\\$")}(?![\\w$])`, "g")) ?? [];
   const made = code.match(new RegExp(`\\bnew ${name.replaceAll("$", "\\$")}(?![\\w$])`, "g")) ?? [];
   return uses.length === made.length + 1;
+}
+
+/** Node prints the line of an error that nobody caught: each statement has its own, and not a whole chunk. */
+function statementLines() {
+  const begins = /^(?!Block).*(Statement|Declaration|Definition)$/;
+  const startsIn = (node) => [
+    ...(begins.test(node.type) ? [node.start] : []),
+    ...Object.values(node)
+      .flat()
+      .filter((child) => child?.type)
+      .flatMap(startsIn),
+  ];
+  return {
+    name: "statement-lines",
+    generateBundle(_options, bundle) {
+      for (const chunk of Object.values(bundle)) {
+        const starts = [...new Set([0, ...startsIn(parseAst(chunk.code))])].sort((a, b) => a - b);
+        chunk.code = starts.map((start, index) => chunk.code.slice(start, starts[index + 1])).join("\n");
+      }
+    },
+  };
 }
 
 /** A text of one byte a character is read in half the time: whatever lies beyond is escaped. */
