@@ -522,9 +522,8 @@ export class Roster {
     for (const next of links) {
       const other = linksBefore.has(next) ? undefined : this.#members.get(next);
       if (!other?.vertex || !linksOf(other.record).has(record.hash) || other.vertex === vertex) continue;
-      // A list that grows by `push` has room for 17.
-      vertex.neighbours = [...vertex.neighbours, other.vertex];
-      other.vertex.neighbours = [...other.vertex.neighbours, vertex];
+      vertex.neighbours.push(other.vertex);
+      other.vertex.neighbours.push(vertex);
     }
   }
 
