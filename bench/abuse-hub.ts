@@ -31,6 +31,7 @@ const ATTACKS: readonly (readonly [name: string, what: string])[] = [
   ["churn", "200 at a time connect, ask, and leave"],
   ["churn-presence", "the same, before 500 clients that want presence"],
   ["storm", "4,000 connections at the same moment, again and again"],
+  ["ends", "4,000 connections end at the same moment, again and again"],
   ["joins", "20 clients join and leave groups of ever new names, beside 57,600 memberships"],
   ["receipts", "5 clients want receipts for 255 receivers of nothing"],
   ["receipts-unknown", "20 clients want receipts for 255 receivers that are not there"],
