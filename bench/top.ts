@@ -1,4 +1,4 @@
-// What the dashboard costs with 10 nodes that take 1,000 items a second: CPU of its process and bytes written per
+// The cost of the dashboard with 10 nodes that take 1,000 items a second: CPU of its process and bytes written per
 // refresh, on a terminal of 120 x 40 (util-linux's `script`), in each view. The nodes are stand-ins
 // that answer at once with figures that change, so that only the dashboard is measured.
 //

@@ -93,14 +93,14 @@ function licensesOf(modules) {
   return ["hubcast holds these packages.\n", ...texts].join(line);
 }
 
-/** What is needed together lies in one file: each costs half a millisecond to find, read and link. */
+/** Modules that are needed together lie in one file: each file costs half a millisecond to find, read and link. */
 const GROUPS = [
   {
     name: "core",
     test: /rolldown[\\/]runtime|[\\/]build[\\/]src[\\/](core[\\/](?!string-width)|runtime[\\/]start-step)/,
     priority: 3,
   },
-  // What every command needs: the parser, and what ours share.
+  // For every command: the parser, and what ours share.
   {
     name: "command",
     test: /[\\/]@oclif[\\/]|[\\/]build[\\/]src[\\/]cli[\\/](base-command|client-command|failure|flag-file|flags|input|output|signals)/,
@@ -127,7 +127,7 @@ const GROUPS = [
   { name: "ink", test: /node_modules[\\/](ink|react|react-reconciler|yoga-layout)[\\/]/, priority: 0 },
 ];
 
-/** What src uses of undici, each from its file. Its index loads fetch, mocks, caches and proxies as well: 40 ms. */
+/** The parts of undici that src uses, each from its file. Its index loads fetch, mocks, caches and proxies as well: 40 ms. */
 const UNDICI_IN_PART = `
 import Dispatcher from "undici/lib/dispatcher/dispatcher.js";
 import api from "undici/lib/api/index.js";

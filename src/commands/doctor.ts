@@ -11,7 +11,7 @@ const COLOURS: Readonly<Record<Finding["verdict"], Colour>> = {
   warning: "yellow",
   problem: "red",
 };
-/** Somebody cannot be connected to, or will not stay so. */
+/** Some node or hub cannot be connected to, or will not stay so. */
 const EXIT_CODE = 3;
 
 export default class Doctor extends BaseCommand<typeof Doctor> {

@@ -22,8 +22,7 @@ import {
 } from "./broadcast.js";
 
 /**
- * What a node answers, as JSON schemas: the API serializes and describes its answers by them, the client checks what it gets.
- * Each is compared with its interface by the compiler. Every command loads this file, so it imports nothing large.
+ * The answers of a node as JSON schemas: the API serializes and describes its answers by them, the client checks them. Each is compared with its interface by the compiler. Every command loads this file, so it imports nothing large.
  */
 
 /** The keywords that are used here. */

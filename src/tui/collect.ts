@@ -26,7 +26,7 @@ export type { HubPlace, NodePlace } from "./watch.js";
 export class Collector {
   readonly #nodes = new Map<string, NodeWatch>();
   readonly #hubs = new Map<string, HubWatch>();
-  readonly #feed = new Feed();
+  readonly #feed = new ItemFeed();
   #events: EventRow[] = [];
   #eventCount = 0;
   #isTooFast = false;
@@ -250,7 +250,7 @@ const REST_MS = 200;
 const READ_MS = 10;
 
 /** The newest items of one node: its history first, then its events. */
-export class Feed {
+export class ItemFeed {
   /** Oldest first. */
   items: Item[] = [];
   /** Whether `items` belong to the node that is followed now. */

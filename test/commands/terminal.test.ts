@@ -12,7 +12,7 @@ const LEAVE_SCREEN = "\u001b[?1049l";
 const SHOW_CURSOR = "\u001b[?25h";
 const HIDE_CURSOR = "\u001b[?25l";
 
-/** What comes after the last time that the screen was given back. */
+/** The output since the screen was given back last. */
 function isRestored(output: string): boolean {
   const left = output.lastIndexOf(LEAVE_SCREEN);
   return left > output.lastIndexOf(ENTER_SCREEN) && output.lastIndexOf(SHOW_CURSOR) > 0;

@@ -82,7 +82,7 @@ export class Api {
   }
 }
 
-/** Whatever reads a URL takes `.` and `..` for steps of the path. */
+/** URL parsers take `.` and `..` for steps of the path. */
 function pathOfItem(id: string, holders: "true" | "false"): string {
   const place = id === "." || id === ".." ? `?id=${id}&` : `${encodeURIComponent(id)}?`;
   return `v1/items/${place}holders=${holders}`;

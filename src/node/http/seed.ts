@@ -63,7 +63,7 @@ export async function postNewData(app: FastifyInstance, context: ApiContext): Pr
 
 /** `/listAllRecentData` answers both methods. */
 export async function listAllRecentData(app: FastifyInstance, context: ApiContext): Promise<void> {
-  // Whatever a POST carries means nothing, but must not stay in the connection.
+  // The body of a POST means nothing, but must not stay in the connection.
   app.addHook("onRequest", async (request) => {
     request.headers = { "content-type": "application/json" };
     request.raw.resume();

@@ -47,6 +47,8 @@ interface News {
   readonly knownOn: Link[];
   /** The record differs from the one before in more than its age. */
   readonly isChange: boolean;
+  /** It is told on so many links. */
+  tellings: number;
 }
 
 /** A record of this node's identity from another process. */
@@ -73,9 +75,13 @@ const NEWS_MS = 30;
 const NEWS_MEMBER_MS = 0.5;
 /** ... and so many times as long as this node is woken late... */
 const NEWS_LATES = 2;
-/** ... but for losses, which others wait for; and where all of them merely renew what is known. */
+/** ... but for losses, which others wait for; and where all of them merely renew what is known, or nobody follows links. */
 const NEWS_LOSS_MEMBER_MS = 0.05;
 const RENEWALS_MS = 1_000;
+/** Where the roster is a sample, news of members goes to so many links: nine in ten hear of it, others when rosters are compared... */
+const SAMPLE_TELLINGS = 3;
+/** ... but goodbyes, and a record whose member had said nothing for so long, go to all: those who miss it would take it for lost. */
+const SAMPLE_SILENT_MS = 5_000;
 /** Two nodes that discover each other at once: the one with the larger id lets the other go first. */
 const COURTESY_MS = 100;
 /** While an attempt to connect is under way, another begins after this long... */
@@ -121,8 +127,10 @@ const RELEASE_MS = 1_000;
 const PING_MS = 5_000;
 /** A broker keeps each record this fresh. */
 const RENEW_MS = 1_000;
-/** Two rosters that differ are compared at most this often on one link. */
+/** Two rosters that differ are compared at most this often on one link... */
 const ROSTER_MS = 2_000;
+/** ... and a sample, which news reaches on every link, so often on all of them, for each member of the cluster. */
+const ROSTER_SAMPLE_MEMBER_MS = 5;
 
 /**
  * Membership and the choice of links: HyParView (Leitao et al. 2007) with a roster of all members in
@@ -162,10 +170,11 @@ export class Membership {
   #lostTryAtMs = 0;
   #releasedAtMs = 0;
   #judgedAtMs = 0;
-  /** Records to pass on, by member and session: others must hear of both twins. */
-  readonly #news = new Map<string, News>();
+  /** Records to pass on, the last of each session of a member: others must hear of both twins. */
+  readonly #news = new Map<MemberRecord, News>();
   #newsAtMs = Number.POSITIVE_INFINITY;
   #newsSentAtMs = 0;
+  #rosterAskedAtMs = 0;
   /** Newcomers that this node had no room for, oldest first: those who come at once link with each other. */
   readonly #turnedAway = new Map<string, { readonly record: MemberRecord; readonly atMs: number }>();
   readonly #session: string;
@@ -297,7 +306,7 @@ export class Membership {
     // A run of it before had a clock that was ahead: it is to outbid that one, however long that is gone.
     const known = roster.byHash(link.hash)?.record;
     if (known && known.incarnation > record.incarnation) this.#give(link, [known]);
-    if (roster.linked(link.peer, nowMs)) this.context.notifyPeer(link.peer);
+    if (roster.linked(link.hash, nowMs)) this.context.notifyPeer(link.peer);
     this.#compareRosters(link, frame.roster, nowMs);
     this.#relinked(nowMs, links.count === 1 ? PUBLISH_LOSS_MS : PUBLISH_SOON_MS);
     this.#judge(nowMs);
@@ -464,8 +473,7 @@ export class Membership {
     }
     if (nowMs >= this.#refreshAtMs) {
       if (this.#refreshAtMs > 0) this.#publish(nowMs, false, { isNews: !options.hasBroker });
-      // Time alone tells who of a sample is lost.
-      if (roster.isSample) roster.linksChanged();
+      roster.timePassed();
       const moreMs = options.hasBroker ? 0 : PUBLISH_LATES * this.#lateMs;
       this.#refreshAtMs = nowMs + this.refreshMs * (0.9 + options.random() / 5) + moreMs;
     }
@@ -593,11 +601,11 @@ export class Membership {
     const most = LIMITS.recordsPerFrameMax;
     for (let at = 0; at < records.length; at += most) {
       const some = records.slice(at, at + most);
-      const lost = some.flatMap(({ hash }) => (roster.byHash(hash)?.state === "lost" ? hash : []));
+      const lost = some.filter(({ hash }) => roster.goneCount > 0 && roster.byHash(hash)?.state === "lost");
       this.context.send(link, {
         t: "records",
         records: some.map(({ bytes }) => bytes),
-        lost: packHashes(lost),
+        lost: packHashes(lost.map(({ hash }) => hash)),
         want: at === 0 ? want : new Uint8Array(),
       });
     }
@@ -615,6 +623,12 @@ export class Membership {
     }
     const member = roster.byHash(record.hash);
     const [before, stateBefore] = [member?.record, member?.state];
+    if (before === record) {
+      if (link) this.#news.get(record)?.knownOn.push(link);
+      return "known";
+    }
+    const former = before?.session === record.session ? before : member?.former;
+    const silentMs = nowMs - (member?.summaryAtMs ?? nowMs);
     const wasTwin = member !== undefined && isTwin(member, nowMs);
     const heard = roster.hear(record, nowMs);
     const own = heard === "known" ? undefined : links.with(record.id);
@@ -622,8 +636,7 @@ export class Membership {
       own.record = record;
     if (heard === "noRoom") return heard;
     if (heard === "known") {
-      if (link && before?.incarnation === record.incarnation)
-        this.#news.get(keyOf(record))?.knownOn.push(link);
+      if (link && before?.incarnation === record.incarnation) this.#news.get(before)?.knownOn.push(link);
       return heard;
     }
     const isNewTwin = member !== undefined && !wasTwin && isTwin(member, nowMs);
@@ -634,10 +647,12 @@ export class Membership {
     const candidate = heard === "new" ? this.#candidates.get(record.id) : undefined;
     if (candidate) Object.assign(candidate, { failures: 0, addresses: record.addresses });
     if (!link) return heard;
-    const isLoss = record.left || lostLinks(before, record);
+    const isLoss = record.left || (!roster.isSample && lostLinks(before, record));
     const isOfTwin = before?.session !== record.session;
     const isChange = isLoss || isOfTwin || heard === "new" || before?.links.size !== record.links.size;
-    this.#tell({ record, knownOn: [link], isChange }, isLoss, nowMs);
+    const isForFew = roster.isSample && !record.left && silentMs < SAMPLE_SILENT_MS;
+    const tellings = isForFew ? SAMPLE_TELLINGS : Number.POSITIVE_INFINITY;
+    this.#tell({ record, knownOn: [link], isChange, tellings }, former, isLoss, nowMs);
     return heard;
   }
 
@@ -645,13 +660,15 @@ export class Membership {
    * Passes a record on: at once when nothing was lately, else with what gathers. Each link gets it once at most, whatever
    * tree members take for theirs meanwhile, so all get it; one that merely renews another goes along the tree alone.
    */
-  #tell(news: News, isUrgent: boolean, nowMs: number): void {
-    const key = keyOf(news.record);
-    const isChange = news.isChange || this.#news.get(key)?.isChange === true;
-    this.#news.set(key, { ...news, isChange });
+  #tell(news: News, former: MemberRecord | undefined, isUrgent: boolean, nowMs: number): void {
+    const untold = former?.session === news.record.session ? this.#news.get(former) : undefined;
+    if (untold) this.#news.delete(untold.record);
+    const isChange = news.isChange || untold?.isChange === true;
+    this.#news.set(news.record, { ...news, isChange });
     const { size } = this.context.roster;
     const soonMs = NEWS_MS + size * (isUrgent ? NEWS_LOSS_MEMBER_MS : NEWS_MEMBER_MS);
-    const gatherMs = isUrgent ? soonMs : (isChange ? soonMs : RENEWALS_MS) + NEWS_LATES * this.#lateMs;
+    const isCalm = !isChange || this.context.roster.isSample;
+    const gatherMs = isUrgent ? soonMs : (isCalm ? RENEWALS_MS : soonMs) + NEWS_LATES * this.#lateMs;
     this.#newsAtMs = Math.min(
       this.#newsAtMs,
       Math.max(nowMs, Math.min(this.#newsSentAtMs, nowMs) + gatherMs),
@@ -664,13 +681,15 @@ export class Membership {
     this.#newsSentAtMs = nowMs;
     const all = [...this.#news.values()];
     this.#news.clear();
-    const { roster, links } = this.context;
-    for (const link of links.up()) {
-      const lacked = all.filter(
-        ({ record, knownOn, isChange }) =>
-          (isChange || link.isInTree !== false || (roster.isMesh && record === this.record)) &&
-          !knownOn.includes(link),
-      );
+    const { roster, links, options } = this.context;
+    const up = [...links.up()];
+    const start = roster.isSample ? Math.floor(options.random() * up.length) : 0;
+    for (const link of [...up.slice(start), ...up.slice(0, start)]) {
+      const lacked = all.filter((news) => {
+        const { record, knownOn, isChange } = news;
+        const isWanted = isChange || link.isInTree !== false || (roster.isMesh && record === this.record);
+        return isWanted && !knownOn.includes(link) && news.tellings-- > 0;
+      });
       this.#give(
         link,
         lacked.map(({ record }) => record),
@@ -704,7 +723,9 @@ export class Membership {
     // One of the two begins, so that not both send the same.
     if (!link.dialled) return;
     if (theirs === this.fingerprint || nowMs - link.rosterAskedAtMs < ROSTER_MS) return;
+    if (roster.isSample && nowMs - this.#rosterAskedAtMs < roster.total * ROSTER_SAMPLE_MEMBER_MS) return;
     link.rosterAskedAtMs = nowMs;
+    this.#rosterAskedAtMs = nowMs;
     send(link, { t: "digest", members: roster.digest(this.record, nowMs) });
   }
 
@@ -743,7 +764,8 @@ export class Membership {
       return;
     }
     const isUrgent = left || before.links.size === 0 || lostLinks(before, record);
-    this.#tell({ record, knownOn: [], isChange: true }, isUrgent, nowMs);
+    const news = { record, knownOn: [], isChange: true, tellings: Number.POSITIVE_INFINITY };
+    this.#tell(news, before, isUrgent, nowMs);
     // A leaving node has no later turn.
     if (left) this.#tellNews(nowMs);
   }
@@ -834,11 +856,10 @@ export class Membership {
         missing--;
       }
     }
-    if (missing > 0) this.#dialMembers(missing, nowMs);
+    if (missing > 0) this.#dialMember(nowMs);
     if (nowMs >= this.#lostTryAtMs) {
-      const lost = [...roster.all()].filter(
-        ({ state, record }) => state === "lost" && this.admits(record.id, nowMs),
-      );
+      const gone = roster.goneCount > 0 ? [...roster.all()] : [];
+      const lost = gone.filter(({ state, record }) => state === "lost" && this.admits(record.id, nowMs));
       const member = this.#pickLost(lost, nowMs);
       if (member) this.#begin(member.record.id, this.#candidateFor(member, true), nowMs);
       this.#lostTryAtMs = nowMs + LOST_TRY_MS_MIN + options.random() * (LOST_TRY_MS_MAX - LOST_TRY_MS_MIN);
@@ -860,27 +881,32 @@ export class Membership {
     return pick(isOthersTurn ? others : reached, options.random);
   }
 
-  /** Begins attempts with members at random, first with those that say to have room. */
-  #dialMembers(count: number, nowMs: number): void {
+  /** Begins an attempt with a member at random, rather with one that says to have room. */
+  #dialMember(nowMs: number): void {
     const { roster, links, options } = this.context;
-    const due = roster.alive().filter(({ record: { id, addresses } }) => {
-      if (addresses.length === 0 || links.with(id)) return false;
-      return this.#isDue(this.#candidates.get(id), nowMs);
-    });
-    const reached = due.filter(({ wasReached }) => wasReached);
-    for (let missing = count; missing > 0 && reached.length > 0; missing--) {
-      const member = this.#drawWithRoom(reached, ({ record }) => record);
-      const candidate = this.#candidateFor(member, false);
-      if (this.#mayDial(candidate, nowMs)) this.#begin(member.record.id, candidate, nowMs);
+    const isDue = ({ state, record: { id, addresses } }: Member) =>
+      state === "alive" &&
+      addresses.length > 0 &&
+      !links.with(id) &&
+      this.#isDue(this.#candidates.get(id), nowMs);
+    let [full, tries]: [Member | undefined, number] = [undefined, ROOM_TRIES];
+    for (const member of roster.drawn(options.random)) {
+      if (!member.wasReached || !isDue(member)) continue;
+      full = member;
+      if (member.record.links.size < options.linksMax || --tries === 0) break;
+    }
+    if (full) {
+      const candidate = this.#candidateFor(full, false);
+      if (this.#mayDial(candidate, nowMs)) this.#begin(full.record.id, candidate, nowMs);
     }
     if (nowMs < this.#strangerAtMs) return;
     // A record alone may be made up. Its member may also have lost the one that both knew, before a chain led to it.
-    const member = pick(
-      due.filter(({ wasReached }) => !wasReached),
-      options.random,
-    );
-    if (member && this.#begin(member.record.id, this.#candidateFor(member, false), nowMs))
-      this.#strangerAtMs = nowMs + STRANGER_MS;
+    for (const member of roster.drawn(options.random)) {
+      if (member.wasReached || !isDue(member)) continue;
+      if (this.#begin(member.record.id, this.#candidateFor(member, false), nowMs))
+        this.#strangerAtMs = nowMs + STRANGER_MS;
+      return;
+    }
   }
 
   /** Takes one out of a list at random, which is not empty: of those with room for one more link, when there are any. */
@@ -1015,10 +1041,6 @@ function targetOf(address: string): string | undefined {
 /** Also what leads to this host under another name: the unspecified address, and IPv4 within IPv6. */
 function isLoopback(address: string): boolean {
   return /^(127|0)\.|^\[::(1|ffff:(7f|0).*)?\]|^sim:/.test(targetOf(address) ?? "");
-}
-
-function keyOf({ hash, session }: MemberRecord): string {
-  return hash + session;
 }
 
 /** Whether a member has lost links since it last spoke. */

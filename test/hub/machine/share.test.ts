@@ -13,7 +13,7 @@ function crowd(count: number, options = {}) {
   return { world, idle };
 }
 
-/** What was answered to requests of all of these until now. */
+/** The answers to requests of all of these until now. */
 const asked = (wires: readonly Wire[]): number =>
   wires.reduce((sum, { session }) => sum + session.framesIn, 0);
 

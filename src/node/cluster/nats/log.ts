@@ -50,7 +50,7 @@ export class Log implements MessageLog {
   #found: StreamState | undefined;
   #isUp = false;
   #reason = "no NATS server has answered yet";
-  /** Nobody has acknowledged what was appended for a while. It may be kept all the same, so posts go on waiting. */
+  /** Appends were not acknowledged for a while. They may be kept all the same, so posts go on waiting. */
   #isSilent = false;
   /** The listener knows that it is up. */
   #isTold = false;
@@ -176,7 +176,7 @@ interface AppenderOptions {
   /** Random, so that no two appenders mark alike. */
   readonly instance: string;
   isUp(): boolean;
-  /** Nobody takes what is published: the stream may be gone, or its servers are electing. */
+  /** No stream takes the message: it may be gone, or its servers are electing. */
   unanswered(): void;
 }
 
