@@ -17,7 +17,7 @@ import { frame, hello, RawClient, u64 } from "../test/hub/raw-client.ts";
 
 const MESSAGES_PER_SECOND = 50;
 const PAYLOAD_BYTES = 128;
-const TOKEN = "the token of bench/abuse-hub.ts";
+const TOKEN = "the-token-of-bench/abuse-hub.ts";
 const MEMORY_BACK_SECONDS = 60;
 /** Above rest, a heap that the collector has not looked at since. */
 const MEMORY_BACK_BYTES = 64 * 1_048_576;

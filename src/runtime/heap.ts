@@ -67,11 +67,11 @@ export function tuneHubHeap(usedBytes: () => number): void {
   // 2 MB. A hub that is used by then needs the room of its young generation.
   const leaveNoRests = (): void => void (usedBytes() === 0 && collect("last-resort"));
   setTimeout(leaveNoRests, START_IS_OVER_MS).unref();
-  const takenBytes = (): number => {
+  const besideFrames = (): number => {
     const { external, heapTotal } = process.memoryUsage();
     return external + heapTotal - usedBytes();
   };
-  const restBytes = takenBytes();
+  const restBytes = besideFrames();
   let since = performance.eventLoopUtilization();
   let wasBusy = false;
   // 300 MB after bench/abuse-hub.ts frames.
@@ -82,7 +82,7 @@ export function tuneHubHeap(usedBytes: () => number): void {
     const isOver = wasBusy && !isBusy;
     wasBusy = isBusy;
     // V8 counts garbage as used until it is collected: when a busy time is over, all that it took may be garbage.
-    return takenBytes() - (isOver ? restBytes : process.memoryUsage().heapUsed);
+    return besideFrames() - (isOver ? restBytes : process.memoryUsage().heapUsed);
   });
 }
 
