@@ -1,4 +1,4 @@
-// What nodes learn of a closed cluster that they are not let into: with another cluster key, with none, and with the
+// The knowledge that nodes gain of a closed cluster that they are not let into: with another cluster key, with none, and with the
 // right key but on no list of allowed peers. All three at once, found by multicast DNS and dialling by address, watched
 // by their own status for 30 seconds while the members post.
 // npm run build && node bench/closed.ts [SECONDS]

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { connectToNode, type RemoteNode } from "../build/src/node/client.js";
 
-/** What the command prints, as far as it is needed here. */
+/** The output of the command, as far as it is needed here. */
 interface Ready {
   readonly url: string;
   readonly id: string;

@@ -1,4 +1,4 @@
-// What the load generator can receive and check on one core, without sockets: reads of 64 KiB, as they come off one.
+// The rate that the load generator can receive and check on one core, without sockets: reads of 64 KiB, as they come off one.
 // npm run build && node bench/hub-verify.ts [SIZE...]
 import type { ReceiveCounters } from "../src/hub/simulate/traffic.js";
 

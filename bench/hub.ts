@@ -136,7 +136,7 @@ async function measureIdle(scenario: Scenario, name: string, server: Server): Pr
   return { server: name, ...none, peakMb: hub!.after.rssPeakBytes / 2 ** 20, idleKb };
 }
 
-/** Whatever else runs on the machine only makes a figure worse: the best of all runs is the nearest to the truth. */
+/** Other programs on the machine only make a figure worse: the best of all runs is the nearest to the truth. */
 function best(runs: readonly Figures[]): Figures {
   const least = (field: "cpuUs" | "p50Ms" | "p99Ms" | "peakMb" | "idleKb"): number =>
     Math.min(...runs.map((figure) => figure[field]));

@@ -1,4 +1,4 @@
-// What `hubcast broadcast list` costs for many items: user CPU of the command, as text and as JSON. Given the root of
+// The cost of `hubcast broadcast list` for many items: user CPU of the command, as text and as JSON. Given the root of
 // another built checkout, it takes turns with that one, so that whatever else the machine does meets both.
 //
 //   npm run build && node bench/list.ts [OTHER_CHECKOUT] [ROUNDS] [ITEMS]

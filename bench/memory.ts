@@ -10,7 +10,7 @@ const [count = 100_000, bytes = 256] = process.argv.slice(2, 4).map(Number);
 const scheme = process.argv[4] ?? "sha256";
 const node = await CommandNode.start();
 try {
-  await pause(1_500);
+  await pause(5_000);
   const atRest = node.residentBytes;
   let accepted = 0;
   for await (const { status } of node.api.postMany(drafts())) if (status === "accepted") accepted++;

@@ -1,4 +1,4 @@
-// What a round costs on the wire and in CPU, beside another implementation of Negentropy V1 against itself.
+// The cost of a round on the wire and in CPU, beside another implementation of Negentropy V1 against itself.
 // npm run build && node bench/reconcile.ts [items per side]
 // Read: the ratio of bytes should stay below 0.7 and that of CPU below 0.1. CPU is both sides together, rounds only:
 // neither the other's sorting nor our inserts are counted. Bytes do not vary between runs, CPU does.

@@ -1,4 +1,4 @@
-// What the dashboard costs with 10 nodes that take 1,000 items a second: CPU of its process and bytes written per
+// The cost of the dashboard with 10 nodes that take 1,000 items a second: CPU of its process and bytes written per
 // refresh, on a terminal of 120 x 40 (util-linux's `script`), in each view. The nodes are stand-ins
 // that answer at once with figures that change, so that only the dashboard is measured.
 //
@@ -10,6 +10,7 @@ import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import type { NodeStatus, Peer } from "../src/node/broadcast.ts";
+import { nodeStatus, peer } from "../test/fixtures/node-answers.ts";
 
 const seconds = Number(process.argv[2] ?? 20);
 const NODES = 10;
@@ -25,50 +26,29 @@ const hex = (text: string) => createHash("sha256").update(text).digest("hex");
 
 function status(index: number): NodeStatus {
   const items = posted + index;
+  const usual = nodeStatus();
   return {
-    ...{ name: `node-${index}`, id: `id-${index}`, cluster: "bench", version: "0.1.0", state: "ready" },
-    ...{ uptimeMs: Date.now() - startMs, reasons: [], details: [], items, hidden: 0, ahead: 0, leftOut: 0 },
-    bytes: items * 200,
-    ...{ fingerprint: hex(String(items)).slice(0, 32), fingerprintSinceMs: startMs, retentionMs: 86_400_000 },
-    ...{
-      peers: NODES - 1,
-      links: 6,
-      members: NODES,
-      membersEstimated: false,
-      engine: "libp2p",
-      peerAddresses: [],
-    },
-    posted: index ? 0 : posted,
-    sync: {
-      rounds: 3,
-      roundsFailed: 0,
-      roundsBySketch: 0,
-      sketchesFailed: 0,
-      itemsReceived: 0,
-      itemsSent: 0,
-      bytesReceived: 0,
-      bytesSent: 0,
-    },
+    ...usual,
+    ...{ name: `node-${index}`, id: `id-${index}`, uptimeMs: Date.now() - startMs },
+    ...{ items, bytes: items * 200, posted: index ? 0 : posted },
+    ...{ fingerprint: hex(String(items)).slice(0, 32), fingerprintSinceMs: startMs },
+    ...{ peers: NODES - 1, links: 6, members: NODES },
     gossip: {
+      ...usual.gossip,
       ...{ batchesReceived: posted / 10, copiesReceived: posted / 10, batchesSent: posted / 10 },
-      ...{ itemsReceived: index ? posted : 0, itemsSent: index ? 0 : posted, duplicates: 0, rejected: 0 },
-      ...{ repairs: 0, skipped: 0, heldUp: 0 },
+      ...{ itemsReceived: index ? posted : 0, itemsSent: index ? 0 : posted },
     },
     process: { rssBytes: 150_000_000 + posted, eventLoopDelayMs: (posted % 100) / 10 },
   };
 }
 
 function peers(index: number): readonly Peer[] {
-  return Array.from({ length: NODES }, (_, other) => ({
-    ...{
-      id: `id-${other}`,
-      name: `node-${other}`,
-      address: "/ip4/127.0.0.1/tcp/4001",
-      state: "connected" as const,
-    },
-    ...{ linked: true, sinceMs: startMs, roundTripMs: 0.5, agreement: "agrees" as const },
-    summary: { items: posted, fingerprint: "0".repeat(32), fingerprintSinceMs: startMs, ageMs: 100 },
-  })).filter((_, other) => other !== index);
+  return Array.from({ length: NODES }, (_, other) =>
+    peer(`node-${other}`, {
+      ...{ id: `id-${other}`, sinceMs: startMs, roundTripMs: 0.5 },
+      summary: { items: posted, fingerprint: "0".repeat(32), fingerprintSinceMs: startMs, ageMs: 100 },
+    }),
+  ).filter((_, other) => other !== index);
 }
 
 const urls = await Promise.all(

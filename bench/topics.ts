@@ -1,4 +1,4 @@
-// What a list of a topic costs at the node, whatever else is held, and what topics add to its memory: with every item in
+// The cost of a list of a topic at the node, whatever else is held, and what topics add to its memory: with every item in
 // one of few topics, and with every item under eight topics that no other has.
 // npm run build && node bench/topics.ts [ITEMS]                                       (Linux: it reads /proc)
 // Read: 10 of 100,000 in under 5 ms, over HTTP and back.

@@ -73,7 +73,7 @@ function licences() {
   return texts.map((path) => readFileSync(path, "utf8")).join(`\n${"=".repeat(80)}\n\n`);
 }
 
-/** What it is beside the package of npm, which needs a Node. */
+/** Its difference from the package of npm, which needs a Node. */
 function report() {
   const [{ unpackedSize }] = JSON.parse(npm("pack", "--dry-run", "--ignore-scripts", "--json"));
   const node = [process.execPath, "bin/run.js"];

@@ -1,6 +1,7 @@
 import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { rolldown } from "rolldown";
+import { parseAst } from "rolldown/parseAst";
 
 const DOORS = ["index.js", "client.js"];
 
@@ -32,12 +33,14 @@ export async function bundle(from, to, { eager = false, inPage = [] } = {}) {
     },
     plugins: [
       undiciInPart(),
+      plainAssert(),
       pinoWithoutThreads(),
       withoutDevtools(),
       ...(eager ? [] : [lazyRequires()]),
       placesKept(from, entries),
       requireWithoutPlace(),
       builtinsWithoutFacade(),
+      statementLines(),
       ascii(),
     ],
     // Undici's own switch for those who bundle it: leaves out a second parser of HTTP, an experiment.
@@ -90,23 +93,29 @@ function licensesOf(modules) {
   return ["hubcast holds these packages.\n", ...texts].join(line);
 }
 
-/** What is needed together lies in one file: each costs half a millisecond to find, read and link. */
+/** Modules that are needed together lie in one file: each file costs half a millisecond to find, read and link. */
 const GROUPS = [
   {
     name: "core",
     test: /rolldown[\\/]runtime|[\\/]build[\\/]src[\\/](core[\\/](?!string-width)|runtime[\\/]start-step)/,
     priority: 3,
   },
-  // What every command needs: the parser, and what ours share.
+  // For every command: the parser, and what ours share.
   {
     name: "command",
     test: /[\\/]@oclif[\\/]|[\\/]build[\\/]src[\\/]cli[\\/](base-command|client-command|failure|flag-file|flags|input|output|signals)/,
     priority: 1,
   },
+  // Loaded by require, so in no file that awaits at its top, as ink's does. Other packages have one of their own inside.
+  {
+    name: "string-width",
+    test: /^((?!node_modules).)*node_modules[\\/](string-width|get-east-asian-width)[\\/]/,
+    priority: 3,
+  },
   { name: "undici", test: /undici(?!.*llhttp-wasm)/, priority: 3 },
   {
     name: "node-client",
-    test: /[\\/]build[\\/]src[\\/]node[\\/](client|arguments|remote|ids)/,
+    test: /[\\/]build[\\/]src[\\/]node[\\/](client|arguments|bodies|remote|ids)/,
     priority: 2,
   },
   // The libraries that few commands need, under their names.
@@ -118,7 +127,7 @@ const GROUPS = [
   { name: "ink", test: /node_modules[\\/](ink|react|react-reconciler|yoga-layout)[\\/]/, priority: 0 },
 ];
 
-/** What src uses of undici, each from its file. Its index loads fetch, mocks, caches and proxies as well: 40 ms. */
+/** The parts of undici that src uses, each from its file. Its index loads fetch, mocks, caches and proxies as well: 40 ms. */
 const UNDICI_IN_PART = `
 import Dispatcher from "undici/lib/dispatcher/dispatcher.js";
 import api from "undici/lib/api/index.js";
@@ -135,12 +144,8 @@ function undiciInPart() {
     "\0undici": UNDICI_IN_PART,
     // 10 ms. Undici goes without HTTP/2 where Node was built without it; nodes speak HTTP/1.1.
     "\0no-http2": 'throw new Error("HTTP/2 is left out of the bundle");',
-    // 1 ms each. Of node:http undici takes a limit, and of node:assert the function.
+    // 1 ms. Undici takes a limit of it.
     "\0few-of-http.cjs": "module.exports = { maxHeaderSize: 16_384, IncomingMessage: class {} };",
-    "\0assert.cjs": `
-      module.exports = (value, message) => {
-        if (!value) throw message instanceof Error ? message : new Error(message ?? "assertion failed in undici");
-      };`,
     "\0plain-parser": 'export { default as "module.exports" } from "undici/lib/llhttp/llhttp-wasm.js";',
     "\0plain-parser.cjs": `
       const place = ${placeOf(`${PLAIN_PARSER}.js`)};
@@ -154,10 +159,27 @@ function undiciInPart() {
       if (!importer?.includes(join("node_modules", "undici"))) return null;
       if (source === "node:http2") return "\0no-http2";
       if (source === "node:http") return "\0few-of-http.cjs";
-      if (source === "node:assert") return "\0assert.cjs";
       return source.endsWith("llhttp/llhttp-wasm.js") ? "\0plain-parser.cjs" : null;
     },
     load: (id) => texts[id] ?? null,
+  };
+}
+
+/** Undici and pino's stream take the function of node:assert alone, which loads in 1 ms and takes 2 MiB. */
+function plainAssert() {
+  const text = `
+    module.exports = (value, message) => {
+      if (!value) throw message instanceof Error ? message : new Error(message ?? "assertion failed");
+    };`;
+  const users = ["undici", "sonic-boom"];
+  return {
+    name: "plain-assert",
+    resolveId(source, importer) {
+      const user = users.find((name) => importer?.includes(join("node_modules", name, sep)));
+      // One module for each: what both share would join their chunks.
+      return user && /^(node:)?assert$/.test(source) ? `\0assert-of-${user}.cjs` : null;
+    },
+    load: (id) => (id.startsWith("\0assert-of-") ? text : null),
   };
 }
 
@@ -301,6 +323,27 @@ function isOnlyConstructed(name, code) {
   const uses = code.match(new RegExp(`(?<![\\w$.])${name.replaceAll("$", "\\$")}(?![\\w$])`, "g")) ?? [];
   const made = code.match(new RegExp(`\\bnew ${name.replaceAll("$", "\\$")}(?![\\w$])`, "g")) ?? [];
   return uses.length === made.length + 1;
+}
+
+/** Node prints the line of an error that nobody caught: each statement has its own, and not a whole chunk. */
+function statementLines() {
+  const begins = /^(?!Block).*(Statement|Declaration|Definition)$/;
+  const startsIn = (node) => [
+    ...(begins.test(node.type) ? [node.start] : []),
+    ...Object.values(node)
+      .flat()
+      .filter((child) => child?.type)
+      .flatMap(startsIn),
+  ];
+  return {
+    name: "statement-lines",
+    generateBundle(_options, bundle) {
+      for (const chunk of Object.values(bundle)) {
+        const starts = [...new Set([0, ...startsIn(parseAst(chunk.code))])].sort((a, b) => a - b);
+        chunk.code = starts.map((start, index) => chunk.code.slice(start, starts[index + 1])).join("\n");
+      }
+    },
+  };
 }
 
 /** A text of one byte a character is read in half the time: whatever lies beyond is escaped. */

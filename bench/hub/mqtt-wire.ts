@@ -1,4 +1,4 @@
-// What the load generator says to an MQTT 3.1.1 broker: one topic, quality of service 0.
+// The wire of the load generator to an MQTT 3.1.1 broker: one topic, quality of service 0.
 import type { Wire } from "../../src/hub/simulate/proof/wire.js";
 import { KIND } from "./kind.ts";
 

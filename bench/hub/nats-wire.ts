@@ -1,4 +1,4 @@
-// What the load generator says to a nats-server: everybody on one subject, own messages not echoed.
+// The wire of the load generator to a nats-server: everybody on one subject, own messages not echoed.
 import type { Wire } from "../../src/hub/simulate/proof/wire.js";
 import { KIND } from "./kind.ts";
 

@@ -1,4 +1,4 @@
-// What the load generator says to a redis-server: publish and subscribe on one connection, which RESP3 allows.
+// The wire of the load generator to a redis-server: publish and subscribe on one connection, which RESP3 allows.
 import type { Wire } from "../../src/hub/simulate/proof/wire.js";
 import { KIND } from "./kind.ts";
 

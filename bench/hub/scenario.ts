@@ -19,7 +19,7 @@ export interface Scenario {
   readonly without?: readonly string[];
 }
 
-/** What the hub has to hold, as its design says it. */
+/** The bounds that the hub has to keep, as its design says. */
 export function scenarios(size: "quick" | "usual" | "full"): Scenario[] {
   const n = <T>(quick: T, usual: T, full: T): T => ({ quick, usual, full })[size];
   return [

@@ -26,7 +26,7 @@ interface Run {
 export async function compareStops(scenario: Scenario, rounds: number, json: boolean, signal: AbortSignal) {
   const runs: Run[] = [];
   for (let round = 0; round < rounds; round += 1) {
-    // Whatever changes on the machine meanwhile hits both.
+    // A change of the machine meanwhile hits both.
     for (const stops of round % 2 === 0 ? [false, true] : [true, false]) {
       runs.push(await measure(scenario, stops, signal));
     }

@@ -2,6 +2,7 @@ import type { Interfaces } from "@oclif/core";
 import { Command } from "@oclif/core/command";
 import * as Flags from "@oclif/core/flags";
 import { Output } from "./output.js";
+import { onInterrupt } from "./signals.js";
 
 type FlagsOf<T extends typeof Command> = Interfaces.InferredFlags<
   (typeof BaseCommand)["baseFlags"] & T["flags"]
@@ -45,6 +46,18 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     this.args = args as ArgsOf<T>;
     // Every line is to be JSON then, those on stdout too.
     this.output = new Output({ ...flags, json: flags.json || flags["log-format"] === "json" });
+  }
+
+  /**
+   * Does the work of a command that ends by itself; Ctrl-C ends it at once, and so does the end of who reads its output.
+   * @throws interrupted, and what the work throws
+   */
+  protected async untilInterrupted<Result>(
+    work: (signal: AbortSignal) => Promise<Result>,
+    { signal, interrupted } = onInterrupt(),
+  ): Promise<Result> {
+    this.output.survivesBrokenPipes(() => process.exit());
+    return await Promise.race([work(signal), interrupted]);
   }
 
   override async catch(error: unknown): Promise<never> {

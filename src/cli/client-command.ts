@@ -22,10 +22,7 @@ export abstract class ClientCommand<T extends typeof Command> extends BaseComman
   }
 
   async run(): Promise<void> {
-    // The reader of the output has gone, so the work has no purpose any more.
-    this.output.survivesBrokenPipes(() => process.exit());
-    const { signal, interrupted } = this.interruption();
-    await Promise.race([this.work(signal), interrupted]);
+    await this.untilInterrupted((signal) => this.work(signal), this.interruption());
   }
 
   private async work(signal: AbortSignal): Promise<void> {
@@ -71,11 +68,12 @@ async function withNode<T>(
     return await use(address.url ?? DEFAULT_URL, token, signal, work);
   } catch (error) {
     if (address.url !== undefined || !isCode(error, "unreachable")) throw error;
-    const { theLocalNode } = await import("./local-node.js");
+    const { theLocalNode } = await import("./network.js");
     const found = await theLocalNode(signal);
     if (!found) throw nothingRuns(error as HubcastError);
-    output.note(`nothing listens at ${DEFAULT_URL}; using ${found.name} at ${found.url}`);
-    return await use(found.url, undefined, signal, work);
+    const url = `http://${found.place}`;
+    output.note(`nothing listens at ${DEFAULT_URL}; using ${found.name} at ${url}`);
+    return await use(url, undefined, signal, work);
   }
 }
 

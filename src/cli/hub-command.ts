@@ -6,7 +6,6 @@ import { connectToHub, type HubClient, type HubClientOptions } from "../hub/clie
 import { BaseCommand } from "./base-command.js";
 import { readFlagFile, tokenSource } from "./flag-file.js";
 import { durationFlag } from "./flags.js";
-import { onInterrupt } from "./signals.js";
 
 /** Flag of every command that talks to a hub. */
 export const HUB_TOKEN_FLAG = Flags.file({
@@ -73,11 +72,11 @@ async function connectAs(
   } catch (error) {
     if (flags.addr !== undefined || !(error instanceof HubcastError) || error.code !== "unreachable")
       throw error;
-    const { theLocalHub } = await import("./local-node.js");
+    const { theLocalHub } = await import("./network.js");
     const found = await theLocalHub(options.signal);
     if (!found) throw error;
-    using(`nothing listens at ${DEFAULT_ADDRESS}; using ${found.name} at ${found.address}`);
-    return await connectToHub(found.address, asked);
+    using(`nothing listens at ${DEFAULT_ADDRESS}; using ${found.name} at ${found.place}`);
+    return await connectToHub(found.place, asked);
   }
 }
 
@@ -110,9 +109,7 @@ export abstract class HubCommand<T extends typeof Command> extends BaseCommand<T
   protected abstract ask(hub: HubClient, signal: AbortSignal): Promise<void>;
 
   async run(): Promise<void> {
-    this.output.survivesBrokenPipes(() => process.exit());
-    const { signal, interrupted } = onInterrupt();
-    await Promise.race([this.work(signal), interrupted]);
+    await this.untilInterrupted((signal) => this.work(signal));
   }
 
   private async work(signal: AbortSignal): Promise<void> {

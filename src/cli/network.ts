@@ -1,5 +1,5 @@
 import { networkInterfaces } from "node:os";
-import type { HubcastError } from "../core/errors.js";
+import { HubcastError } from "../core/errors.js";
 import { isLoopbackHost } from "../core/hosts.js";
 import { padded, shown } from "../core/text.js";
 import { formatDuration } from "../core/units.js";
@@ -164,8 +164,82 @@ export async function watchNetwork(
 
 function isOurs(url: string): boolean {
   const host = new URL(url).hostname.replace(/^\[|\]$/g, "");
-  const own = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  return own.some(({ address }) => address === host);
+  return ownAddresses().has(host);
+}
+
+/** Nodes on the same machine answer within 10 ms; one that is busy gets a little longer. */
+const LISTEN_MS = 400;
+
+/** A node or hub of this machine. */
+export interface LocalServer {
+  readonly name: string;
+  /** HOST:PORT of the API of a node, or where a hub takes clients. */
+  readonly place: string;
+}
+
+/**
+ * The one node of this machine, as DNS-SD shows it.
+ * @returns undefined when none is seen, or multicast cannot be used here
+ * @throws ambiguousNode when there are several
+ */
+export async function theLocalNode(signal: AbortSignal): Promise<LocalServer | undefined> {
+  const nodes = await localServers("_hubcast._tcp", signal);
+  const choices = nodes.map(({ name, place }) => `${name}: --url http://${place}`);
+  return theOnly(nodes, "ambiguousNode", "nodes", [...choices, "Or set HUBCAST_URL."]);
+}
+
+/** The one hub of this machine. @returns as `theLocalNode` @throws ambiguousHub when there are several */
+export async function theLocalHub(signal: AbortSignal): Promise<LocalServer | undefined> {
+  const hubs = await localServers("_hubcast-hub._tcp", signal);
+  const choices = hubs.map(({ name, place }) => `${name}: --addr ${place}`);
+  return theOnly(hubs, "ambiguousHub", "hubs", [...choices, "Or set HUBCAST_HUB."]);
+}
+
+/** @throws that code where there are several */
+function theOnly(
+  seen: readonly LocalServer[],
+  code: "ambiguousNode" | "ambiguousHub",
+  what: string,
+  suggestions: readonly string[],
+): LocalServer | undefined {
+  if (seen.length <= 1) return seen[0];
+  throw new HubcastError(code, `${seen.length} ${what} run on this machine; say which one`, { suggestions });
+}
+
+async function localServers(type: DiscoveredService["type"], signal: AbortSignal): Promise<LocalServer[]> {
+  const seen = new Map<string, LocalServer>();
+  const keep = (service: DiscoveredService) => {
+    const place = localPlaceOf(service, ownAddresses());
+    if (place !== undefined) seen.set(keyOf(service), { name: service.name, place });
+  };
+  let dnsSd: DnsSd;
+  try {
+    // Nodes of this machine also announce themselves on loopback; the network need not hear the question.
+    dnsSd = await openDnsSd({ signal, interfaces: ["127.0.0.1"] });
+  } catch {
+    // No multicast here: then nothing can be found, which is what the caller says.
+    return [];
+  }
+  try {
+    dnsSd.browse(type, { up: keep, changed: keep, down: () => {} });
+    await new Promise((resolve) => setTimeout(resolve, LISTEN_MS));
+  } finally {
+    await dnsSd.close();
+  }
+  return [...seen.values()].sort((a, b) => (a.place < b.place ? -1 : 1));
+}
+
+/** HOST:PORT at an address of this machine, loopback before others. @param own addresses of this machine */
+export function localPlaceOf(service: DiscoveredService, own: ReadonlySet<string>): string | undefined {
+  const isNode = service.type === "_hubcast._tcp";
+  const places = placesOf(service, isNode ? ({ txt }) => Number(txt.http) : ({ port }) => port);
+  const place = places.find(({ address }) => own.has(address));
+  return place && hostAndPort(place);
+}
+
+function ownAddresses(): ReadonlySet<string> {
+  const interfaces = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return new Set(interfaces.map(({ address }) => address));
 }
 
 /** Lines come one by one, so their columns are of fixed width. */

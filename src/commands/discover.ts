@@ -4,7 +4,6 @@ import { roundTripMs } from "../cli/find-facts.js";
 import { durationFlag, flagList, MDNS_INTERFACE_FLAG } from "../cli/flags.js";
 import { lookAround, type Seen, seenHead, seenLine } from "../cli/network.js";
 import { painted } from "../cli/output.js";
-import { onInterrupt } from "../cli/signals.js";
 
 /** One server is heard on several interfaces, a moment apart; a line says where it can be reached best. */
 const SETTLE_MS = 150;
@@ -41,8 +40,10 @@ export default class Discover extends BaseCommand<typeof Discover> {
   private shown = 0;
 
   async run(): Promise<void> {
-    this.output.survivesBrokenPipes(() => process.exit());
-    const { signal, interrupted } = onInterrupt();
+    await this.untilInterrupted((signal) => this.look(signal));
+  }
+
+  private async look(signal: AbortSignal): Promise<void> {
     const interfaces = flagList(this.flags["mdns-interface"]);
     const dnsSd = await lookAround({
       ...(interfaces && { interfaces }),
@@ -59,7 +60,7 @@ export default class Discover extends BaseCommand<typeof Discover> {
       warning: (warning) => this.output.warning(warning.message),
     });
     try {
-      await Promise.race([this.flags.watch ? new Promise(() => {}) : this.listened(), interrupted]);
+      await (this.flags.watch ? new Promise(() => {}) : this.listened());
     } finally {
       await dnsSd.close();
     }

@@ -5,14 +5,13 @@ import { diagnose, type Finding } from "../cli/diagnosis.js";
 import { findFacts, probeAddress } from "../cli/find-facts.js";
 import { durationFlag, flagList, MDNS_INTERFACE_FLAG } from "../cli/flags.js";
 import { type Colour, painted } from "../cli/output.js";
-import { onInterrupt } from "../cli/signals.js";
 
 const COLOURS: Readonly<Record<Finding["verdict"], Colour>> = {
   ok: "green",
   warning: "yellow",
   problem: "red",
 };
-/** Somebody cannot be connected to, or will not stay so. */
+/** Some node or hub cannot be connected to, or will not stay so. */
 const EXIT_CODE = 3;
 
 export default class Doctor extends BaseCommand<typeof Doctor> {
@@ -48,9 +47,7 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
   };
 
   async run(): Promise<void> {
-    this.output.survivesBrokenPipes(() => process.exit());
-    const { signal, interrupted } = onInterrupt();
-    const findings = await Promise.race([this.look(signal), interrupted]);
+    const findings = await this.untilInterrupted((signal) => this.look(signal));
     const problems = findings.filter(({ verdict }) => verdict === "problem").length;
     this.output.document({ ok: problems === 0, findings });
     for (const finding of findings) this.show(finding);

@@ -5,7 +5,6 @@ import { tokenSource } from "../cli/flag-file.js";
 import { flagList, MDNS_INTERFACE_FLAG } from "../cli/flags.js";
 import { watchNetwork } from "../cli/network.js";
 import { paints } from "../cli/output.js";
-import { onInterrupt } from "../cli/signals.js";
 import { HubcastError } from "../core/errors.js";
 import type { Collector } from "../tui/index.js";
 
@@ -52,9 +51,7 @@ export default class Top extends BaseCommand<typeof Top> {
   };
 
   async run(): Promise<void> {
-    this.output.survivesBrokenPipes(() => process.exit());
-    const { signal, interrupted } = onInterrupt();
-    await Promise.race([this.watch(signal), interrupted]);
+    await this.untilInterrupted((signal) => this.watch(signal));
   }
 
   private async watch(signal: AbortSignal): Promise<void> {

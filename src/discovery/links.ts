@@ -1,6 +1,6 @@
 import { createSocket, type RemoteInfo, type Socket, type SocketType } from "node:dgram";
 import { EventEmitter } from "node:events";
-import { BlockList, isIPv6 } from "node:net";
+import { BlockList } from "node:net";
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import multicastDns from "multicast-dns";
 import { asHubcastError, HubcastError } from "../core/errors.js";
@@ -443,7 +443,8 @@ export function asUsable(
       subnet.addSubnet(address, Number(bits), family === "IPv4" ? "ipv4" : "ipv6");
       return { family, address, cidr: `${address}/${bits}`, subnet };
     })
-    .sort((a, b) => a.family.localeCompare(b.family));
+    // Not localeCompare: the tables of its language would take 3 MiB.
+    .sort((a, b) => Number(isV6(a.address)) - Number(isV6(b.address)));
   const first = networks[0];
   return first && { name, address: first.address, networks, loopback: entries[0]!.internal };
 }
@@ -487,10 +488,15 @@ export function cameInThrough(
   source: string,
   machine: readonly UsableInterface[],
 ): boolean {
-  if (isIPv6(source.split("%")[0]!) || isInSubnet(via, source)) return true;
+  if (isV6(source) || isInSubnet(via, source)) return true;
   // No other machine is on loopback, and none may speak there.
   if (via.loopback || source.startsWith("127.")) return false;
   return !machine.some((other) => isInSubnet(other, source));
+}
+
+/** @param address from a socket or an interface: net.isIPv6 checks each character, by a pattern that takes 0.2 MiB. */
+function isV6(address: string): boolean {
+  return address.includes(":");
 }
 
 function isInSubnet(via: UsableInterface, address: string): boolean {
@@ -500,7 +506,7 @@ function isInSubnet(via: UsableInterface, address: string): boolean {
 /** @param address an IP, IPv6 perhaps with its zone */
 function isIn({ family, subnet }: Network, address: string): boolean {
   const [bare] = address.split("%");
-  if (isIPv6(bare!) !== (family === "IPv6")) return false;
+  if (isV6(bare!) !== (family === "IPv6")) return false;
   return subnet.check(bare!, family === "IPv6" ? "ipv6" : "ipv4");
 }
 

@@ -63,9 +63,10 @@ export class Connection {
     this.flush();
   }
 
+  /** A stream that is paused takes 64 KiB more before it stops reading; one whose requests wait does that by `#onData`. */
   setReading(reading: boolean): void {
     if (reading) this.socket.resume();
-    else this.socket.pause();
+    else if (!this.session.parked) this.socket.pause();
   }
 
   /** Ends the connection once the outbox is written. */
@@ -85,6 +86,12 @@ export class Connection {
   }
 
   readonly #onData = (chunk: Buffer): void => {
+    if (this.session.parked) {
+      this.socket.pause();
+      // A stream that has something stops reading at once.
+      this.socket.unshift(this.machine.park(chunk));
+      return;
+    }
     this.machine.handle({ type: "received", session: this.session, chunk }, this.nowMs());
     this.carryOut();
   };

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { VERSION } from "../core/version.js";
 import { startStep } from "../runtime/start-step.js";
 import type { Monitor } from "./monitor.js";
@@ -127,7 +126,10 @@ async function advertiseHub(
     .advertise({
       type: "_hubcast-hub._tcp",
       name,
-      id: randomUUID().slice(0, 8),
+      // Unique, not secret: node:crypto would take 1 MiB for it.
+      id: Math.floor(Math.random() * 2 ** 32)
+        .toString(16)
+        .padStart(8, "0"),
       port,
       txt: { v: VERSION, ...(options.tls && { tls: "1" }), ...(options.token && { token: "1" }) },
       // Monitoring answers on loopback only, so only loopback shows its port.

@@ -64,6 +64,8 @@ export class HubServer {
       allowHalfOpen: true,
       keepAlive: true,
       keepAliveInitialDelay: 30_000,
+      // Bytes that are put back stop the reading (Connection), however few. Nothing else waits in these streams.
+      highWaterMark: 1,
     };
     if (options.tls === undefined) this.#server = createServer(socketOptions, this.#onConnection);
     else {

@@ -292,6 +292,13 @@ export interface GossipFigures {
   readonly heldUp: number;
 }
 
+/** One page of GET /v1/items. */
+export interface ItemPage {
+  readonly items: readonly Item[];
+  /** Absent on the last page. */
+  readonly nextCursor?: string;
+}
+
 /** The process that the node runs in. */
 export interface ProcessFigures {
   /** Memory that is resident. */

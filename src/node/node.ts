@@ -18,6 +18,7 @@ import type {
   BulkLine,
   EventsOptions,
   HoldersReceipt,
+  ItemPage,
   ListQuery,
   NodeEvent,
   NodeStatus,
@@ -34,7 +35,7 @@ import type {
 } from "./broadcast.js";
 import { type Discovery, openDiscovery } from "./discovery.js";
 import { type HttpApi, openHttpApi } from "./http/index.js";
-import type { Page, PageQuery, ServedNode, Timings } from "./http/options.js";
+import type { PageQuery, ServedNode, Timings } from "./http/options.js";
 import type { NodeOptions } from "./option-kinds.js";
 import { type CompleteNodeOptions, checkTrust, completeOptions } from "./options.js";
 import { Posts } from "./posts.js";
@@ -206,7 +207,7 @@ class Node implements StartedNode, ServedNode {
     }
   }
 
-  page({ limit = LIMITS.pageItemsMax, cursor, ...query }: PageQuery): Page {
+  page({ limit = LIMITS.pageItemsMax, cursor, ...query }: PageQuery): ItemPage {
     const items: Item[] = [];
     for (const item of this.#visible(query, cursor === undefined ? undefined : decodeCursor(cursor))) {
       // One more than asked for is there: so there is a next page.

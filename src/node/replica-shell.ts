@@ -2,8 +2,8 @@ import { randomBytes } from "node:crypto";
 import { LIMITS } from "../core/limits.js";
 import { VERSION } from "../core/version.js";
 import { Runner } from "../runtime/runner.js";
+import { startStep } from "../runtime/start-step.js";
 import type { GossipFigures, Peer } from "./broadcast.js";
-import { openCluster } from "./cluster/open.js";
 import type { BrokerEngine, Cluster, ClusterListener, GossipMessage, LinkEngine } from "./cluster/port.js";
 import { Committer, LogPublisher } from "./committer.js";
 import { EventLog, type UnnumberedEvent } from "./event-log.js";
@@ -117,8 +117,10 @@ export class ReplicaShell {
     this.replica = this.#makeReplica();
     // Before anybody can connect.
     const unlogged = await loadInto(this.replica, storage, options.signal);
-    const listener = this.#listener();
-    this.cluster = await openCluster({ options, listener, storage, ...(privateKey && { privateKey }) });
+    const late = (cluster: Cluster) => cluster.close();
+    const opening = this.#openCluster(storage, privateKey);
+    const what = `opening the engine ${options.engine.name}`;
+    this.cluster = await startStep(what, opening, { logger: options.logger, late });
     this.#links = this.cluster as LinkEngine;
     this.#broker = this.cluster as BrokerEngine;
     this.#openPublisher(storage, unlogged);
@@ -136,6 +138,23 @@ export class ReplicaShell {
     if (this.policy.text !== "") this.#runner.handle({ type: "policyChanged" });
     // Peers may connect from now on, before anything below is done.
     this.tell({ type: "started" });
+  }
+
+  /** Only the engine that the options choose is loaded. @throws portInUse, natsUnreachable and their like */
+  async #openCluster({ position }: Storage, privateKey: Uint8Array | undefined): Promise<Cluster> {
+    const { cluster, engine, retentionMs, p2p, clusterKey, allowPeers } = this.options;
+    const own = { cluster, listener: this.#listener(), ...(privateKey && { privateKey }) };
+    if (engine.name === "nats") {
+      const { openNatsCluster } = await import("./cluster/nats/index.js");
+      return await openNatsCluster({ ...own, ...engine, retentionMs, ...(position && { position }) });
+    }
+    const { openLibp2pCluster } = await import("./cluster/libp2p/index.js");
+    return await openLibp2pCluster({
+      ...own,
+      listen: p2p,
+      ...(clusterKey && { clusterKey }),
+      ...(allowPeers && { allowPeers: new Set(allowPeers) }),
+    });
   }
 
   #openPublisher(storage: Storage, unlogged: readonly Item[]): void {

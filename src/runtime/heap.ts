@@ -1,33 +1,53 @@
-import { setFlagsFromString } from "node:v8";
+import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 /** A busier node collects garbage by itself, and a collection would delay its answers. */
 const QUIET_UTILIZATION = 0.2;
 
+/** Of a node: smaller ones make posts cost up to a third more, larger ones only hold more garbage. */
+const YOUNG_BYTES = 16 * 1024 * 1024;
+
 /**
  * Keeps the heap of a process near the size of its live data. Left alone, V8 takes what stays for a reason to
  * double its young generation, up to 128 MiB, and lets garbage grow to as much again as is in use: 100,000 items of
- * 256 B cost a node 220 MB, of which it used 65. Call it when what the process needs is loaded: the young generation
- * has its working size by then (16 MiB a half), and smaller ones make posts slower.
+ * 256 B cost a node 220 MB, of which it used 65. Call it when what the process needs is loaded.
  *
- * After a busy hour a quiet node gives memory back: once for each 48 MiB that it took, or half of what it held, whichever is more.
+ * A quiet node gives memory back: what its start left behind, and after a busy hour once for each 48 MiB that it took, or half of what
+ * it held, whichever is more.
  */
 export function tuneNodeHeap(): void {
-  setFlagsFromString("--semi-space-growth-factor=1");
   setFlagsFromString("--heap-growing-percent=30");
-  let heldBytes = takenBytes();
+  limitYoungGeneration();
   let since = performance.eventLoopUtilization();
-  collectWhatIsUnused(
-    () => {
-      const { utilization } = performance.eventLoopUtilization(since);
-      since = performance.eventLoopUtilization();
-      const grownBytes = takenBytes() - heldBytes;
-      return utilization < QUIET_UTILIZATION && grownBytes > heldBytes / 2 ? grownBytes : 0;
-    },
-    () => {
-      heldBytes = takenBytes();
-    },
-  );
+  const isQuiet = (): boolean => {
+    const { utilization } = performance.eventLoopUtilization(since);
+    since = performance.eventLoopUtilization();
+    return utilization < QUIET_UTILIZATION;
+  };
+  let heldBytes = takenBytes();
+  const collected = (): void => {
+    heldBytes = takenBytes();
+    limitYoungGeneration();
+  };
+  // 12 MB.
+  const leaveNoRests = (): void => void (isQuiet() && collect("last-resort").then(collected));
+  setTimeout(leaveNoRests, START_IS_OVER_MS).unref();
+  collectWhatIsUnused(() => {
+    const grownBytes = takenBytes() - heldBytes;
+    return isQuiet() && grownBytes > heldBytes / 2 ? grownBytes : 0;
+  }, collected);
+}
+
+/** Lets the young generation, which a collection shrinks, grow up to its working size and no further. */
+function limitYoungGeneration(): void {
+  setFlagsFromString("--semi-space-growth-factor=2");
+  const look = new PerformanceObserver(() => {
+    const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === "new_space")!;
+    if (young.space_size < YOUNG_BYTES) return;
+    setFlagsFromString("--semi-space-growth-factor=1");
+    look.disconnect();
+  });
+  look.observe({ entryTypes: ["gc"] });
 }
 
 function takenBytes(): number {
@@ -54,7 +74,8 @@ export function tuneHubHeap(usedBytes: () => number): void {
   });
 }
 
-const START_IS_OVER_MS = 1_000;
+/** Longer than probing and announcing the hub by multicast DNS. */
+const START_IS_OVER_MS = 3_000;
 
 /** How often memory is checked, and how many unused bytes justify a collection. */
 const LOOK_MS = 10_000;

@@ -16,9 +16,12 @@ const RECORDS_FRAME_BYTES = 24;
 /** A placeholder for bytes that are never read. */
 const ZEROS = new ArrayBuffer(LIMITS.peerFrameBytesMax);
 
-/** Bytes in flight, with the decoded frame once one receiver has read it: a batch has many receivers. */
+/** Bytes of a frame, of items, or of a record, with what they say once one receiver has read them: a batch has many receivers. */
 interface Sent extends Uint8Array<ArrayBufferLike> {
   frame?: Frame;
+  items?: readonly Item[] | ItemDecodeError;
+  record?: MemberRecord;
+  isSigned?: boolean;
 }
 
 /** The facts about one item that was ever seen in the world. */
@@ -43,10 +46,7 @@ export interface ItemRecord {
 export class Known implements Verification, Decoding {
   readonly isOverloaded = false;
   readonly #items = new Map<string, ItemRecord>();
-  readonly #batches = new WeakMap<Uint8Array, readonly Item[] | ItemDecodeError>();
   readonly #records = new Map<string, MemberRecord>();
-  readonly #recordOf = new WeakMap<Uint8Array, MemberRecord>();
-  readonly #valid = new WeakMap<MemberRecord, boolean>();
 
   /** Every item that was ever seen. */
   all(): IterableIterator<ItemRecord> {
@@ -85,28 +85,28 @@ export class Known implements Verification, Decoding {
   items(of: Parameters<Decoding["items"]>[0]): readonly Item[];
   items(of: readonly Item[] | Parameters<Decoding["items"]>[0]): readonly boolean[] | readonly Item[] {
     if (!("t" in of)) return of.map((item) => this.of(item).valid);
-    const bytes = of.t === "batch" ? of.bytes : of.batch;
-    return once<readonly Item[], ItemDecodeError>(this.#batches, bytes, ItemDecodeError, () =>
-      decodeBatch(of.t === "batch" ? payloadOf(of) : bytes).map((item) => this.of(item).item),
-    );
+    const bytes: Sent = of.t === "batch" ? of.bytes : of.batch;
+    bytes.items ??= this.#decode(of.t === "batch" ? payloadOf(of) : bytes);
+    // Each node meets the error.
+    if (bytes.items instanceof ItemDecodeError) throw bytes.items;
+    return bytes.items;
   }
 
   record(bytes: Uint8Array): MemberRecord | undefined;
   record(record: MemberRecord): boolean;
-  record(of: Uint8Array | MemberRecord): MemberRecord | undefined | boolean {
+  record(of: Sent | MemberRecord): MemberRecord | undefined | boolean {
     if (!(of instanceof Uint8Array)) return this.#isSigned(of);
-    let record = this.#recordOf.get(of);
-    if (record) return record;
+    if (of.record) return of.record;
     // A signature is 64 bytes that look random: its first bytes identify a record.
     const key = Buffer.from(of.buffer, of.byteOffset, Math.min(of.length, RECORD_KEY_BYTES)).toString(
       "latin1",
     );
-    record = this.#records.get(key);
+    let record = this.#records.get(key);
     if (!record || Buffer.compare(record.bytes, of) !== 0) record = decodeRecord(of);
     if (!record) return undefined;
     this.#records.set(key, record);
-    this.#recordOf.set(of, record);
-    this.#recordOf.set(record.bytes, record);
+    of.record = record;
+    (record.bytes as Sent).record = record;
     return record;
   }
 
@@ -121,34 +121,21 @@ export class Known implements Verification, Decoding {
   }
 
   #isSigned(record: MemberRecord): boolean {
-    let valid = this.#valid.get(record);
-    if (valid === undefined) {
+    const bytes: Sent = record.bytes;
+    if (bytes.isSigned === undefined) {
       const { payload, signature } = partsOf(record);
       const expected = this.sign(record.id)(signedBytes("simulated", payload));
-      valid = Buffer.from(expected).equals(signature);
-      this.#valid.set(record, valid);
+      bytes.isSigned = Buffer.from(expected).equals(signature);
     }
-    return valid;
+    return bytes.isSigned;
   }
-}
 
-/** Decodes bytes once. An error is thrown at each call, as each node would meet it. */
-function once<T, E extends Error>(
-  known: WeakMap<Uint8Array, T | E>,
-  bytes: Uint8Array,
-  fault: new (message: string) => E,
-  decode: () => T,
-): T {
-  let result = known.get(bytes);
-  if (result === undefined) {
+  #decode(batch: Uint8Array): readonly Item[] | ItemDecodeError {
     try {
-      result = decode();
+      return decodeBatch(batch).map((item) => this.of(item).item);
     } catch (error) {
-      if (!(error instanceof fault)) throw error;
-      result = error;
+      if (error instanceof ItemDecodeError) return error;
+      throw error;
     }
-    known.set(bytes, result);
   }
-  if (result instanceof fault) throw result;
-  return result as T;
 }

@@ -26,7 +26,7 @@ export type { HubPlace, NodePlace } from "./watch.js";
 export class Collector {
   readonly #nodes = new Map<string, NodeWatch>();
   readonly #hubs = new Map<string, HubWatch>();
-  readonly #feed = new Feed();
+  readonly #feed = new ItemFeed();
   #events: EventRow[] = [];
   #eventCount = 0;
   #isTooFast = false;
@@ -86,7 +86,8 @@ export class Collector {
    */
   snapshot(items: boolean | "aside", topic?: string): Snapshot {
     const first = this.#first();
-    const perSecond = first ? first.posts.rate.perSecond + first.gossipIn.rate.perSecond : 0;
+    const rates = first?.meter.rates;
+    const perSecond = rates ? rates.posts.perSecond + rates.gossipIn.perSecond : 0;
     // Hysteresis: resumes at half the rate at which it stopped.
     this.#isTooFast = items === "aside" && perSecond > ASIDE_ITEMS_PER_SECOND / (this.#isTooFast ? 2 : 1);
     this.#feed.follow(items && !this.#isTooFast ? first?.node : undefined, topic);
@@ -134,7 +135,7 @@ export class Collector {
 }
 
 function askedNode(watch: NodeWatch): AskedNode {
-  const { place, status, peers, fault, posts, gossipIn, gossipOut } = watch;
+  const { place, status, peers, fault, meter } = watch;
   return {
     url: place.url,
     name: place.name,
@@ -142,7 +143,7 @@ function askedNode(watch: NodeWatch): AskedNode {
     status,
     peers,
     fault,
-    rates: { posts: posts.rate, gossipIn: gossipIn.rate, gossipOut: gossipOut.rate },
+    rates: meter.rates,
   };
 }
 
@@ -249,7 +250,7 @@ const REST_MS = 200;
 const READ_MS = 10;
 
 /** The newest items of one node: its history first, then its events. */
-export class Feed {
+export class ItemFeed {
   /** Oldest first. */
   items: Item[] = [];
   /** Whether `items` belong to the node that is followed now. */

@@ -1,4 +1,5 @@
-import type { Rate } from "./snapshot.js";
+import type { NodeStatus } from "../node/broadcast.js";
+import type { NodeRates, Rate } from "./snapshot.js";
 
 const BARS = "▁▂▃▄▅▆▇█";
 
@@ -89,5 +90,22 @@ export class RateMeter {
 
   get rate(): Rate {
     return { perSecond: this.#perSecond, history: this.#history };
+  }
+}
+
+/** The rates of one node, from one status after the other. */
+export class NodeMeter {
+  readonly #posts = new RateMeter();
+  readonly #gossipIn = new RateMeter();
+  readonly #gossipOut = new RateMeter();
+
+  record({ posted, gossip }: NodeStatus, atMs: number): void {
+    this.#posts.record(posted, atMs);
+    this.#gossipIn.record(gossip.itemsReceived, atMs);
+    this.#gossipOut.record(gossip.batchesSent, atMs);
+  }
+
+  get rates(): NodeRates {
+    return { posts: this.#posts.rate, gossipIn: this.#gossipIn.rate, gossipOut: this.#gossipOut.rate };
   }
 }

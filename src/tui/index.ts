@@ -1,7 +1,7 @@
 import { counted, shown } from "../core/text.js";
 import type { NodeStatus, Peer } from "../node/broadcast.js";
 import type { DashboardOptions } from "./app.js";
-import { clock, count, milliseconds, perSecond, RateMeter, size } from "./figures.js";
+import { clock, count, milliseconds, NodeMeter, perSecond, size } from "./figures.js";
 import type { LiveSimulation } from "./simulation.js";
 import { type HubRow, type NodeRow, nodeRowsOf, type Snapshot } from "./snapshot.js";
 
@@ -69,20 +69,11 @@ function nameOf({ name }: { readonly name: string }): string {
 
 /** The status of one node as one line. */
 export class LiveNode {
-  readonly #posts = new RateMeter();
-  readonly #gossipIn = new RateMeter();
-  readonly #gossipOut = new RateMeter();
+  readonly #meter = new NodeMeter();
 
   line(status: NodeStatus, peers: readonly Peer[]): string {
-    const nowMs = performance.now();
-    this.#posts.record(status.posted, nowMs);
-    this.#gossipIn.record(status.gossip.itemsReceived, nowMs);
-    this.#gossipOut.record(status.gossip.batchesSent, nowMs);
-    const rates = {
-      posts: this.#posts.rate,
-      gossipIn: this.#gossipIn.rate,
-      gossipOut: this.#gossipOut.rate,
-    };
+    this.#meter.record(status, performance.now());
+    const { rates } = this.#meter;
     const asked = { url: "", isNamed: true, status, peers, fault: undefined, rates };
     const own = nodeRowsOf([asked]).filter(({ key }) => key === status.id);
     return plainLines({ atMs: Date.now(), nodes: own, hubs: [], items: [], events: [] })[0]!;

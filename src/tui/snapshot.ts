@@ -100,6 +100,13 @@ export interface Rate {
   readonly history: readonly number[];
 }
 
+/** Rates of a node. */
+export interface NodeRates {
+  readonly posts: Rate;
+  readonly gossipIn: Rate;
+  readonly gossipOut: Rate;
+}
+
 export interface EventRow {
   readonly key: string;
   readonly atMs: number;
@@ -116,7 +123,7 @@ export interface AskedNode {
   readonly status: NodeStatus | undefined;
   readonly peers: readonly Peer[];
   readonly fault: { readonly kind: Fault; readonly message: string } | undefined;
-  readonly rates: { readonly posts: Rate; readonly gossipIn: Rate; readonly gossipOut: Rate };
+  readonly rates: NodeRates;
 }
 
 /**

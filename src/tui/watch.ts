@@ -4,7 +4,7 @@ import type { TokenSource } from "../core/options.js";
 import type { HubClientStatus, HubStatus } from "../hub/index.js";
 import type { NodeStatus, Peer } from "../node/broadcast.js";
 import { connectToNode, type RemoteNode } from "../node/client.js";
-import { RateMeter } from "./figures.js";
+import { NodeMeter, RateMeter } from "./figures.js";
 import { slowestFirst } from "./screen.js";
 import type { Fault } from "./snapshot.js";
 
@@ -36,9 +36,7 @@ export class NodeWatch {
   fault: { readonly kind: Fault; readonly message: string } | undefined;
   /** Whether it has answered, or failed to, at least once. */
   asked = false;
-  readonly posts = new RateMeter();
-  readonly gossipIn = new RateMeter();
-  readonly gossipOut = new RateMeter();
+  readonly meter = new NodeMeter();
   node: RemoteNode | undefined;
   #asking: Promise<void> | undefined;
   #retryAtMs = 0;
@@ -98,13 +96,10 @@ export class NodeWatch {
   }
 
   #keep(status: NodeStatus, peers: readonly Peer[]): void {
-    const nowMs = performance.now();
     this.status = status;
     this.peers = peers;
     this.fault = undefined;
-    this.posts.record(status.posted, nowMs);
-    this.gossipIn.record(status.gossip.itemsReceived, nowMs);
-    this.gossipOut.record(status.gossip.batchesSent, nowMs);
+    this.meter.record(status, performance.now());
   }
 }
 

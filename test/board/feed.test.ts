@@ -39,7 +39,7 @@ test("what is read anew takes the place of what was shown; what came meanwhile s
   feed.add(item(9), 101);
   feed.renew([item(3), item(5), item(4)], 100, true);
   expect(times(feed)).toEqual([9, 5, 4, 3]);
-  // Those that the page did not know are news.
+  // Items that the page did not know are news.
   expect(feed.rows.map(({ arrivedAtMs }) => arrivedAtMs)).toEqual([101, 100, 100, 50]);
 });
 

@@ -121,7 +121,7 @@ describe.skipIf(NO_BROWSER !== undefined)("the board in Chromium", PATIENT, () =
     await kitchen.post({ id: "alerts/power", raw: "on battery" });
     await itemOf(page, "on battery").waitFor();
     expect(await itemOf(page, "at one").count()).toBe(0);
-    // Whoever posts while a topic is chosen posts under it.
+    // A post while a topic is chosen goes under it.
     await page.keyboard.press("Escape");
     await page.getByLabel("Text to post").fill("back on mains");
     await page.keyboard.press("Control+Enter");
@@ -191,7 +191,7 @@ describe.skipIf(NO_BROWSER !== undefined)("the board in Chromium", PATIENT, () =
     expect(second.url).toBe(first.url);
     await kitchen.post({ id: "after", raw: "posted after it was back" });
     await itemOf(page, "posted after it was back").waitFor();
-    // What Chromium itself writes of a connection that ends.
+    // Chromium's own message about a connection that ends.
     expect(browser.faults.splice(0).filter((fault) => !/net::ERR_|503/.test(fault))).toEqual([]);
   });
 

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
 import { diagnose, type Facts, type SeenFacts } from "../../src/cli/diagnosis.js";
-import type { NodeStatus, Peer } from "../../src/node/broadcast.js";
-import { FakeServedNode } from "../fixtures/fake-served-node.js";
+import type { NodeStatus } from "../../src/node/broadcast.js";
+import { nodeStatus, peer } from "../fixtures/node-answers.js";
 
-const STATUS = new FakeServedNode().statusNow();
+const STATUS = nodeStatus();
 
 function server(name: string, seen: object = {}, more: Partial<SeenFacts> = {}): SeenFacts {
   return {
@@ -21,12 +21,6 @@ function server(name: string, seen: object = {}, more: Partial<SeenFacts> = {}):
     status: STATUS,
     ...more,
   };
-}
-
-function peer(name: string, more: Partial<Peer> = {}): Peer {
-  const place = { address: "127.0.0.1:4001", state: "connected", linked: true, sinceMs: 1 } as const;
-  const summary = { items: 0, fingerprint: "0".repeat(32), fingerprintSinceMs: 0, ageMs: 1 };
-  return { id: name, name, ...place, summary, agreement: "agrees", ...more };
 }
 
 const LO = { name: "lo", isLoopback: true };

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 const LOGGER = new URL("../../build/src/cli/logger.js", import.meta.url).href;
 const HOSTILE = "\u001b]52;c;ZXZpbA==\u0007\r\n[FORGED\u009b31m\u202e\u2028\\\u007f";
 
-/** What a process logs of a peer whose every text acts on terminals. */
+/** The log of a process about a peer whose every text acts on terminals. */
 function logged(format: "json" | "pretty"): string {
   const script = `
     import { openLogger } from ${JSON.stringify(LOGGER)};

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { FakeServedNode } from "../fixtures/fake-served-node.js";
+import { nodeStatus } from "../fixtures/node-answers.js";
 import { hubcast } from "./cli.js";
 import { fakeNode } from "./fake-node.js";
 
-const STATUS = { ...new FakeServedNode().statusNow(), name: "kitchen", id: "n1", items: 3 };
+const STATUS = nodeStatus({ items: 3 });
 const AGREEING = {
   id: "n2",
   name: "hall",

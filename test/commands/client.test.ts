@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { nodeStatus } from "../fixtures/node-answers.js";
 import { Cli, hubcast } from "./cli.js";
 import { type Call, fakeNode } from "./fake-node.js";
 
@@ -24,54 +25,19 @@ function posts(result: object = POSTED) {
   );
 }
 
-const STATUS = {
-  name: "kitchen",
-  id: "n1",
+const STATUS = nodeStatus({
   cluster: "hubcast",
-  version: "0.1.0",
-  uptimeMs: 65_000,
-  state: "ready",
-  reasons: [],
-  details: [],
   items: 3,
   hidden: 1,
-  ahead: 0,
-  leftOut: 0,
   posted: 3,
   bytes: 2048,
   fingerprint: "0f".repeat(16),
   fingerprintSinceMs: 1_700_000_000_000,
-  retentionMs: 86_400_000,
   peers: 2,
   links: 2,
   members: 3,
-  membersEstimated: false,
-  engine: "libp2p",
   peerAddresses: ["/ip4/127.0.0.1/tcp/4001"],
-  sync: {
-    rounds: 4,
-    roundsFailed: 0,
-    roundsBySketch: 0,
-    sketchesFailed: 0,
-    itemsReceived: 1,
-    itemsSent: 2,
-    bytesReceived: 10,
-    bytesSent: 20,
-  },
-  gossip: {
-    batchesReceived: 1,
-    copiesReceived: 1,
-    batchesSent: 1,
-    itemsReceived: 1,
-    itemsSent: 1,
-    duplicates: 0,
-    rejected: 0,
-    repairs: 0,
-    skipped: 0,
-    heldUp: 0,
-  },
-  process: { rssBytes: 50_000_000, eventLoopDelayMs: 0.5 },
-};
+});
 
 function posted(calls: readonly Call[]): { id?: string; raw: string } {
   return JSON.parse(calls.find(({ method }) => method === "POST")!.body);

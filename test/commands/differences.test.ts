@@ -301,7 +301,7 @@ async function tellsTheSame(node: AskedNode, reason: Reason, names: string): Pro
   expect(told.metrics.match(/^hubcast_degraded\{.*\} 1$/gm)).toHaveLength(told.status.reasons.length);
 }
 
-/** What each place tells of a node. */
+/** The account of a node in each place. */
 async function tales(node: AskedNode) {
   const get = async (path: string) => await fetch(`${node.url}${path}`);
   const checked = hubcast(["broadcast", "check", "--json", "--url", node.url!], { deadlineMs: 60_000 });

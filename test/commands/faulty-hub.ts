@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { frame, type Received, splitFrames, u64 } from "../hub/raw-client.js";
 
-/** What a faulty hub makes of one delivery: the payloads that really go. @param count of deliveries before it */
+/** The payloads that a faulty hub sends in place of one delivery. @param count of deliveries before it */
 export type Fault = (payload: Buffer, count: number) => readonly Buffer[];
 
 /** Version 1 of the protocol in a few lines, slow, and wrong as it is told to be. */

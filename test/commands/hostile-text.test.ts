@@ -10,52 +10,41 @@ import {
   textFrame,
   welcomeFrame,
 } from "../../src/hub/machine/frames.js";
+import type { Item, NodeEvent, Reason, Receipt } from "../../src/node/broadcast.js";
+import { nodeStatus, peer } from "../fixtures/node-answers.js";
 import { Cli, hubcast } from "./cli.js";
 import { type Answer, fakeNode } from "./fake-node.js";
 
 /** Sets the clipboard and the title, clears the screen, begins a line of its own, and turns the order of reading. */
 const HOSTILE = "\u001b]52;c;ZXZpbA==\u0007\u001b]0;t\u001b\\\u001b[2J\r\nFORGED\u009b31m\u202e\u2028\u007f";
 const NOW_MS = Date.now();
-const ITEM = {
+const ITEM: Item = {
   id: HOSTILE,
   raw: `x${HOSTILE}`,
   signature: `sha256:${HOSTILE}`,
   timestampMs: NOW_MS,
   digest: HOSTILE,
 };
-const STATUS = {
+const STATUS = nodeStatus({
   ...{ name: HOSTILE, id: HOSTILE, cluster: HOSTILE, version: HOSTILE, fingerprint: HOSTILE },
-  ...{ engine: HOSTILE, state: HOSTILE, reasons: [HOSTILE], peerAddresses: [HOSTILE, HOSTILE] },
-  ...{ uptimeMs: 1, items: 1, hidden: 0, posted: 1, bytes: 1, peers: 1, retentionMs: 86_400_000 },
-  fingerprintSinceMs: 0,
-  sync: {
-    rounds: 0,
-    roundsFailed: 0,
-    roundsBySketch: 0,
-    sketchesFailed: 0,
-    itemsReceived: 0,
-    itemsSent: 0,
-    bytesReceived: 0,
-    bytesSent: 0,
-  },
-  gossip: { itemsReceived: 0, duplicates: 0, itemsSent: 0, messagesReceived: 0, messagesSent: 0 },
-};
-const PEER = {
-  ...{ id: HOSTILE, name: HOSTILE, address: HOSTILE, reason: HOSTILE, agreement: HOSTILE },
-  ...{ state: "connected", sinceMs: NOW_MS, roundTripMs: 1 },
-};
+  ...{ engine: HOSTILE, reasons: [HOSTILE as Reason], peerAddresses: [HOSTILE, HOSTILE] },
+  details: [
+    { code: HOSTILE as Reason, message: HOSTILE, advice: HOSTILE, peer: { id: HOSTILE, name: HOSTILE } },
+  ],
+});
+const PEER = peer(HOSTILE, { address: HOSTILE, reason: HOSTILE, reasons: [HOSTILE as Reason] });
 const PROBLEM = {
   ...{ type: "about:blank", title: HOSTILE, status: 409, detail: `held ${HOSTILE}`, code: "conflict" },
   suggestions: [`Do this ${HOSTILE}`],
 };
-const RECEIPT = {
-  ...{ complete: false, holders: [{ id: HOSTILE, name: HOSTILE, afterMs: 1 }] },
-  missing: [{ id: HOSTILE, name: HOSTILE }],
+const RECEIPT: Receipt = {
+  ...{ of: 3, complete: false, holders: [{ id: HOSTILE, name: HOSTILE, afterMs: 1 }] },
+  ...{ missing: [{ id: HOSTILE, name: HOSTILE }], refused: [{ id: HOSTILE, name: HOSTILE }] },
 };
-const EVENTS = [
-  { type: "item", item: ITEM },
-  { type: "replaced", item: ITEM, previous: ITEM },
-  { type: "peer", peer: PEER },
+const EVENTS: readonly NodeEvent[] = [
+  { type: "item", eventId: "1-1", item: ITEM },
+  { type: "replaced", eventId: "1-2", item: ITEM, previous: ITEM },
+  { type: "peer", eventId: "1-3", peer: PEER },
 ];
 
 /** Nothing but lines, each of characters that are read; none of them begun by somebody else. */
@@ -70,7 +59,7 @@ function hostileNode(answers: Readonly<Record<string, Answer>> = {}) {
   const events = EVENTS.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join("");
   return fakeNode(({ path, method }) => {
     if (answers[path]) return answers[path];
-    if (path === "/v1/peers") return { body: { peers: [PEER] } };
+    if (path === "/v1/peers") return { body: [PEER] };
     if (path === "/v1/events") return { type: "text/event-stream", body: events, stream: () => {} };
     if (path === "/v1/items" && method === "GET") return { body: { items: [ITEM] } };
     if (path === "/v1/items") return { status: 409, type: "application/problem+json", body: PROBLEM };
@@ -88,7 +77,7 @@ describe("a node whose every text acts on terminals steers none through", () => 
         const { stdout, stderr } = await hubcast([...args, ...more], { env: { FORCE_COLOR: "0" } });
         expectOnlyText(stdout, stderr);
         if (more.length > 0) JSON.parse(stdout);
-        expect(stdout + stderr).not.toBe("");
+        expect(stdout + stderr).toContain("52;c;");
       }
     },
   );
@@ -108,6 +97,7 @@ describe("a node whose every text acts on terminals steers none through", () => 
     await using node = await hostileNode({ "/v1/items": { status: 201, body } });
     const { stdout, stderr } = await hubcast(["broadcast", "post", "x", "--wait", "2", "--url", node.url]);
     expectOnlyText(stdout, stderr);
+    expect(stdout + stderr).toContain("52;c;");
   });
 
   it("broadcast watch", async () => {
@@ -118,7 +108,8 @@ describe("a node whose every text acts on terminals steers none through", () => 
     watch.kill("SIGINT");
     await ended;
     expectOnlyText(watch.stdout, watch.stderr);
-    expect(watch.stdout + watch.stderr).not.toBe("");
+    expect(watch.stdout).toContain("52;c;");
+    expect(watch.stderr).toContain("52;c;");
   });
 
   it("top", async () => {
@@ -126,6 +117,7 @@ describe("a node whose every text acts on terminals steers none through", () => 
     const env = { HUBCAST_MDNS_INTERFACE: "127.0.0.1" };
     const { stdout, stderr } = await hubcast(["top", "--once", "--url", node.url], { env });
     expectOnlyText(stdout, stderr);
+    expect(stdout).toContain("52;c;");
   });
 });
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { FakeServedNode } from "../fixtures/fake-served-node.js";
+import { nodeStatus } from "../fixtures/node-answers.js";
 import { Cli, hubcast } from "./cli.js";
 import { type Answer, type FakeNode, fakeNode } from "./fake-node.js";
 
 const NOW_MS = Date.now();
-const STATUS = { ...new FakeServedNode().statusNow(), name: "kitchen" };
+const STATUS = nodeStatus();
 const ITEMS = [
   { id: "a", raw: "doors open\nat nine", signature: "sha256:00", timestampMs: NOW_MS - 1000, digest: "00" },
   { id: "b", raw: "\u001b[31mred", signature: "sha256:00", timestampMs: NOW_MS, digest: "01" },

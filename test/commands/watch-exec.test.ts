@@ -33,7 +33,7 @@ class Place {
     return existsSync(this.file(name));
   }
 
-  /** What a file says; "" before it is there. */
+  /** The text of a file; "" before it is there. */
   text(name: string): string {
     return this.has(name) ? readFileSync(this.file(name), "utf8") : "";
   }

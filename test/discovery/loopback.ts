@@ -37,7 +37,7 @@ export function service(fields: Partial<AdvertisedService> = {}): AdvertisedServ
   };
 }
 
-/** What a browser was told, of the identities that matter. */
+/** The events of a browser about the identities that matter. */
 export function watch(
   dnssd: DnsSd,
   ids: readonly string[],

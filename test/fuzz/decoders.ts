@@ -15,7 +15,7 @@ import { ReconcileError } from "../../src/node/negentropy/message.js";
 import { respond } from "../../src/node/negentropy/respond.js";
 import { CELL_WORDS, Sketch } from "../../src/node/negentropy/sketch.js";
 import { decodeAnswer, encodeAnswer } from "../../src/node/negentropy/sketch-message.js";
-import { EventReader } from "../../src/node/remote/events.js";
+import { EventStreamParser } from "../../src/node/remote/events.js";
 import { decodeBatch, encodeBatch, ItemDecodeError } from "../../src/node/replica/item.js";
 import { decodeCursor } from "../../src/node/replica/item-set/bound.js";
 import { ItemSet } from "../../src/node/replica/item-set/item-set.js";
@@ -149,7 +149,7 @@ const dnsPacket = createRequire(createRequire(import.meta.url).resolve("multicas
 };
 
 function eventsIn(chunks: readonly string[]): unknown {
-  const reader = new EventReader(new URL("http://127.0.0.1"));
+  const reader = new EventStreamParser(new URL("http://127.0.0.1"));
   const events: unknown[] = [];
   for (const chunk of chunks) {
     const read = unless(HubcastError, () => reader.push(chunk));
@@ -159,7 +159,7 @@ function eventsIn(chunks: readonly string[]): unknown {
   return [events, reader.refusal?.code];
 }
 
-/** What it returns; `undefined` when it refuses in these words. */
+/** Its result; `undefined` when it refuses in these words. */
 function unless<Result>(
   refusal: abstract new (...args: never[]) => Error,
   decode: () => Result,

@@ -31,7 +31,7 @@ const events = items.map(
     `id: e-${n}\nevent: item\ndata: ${JSON.stringify({ type: "item", eventId: `e-${n}`, item })}\n\n`,
 );
 
-/** What each decoder reads in peace: fuzzing changes a little of it, and so gets further than with noise. */
+/** Valid input of each decoder: fuzzing changes a little of it, and so gets further than with noise. */
 export const SAMPLES: Readonly<Record<string, readonly Uint8Array[]>> = {
   batch: [encodeBatch(items)],
   frame: [

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { type Hub, type HubOptions, startHub } from "../../src/hub/index.js";
-import { RawClient, relay } from "./raw-client.js";
+import { frame, hello, RawClient, relay, u64 } from "./raw-client.js";
 
 const MIB = 1024 * 1024;
 let hub: Hub;
@@ -129,6 +129,19 @@ describe("two clients of version 1 that write 32 MiB to each other before they r
     expect(hub.stats().closed).toEqual({});
     expect(hub.stats().memoryPeakBytes).toBeLessThan(512 * MIB);
   });
+});
+
+it("a client that asks for far more than its share at once is answered to the end, in order", async () => {
+  await start();
+  const { client } = await connect();
+  client.send(hello("asks"));
+  await client.next();
+  // More than two reads of a socket.
+  const count = 10_500;
+  client.send(...upTo(count).map((number) => frame(24, u64(number))));
+  await client.until(() => client.frames.length === count, "all answers");
+  expect(client.frames.map(({ body }) => Number(body.readBigUInt64BE()))).toEqual(upTo(count));
+  expect(hub.stats().memoryBytes).toBe(0);
 });
 
 describe("the memory budget", () => {

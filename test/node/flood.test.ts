@@ -75,7 +75,7 @@ function batch(text: string, signature: string): Uint8Array {
   return encodeBatch(Array.from({ length: 100 }, (_, n) => item(n)));
 }
 
-/** What lives: garbage of the member, which runs in this process too, does not count. */
+/** Live bytes: garbage of the member, which runs in this process too, does not count. */
 function memory(): number {
   setFlagsFromString("--expose-gc");
   (runInNewContext("gc") as () => void)();

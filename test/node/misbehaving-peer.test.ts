@@ -26,7 +26,7 @@ test.concurrent.each<
   [
     what: string,
     reason: string | RegExp,
-    /** What cannot be decoded or fails its signature; all else only cuts. */
+    /** A frame that cannot be decoded or fails its signature; all else only cuts. */
     isPunished: boolean,
     misbehave: (rogue: RoguePeer, held: Uint8Array) => void | Promise<void>,
   ]
@@ -221,7 +221,7 @@ async function peer(node: StartedNode, { id }: { readonly id: string }) {
   return (await node.peers()).find((one) => one.id === id);
 }
 
-/** What is in use, of the heap and beside it. */
+/** Bytes in use, of the heap and beside it. */
 function memory(): number {
   globalThis.gc?.();
   const { heapUsed, arrayBuffers } = process.memoryUsage();

@@ -95,7 +95,7 @@ class Machines implements AsyncDisposable {
     }
   }
 
-  /** What each answers to a post. */
+  /** The answer of each to a post. */
   async posts(): Promise<readonly number[]> {
     const answers = await Promise.all(this.nodes.map((node) => node.post({ raw: "any" })));
     return answers.map(({ status }) => status);
@@ -120,7 +120,7 @@ class Machines implements AsyncDisposable {
     return (await Promise.all(this.nodes.map((node) => node.status()))).map(({ ahead }) => ahead);
   }
 
-  /** What `broadcast check` says of a node where something differs. */
+  /** The output of `broadcast check` on a node where something differs. */
   async check(index: number): Promise<string> {
     const args = [RUN, "broadcast", "check", "--url", this.nodes[index]!.url];
     const { code, stdout, stderr } = await promisify(execFile)(process.execPath, args).then(

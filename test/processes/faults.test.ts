@@ -107,7 +107,7 @@ test("all nodes restarted one after the other under posts: nothing that a second
   for (const signal of ["SIGTERM", "SIGKILL", "SIGTERM", "SIGKILL", "SIGKILL", "SIGTERM"] as const) {
     const enough = promised.length + 20;
     await eventually(() => promised.length >= enough, 20_000);
-    // What somebody who restarts a cluster waits for: all are there, and say that they hold the same.
+    // As an operator who restarts a cluster waits: all are there, and say that they hold the same.
     await eventually(() => allAgree(nodes.all), 30_000);
     const oldest = nodes.all.shift()!;
     await oldest.stop(signal);

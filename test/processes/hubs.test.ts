@@ -1,8 +1,11 @@
+import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { connectToHub, type HubClientEvent } from "../../src/hub/client/index.js";
 import { Cli, hubcast } from "../commands/cli.js";
 import { eventually } from "../fixtures/eventually.js";
 import { NatsServer, natsMissing } from "../fixtures/nats-server.js";
+import { frame } from "../hub/raw-client.js";
 
 const running: Cli[] = [];
 
@@ -127,3 +130,26 @@ describe.skipIf(natsMissing)("three hubs on a nats-server", () => {
     expect(stderr).toContain("nats-server -js");
   });
 });
+
+test.skipIf(process.platform !== "linux")(
+  "a hub gives back the memory that a flood of requests took",
+  {
+    timeout: 120_000,
+  },
+  async () => {
+    const hub = new Cli(["hub", "start", "--port", "0", "--no-mdns", "--json"], { deadlineMs: 120_000 });
+    running.push(hub);
+    await hub.says(/"ready"/);
+    const [host, port] = (JSON.parse(hub.stdout.split("\n")[0]!).address as string).split(":");
+    const residentMib = () =>
+      Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${hub.pid}/status`, "utf8"))![1]) / 1_024;
+    const restMib = residentMib();
+    // More than a client is read before it waits.
+    const requests = Buffer.concat(new Array<Buffer>(60_000).fill(frame(2)));
+    const flooders = Array.from({ length: 900 }, () => connect({ host: host!, port: Number(port) }).resume());
+    for (const flooder of flooders) flooder.on("error", () => {}).write(requests);
+    await eventually(() => flooders.every(({ bytesRead }) => bytesRead > 200_000), 30_000);
+    for (const flooder of flooders) flooder.destroy();
+    await eventually(() => residentMib() < restMib + 48, 60_000);
+  },
+);

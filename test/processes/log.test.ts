@@ -44,7 +44,7 @@ test("the log of a node is JSON lines alone, and tells of links, rounds, request
 
 test("the log of a hub is JSON lines alone, stdout too, and tells of each client", async () => {
   const flags = ["--port", "0", "--no-mdns", ...LOG];
-  // Whatever is printed to stdout and is no JSON ends this test.
+  // A line on stdout that is no JSON ends this test.
   await using hub = new LineProcess([process.execPath, RUN, "hub", "start", ...flags]);
   const { address } = await hub.line({ type: "ready" }, 30_000);
   await (await connectToHub(String(address))).close();

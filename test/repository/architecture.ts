@@ -10,7 +10,7 @@ export interface SourceFile {
   readonly text: string;
 }
 
-/** What each part of src may import besides itself; `doors` are the files that a part shows to others. */
+/** The parts that each part of src may import besides itself; `doors` are the files that a part shows to others. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   index: ["client", "node doors", "hub doors"],
   client: ["core", "node doors", "hub doors"],
@@ -57,7 +57,7 @@ const DOORS = ["client", "broadcast", "ids", "keys", "option-kinds"]
 
 /** The sockets of discovery; all else in that folder is a machine. */
 const DISCOVERY_SHELLS = ["src/discovery/index", "src/discovery/links"];
-/** What runs the federation of hubs over NATS; all else in that folder is a machine. */
+/** The shells of the federation of hubs; all else in that folder is a machine. */
 const FEDERATION_SHELLS = ["index", "nats"].map((name) => `src/hub/federation/${name}`);
 
 /** Parts without socket, file, clock or dice. */
@@ -94,7 +94,7 @@ export function breaches(files: readonly SourceFile[]): string[] {
     });
 }
 
-/** What a file imports: modules, and those of which it takes only types. */
+/** The modules that a file imports, and whether it takes only types of them. */
 export function importsOf(text: string): { readonly specifier: string; readonly typesOnly: boolean }[] {
   const statement =
     /(?:\b(?:import|export)\s+(type\b)?[^;"'()]*?\bfrom|\bimport)\s*\(?\s*["']([^"'\n]+)["']/g;

@@ -52,6 +52,17 @@ describe("a CommonJS program", () => {
     expect(stdout).toBe("function function true\n");
   });
 
+  it("that catches no error prints the error, and no more of the package than its line", async () => {
+    const program = `require("hubcast").startNode({ clusterr: "x" });`;
+    const failed = promisify(execFile)(process.execPath, ["-e", program], { cwd: directory });
+    const stderr = await failed.then(
+      () => "",
+      (error: { stderr: string }) => error.stderr,
+    );
+    expect(stderr).toContain(`HubcastError: startNode has no option "clusterr"`);
+    expect(Math.max(...stderr.split("\n").map(({ length }) => length))).toBeLessThan(500);
+  });
+
   it.each(["nodenext", "node20"])("imports it in TypeScript with module %s", async (module) => {
     expect(await complaints("static.ts", module)).toBe("");
   });

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { hubcast } from "../commands/cli.js";
+import { Cli, type Ended, hubcast } from "../commands/cli.js";
 import { fakeNode } from "../commands/fake-node.js";
 import { FakeServedNode } from "../fixtures/fake-served-node.js";
 import { importsOf, readSources } from "./architecture.js";
@@ -16,7 +16,10 @@ const TRACE = `data:text/javascript,
 `.replaceAll("\n", "");
 
 async function loaded(args: readonly string[]): Promise<string[]> {
-  const { stderr } = await hubcast(args, { nodeArgs: ["--import", TRACE] });
+  return loadedIn(await hubcast(args, { nodeArgs: ["--import", TRACE] }));
+}
+
+function loadedIn({ stderr }: Ended): string[] {
   return [...stderr.matchAll(/^loads (.*)$/gm)].map((match) => match[1]!);
 }
 
@@ -64,6 +67,19 @@ describe("a command loads only what it needs", () => {
     ]);
     // A server that answers the call is a node: the command sends no other request first.
     expect(node.calls.map(({ path }) => path)).toEqual(["/v1/items"]);
+  });
+
+  it("a hub: no TLS, no cryptography, no HTTP", async () => {
+    const hub = new Cli(["hub", "start", "--port", "0", "--mdns-interface", "127.0.0.1"], {
+      nodeArgs: ["--import", TRACE],
+    });
+    await hub.says(/is up/);
+    hub.kill("SIGTERM");
+    const urls = loadedIn(await hub.ended());
+    expect(urls).toContain("node:dgram");
+    // Node's own sockets load the rest.
+    const own = /^node:(perf_hooks|child_process)$/;
+    expect(urls.filter((url) => HEAVY_PARTS.test(url) && !own.test(url))).toEqual([]);
   });
 
   it("top without its dashboard: no Ink", async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { readSources, type SourceFile } from "./architecture.js";
 
-/** What writes past the Output of a command: streams, the console, and what oclif gives to a command. */
+/** Ways to write past the Output of a command: streams, the console, and methods of oclif. */
 const WRITES =
   /\bconsole\s*\.|\b(stdout|stderr|stream|terminal)!?\s*\.\s*(write|end)\b|\bwriteSync\(|\bthis\.(log|logToStderr|logJson|warn|error)\(|\bux\b/g;
 

@@ -131,7 +131,7 @@ const breaksTies: Plant = (options) => {
   return replica;
 };
 
-/** What an answer to a `want` left out is not asked for again. */
+/** Items that an answer to a `want` left out are not asked for again. */
 const forgetsRest = altered(({ wants }) => {
   const [answered, next] = [wants.answered.bind(wants), wants.next.bind(wants)];
   const asked = new Map<string, number[]>();
@@ -157,7 +157,7 @@ const comparesEarlier = altered((replica) => {
   };
 });
 
-/** What expires stays on the disk. */
+/** Expired items stay on the disk. */
 const keepsExpired = bugged((effects) =>
   effects.map((effect) => (effect.type === "commit" ? { ...effect, remove: [] } : effect)),
 );

@@ -4,7 +4,7 @@ import type { Peer } from "../../src/node/broadcast.js";
 import { eventsBetween } from "../../src/tui/collect.js";
 import { RateMeter, topOf } from "../../src/tui/figures.js";
 import { type AskedNode, nodeRowsOf, verdictsOf } from "../../src/tui/snapshot.js";
-import { FakeServedNode } from "../fixtures/fake-served-node.js";
+import { nodeStatus, peer } from "../fixtures/node-answers.js";
 import { SCENE } from "./scene.js";
 
 const NO_RATE = { perSecond: 0, history: [] };
@@ -13,18 +13,12 @@ function asked(name: string, more: Partial<AskedNode> = {}): AskedNode {
   return {
     url: `http://127.0.0.1/${name}`,
     isNamed: true,
-    status: { ...new FakeServedNode().statusNow(), name, id: name },
+    status: nodeStatus({ name, id: name }),
     peers: [],
     fault: undefined,
     rates: { posts: NO_RATE, gossipIn: NO_RATE, gossipOut: NO_RATE },
     ...more,
   };
-}
-
-function peer(name: string, more: Partial<Peer> = {}): Peer {
-  const place = { address: "127.0.0.1:4001", state: "connected", linked: true, sinceMs: 1 } as const;
-  const summary = { items: 0, fingerprint: "0".repeat(32), fingerprintSinceMs: 0, ageMs: 1 };
-  return { id: name, name, ...place, summary, agreement: "agrees", ...more };
 }
 
 const FAULT = { kind: "unreachable", message: "no node answers" } as const;

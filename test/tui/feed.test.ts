@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { EventsOptions, Item, ListQuery, NodeEvent } from "../../src/node/broadcast.js";
 import type { RemoteNode } from "../../src/node/client.js";
-import { Feed } from "../../src/tui/collect.js";
+import { ItemFeed } from "../../src/tui/collect.js";
 import { eventually } from "../fixtures/eventually.js";
 
 const ITEM: Item = { id: "1", raw: "doors open", signature: "sha256:00", timestampMs: 1, digest: "00" };
@@ -22,7 +22,7 @@ it("an item that is posted while the list is read is shown", async () => {
       yield* [];
     },
   };
-  const feed = new Feed();
+  const feed = new ItemFeed();
   feed.follow(node as RemoteNode);
   await eventually(() => feed.items.length > 0);
   feed.close();
@@ -41,7 +41,7 @@ it("another topic is asked of the node, once", async () => {
       yield { ...ITEM, id: `${topic}/1` };
     },
   };
-  const feed = new Feed();
+  const feed = new ItemFeed();
   for (const topic of ["alerts", "alerts", "deploy"]) {
     feed.follow(node as RemoteNode, topic);
     await eventually(() => feed.items[0]?.id === `${topic}/1`);

@@ -26,7 +26,7 @@ const NAMED: Readonly<Record<string, keyof Key>> = {
   Tab: "tab",
   Back: "backspace",
 };
-/** What the terminal's owner does, not the screen. */
+/** Keys of the terminal's owner, not of the screen. */
 const NOT_OF_THE_SCREEN = ["Ctrl-L", "Ctrl-Z", "Ctrl-C"];
 
 const contextOf = (screen: Screen) => ({ rows: rowKeys(SCENE, screen), target: postTarget(SCENE, screen) });

@@ -291,15 +291,15 @@ interface Arrival {
 }
 
 /** The items that a node publishes from now on, and when each arrived here. */
-export class Arrivals implements Disposable {
+export class ItemArrivals implements Disposable {
   readonly #seen = new Map<string, Arrival>();
   readonly #waiting = new Map<string, (arrival: Arrival) => void>();
   readonly #stop = new AbortController();
   #failed: Promise<never>;
 
   /** Resolves when the subscription is in place, so that nothing posted afterwards is missed. */
-  static async of(node: NodeProcess): Promise<Arrivals> {
-    const arrivals = new Arrivals();
+  static async of(node: NodeProcess): Promise<ItemArrivals> {
+    const arrivals = new ItemArrivals();
     await new Promise<void>((resolve, reject) => {
       arrivals.#failed = arrivals.#follow(node, resolve);
       arrivals.#failed.catch(reject);

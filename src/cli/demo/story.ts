@@ -3,7 +3,7 @@ import { formatDuration } from "../../core/units.js";
 import type { SimulationReport } from "../../hub/simulate/index.js";
 import { faultLine, reportLines } from "../hub-simulation.js";
 import { type Output, painted, table } from "../output.js";
-import { Arrivals, type Child, deadlineIn, type NodeProcess, Stage } from "./stage.js";
+import { type Child, deadlineIn, ItemArrivals, type NodeProcess, Stage } from "./stage.js";
 
 /** Each step takes a second or so, the first start on a busy machine some more; one that takes this long has failed. */
 const STEP_DEADLINE_MS = 30_000;
@@ -143,8 +143,8 @@ const postAnItem: Step = {
 
   async run(stage: Stage) {
     const [first, second, third] = stage.nodes;
-    using atSecond = await Arrivals.of(second!);
-    using atThird = await Arrivals.of(third!);
+    using atSecond = await ItemArrivals.of(second!);
+    using atThird = await ItemArrivals.of(third!);
     const { id, raw } = FIRST_ITEM;
     await stage.run("broadcast", "post", raw, "--id", id, "--url", first!.url);
     const [two, three] = await Promise.all([atSecond.arrived(id), atThird.arrived(id)]);
@@ -181,8 +181,8 @@ const measurePosts: Step = {
 
   async run(stage: Stage) {
     const [first, second, third] = stage.nodes;
-    using atSecond = await Arrivals.of(second!);
-    using atThird = await Arrivals.of(third!);
+    using atSecond = await ItemArrivals.of(second!);
+    using atThird = await ItemArrivals.of(third!);
     const visibleMs: number[] = [];
     for (let number = 1; number <= MORE_ITEMS; number++) {
       const id = `measured-${number}`;

@@ -2,7 +2,6 @@ import { randomInt } from "node:crypto";
 import * as Flags from "@oclif/core/flags";
 import { BaseCommand } from "../../cli/base-command.js";
 import { properties, table } from "../../cli/output.js";
-import { onInterrupt } from "../../cli/signals.js";
 import {
   GROWTH_HEAD,
   growthRow,
@@ -45,15 +44,13 @@ export default class Simulate extends BaseCommand<typeof Simulate> {
   };
 
   async run(): Promise<void> {
-    this.output.survivesBrokenPipes(() => process.exit());
     const options = simulationOptions(this.flags, this.flags.seed ?? randomInt(2 ** 32));
     const heapBytes = heapBytesOf(options);
     if (!this.flags.grow && needsLargerHeap(heapBytes)) {
       process.exitCode = await rerunWithHeap(heapBytes);
       return;
     }
-    const { interrupted } = onInterrupt();
-    await Promise.race([this.flags.grow ? this.grow(options) : this.once(options), interrupted]);
+    await this.untilInterrupted(() => (this.flags.grow ? this.grow(options) : this.once(options)));
   }
 
   private async once(options: SimulationOptions): Promise<void> {

@@ -1,6 +1,6 @@
 import * as Flags from "@oclif/core/flags";
 import { ClientCommand, NODE_URL_FLAGS } from "../../cli/client-command.js";
-import { Commands } from "../../cli/exec/watch-exec.js";
+import { Commands, show, watchExec } from "../../cli/exec/watch-exec.js";
 import { countFlag, defined, flagList, instantFlag, topicFlag } from "../../cli/flags.js";
 import { peerLine } from "../../cli/live-status.js";
 import { itemLine } from "../../cli/output.js";
@@ -114,10 +114,6 @@ With --exec, a shell runs CMD for each item instead. It reads raw from standard 
     } satisfies EventsOptions;
     const { topic, since: sinceMs } = this.flags;
     if (this.commands) {
-      const [{ watchExec }, { show }] = await Promise.all([
-        import("../../cli/exec/watch-exec.js"),
-        import("../../cli/exec/watch-exec.js"),
-      ]);
       const { jobs = 1, state } = this.flags;
       const report = (told: Parameters<typeof show>[0]) => show(told, this.output);
       await watchExec(node, {

@@ -52,11 +52,11 @@ export class Roster {
     return this.#sessions.values();
   }
 
-  /** Writes the ids of all, u64 each, and sets each session's place in the list. */
-  writeIds(bytes: Buffer): void {
+  /** Writes the ids of all, u64 each, from `at` on, and sets each session's place in the list. */
+  writeIds(bytes: Buffer, at: number): void {
     let index = 0;
     for (const session of this.#sessions.values()) {
-      writeId(bytes, session.id, 8 * index);
+      writeId(bytes, session.id, at + 8 * index);
       session.listIndex = index;
       index += 1;
     }

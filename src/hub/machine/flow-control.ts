@@ -287,6 +287,7 @@ class FlowControl {
     session.reading = reading;
     const { nowMs } = this.state;
     if (reading) {
+      session.parked = false;
       this.#endPause(session);
       const unreadMs = nowMs - session.unreadAtMs;
       // Deadlines do not run while the hub does not read.

@@ -50,6 +50,18 @@ export class Inbox {
     this.#chunkBacking = this.frames.backingOf(chunk);
   }
 
+  /** The bytes that `peek` has not seen wait for long: they keep nothing else in memory. */
+  park(): void {
+    if (!this.hasRest) return;
+    const rest = this.#chunk.subarray(this.#at);
+    const parked = this.frames.park(rest);
+    if (parked === rest) return;
+    this.#chunkBacking?.release();
+    this.#chunk = parked;
+    this.#at = 0;
+    this.#chunkBacking = this.frames.backingOf(parked);
+  }
+
   peek(): Peek {
     if (this.#cut !== undefined) return this.#fillCut();
     if (this.#lengthFilled > 0) return this.#fillLength();

@@ -12,6 +12,8 @@ import { Requests } from "./requests.js";
 import { type HubView, type RemoteHub, Session, type SessionView } from "./session.js";
 import { type Effects, HubState, MACHINE_DEFAULTS, type MachineOptions } from "./state.js";
 
+const MESSAGES: ReadonlySet<number> = new Set([FRAME.relay, FRAME.namedRelay, FRAME.toAll, FRAME.toGroup]);
+
 /** A fact that the shell tells the machine. `session` is that of a client or of another hub. */
 type HubInput<S = SessionView, H = HubView> =
   /** Bytes arrived. The chunk belongs to the machine from now on and is written to. */
@@ -129,6 +131,14 @@ export class HubMachine {
    */
   takeBatch(session: SessionView, nowMs: number): Buffer[] {
     return (session as Session).outbox.take(nowMs);
+  }
+
+  /** A chunk of a session that is `parked`: the shell keeps the copy, and hands it over when the session is read again. */
+  park(chunk: Buffer): Buffer {
+    const { frames } = this.#state;
+    const parked = frames.park(chunk);
+    if (parked !== chunk) frames.backingOf(chunk).release();
+    return parked;
   }
 
   /** A connection is open: the session by which inputs and effects name it. */
@@ -276,6 +286,7 @@ class Frames {
       if (found === "frame") {
         if (this.state.turnSpent && !share.covers(this.state.turnBytes - before)) {
           flow.pauseForTurn(session, this.state.turnBytes > before);
+          if (session.link === undefined && !MESSAGES.has(inbox.buffer[inbox.start + 4]!)) session.park();
           return;
         }
         const outcome = this.#frame(session);
@@ -329,6 +340,7 @@ class Frames {
     if (this.delivery.flow.holdsUp(session)) {
       // Its own answers would only make its full outbox fuller.
       this.delivery.flow.pauseForReceiver(session, session);
+      session.park();
       return "held";
     }
     return this.#ask(session, type);
@@ -345,7 +357,10 @@ class Frames {
     else if (session.answerBytes > HUB_LIMITS.answersBytesMax) flow.pause(session, "answers");
     else if (!memory.takeRoomFor(HUB_LIMITS.requestBytes, false)) flow.pauseForMemory(session);
     else if (state.turnRequestBytes >= HUB_LIMITS.turnRequestBytesMax) flow.pauseForTurn(session, true);
-    if (session.pausedFor !== undefined) return "held";
+    if (session.pausedFor !== undefined) {
+      session.park();
+      return "held";
+    }
     const before = state.turnBytes;
     const queuedBefore = session.outbox.bytes;
     state.turnBytes += HUB_LIMITS.requestBytes;

@@ -23,8 +23,11 @@ import type { HubState } from "./state.js";
 
 /** Answers every frame that is not a message. Answers are queued, so that they keep their place among deliveries. */
 export class Requests {
-  /** The body of lists, kept while an outbox holds one: 900 clients that ask share it. */
-  #ids: { readonly epoch: number; readonly bytes: Buffer; readonly backing: Backing } | undefined;
+  /**
+   * A list with the ids of all, kept while an outbox holds it: 900 clients that ask share it, and an answer takes no
+   * memory of its own.
+   */
+  #list: { readonly epoch: number; readonly bytes: Buffer; readonly backing: Backing } | undefined;
 
   constructor(
     private readonly state: HubState,
@@ -39,19 +42,15 @@ export class Requests {
 
   list(session: Session): Outcome {
     if (body(session).length > 0) return "malformedFrame";
-    const { bytes, backing } = this.#allIds();
-    const own = session.listed ? 8 * session.listIndex : bytes.length;
-    const others = [bytes.subarray(0, own), bytes.subarray(own + 8)].filter(({ length }) => length > 0);
-    const othersBytes = others.reduce((sum, { length }) => sum + length, 0);
-    const head = newFrame(FRAME.list, 0);
-    head.writeUInt32BE(1 + othersBytes, 0);
-    const pieces = [new Piece(head, 1, new Backing(head.length, this.state.memory))];
-    for (const part of others) {
+    const { bytes, backing } = this.#listed();
+    // Whoever asks is in it, and is not told of itself.
+    const own = 5 + 8 * session.listIndex;
+    const pieces = [new Piece(bytes.subarray(0, own), 1, backing)];
+    if (own + 8 < bytes.length) {
       backing.hold(1);
-      pieces.push(new Piece(part, 0, backing));
+      pieces.push(new Piece(bytes.subarray(own + 8), 0, backing));
     }
     this.delivery.deliver(pieces, [session]);
-    backing.release();
     return "done";
   }
 
@@ -155,24 +154,26 @@ export class Requests {
     return "done";
   }
 
-  /** The ids of all, u64 each. The caller releases the backing. */
-  #allIds(): { readonly bytes: Buffer; readonly backing: Backing } {
+  /** The ids of all, behind the head of a frame with one less. The caller releases the backing. */
+  #listed(): { readonly bytes: Buffer; readonly backing: Backing } {
     const { state } = this;
     const { roster, remotes, memory } = state;
-    if (this.#ids?.epoch === roster.epoch) {
-      this.#ids.backing.hold(1);
-      return this.#ids;
+    if (this.#list?.epoch === roster.epoch) {
+      this.#list.backing.hold(1);
+      return this.#list;
     }
-    state.turnBytes += HUB_LIMITS.listEntryBytes * (roster.size + remotes.size);
-    const bytes = Buffer.allocUnsafeSlow(8 * (roster.size + remotes.size));
-    roster.writeIds(bytes);
-    remotes.writeIds(bytes, 8 * roster.size);
+    const count = roster.size + remotes.size;
+    state.turnBytes += HUB_LIMITS.listEntryBytes * count;
+    const bytes = newFrame(FRAME.list, 8 * count);
+    bytes.writeUInt32BE(1 + 8 * (count - 1), 0);
+    roster.writeIds(bytes, 5);
+    remotes.writeIds(bytes, 5 + 8 * roster.size);
     const backing = new Backing(bytes.length, memory, () => {
-      if (this.#ids === ids) this.#ids = undefined;
+      if (this.#list === list) this.#list = undefined;
     });
-    const ids = { epoch: roster.epoch, bytes, backing };
-    this.#ids = ids;
-    return ids;
+    const list = { epoch: roster.epoch, bytes, backing };
+    this.#list = list;
+    return list;
   }
 
   #rosterFrame(session: Session, parts: readonly Buffer[], bytes: number, more: number): void {

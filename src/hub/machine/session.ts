@@ -25,6 +25,7 @@ export interface SessionView
       | "listed"
       | "open"
       | "reading"
+      | "parked"
       | "closeReason"
       | "connectedAtMs"
       | "heardAtMs"
@@ -69,6 +70,8 @@ export class Session implements SessionView {
   pausedFor: PauseReason | undefined;
   /** Whether the shell should read from its socket. */
   reading = true;
+  /** Its requests wait: what it has sent is kept outside of the C heap until it is read again. */
+  parked = false;
   /** The outbox exceeds half of its limit: senders pause, unless it is frozen. */
   congested = false;
   /** It took nothing for longer than senders wait. */
@@ -120,6 +123,12 @@ export class Session implements SessionView {
   ) {
     this.heardAtMs = connectedAtMs;
     this.share = new Share(connectedAtMs);
+  }
+
+  /** Not read because of its requests, which may be for long. */
+  park(): void {
+    this.parked = true;
+    this.inbox.park();
   }
 
   /** How long it took nothing. A link has no socket that shows a write in flight: its queue stands for it. */

@@ -1,7 +1,7 @@
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import type {
   HoldersReceipt,
-  Item,
+  ItemPage,
   NodeEvent,
   NodeStatus,
   Peer,
@@ -22,12 +22,6 @@ export class Refusal extends Error {
   ) {
     super(message);
   }
-}
-
-/** One page of GET /v1/items. */
-export interface ItemPage {
-  readonly items: readonly Item[];
-  readonly nextCursor?: string;
 }
 
 /** A node that does not answer a question for this long is taken for gone. */
@@ -88,7 +82,7 @@ export class Api {
   }
 }
 
-/** Whatever reads a URL takes `.` and `..` for steps of the path. */
+/** URL parsers take `.` and `..` for steps of the path. */
 function pathOfItem(id: string, holders: "true" | "false"): string {
   const place = id === "." || id === ".." ? `?id=${id}&` : `${encodeURIComponent(id)}?`;
   return `v1/items/${place}holders=${holders}`;

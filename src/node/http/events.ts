@@ -1,11 +1,12 @@
 import type { FastifyInstance, FastifySchema } from "fastify";
 import { asHubcastError } from "../../core/errors.js";
 import { problemOf } from "../../runtime/http/problem.js";
+import { text } from "../bodies.js";
 import type { NodeEvent } from "../broadcast.js";
 import { encodedLength } from "../replica/item.js";
 import { type AnswerStream, streamOf } from "./answer-stream.js";
 import type { ApiContext } from "./options.js";
-import { instant, instantOf, query, refusals, text, topic, topicIn } from "./schemas.js";
+import { instant, instantOf, query, refusals, topic, topicIn } from "./schemas.js";
 
 /** A subscriber is asked to take what it got before so much more is made for it. */
 const WAITING_BYTES_MAX = 65_536;

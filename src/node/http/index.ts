@@ -12,6 +12,7 @@ import { HttpServer } from "../../runtime/http/server.js";
 import { PacedCalls } from "../../runtime/paced-calls.js";
 import { startStep } from "../../runtime/start-step.js";
 import { TokenTable } from "../../runtime/tokens.js";
+import { text } from "../bodies.js";
 import type { Access } from "../broadcast.js";
 import { Deadlines } from "./body.js";
 import { eventRoutes } from "./events.js";
@@ -25,7 +26,7 @@ import {
   type HttpApiOptions,
 } from "./options.js";
 import { KeyRate, PostRate } from "./rates.js";
-import { body, refusals, SCHEMAS, text } from "./schemas.js";
+import { body, refusals, SCHEMAS } from "./schemas.js";
 import { listAllRecentData, postNewData } from "./seed.js";
 import { statusRoutes } from "./status.js";
 

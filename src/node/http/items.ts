@@ -5,26 +5,14 @@ import { LIMITS } from "../../core/limits.js";
 import { kindOf } from "../../core/options.js";
 import { queryFault } from "../../runtime/http/server.js";
 import { DRAFT_ADVICE } from "../arguments.js";
+import { choice, ref, text } from "../bodies.js";
 import type { ListQuery, PostOptions, ShownItem } from "../broadcast.js";
 import type { ItemDraft } from "../replica/item.js";
 import { streamItems, streamOf } from "./answer-stream.js";
 import { readJson, readText } from "./body.js";
-import { BULK_TYPES, BulkRequest } from "./bulk.js";
+import { BULK_TYPES, BulkRequest, postEach, postOne } from "./bulk.js";
 import type { ApiContext, ServedNode } from "./options.js";
-import { postEach, postOne } from "./post-each.js";
-import {
-  body,
-  choice,
-  instant,
-  instantOf,
-  lines,
-  query,
-  ref,
-  refusals,
-  text,
-  topic,
-  topicIn,
-} from "./schemas.js";
+import { body, instant, instantOf, lines, query, refusals, topic, topicIn } from "./schemas.js";
 
 /** POST /v1/items, one or many; GET /v1/items, a page or all; GET /v1/items/{id}. */
 export async function itemRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {

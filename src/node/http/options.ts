@@ -10,6 +10,7 @@ import type {
   Broadcast,
   BulkLine,
   EventsOptions,
+  ItemPage,
   ListQuery,
   NodeEvent,
   NodeStatus,
@@ -119,7 +120,7 @@ export interface ServedNode {
   /** As `Broadcast.show`; `signal` ends the wait for holders, and is no error. */
   find(id: string, options?: ShowOptions): Promise<ShownItem | undefined>;
   /** One page of visible items, in the order asked for. @throws badRequest when the cursor is none of this node's */
-  page(query: PageQuery): Page;
+  page(query: PageQuery): ItemPage;
   /** Visible items, in the order asked for; tolerates changes between two steps. */
   visible(query: ListQuery): Iterable<Item>;
   /** As `Broadcast.events`; subscribed when the call returns, so nothing after it is missed. @throws eventsGone, tooManySubscribers */
@@ -145,10 +146,4 @@ export interface PageQuery {
   readonly order?: NonNullable<ListQuery["order"]>;
   /** `nextCursor` of the page before, of the same order. */
   readonly cursor?: string;
-}
-
-export interface Page {
-  readonly items: readonly Item[];
-  /** Absent on the last page. */
-  readonly nextCursor?: string;
 }

@@ -13,29 +13,27 @@ import { signerOf } from "../replica/signature.js";
  * for: whoever runs programs here can do worse.
  */
 export class PostRate {
-  readonly #shares: Shares;
-  readonly #sparesLoopback: boolean;
+  readonly #limits: RateLimits;
 
   /** @param perSecond as the user asked for; absent: the default of `limits` */
-  constructor(perSecond: number | undefined, limits: Limits, now: () => number = Date.now) {
-    this.#shares = new Shares(perSecond ?? limits.postItemsPerSecond, limits.postCallersMax, now);
-    this.#sparesLoopback = perSecond === undefined;
+  constructor(perSecond: number | undefined, limits: Limits, now?: () => number) {
+    this.#limits = new RateLimits(perSecond, limits, now);
   }
 
   /** Takes `wanted` items from the caller's share. @returns how many of them it may post */
   grant({ socket, token }: Caller, wanted: number): number {
-    if (this.#sparesLoopback && isFromThisMachine(socket)) return wanted;
+    if (this.#limits.spare(socket)) return wanted;
     const names = [`address ${networkOf(socket.remoteAddress)}`];
     if (token !== undefined) names.push(`token ${token}`);
-    const granted = Math.min(wanted, ...names.map((name) => this.#shares.left(name)));
-    for (const name of names) this.#shares.take(name, granted);
+    const granted = Math.min(wanted, ...names.map((name) => this.#limits.left(name)));
+    for (const name of names) this.#limits.take(name, granted);
     return granted;
   }
 
   /** For one item. @throws rateLimited */
   takeOne(caller: Caller): void {
     if (this.grant(caller, 1) === 1) return;
-    const { perSecond } = this.#shares;
+    const { perSecond } = this.#limits;
     throw new HubcastError("rateLimited", `more than ${perSecond} items a second from one caller`, {
       suggestions: ["Wait a second, then go on.", "Whoever runs the node can raise the limit: --post-rate."],
     });
@@ -49,20 +47,18 @@ export class PostRate {
  * unless a rate was asked for.
  */
 export class KeyRate {
-  readonly #shares: Shares;
-  readonly #sparesLoopback: boolean;
+  readonly #limits: RateLimits;
 
   /** @param perSecond as the user asked for; absent: the default of `limits` */
-  constructor(perSecond: number | undefined, limits: Limits, now: () => number = Date.now) {
-    this.#shares = new Shares(perSecond ?? limits.postItemsPerSecond, limits.postCallersMax, now);
-    this.#sparesLoopback = perSecond === undefined;
+  constructor(perSecond: number | undefined, limits: Limits, now?: () => number) {
+    this.#limits = new RateLimits(perSecond, limits, now);
   }
 
   /** For one item, before it is looked at. @throws keyRateLimited */
   check(request: Pick<Caller, "socket">, draft: ItemDraft): void {
     const key = this.#counted(request, draft);
-    if (key === undefined || this.#shares.left(key) > 0) return;
-    const { perSecond } = this.#shares;
+    if (key === undefined || this.#limits.left(key) > 0) return;
+    const { perSecond } = this.#limits;
     throw new HubcastError("keyRateLimited", `more than ${perSecond} items a second signed by one key`, {
       suggestions: ["Wait a second, then go on.", "Whoever runs the node can raise the limit: --key-rate."],
     });
@@ -75,7 +71,7 @@ export class KeyRate {
     for (const draft of drafts) {
       const key = this.#counted(request, draft);
       if (key === undefined) continue;
-      const left = wanted.get(key) ?? this.#shares.left(key);
+      const left = wanted.get(key) ?? this.#limits.left(key);
       wanted.set(key, left - 1);
       if (left <= 0) excess.add(draft);
     }
@@ -89,11 +85,11 @@ export class KeyRate {
     status: PostResult["status"] | BulkLine["status"],
   ): void {
     const key = status === "accepted" ? this.#counted(request, draft) : undefined;
-    if (key !== undefined) this.#shares.take(key, 1);
+    if (key !== undefined) this.#limits.take(key, 1);
   }
 
   #counted({ socket }: Pick<Caller, "socket">, { signature }: ItemDraft): string | undefined {
-    if (signature === undefined || (this.#sparesLoopback && isFromThisMachine(socket))) return undefined;
+    if (signature === undefined || this.#limits.spare(socket)) return undefined;
     return signerOf(signature.toLowerCase());
   }
 }
@@ -102,18 +98,32 @@ export class KeyRate {
 const BURST_SECONDS = 10;
 
 /**
- * Shares of items: so many a second for each name, and a burst of ten seconds' worth. The names remembered are bounded;
+ * RateLimits of items: so many a second for each name, and a burst of ten seconds' worth. The names remembered are bounded;
  * the one used longest ago is forgotten, and has its whole share again.
  */
-class Shares {
+class RateLimits {
+  readonly perSecond: number;
   readonly #buckets: TokenBuckets;
+  readonly #sparesLoopback: boolean;
 
   constructor(
-    readonly perSecond: number,
-    namesMax: number,
-    private readonly now: () => number,
+    perSecond: number | undefined,
+    limits: Limits,
+    private readonly now: () => number = Date.now,
   ) {
-    this.#buckets = new TokenBuckets({ perSecond, burst: BURST_SECONDS * perSecond, namesMax });
+    this.perSecond = perSecond ?? limits.postItemsPerSecond;
+    this.#sparesLoopback = perSecond === undefined;
+    this.#buckets = new TokenBuckets({
+      perSecond: this.perSecond,
+      burst: BURST_SECONDS * this.perSecond,
+      namesMax: limits.postCallersMax,
+    });
+  }
+
+  /** Whether that caller has no limit: a program on this machine, unless a rate was asked for. */
+  spare({ remoteAddress = "" }: Caller["socket"]): boolean {
+    // Nearly all are, by this address, and they post the most.
+    return this.#sparesLoopback && (remoteAddress === "127.0.0.1" || isLoopbackHost(remoteAddress));
   }
 
   /** Whole items that this name may take now; 0 too when it took more than it had. */
@@ -132,10 +142,4 @@ export interface Caller {
   readonly socket: Pick<Socket, "remoteAddress">;
   /** Names the token that it showed and that is one of the node's (see TokenTable). */
   readonly token?: string | undefined;
-}
-
-/** Whether the caller is a program on this machine. */
-function isFromThisMachine({ remoteAddress = "" }: Pick<Socket, "remoteAddress">): boolean {
-  // Nearly all are, by this address, and they post the most.
-  return remoteAddress === "127.0.0.1" || isLoopbackHost(remoteAddress);
 }

@@ -1,11 +1,12 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { asHubcastError, type ErrorCode, HubcastError } from "../../core/errors.js";
+import { ref } from "../bodies.js";
 import { type Item, itemFault } from "../replica/item.js";
 import { streamItems, streamOf } from "./answer-stream.js";
 import { readJson } from "./body.js";
 import { draftFault } from "./items.js";
 import type { ApiContext } from "./options.js";
-import { body, ref, refusals } from "./schemas.js";
+import { body, refusals } from "./schemas.js";
 
 /** POST /postNewData, as the earlier system has it: any content type, status 200, and its four words. */
 export async function postNewData(app: FastifyInstance, context: ApiContext): Promise<void> {
@@ -62,7 +63,7 @@ export async function postNewData(app: FastifyInstance, context: ApiContext): Pr
 
 /** `/listAllRecentData` answers both methods. */
 export async function listAllRecentData(app: FastifyInstance, context: ApiContext): Promise<void> {
-  // Whatever a POST carries means nothing, but must not stay in the connection.
+  // The body of a POST means nothing, but must not stay in the connection.
   app.addHook("onRequest", async (request) => {
     request.headers = { "content-type": "application/json" };
     request.raw.resume();

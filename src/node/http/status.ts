@@ -1,6 +1,7 @@
 import type { FastifyInstance } from "fastify";
+import { flag, list, ref } from "../bodies.js";
 import type { ApiContext } from "./options.js";
-import { body, flag, instant, instantOf, list, query, ref, refusals } from "./schemas.js";
+import { body, instant, instantOf, query, refusals } from "./schemas.js";
 
 /** GET /v1/status, /v1/peers and /v1/access, and the probes /healthz and /readyz. */
 export async function statusRoutes(app: FastifyInstance, { node, tokens }: ApiContext): Promise<void> {

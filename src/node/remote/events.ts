@@ -201,7 +201,7 @@ class Place {
 
 /** Events of one connection. @throws the node's reason for ending it; notHubcast for what no node sends */
 async function* eventsIn(chunks: AsyncIterable<string>, url: URL): AsyncGenerator<NodeEvent> {
-  const reader = new EventReader(url);
+  const reader = new EventStreamParser(url);
   for await (const chunk of chunks) {
     yield* reader.push(chunk);
     if (reader.refusal) throw reader.refusal;
@@ -215,7 +215,7 @@ async function* eventsIn(chunks: AsyncIterable<string>, url: URL): AsyncGenerato
 const EVENT_CHARACTERS_MAX = 13_000_000;
 
 /** Reads a node's server-sent events, cut anywhere. Kinds of events that are not known here are left out. */
-export class EventReader {
+export class EventStreamParser {
   #events: NodeEvent[] = [];
   #fault: unknown;
   #refusal: HubcastError | undefined;

@@ -9,6 +9,8 @@ export interface MemberRecord {
   readonly id: string;
   /** @see memberHash */
   readonly hash: string;
+  /** The part of this session in the fingerprint of a roster, 32 bits each. */
+  readonly words: readonly [number, number];
   /** Drawn at each start, 16 hex digits: tells a restart, or a twin, from the same process. */
   readonly session: string;
   /** Starts at the epoch ms of the start, and grows with each record of the session. */
@@ -78,14 +80,14 @@ export function signedBytes(cluster: string, payload: Uint8Array): Uint8Array {
 }
 
 /** The fields of a record. */
-export type RecordFields = Omit<MemberRecord, "hash" | "bytes">;
+export type RecordFields = Omit<MemberRecord, "hash" | "words" | "bytes">;
 
 /** Signs a record. */
 export function encodeRecord(fields: RecordFields, cluster: string, sign: Sign): MemberRecord {
   const { links, ...rest } = fields;
   const payload = encode({ ...rest, links: packHashes(links) });
   const signature = sign(signedBytes(cluster, payload));
-  return { ...fields, hash: memberHash(fields.id), bytes: Buffer.concat([signature, payload]) };
+  return { ...fields, ...namesOf(fields), bytes: Buffer.concat([signature, payload]) };
 }
 
 /** Signature and payload of a record, for whoever verifies it. */
@@ -129,10 +131,21 @@ export function decodeRecord(bytes: Uint8Array): MemberRecord | undefined {
   const { links, ...rest } = fields as unknown as Omit<RecordFields, "links"> & { links: Uint8Array };
   return {
     ...rest,
-    hash: memberHash(rest.id),
+    ...namesOf(rest),
     links: new Set(unpackHashes(links)),
     bytes: Uint8Array.from(bytes),
   };
+}
+
+function namesOf({
+  id,
+  session,
+}: Pick<RecordFields, "id" | "session">): Pick<MemberRecord, "hash" | "words"> {
+  const hash = memberHash(id);
+  const word = (from: number) =>
+    Number.parseInt(hash.slice(from, from + 8), 16) ^
+    Math.imul(Number.parseInt(session.slice(from, from + 8), 16), 31);
+  return { hash, words: [word(0), word(8)] };
 }
 
 function isSummary(value: unknown): value is HoldingsSummary {

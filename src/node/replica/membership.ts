@@ -47,6 +47,8 @@ interface News {
   readonly knownOn: Link[];
   /** The record differs from the one before in more than its age. */
   readonly isChange: boolean;
+  /** It is told on so many links. */
+  tellings: number;
 }
 
 /** A record of this node's identity from another process. */
@@ -76,13 +78,19 @@ const PUBLISH_LOSS_EVERY_MS = 500;
  * Records to pass on are gathered for so long after others went out, for each member a little longer: a frame costs what 20 do.
  * On the links of the tree they go first: most links besides bring then what their other end has, and one of the two says it...
  */
+const SCOPES = ["all", "tree"] as const;
 const NEWS_MS = 30;
 const NEWS_MEMBER_MS = { tree: 2.5, all: 5 };
 /** ... and so many times as long as this node is woken late... */
 const NEWS_LATES = 2;
-/** ... but for losses, which others wait for; and where all of them merely renew what is known. */
+/** ... but for losses, which others wait for; and where all of them merely renew what is known, or nobody follows links. */
 const NEWS_LOSS_MEMBER_MS = { tree: 0.5, all: 2.5 };
+const NEWS_MEMBERS_MAX = 250;
 const RENEWALS_MS = 1_000;
+/** Where the roster is a sample, news of members goes to so many links: nine in ten hear of it, others when rosters are compared... */
+const SAMPLE_TELLINGS = 3;
+/** ... but goodbyes, and a record whose member had said nothing for so long, go to all: those who miss it would take it for lost. */
+const SAMPLE_SILENT_MS = 5_000;
 /** Two nodes that discover each other at once: the one with the larger id lets the other go first. */
 const COURTESY_MS = 100;
 /** While an attempt to connect is under way, another begins after this long... */
@@ -132,8 +140,10 @@ const RELEASE_MS = 1_000;
 const PING_MS = 5_000;
 /** A broker keeps each record this fresh. */
 const RENEW_MS = 1_000;
-/** Two rosters that differ are compared at most this often on one link. */
+/** Two rosters that differ are compared at most this often on one link... */
 const ROSTER_MS = 2_000;
+/** ... and a sample, which news reaches on every link, so often on all of them, for each member of the cluster. */
+const ROSTER_SAMPLE_MEMBER_MS = 5;
 
 /**
  * Membership and the choice of links: HyParView (Leitao et al. 2007) with a roster of all members in
@@ -178,11 +188,12 @@ export class Membership {
   /** Of the roster, as it was looked at last, and when it was another one. */
   #fingerprint = "";
   #fingerprintAtMs = 0;
-  /** Records to pass on, by member and session: others must hear of both twins. */
-  readonly #news = new Map<string, News>();
-  /** When it is told next on the links of the tree and on all, and was last. */
+  /** Records to pass on, the last of each session of a member: others must hear of both twins. */
+  readonly #news = new Map<MemberRecord, News>();
+  /** When they are told next on the links of the tree and on all, and were last. */
   readonly #newsAtMs = { tree: Number.POSITIVE_INFINITY, all: Number.POSITIVE_INFINITY };
   readonly #newsSentAtMs = { tree: 0, all: 0 };
+  #rosterAskedAtMs = 0;
   /** Newcomers that this node had no room for, oldest first: those who come at once link with each other. */
   readonly #turnedAway = new Map<string, { readonly record: MemberRecord; readonly atMs: number }>();
   readonly #session: string;
@@ -314,7 +325,7 @@ export class Membership {
     // A run of it before had a clock that was ahead: it is to outbid that one, however long that is gone.
     const known = roster.byHash(link.hash)?.record;
     if (known && known.incarnation > record.incarnation) this.#give(link, [known]);
-    if (roster.linked(link.peer, nowMs)) this.context.notifyPeer(link.peer);
+    if (roster.linked(link.hash, nowMs)) this.context.notifyPeer(link.peer);
     this.#compareRosters(link, frame.roster, nowMs);
     this.#relinked(links.count === 1, nowMs);
     this.#judge(nowMs);
@@ -453,8 +464,7 @@ export class Membership {
   tick(nowMs: number): Link[] {
     const { links, roster, options, send } = this.context;
     if (nowMs >= this.#publishAtMs) this.#publish(nowMs, false);
-    for (const scope of ["all", "tree"] as const)
-      if (nowMs >= this.#newsAtMs[scope]) this.#tellNews(scope, nowMs);
+    for (const scope of SCOPES) if (nowMs >= this.#newsAtMs[scope]) this.#tellNews(scope, nowMs);
     // Further off than ever asked for: the clock was set back.
     if (nowMs < this.#tickAtMs && this.#tickAtMs - nowMs <= TICK_MS) return [];
     const lateMs = this.#tickAtMs === 0 ? 0 : Math.max(0, nowMs - this.#tickAtMs);
@@ -484,8 +494,7 @@ export class Membership {
     }
     if (nowMs >= this.#refreshAtMs) {
       if (this.#refreshAtMs > 0) this.#publish(nowMs, false, { isNews: !options.hasBroker });
-      // Time alone tells who of a sample is lost.
-      if (roster.isSample) roster.linksChanged();
+      roster.timePassed();
       this.#refreshLater(nowMs);
     }
     this.#judge(nowMs);
@@ -625,11 +634,11 @@ export class Membership {
     const most = LIMITS.recordsPerFrameMax;
     for (let at = 0; at < records.length; at += most) {
       const some = records.slice(at, at + most);
-      const lost = some.flatMap(({ hash }) => (roster.byHash(hash)?.state === "lost" ? hash : []));
+      const lost = some.filter(({ hash }) => roster.goneCount > 0 && roster.byHash(hash)?.state === "lost");
       this.context.send(link, {
         t: "records",
         records: some.map(({ bytes }) => bytes),
-        lost: packHashes(lost),
+        lost: packHashes(lost.map(({ hash }) => hash)),
         want: at === 0 ? want : new Uint8Array(),
       });
     }
@@ -647,6 +656,12 @@ export class Membership {
     }
     const member = roster.byHash(record.hash);
     const [before, stateBefore] = [member?.record, member?.state];
+    if (before === record) {
+      if (link) this.#news.get(record)?.knownOn.push(link);
+      return "known";
+    }
+    const former = before?.session === record.session ? before : member?.former;
+    const silentMs = nowMs - (member?.summaryAtMs ?? nowMs);
     const wasTwin = member !== undefined && isTwin(member, nowMs);
     const heard = roster.hear(record, nowMs);
     const own = heard === "known" ? undefined : links.with(record.id);
@@ -654,8 +669,7 @@ export class Membership {
       own.record = record;
     if (heard === "noRoom") return heard;
     if (heard === "known") {
-      if (link && before?.incarnation === record.incarnation)
-        this.#news.get(keyOf(record))?.knownOn.push(link);
+      if (link && before?.incarnation === record.incarnation) this.#news.get(before)?.knownOn.push(link);
       return heard;
     }
     const isNewTwin = member !== undefined && !wasTwin && isTwin(member, nowMs);
@@ -666,50 +680,61 @@ export class Membership {
     const candidate = heard === "new" ? this.#candidates.get(record.id) : undefined;
     if (candidate) Object.assign(candidate, { failures: 0, addresses: record.addresses });
     if (!link) return heard;
-    const isLoss = record.left || lostLinks(before, record);
+    const isLoss = record.left || (!roster.isSample && lostLinks(before, record));
     const isOfTwin = before?.session !== record.session;
     const isChange = isLoss || isOfTwin || heard === "new" || before?.links.size !== record.links.size;
-    this.#tell({ record, knownOn: [link], isChange }, isLoss, nowMs);
+    const isForFew = roster.isSample && !record.left && silentMs < SAMPLE_SILENT_MS;
+    const tellings = isForFew ? SAMPLE_TELLINGS : Number.POSITIVE_INFINITY;
+    this.#tell({ record, knownOn: [link], isChange, tellings }, former, isLoss, nowMs);
     return heard;
   }
 
   /**
-   * Passes a record on: at once when nothing was lately, else with what gathers. Each link gets it once at most, whatever
-   * tree members take for theirs meanwhile, so all get it; one that merely renews another goes along the tree alone.
+   * Passes a record on: at once when nothing was lately, else with what gathers; along the tree first, then on all links whose
+   * other end has not told it meanwhile, so all get it whatever tree members take for theirs. One that merely renews another
+   * goes along the tree alone.
    */
-  #tell(news: News, isUrgent: boolean, nowMs: number): void {
-    const key = keyOf(news.record);
-    const isChange = news.isChange || this.#news.get(key)?.isChange === true;
-    this.#news.set(key, { ...news, isChange });
-    const { size } = this.context.roster;
-    for (const scope of isChange ? (["all", "tree"] as const) : (["tree"] as const)) {
-      const memberMs = (isUrgent ? NEWS_LOSS_MEMBER_MS : NEWS_MEMBER_MS)[scope];
-      const gatherMs = isChange ? NEWS_MS + size * memberMs : RENEWALS_MS;
-      const moreMs = isUrgent ? 0 : NEWS_LATES * this.#lateMs;
-      const dueAtMs = Math.min(this.#newsSentAtMs[scope], nowMs) + gatherMs + moreMs;
+  #tell(news: News, former: MemberRecord | undefined, isUrgent: boolean, nowMs: number): void {
+    const untold = former?.session === news.record.session ? this.#news.get(former) : undefined;
+    if (untold) this.#news.delete(untold.record);
+    const isChange = news.isChange || untold?.isChange === true;
+    this.#news.set(news.record, { ...news, isChange });
+    const isSample = this.context.roster.isSample;
+    const size = Math.min(this.context.roster.size, NEWS_MEMBERS_MAX);
+    for (const scope of SCOPES) {
+      if (scope === "all" && (!isChange || isSample)) continue;
+      const soonMs = NEWS_MS + size * (isUrgent ? NEWS_LOSS_MEMBER_MS : NEWS_MEMBER_MS)[scope];
+      const calmMs = (isChange && !isSample ? soonMs : RENEWALS_MS) + NEWS_LATES * this.#lateMs;
+      const dueAtMs = Math.min(this.#newsSentAtMs[scope], nowMs) + (isUrgent ? soonMs : calmMs);
       this.#newsAtMs[scope] = Math.min(this.#newsAtMs[scope], Math.max(nowMs, dueAtMs));
       if (this.#newsAtMs[scope] <= nowMs) this.#tellNews(scope, nowMs);
     }
   }
 
-  #tellNews(scope: "tree" | "all", nowMs: number): void {
-    const { roster, links } = this.context;
-    for (const link of links.up()) {
-      const lacked = [...this.#news.values()].filter(
-        ({ record, knownOn, isChange }) =>
-          ((isChange && scope === "all") ||
-            link.isInTree !== false ||
-            (roster.isMesh && record === this.record)) &&
-          !knownOn.includes(link),
-      );
+  #tellNews(scope: (typeof SCOPES)[number], nowMs: number): void {
+    const { roster, links, options } = this.context;
+    const all = [...this.#news.values()];
+    const up = [...links.up()];
+    const start = roster.isSample ? Math.floor(options.random() * up.length) : 0;
+    for (const link of [...up.slice(start), ...up.slice(0, start)]) {
+      const lacked = all.filter((news) => {
+        const { record, knownOn, isChange } = news;
+        const isWanted =
+          (isChange && scope === "all") ||
+          link.isInTree !== false ||
+          (roster.isMesh && record === this.record);
+        return isWanted && !knownOn.includes(link) && news.tellings-- > 0;
+      });
       for (const { knownOn } of lacked) knownOn.push(link);
       this.#give(
         link,
         lacked.map(({ record }) => record),
       );
     }
-    for (const [key, { isChange }] of this.#news) if (scope === "all" || !isChange) this.#news.delete(key);
-    for (const told of scope === "all" ? (["tree", "all"] as const) : (["tree"] as const)) {
+    for (const { record, isChange } of all)
+      if (scope === "all" || !isChange || roster.isSample) this.#news.delete(record);
+    for (const told of SCOPES) {
+      if (scope === "tree" && told === "all") continue;
       this.#newsAtMs[told] = Number.POSITIVE_INFINITY;
       this.#newsSentAtMs[told] = nowMs;
     }
@@ -741,7 +766,9 @@ export class Membership {
     // One of the two begins, so that not both send the same.
     if (!link.dialled) return;
     if (theirs === this.fingerprint || nowMs - link.rosterAskedAtMs < ROSTER_MS) return;
+    if (roster.isSample && nowMs - this.#rosterAskedAtMs < roster.total * ROSTER_SAMPLE_MEMBER_MS) return;
     link.rosterAskedAtMs = nowMs;
+    this.#rosterAskedAtMs = nowMs;
     send(link, { t: "digest", members: roster.digest(this.record, nowMs) });
   }
 
@@ -786,7 +813,8 @@ export class Membership {
     }
     const isUrgent = left || before.links.size === 0 || lostLinks(before, record);
     if (isUrgent) this.#lossToldAtMs = nowMs;
-    this.#tell({ record, knownOn: [], isChange: true }, isUrgent, nowMs);
+    const news = { record, knownOn: [], isChange: true, tellings: Number.POSITIVE_INFINITY };
+    this.#tell(news, before, isUrgent, nowMs);
     // A leaving node has no later turn.
     if (left) this.#tellNews("all", nowMs);
   }
@@ -878,11 +906,10 @@ export class Membership {
         missing--;
       }
     }
-    if (missing > 0) this.#dialMembers(missing, nowMs);
+    if (missing > 0) this.#dialMember(nowMs);
     if (nowMs >= this.#lostTryAtMs) {
-      const lost = [...roster.all()].filter(
-        ({ state, record }) => state === "lost" && this.admits(record.id, nowMs),
-      );
+      const gone = roster.goneCount > 0 ? [...roster.all()] : [];
+      const lost = gone.filter(({ state, record }) => state === "lost" && this.admits(record.id, nowMs));
       const member = this.#pickLost(lost, nowMs);
       if (member) this.#begin(member.record.id, this.#candidateFor(member, true), nowMs);
       this.#lostTryAtMs = nowMs + LOST_TRY_MS_MIN + options.random() * (LOST_TRY_MS_MAX - LOST_TRY_MS_MIN);
@@ -904,27 +931,32 @@ export class Membership {
     return pick(isOthersTurn ? others : reached, options.random);
   }
 
-  /** Begins attempts with members at random, first with those that say to have room. */
-  #dialMembers(count: number, nowMs: number): void {
+  /** Begins an attempt with a member at random, rather with one that says to have room. */
+  #dialMember(nowMs: number): void {
     const { roster, links, options } = this.context;
-    const due = roster.alive().filter(({ record: { id, addresses } }) => {
-      if (addresses.length === 0 || links.with(id)) return false;
-      return this.#isDue(this.#candidates.get(id), nowMs);
-    });
-    const reached = due.filter(({ wasReached }) => wasReached);
-    for (let missing = count; missing > 0 && reached.length > 0; missing--) {
-      const member = this.#drawWithRoom(reached, ({ record }) => record);
-      const candidate = this.#candidateFor(member, false);
-      if (this.#mayDial(candidate, nowMs)) this.#begin(member.record.id, candidate, nowMs);
+    const isDue = ({ state, record: { id, addresses } }: Member) =>
+      state === "alive" &&
+      addresses.length > 0 &&
+      !links.with(id) &&
+      this.#isDue(this.#candidates.get(id), nowMs);
+    let [full, tries]: [Member | undefined, number] = [undefined, ROOM_TRIES];
+    for (const member of roster.drawn(options.random)) {
+      if (!member.wasReached || !isDue(member)) continue;
+      full = member;
+      if (member.record.links.size < options.linksMax || --tries === 0) break;
+    }
+    if (full) {
+      const candidate = this.#candidateFor(full, false);
+      if (this.#mayDial(candidate, nowMs)) this.#begin(full.record.id, candidate, nowMs);
     }
     if (nowMs < this.#strangerAtMs) return;
     // A record alone may be made up. Its member may also have lost the one that both knew, before a chain led to it.
-    const member = pick(
-      due.filter(({ wasReached }) => !wasReached),
-      options.random,
-    );
-    if (member && this.#begin(member.record.id, this.#candidateFor(member, false), nowMs))
-      this.#strangerAtMs = nowMs + STRANGER_MS;
+    for (const member of roster.drawn(options.random)) {
+      if (member.wasReached || !isDue(member)) continue;
+      if (this.#begin(member.record.id, this.#candidateFor(member, false), nowMs))
+        this.#strangerAtMs = nowMs + STRANGER_MS;
+      return;
+    }
   }
 
   /** Takes one out of a list at random, which is not empty: of a few, the one with the fewest links. */
@@ -1065,10 +1097,6 @@ function targetOf(address: string): string | undefined {
 /** Also what leads to this host under another name: the unspecified address, and IPv4 within IPv6. */
 function isLoopback(address: string): boolean {
   return /^(127|0)\.|^\[::(1|ffff:(7f|0).*)?\]|^sim:/.test(targetOf(address) ?? "");
-}
-
-function keyOf({ hash, session }: MemberRecord): string {
-  return hash + session;
 }
 
 /** Whether a member has lost links since it last spoke. */

@@ -119,7 +119,7 @@ export class Questions {
     this.#askSoon(nowMs);
   }
 
-  /** Nobody waits for it any more. It is answered as it stands. */
+  /** Its asker waits no longer: it is answered as it stands. */
   endReceipt(request: number): void {
     const receipt = this.#receipts.get(request);
     if (receipt) this.#answerReceipt(receipt);

@@ -179,8 +179,8 @@ const NO_LINKS: ReadonlySet<string> = new Set();
  */
 export class Roster {
   readonly #members = new Map<string, Member>();
-  /** Hashes of a sample, in order, also of some that were forgotten since. */
-  #order: string[] = [];
+  /** Their hashes, in order. */
+  readonly #order: string[] = [];
   #isSample = false;
   /** When nearly all places of a sample were last taken by members that are alive, epoch ms. */
   #crowdedAtMs = 0;
@@ -221,6 +221,19 @@ export class Roster {
     return [...this.#members.values()].filter(({ state }) => state === "alive");
   }
 
+  /** All, from one drawn at random on: whoever looks for a few need not look at all. */
+  *drawn(random: () => number): Generator<Member, void, void> {
+    const order = this.#order;
+    const start = Math.floor(random() * order.length);
+    for (let index = 0; index < order.length; index++)
+      yield this.#members.get(order[(start + index) % order.length]!)!;
+  }
+
+  /** Members that have left or are lost. */
+  get goneCount(): number {
+    return this.#members.size - this.#aliveCount;
+  }
+
   isAlive(id: string): boolean {
     return this.get(id)?.state === "alive";
   }
@@ -233,7 +246,7 @@ export class Roster {
   /** How many members there are, this node included; estimated when the roster is a sample. */
   get total(): number {
     if (!this.#isSample) return 1 + this.#aliveCount;
-    const part = Number.parseInt(this.#largest.slice(0, 12), 16) / 2 ** 48;
+    const part = Number.parseInt(this.#order.at(-1)!.slice(0, 12), 16) / 2 ** 48;
     return 1 + Math.round((this.#aliveCount * (1 - 1 / this.#members.size)) / part);
   }
 
@@ -244,9 +257,10 @@ export class Roster {
   }
 
   /** Whether this very record is known: its signature need not be looked at again. Another of that age may be forged. */
-  knows({ hash, bytes }: Pick<MemberRecord, "hash" | "bytes">): boolean {
-    const known = this.#members.get(hash)?.record.bytes;
-    return known !== undefined && (known === bytes || Buffer.compare(known, bytes) === 0);
+  knows(record: MemberRecord): boolean {
+    const known = this.#members.get(record.hash)?.record;
+    if (known === record) return true;
+    return known?.incarnation === record.incarnation && Buffer.compare(known.bytes, record.bytes) === 0;
   }
 
   /** Takes a verified record of another member. */
@@ -278,7 +292,7 @@ export class Roster {
         else if (cameBack) member.become("alive", "", this.#at(nowMs));
       });
     } else member.renew(record, this.#at(nowMs));
-    if (isNews || before.left || !sameLinks(before, record)) this.#relink(member, before);
+    if (member.vertex && (isNews || before.left || !sameLinks(before, record))) this.#relink(member, before);
     if (member.vertex && isNewSession) member.vertex.isReached = false;
     if (member.vertex && (cameBack || isNewSession)) member.vertex.unreachedSinceMs = nowMs;
     return isNews ? "new" : "newer";
@@ -289,9 +303,8 @@ export class Roster {
    * @param self this node's own record
    */
   fingerprint(self: MemberRecord): string {
-    const own = wordsOf(self);
     return this.#words
-      .map((word, index) => ((word ^ own[index]!) >>> 0).toString(16).padStart(8, "0"))
+      .map((word, index) => ((word ^ self.words[index]!) >>> 0).toString(16).padStart(8, "0"))
       .join("");
   }
 
@@ -348,10 +361,11 @@ export class Roster {
     for (const member of this.#members.values()) {
       const { vertex } = member;
       if (member.state === "left") continue;
-      let isLost = nowMs - member.summaryAtMs >= staleMs;
-      if (vertex) {
+      let isLost: boolean;
+      if (!vertex) isLost = nowMs - member.summaryAtMs >= staleMs;
+      else {
         const isReached = vertex.walk === walk;
-        if (isReached) Object.assign(vertex, { isReached: true, wasReached: true, unreachedSinceMs: 0 });
+        if (isReached) reach(vertex);
         else if (vertex.unreachedSinceMs === 0) vertex.unreachedSinceMs = nowMs;
         const patienceMs = vertex.isReached ? UNREACHED_MS : NEVER_REACHED_MS;
         if (!isReached && member.state === "alive") this.#isPending = true;
@@ -384,12 +398,11 @@ export class Roster {
    * This node has a link with a member, which is a chain: also one that ends before the next `judge`.
    * @returns whether the member was lost
    */
-  linked(id: string, nowMs: number): boolean {
-    this.#linksChanged = true;
-    const member = this.get(id);
+  linked(hash: string, nowMs: number): boolean {
+    this.linksChanged();
+    const member = this.#members.get(hash);
     if (!member) return false;
-    if (member.vertex)
-      Object.assign(member.vertex, { isReached: true, wasReached: true, unreachedSinceMs: 0 });
+    if (member.vertex) reach(member.vertex);
     const wasLost = member.state === "lost";
     if (wasLost) this.#count(member, () => member.become("alive", "", this.#at(nowMs)));
     return wasLost;
@@ -408,7 +421,12 @@ export class Roster {
 
   /** This node's own links have changed. */
   linksChanged(): void {
-    this.#linksChanged = true;
+    this.#linksChanged ||= !this.#isSample;
+  }
+
+  /** Time alone tells who of a sample is lost. */
+  timePassed(): void {
+    this.#linksChanged ||= this.#isSample;
   }
 
   /** This process was late by so much: nobody is to blame for silence in that time. */
@@ -419,6 +437,7 @@ export class Roster {
 
   /** Forgets who is gone for the retention: until then it may hold what nobody else does. */
   forget(retentionMs: number, nowMs: number): void {
+    if (this.goneCount === 0) return;
     const goneMs = Math.max(retentionMs, GONE_MS_MIN);
     for (const member of this.#members.values())
       if (member.state !== "alive" && nowMs - member.sinceMs > goneMs) this.#remove(member);
@@ -435,27 +454,22 @@ export class Roster {
     if (record.left) member.become("left", "said goodbye", this.#at(nowMs));
     else this.#toggle(member, 1);
     this.#relink(member, undefined);
-    if (this.#isSample) this.#order.splice(placeOf(hash, this.#order), 0, hash);
+    this.#order.splice(placeOf(hash, this.#order), 0, hash);
     if (this.#members.size > this.membersMax) this.#evict(nowMs);
     return "new";
   }
 
   #hasRoomFor(hash: string): boolean {
-    return this.#members.size < this.membersMax || hash < this.#largest || this.#longestGone !== undefined;
-  }
-
-  /** The largest hash in the roster. */
-  get #largest(): string {
-    if (!this.#isSample) return largestOf(this.#members.keys());
-    while (!this.#members.has(this.#order.at(-1) ?? "") && this.#order.length > 0) this.#order.pop();
-    return this.#order.at(-1) ?? "";
+    return (
+      this.#order.length < this.membersMax || hash < this.#order.at(-1)! || this.#longestGone !== undefined
+    );
   }
 
   /** A place is needed: of who is gone for longest, or else the roster becomes a sample, which is one of hashes. */
   #evict(nowMs: number): void {
     const gone = this.#longestGone;
     if (!gone) this.#becomeSample(nowMs);
-    const evicted = gone ?? this.#members.get(this.#largest)!;
+    const evicted = gone ?? this.#members.get(this.#order.at(-1)!)!;
     if (evicted.state === "alive") this.#toggle(evicted, -1);
     this.#remove(evicted);
   }
@@ -466,7 +480,6 @@ export class Roster {
     this.#isSample = true;
     this.#crowdedAtMs = nowMs;
     this.#linksChanged = true;
-    this.#order = [...this.#members.keys()].sort();
     for (const member of this.#members.values()) member.vertex = undefined;
   }
 
@@ -477,7 +490,6 @@ export class Roster {
   #becomeWhole(nowMs: number, staleMs: number): void {
     this.#isSample = false;
     this.#linksChanged = true;
-    this.#order = [];
     for (const member of this.#members.values()) {
       member.vertex = vertexOf(member.record.hash, nowMs + staleMs);
       this.#relink(member, undefined);
@@ -486,8 +498,7 @@ export class Roster {
 
   /** The member that gives its place to a newcomer. Some of those gone stay in a sample: halves that were cut apart find each other by them. */
   get #longestGone(): Member | undefined {
-    const goneCount = this.#members.size - this.#aliveCount;
-    if (goneCount <= (this.#isSample ? this.membersMax * GONE_PART : 0)) return undefined;
+    if (this.goneCount <= (this.#isSample ? this.membersMax * GONE_PART : 0)) return undefined;
     let longest: Member | undefined;
     for (const member of this.#members.values())
       if (member.state !== "alive" && member.sinceMs < (longest?.sinceMs ?? Number.POSITIVE_INFINITY))
@@ -497,6 +508,7 @@ export class Roster {
 
   #remove({ record, vertex }: Member): void {
     this.#members.delete(record.hash);
+    this.#order.splice(placeOf(record.hash, this.#order), 1);
     if (!vertex) return;
     for (const { neighbours } of vertex.neighbours) remove(neighbours, vertex);
     vertex.neighbours = [];
@@ -516,8 +528,9 @@ export class Roster {
     for (const next of links) {
       const other = linksBefore.has(next) ? undefined : this.#members.get(next);
       if (!other?.vertex || !linksOf(other.record).has(record.hash) || other.vertex === vertex) continue;
-      vertex.neighbours.push(other.vertex);
-      other.vertex.neighbours.push(vertex);
+      // A list that grows by `push` has room for 17.
+      vertex.neighbours = [...vertex.neighbours, other.vertex];
+      other.vertex.neighbours = [...other.vertex.neighbours, vertex];
     }
   }
 
@@ -578,9 +591,8 @@ export class Roster {
 
   #toggle({ record }: Member, by: 1 | -1): void {
     this.#aliveCount += by;
-    const words = wordsOf(record);
-    this.#words[0] ^= words[0];
-    this.#words[1] ^= words[1];
+    this.#words[0] ^= record.words[0];
+    this.#words[1] ^= record.words[1];
   }
 }
 
@@ -589,12 +601,11 @@ function vertexOf(hash: string, unreachedSinceMs: number): Vertex {
   return { hash, neighbours: [], ...place, unreachedSinceMs };
 }
 
-/** The part of one member in the fingerprint. */
-function wordsOf({ hash, session }: MemberRecord): [number, number] {
-  const word = (from: number) =>
-    Number.parseInt(hash.slice(from, from + 8), 16) ^
-    Math.imul(Number.parseInt(session.slice(from, from + 8), 16), 31);
-  return [word(0), word(8)];
+/** A chain of links leads to it. */
+function reach(vertex: Vertex): void {
+  vertex.isReached = true;
+  vertex.wasReached = true;
+  vertex.unreachedSinceMs = 0;
 }
 
 /** Others are told of those gone for half as long as they are remembered: who was forgotten somewhere does not come back. */
@@ -670,12 +681,6 @@ function hostOf(addresses: readonly string[]): string {
 function remove<T>(list: T[], entry: T): void {
   const at = list.indexOf(entry);
   if (at >= 0) list.splice(at, 1);
-}
-
-function largestOf(hashes: Iterable<string>): string {
-  let largest = "";
-  for (const hash of hashes) if (hash > largest) largest = hash;
-  return largest;
 }
 
 /** Where a hash belongs in a list in order. */

@@ -284,7 +284,7 @@ describe("raw", () => {
     for (let index = 0; index < 4; index++) bench.ended(`l${index}`);
     expect(bench.starts.at(-1)).toBe("fetch l4");
     expect(bench.fetched("l4", many[4]).starts).toEqual(["start l4"]);
-    // What is done has made room again.
+    // Finished commands have made room again.
     for (let index = 4; index < 19; index++)
       bench.ended(`l${index}`).fetched(`l${index + 1}`, many[index + 1]);
     expect(bench.live(large("new")).ended("l19").starts.at(-1)).toBe("start new");

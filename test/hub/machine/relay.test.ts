@@ -54,7 +54,7 @@ describe("a stream of frames", () => {
   });
 });
 
-/** What each client should get: written down as simply as it can be said. */
+/** The frames that each client should get: written down as simply as it can be said. */
 function model(clients: number, messages: readonly Message[]): string[][] {
   const got: string[][] = Array.from({ length: clients }, () => []);
   for (const { from, to, payload } of messages) {
@@ -163,7 +163,7 @@ describe("order and exactly once", () => {
             for (let from = 1; from <= CLIENTS; from += 1) {
               const ofPair = (text: string): boolean => text.startsWith(`${from}:`);
               const want = expected[index]!.filter(ofPair).map(brief);
-              // Whoever was closed may lack the end, or what its partner had not sent; nothing else.
+              // A closed client may lack the end, or what its partner had not sent; nothing else.
               const complete = !wire.gone && !wires[from - 1]!.gone;
               expect(got.filter(ofPair)).toEqual(complete ? want : want.slice(0, got.filter(ofPair).length));
             }

@@ -13,7 +13,7 @@ function crowd(count: number, options = {}) {
   return { world, idle };
 }
 
-/** What was answered to requests of all of these until now. */
+/** The answers to requests of all of these until now. */
 const asked = (wires: readonly Wire[]): number =>
   wires.reduce((sum, { session }) => sum + session.framesIn, 0);
 
@@ -81,6 +81,25 @@ describe("requests", () => {
     for (let round = 0; round < 60; round += 1) world.pass(1_000);
     expect(flooder.session).toMatchObject({ pausedFor: undefined, framesIn: 200 });
     expect(world.machine.memory.usedBytes).toBe(0);
+  });
+
+  it("wait in memory that the system gets back, and not in the block that they were read into", () => {
+    const { world } = crowd(9);
+    const flooder = world.connect();
+    const [chunk, next] = [many(LIST, 8_000), many(LIST, 8_000)];
+    world.receive(flooder.session, chunk);
+    expect(flooder.session).toMatchObject({ pausedFor: "share", parked: true });
+    expect(chunk.buffer).toMatchObject({ detached: true });
+    const parked = world.machine.park(next);
+    expect(next.buffer).toMatchObject({ detached: true });
+    expect(parked).toEqual(many(LIST, 8_000));
+    expect(world.machine.park(parked)).toBe(parked);
+    for (let round = 0; round < 10; round += 1) world.pass(1_000);
+    expect(flooder.session).toMatchObject({ pausedFor: undefined, parked: false, framesIn: 8_000 });
+    expect(world.machine.memory.usedBytes).toBe(0);
+    world.receive(flooder.session, parked);
+    for (let round = 0; round < 10; round += 1) world.pass(1_000);
+    expect(flooder.session.framesIn).toBe(16_000);
   });
 
   it("of a client that left are not answered, and what it sent is delivered", () => {

@@ -36,7 +36,7 @@ describe("a turn of the event loop", () => {
     for (const wire of from) wire.pending.push(...new Array<Buffer>(6).fill(MESSAGE));
     world.settle();
     expect(turns.map(sum).filter((count) => count > 0)).toEqual([5, 5, 5, 3]);
-    // Who was stopped comes first, in that order (1 1 1); then whoever is read, here all that the second has sent.
+    // Senders that were stopped come first, in that order (1 1 1); then those that are read, here all that the second has sent.
     expect(turns.slice(0, 2)).toEqual([
       [5, 0, 0],
       [1, 3, 1],

@@ -3,14 +3,14 @@ import { LIMITS } from "../../../src/core/limits.js";
 import type { ClusterOptions, LinkEngine } from "../../../src/node/cluster/port.js";
 import { type RecordedLink, Recorder, until } from "./recorder.js";
 
-/** What the suite needs of an engine. */
+/** The engine as the suite needs it. */
 export interface EngineUnderTest {
   open(options: ClusterOptions): Promise<LinkEngine>;
   /** Another node with the identity of one that still runs, as after a crash that its peers have not noticed. */
   openTwin(of: LinkEngine, options: ClusterOptions): Promise<LinkEngine>;
 }
 
-/** What every engine of a cluster does, as `port.ts` says. */
+/** The behaviour of every engine of a cluster, as `port.ts` says. */
 export function describeCluster(name: string, engine: EngineUnderTest): void {
   const opened: Recorder[] = [];
   let attempts = 0;
@@ -176,7 +176,7 @@ export function describeCluster(name: string, engine: EngineUnderTest): void {
       for (const text of ["one", "two", "three"]) left.cluster.send(toRight.link, Buffer.from(text));
       await until("down", () => toRight.reason !== undefined && toLeft.reason !== undefined);
       expect(toRight.reason).toBe("enough");
-      // Those behind came in the same chunk.
+      // The frames behind it came in the same chunk.
       expect(toRight.frames.map(String)).toEqual(["one"]);
     });
   });
@@ -209,7 +209,7 @@ export function describeCluster(name: string, engine: EngineUnderTest): void {
       right.cluster.send(toLeft.link, Buffer.from("I do not listen"));
       await until("the other direction", () => toRight.frames.length === 1);
       await until("the sender is told", () => toRight.queued.at(-1) === true);
-      // What fits in the window and in the buffers of the system has long arrived.
+      // All that fits in the window and in the buffers of the system has long arrived.
       for (let round = 0; round < 20; round++) {
         right.cluster.send(toLeft.link, Buffer.of(round));
         await until("a round trip", () => toRight.frames.length === round + 2);

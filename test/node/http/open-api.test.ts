@@ -42,7 +42,7 @@ class Described {
     this.#ajv.addSchema(document, "document");
   }
 
-  /** What is wrong with the answer, or nothing. */
+  /** The fault of the answer, or nothing. */
   fault({ path, method }: Call, { status, headers, text }: Answered): string | undefined {
     const operations = this.document.paths[path]!;
     const operation = operations[method];

@@ -18,14 +18,14 @@ export class NatsNodes extends Nodes {
     return super.start({ engine: this.server.url, mdns: false, ...options });
   }
 
-  /** What anybody may publish who may. */
+  /** A message on any subject. */
   async say(subject: string, words: readonly Uint8Array[]): Promise<void> {
     const connection = await connect({ servers: this.server.url.replace("nats://", "").split(",") });
     for (const bytes of words) connection.publish(subject, bytes);
     await connection.drain();
   }
 
-  /** What an operator does with `nats stream ...`. */
+  /** As an operator does with `nats stream ...`. */
   async manage<Result>(
     act: (jsm: Awaited<ReturnType<typeof jetstreamManager>>) => Promise<Result>,
   ): Promise<Result> {

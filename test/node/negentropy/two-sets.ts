@@ -2,7 +2,7 @@ import fc from "fast-check";
 import type { Item } from "../../../src/node/replica/item.js";
 import { makeItem } from "../replica/item-set/make-item.js";
 
-/** What decides the items of two peers: small enough to be read in a counterexample. */
+/** The choices that make the items of two peers: small enough to be read in a counterexample. */
 interface Shape {
   common: number;
   left: number;

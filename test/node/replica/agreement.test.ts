@@ -43,7 +43,7 @@ function live(seed: number): Lan {
   return lan;
 }
 
-/** What each replica holds and shows from the start of the fingerprint's window on, as text. */
+/** The held and the visible items of each replica from the start of the fingerprint's window on, as text. */
 function states(lan: Lan): string[] {
   const since = windowOf(lan);
   // Behind an item that is about to expire, which some have already forgotten, others may be hidden or not.

@@ -134,7 +134,7 @@ class Wall {
   readonly driver: Driver;
   /** Its wall clock against the time of its machine. */
   offsetMs = 0;
-  /** What is on its disk. */
+  /** The content of its disk. */
   readonly kept = new Set<string>();
 
   constructor(stored: readonly Item[] = [], retentionMs = RETENTION) {

@@ -8,7 +8,7 @@ const have = (...items: Item[]) => ({ t: "have", digests: digestsOf(items) }) as
 const want = (...items: Item[]) => ({ t: "want", digests: digestsOf(items) }) as const;
 const digestsOf = (items: readonly Item[]) => packDigests(items.map(({ digest }) => digest));
 
-/** What a node asks for, frame by frame. */
+/** The items that a node asks for, frame by frame. */
 const asked = (effects: Parameters<typeof frames>[0], peer?: string) =>
   frames(effects, "want", peer).map(({ digests }) => unpackDigests(digests));
 

@@ -23,7 +23,7 @@ test.each([
       const aheadMs = sinceMs - (nowMs - retentionMs);
       expect(aheadMs).toBeGreaterThan(guardMs);
       expect(aheadMs).toBeLessThanOrEqual(guardMs + stepMs);
-      // What gossip has settled is in the window, most of the retention long.
+      // Items that gossip has settled are in the window, most of the retention long.
       expect(nowMs - LIMITS.settleMs - sinceMs).toBeGreaterThanOrEqual(retentionMs / 2);
     }
   },

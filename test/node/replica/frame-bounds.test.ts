@@ -13,7 +13,8 @@ import {
 } from "../../../src/node/replica/wire.js";
 import { Driver, frames, makeReplica, NOW, recordOf } from "./replica-kit.js";
 
-// What one node makes of what others sent must be what the next one takes: else a liar, or mere size, has it punished.
+// A frame that a node makes of the frames of others must be one that the next node takes: else a liar, or mere size, has it
+// punished.
 
 test("answers of many that meet at one node leave it in frames that the asker takes", () => {
   const driver = new Driver();

@@ -164,7 +164,7 @@ describe("a link that is held", () => {
     driver.meet();
     let cutAfterMs = 0;
     for (let step = 0; step < 100 && cutAfterMs === 0; step++) {
-      // Whatever room there is, the peer takes twice of.
+      // The peer takes twice of any room there is.
       for (let count = 0; count < LIMITS.linkFramesPerSecond / 5; count++) driver.hear({ t: "prune" });
       if (step === 0) flood(driver);
       if (reasons(driver.pass(100)).includes("overBudget")) cutAfterMs = driver.nowMs - NOW;

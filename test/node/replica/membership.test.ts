@@ -669,7 +669,7 @@ describe("an address that a peer tells", () => {
     }
     const [atOnce, alive, lost, later] = counted;
     expect(stateOf(driver, "ghost 0")).toBe("lost");
-    expect(atOnce! + alive!, "of 10 s").toBeLessThan(20);
+    expect(atOnce! + alive!, "of 10 s").toBeLessThan(22);
     expect(lost, "of 2 min").toBeLessThan(130);
     expect(later, "of 10 min").toBeLessThan(10);
   });
@@ -1083,6 +1083,26 @@ describe("records that are news", () => {
     expect(roster.isSample).toBe(true);
     const lacking = newcomers(100).filter(({ id }) => !roster.get(id));
     expect(told(driver.records(lacking, "a"), "b")).toEqual([]);
+  });
+
+  it("go to three links where the roster is a sample, but to all when they say goodbye, or their members were silent", () => {
+    const driver = makeDriver({ rosterMembersMax: 8 });
+    const peers = ids(6, "peer");
+    for (const peer of peers) driver.meet(peer);
+    driver.records(newcomers(100), peers[0]!);
+    driver.pass(2_000, pingAll(driver));
+    const [some, other] = driver.replica.roster
+      .alive()
+      .filter(({ record }) => !driver.replica.links.with(record.id));
+    const links = (member: typeof some, fields: Parameters<typeof recordOf>[1]) => {
+      const record = recordOf(member!.record.id, fields);
+      const effects = [...driver.records([record], peers[0]!), ...driver.pass(1_100, pingAll(driver))];
+      return peers.filter((peer) => sent(effects, peer).some(({ hash }) => hash === record.hash)).length;
+    };
+    expect(links(some, { incarnation: NOW + 1 })).toBe(3);
+    expect(links(some, { incarnation: NOW + 2, left: true })).toBe(5);
+    driver.pass(5_000, pingAll(driver));
+    expect(links(other, { incarnation: NOW + 1 })).toBe(5);
   });
 });
 

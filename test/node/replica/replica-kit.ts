@@ -58,7 +58,7 @@ export function makeReplica(options: Partial<ReplicaOptions> = {}): Replica {
   });
 }
 
-/** What a member says of itself. Its session is one of its id unless given. */
+/** The record of a member. Its session is one of its id unless given. */
 export function recordOf(id: string, fields: Partial<RecordFields> = {}) {
   const fingerprint = "0".repeat(32);
   return encodeRecord(

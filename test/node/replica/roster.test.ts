@@ -12,7 +12,7 @@ const self = recordOf("me");
 
 type Fields = NonNullable<Parameters<typeof recordOf>[1]>;
 
-/** What a member says that has links with these. */
+/** The record of a member that has links with these. */
 const linkedWith = (id: string, links: readonly string[], fields: Fields = {}) =>
   recordOf(id, { links: new Set(links.map(memberHash)), ...fields });
 

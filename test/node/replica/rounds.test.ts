@@ -8,7 +8,7 @@ import { Driver, frames, itemOf, itemsOf, makeReplica, reasons } from "./replica
 
 const opened = (effects: ReturnType<Replica["handle"]>, peer?: string) => frames(effects, "reconcile", peer);
 
-/** What a replica would say to us that holds what this one does. */
+/** The summary of a replica that holds the same as this one. */
 function summaryOf(replica: Replica, nowMs: number) {
   return { t: "summary", ...replica.summarise(nowMs) } as const;
 }

@@ -27,7 +27,7 @@ describe("items of a topic", () => {
         const held = new Map<string, Item>();
         for (const { id, raw, afterMs } of steps) {
           const item = itemOf(id, raw, NOW + afterMs);
-          // What is held already goes.
+          // An item that is held goes.
           if (held.delete(item.digest)) holdings.remove(item);
           else {
             held.set(item.digest, item);

@@ -18,7 +18,7 @@ export function storageContract(name: string, engine: EngineUnderTest): void {
     opened.push(storage);
     return storage;
   };
-  /** What a restart finds. */
+  /** The items that a restart finds. */
   const contentOf = async (storage: Storage): Promise<Item[]> => {
     await storage.close();
     const again = await engine.reopen!(storage);

@@ -6,7 +6,7 @@ import { openSqliteStorage, type SqliteStorage } from "../../../src/node/storage
 
 /** Data directories under one temporary one; everything is closed and removed at the end. */
 export class DataDirs implements AsyncDisposable {
-  /** What the storages logged as errors and as warnings. */
+  /** Errors and warnings that the storages logged. */
   readonly errors: string[] = [];
   readonly warnings: string[] = [];
   readonly #opened: SqliteStorage[] = [];

@@ -83,7 +83,7 @@ describe.skipIf(reason)(`on a full disk${reason ? ` (skipped: ${reason})` : ""}`
           await storage.commit({ add: [], remove: kept.slice(at, at + 1_000) });
         if (round === 1) storage = await again(storage, dir, 0);
       }
-      // What SQLite and the other fields of an item take.
+      // Room for SQLite and the other fields of an item.
       expect(first * (rawBytes + 250)).toBeGreaterThan(1.3 * MIB);
       await storage.close();
     },
@@ -132,7 +132,7 @@ describe.skipIf(reason)(`on a full disk${reason ? ` (skipped: ${reason})` : ""}`
       for (; taken < 10_000; taken++) await node.post({ id: `n${taken}`, raw: "x".repeat(10_000) });
     };
     await expect(postUntilRefused()).rejects.toMatchObject({ code: "storageFailed" });
-    // What rests on an item that is not on disk yet waits for it, and falls with it.
+    // A commit that rests on an item that is not on disk yet waits for it, and falls with it.
     const post = (raw: string) => node.post({ id: `n${taken}`, raw });
     const [large, other] = ["x".repeat(10_000), "y".repeat(10_000)] as [string, string];
     const outcomes = await Promise.allSettled([post(large), post(large), post(other)]);

@@ -30,7 +30,7 @@ export const SYNC_PROTOCOL = "/hubcast/sync/1";
 /** How long the TCP connect of one address may take, so that of peerHandshakeMsMax some is left for its handshake. */
 const CONNECT_MS_MAX = 5_000;
 /** How long one that was accepted may take for each of its steps. Whoever dialled may have more patience where it is late itself. */
-const ACCEPT_MS_MAX = 30_000;
+const ACCEPT_MS_MAX = 20_000;
 /** Each dial has a timeout of its own, which is shorter. */
 const DIAL_MS_MAX = 120_000;
 /** How long peers may take to read what was sent before a link ends. */
@@ -219,7 +219,12 @@ class Libp2pEngine extends Identity implements LinkEngine {
     this.#mailbox.post(() => call(this.#listener));
   }
 
-  async #dial({ attempt, addresses: texts, peer, timeoutMs = LIMITS.peerHandshakeMsMax }: Dial): Promise<void> {
+  async #dial({
+    attempt,
+    addresses: texts,
+    peer,
+    timeoutMs = LIMITS.peerHandshakeMsMax,
+  }: Dial): Promise<void> {
     const addresses = texts.map(readAddress).filter((address) => address !== undefined);
     const expected = peer ?? addresses.find(({ id }) => id !== undefined)?.id;
     if (expected === this.id) throw new DialFault("the id is this node's own", true);

@@ -8,8 +8,7 @@ import { Identity } from "../identity.js";
 import { type BrokerEngine, type BrokerListener, type ClusterOptions, Mailbox } from "../port.js";
 import { Log } from "./log.js";
 import { Members, type MembersListener } from "./members.js";
-import { Names } from "./names.js";
-import { openJetStream } from "./stream.js";
+import { Names, openJetStream } from "./stream.js";
 
 export interface NatsClusterOptions extends ClusterOptions<BrokerListener>, NatsServers, NatsAccess {
   /** Items are kept for so long, ms; the same on all nodes of the cluster. */

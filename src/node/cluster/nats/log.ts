@@ -3,12 +3,13 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { ERRORS, HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
 import type { GossipMessage, MessageLog } from "../port.js";
-import { lastToken, type Names } from "./names.js";
 import { type LogMessage, Reader } from "./reader.js";
 import {
   ensureStream,
   isFull,
   isPassing,
+  lastToken,
+  type Names,
   type StreamSettings,
   type StreamState,
   untilElected,
@@ -49,7 +50,7 @@ export class Log implements MessageLog {
   #found: StreamState | undefined;
   #isUp = false;
   #reason = "no NATS server has answered yet";
-  /** Nobody has acknowledged what was appended for a while. It may be kept all the same, so posts go on waiting. */
+  /** Appends were not acknowledged for a while. They may be kept all the same, so posts go on waiting. */
   #isSilent = false;
   /** The listener knows that it is up. */
   #isTold = false;
@@ -175,7 +176,7 @@ interface AppenderOptions {
   /** Random, so that no two appenders mark alike. */
   readonly instance: string;
   isUp(): boolean;
-  /** Nobody takes what is published: the stream may be gone, or its servers are electing. */
+  /** No stream takes the message: it may be gone, or its servers are electing. */
   unanswered(): void;
 }
 

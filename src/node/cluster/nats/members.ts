@@ -2,8 +2,7 @@ import type { KV } from "@nats-io/kv";
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import type { PublishKind } from "../../replica/messages.js";
 import type { BrokerListener } from "../port.js";
-import { isId, lastToken, type Names } from "./names.js";
-import { apiCode } from "./stream.js";
+import { apiCode, isId, lastToken, type Names } from "./stream.js";
 
 export type MembersListener = Pick<BrokerListener, "broker" | "leads" | "registry" | "published" | "told">;
 

@@ -2,9 +2,8 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Identity } from "../../../../src/node/cluster/identity.js";
-import { Names } from "../../../../src/node/cluster/nats/names.js";
 import { StreamPosition } from "../../../../src/node/cluster/nats/reader.js";
-import { ensureStream } from "../../../../src/node/cluster/nats/stream.js";
+import { ensureStream, Names } from "../../../../src/node/cluster/nats/stream.js";
 
 describe("a node's id", () => {
   test("is the one that libp2p makes of the same key", async () => {

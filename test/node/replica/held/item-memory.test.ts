@@ -48,7 +48,7 @@ describe("the memory", () => {
     expect(memory.size).toBeLessThanOrEqual(2 * heldBytes(byDigest) + 2 * 262_144);
     for (const item of items.filter((_, index) => index % 50 === 0))
       expect(wholeItem(byDigest.get(item.digest)!)).toEqual(item);
-    // Who still has one that went, an event for example, can read it.
+    // An item that went can still be read by its holder, an event for example.
     for (const [item, held] of gone.slice(0, 100)) expect(wholeItem(held)).toEqual(item);
   });
 

@@ -25,7 +25,7 @@ describe("ItemSet", () => {
         for (const [isInsert, item] of steps) {
           if (isInsert) expect(set.insert(item)).toBe(!model.has(item.digest));
           else expect(set.delete(item)).toBe(model.has(item.digest));
-          // What is held already stays the object that it was.
+          // An item that is held stays the object that it was.
           if (!isInsert) model.delete(item.digest);
           else if (!model.has(item.digest)) model.set(item.digest, item);
         }
