@@ -2,7 +2,7 @@
 // node bench/scale.ts [--hubs 1,2,3,4,8] [--clients 64] [--size 1024] [--json]; under 90 s; see bench/README.md
 import { join } from "node:path";
 import type { Load, LoadResult } from "../src/hub/simulate/load.js";
-import type { HubGauge } from "../src/hub/simulate/own-hub.js";
+import type { HubGauge } from "../src/hub/simulate/processes.js";
 import { type Server, startServer } from "./hub/server.ts";
 import { SumGauge } from "./hub/sum-gauge.ts";
 

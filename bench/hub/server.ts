@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import type { HubGauge, HubLoad } from "../../src/hub/simulate/own-hub.js";
+import type { HubGauge, HubLoad } from "../../src/hub/simulate/processes.js";
 import { freePort } from "../../test/fixtures/free-port.ts";
 
 export const SERVER_NAMES = ["hubcast", "nats-server", "redis-server", "mosquitto"] as const;

@@ -5,7 +5,7 @@ import type { Scenario } from "./scenario.ts";
 const from = async (path: string) =>
   await import(new URL(`../../build/src/hub/simulate/${path}.js`, import.meta.url).href);
 const { runLoad } = (await from("load")) as typeof import("../../src/hub/simulate/load.js");
-const { OwnHub } = (await from("own-hub")) as typeof import("../../src/hub/simulate/own-hub.js");
+const { OwnHub } = (await from("processes")) as typeof import("../../src/hub/simulate/processes.js");
 
 interface Run {
   readonly stops: boolean;

@@ -1,4 +1,4 @@
-import type { HubGauge, HubLoad } from "../../src/hub/simulate/own-hub.js";
+import type { HubGauge, HubLoad } from "../../src/hub/simulate/processes.js";
 import type { Server } from "./server.ts";
 
 /** Several processes as one. */

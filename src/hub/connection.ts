@@ -63,7 +63,7 @@ export class Connection {
     this.flush();
   }
 
-  /** A stream that is paused takes 64 KiB more before it stops reading; one whose requests wait does that by `#onData`. */
+  /** A paused stream still delivers one chunk. A parked session pauses in `#onData`, which puts that chunk back. */
   setReading(reading: boolean): void {
     if (reading) this.socket.resume();
     else if (!this.session.parked) this.socket.pause();

@@ -1,8 +1,10 @@
 import {
   bytes,
   choiceOf,
+  FUNCTION,
   fieldsOf,
   type Kinds,
+  kind,
   lengthMs,
   lineOf,
   loggerOf,
@@ -18,6 +20,7 @@ import {
 } from "../core/options.js";
 import type { TlsPair } from "../runtime/certificate.js";
 import { NATS_ACCESS_KINDS, NATS_REPLICAS, type NatsAccess } from "../runtime/nats.js";
+import { HUB_CLIENT_KINDS } from "./client/options.js";
 import { HUB_LIMITS } from "./machine/limits.js";
 import { MACHINE_DEFAULTS, type SlowConsumer } from "./machine/state.js";
 import { STAMP_BYTES } from "./simulate/proof/payload.js";
@@ -120,4 +123,13 @@ export const SIMULATE_KINDS = {
   workers: wholeNumber(1, 64),
   chaos: withDefault(part(0.9), 0),
   timeoutMs: withDefault(lengthMs(1), 10_000),
+  intervalMs: withDefault(
+    kind("a number from 0 to 86400000", (value) => Number(value) >= 0 && Number(value) <= 86_400_000),
+    1,
+  ),
+  address: kind("a string, or an array of strings", (value) => TEXT.fits(value) || TEXTS.fits(value)),
+  token: { ...TEXT, isSecret: true },
+  tls: HUB_CLIENT_KINDS.tls,
+  onProgress: FUNCTION,
+  signal: SIGNAL,
 };

@@ -1,5 +1,5 @@
 import type { Dice } from "./dice.js";
-import type { Figures, Host } from "./host.js";
+import type { Host } from "./host.js";
 import { type NetworkFaults, type Side, VirtualLink } from "./link.js";
 import type { SimNode } from "./node.js";
 import type { SimulationOptions } from "./options.js";
@@ -20,7 +20,6 @@ interface ConnectedWorld {
   readonly timeline: Timeline;
   readonly dice: Dice;
   readonly faults: Readonly<NetworkFaults>;
-  readonly figures: Figures;
   readonly safety: Safety;
   readonly hosts: readonly Host[];
   hostAt(address: string): Host | undefined;
@@ -61,8 +60,7 @@ export class Network {
 
   /** Tries to connect a node with the process at the first of some addresses. */
   dial(node: SimNode, attempt: number, addresses: readonly string[], peer: string | undefined): void {
-    const { dice, timeline, faults, figures, safety } = this.world;
-    figures.dialled(addresses[0]!);
+    const { dice, timeline, faults, safety } = this.world;
     safety.dialling(node, addresses[0]!);
     const host = this.world.hostAt(addresses[0]!);
     const failed = (delayMs: number, reason: string, self = false) =>

@@ -208,9 +208,8 @@ export class SimNode implements LinkEnd {
         const open = this.#links.get(effect.link);
         safety.sending(this, effect.frame, open);
         if (!open) return;
-        const frame = this.#bent(effect.frame);
-        const bytes = this.world.known.encode(frame);
-        this.world.figures.sent(this.host, frame, bytes.length);
+        const bytes = this.world.known.encode(this.#bent(effect.frame));
+        this.world.figures.sent(this.host, bytes.length);
         open.link.send(open.side, bytes);
         break;
       }

@@ -17,9 +17,10 @@ import type { SimulationOptions } from "../../sim/index.js";
 
 const GROWTH_NODES = [10, 30, 100, 300, 1_000, 3_000, 10_000];
 const GROWTH_ITEMS = 100;
-/** Measured memory of a simulated node, and of an item that one node holds. */
+/** Measured memory of a simulated node, of an item that one node holds, and of a member that one knows. */
 const NODE_BYTES = 120_000;
 const HOLDING_BYTES = 500;
+const MEMBER_BYTES = 400;
 
 export default class Simulate extends BaseCommand<typeof Simulate> {
   static override summary = "Run many nodes in a virtual network, with faults, and check every rule.";
@@ -76,6 +77,7 @@ function documentOf({ report, tookMs, cpuMs, memoryBytes }: SimulationRun): obje
   return { ...report, tookMs: Math.round(tookMs), cpuMs, memoryBytes };
 }
 
-function heapBytesOf({ nodes, items }: SimulationOptions): number {
-  return nodes * (NODE_BYTES + items * HOLDING_BYTES);
+function heapBytesOf({ nodes, items, rosterMembersMax }: SimulationOptions): number {
+  const members = Math.min(nodes, rosterMembersMax);
+  return nodes * (NODE_BYTES + items * HOLDING_BYTES + members * MEMBER_BYTES);
 }

@@ -2,7 +2,7 @@
 import { asHubcastError } from "../../core/errors.js";
 import { tuneHubHeap } from "../../runtime/heap.js";
 import { startHub } from "../index.js";
-import type { HubLoad } from "./own-hub.js";
+import type { HubLoad } from "./processes.js";
 
 const REPORT_MS = 100;
 

@@ -10,7 +10,7 @@ import {
   completeSimulateOptions,
   type SimulateOptions,
 } from "./options.js";
-import { OwnHub } from "./own-hub.js";
+import { OwnHub } from "./processes.js";
 import { rolesOf } from "./proof/statistics.js";
 import { reportOf, type SimulationReport } from "./report.js";
 

@@ -1,10 +1,16 @@
 import { Histogram } from "../../core/histogram.js";
 import type { Snapshot } from "./options.js";
-import type { HubGauge, HubLoad } from "./own-hub.js";
+import {
+  type HubGauge,
+  type HubLoad,
+  type Share,
+  WorkerPool,
+  type WorkerProgress,
+  type WorkerResult,
+} from "./processes.js";
 import { type Proof, prove } from "./proof/proof.js";
 import { type Busy, type Moment, TimeSeries } from "./proof/statistics.js";
 import { nowUs } from "./traffic.js";
-import { type Share, WorkerPool, type WorkerProgress, type WorkerResult } from "./worker-pool.js";
 
 /** All workers receive the command before the run starts. */
 const HEAD_START_US = 50_000;

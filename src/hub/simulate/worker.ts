@@ -6,13 +6,13 @@ import { Histogram } from "../../core/histogram.js";
 import type { HubAddress } from "../client/options.js";
 import { Client, type DeliverySink, misbehave } from "./client.js";
 import { addressText } from "./options.js";
+import type { Share, WorkerCommand, WorkerMessage, WorkerProgress, WorkerResult } from "./processes.js";
 import { BodySource } from "./proof/payload.js";
 import { DeliveryLog } from "./proof/proof.js";
 import { Schedule } from "./proof/statistics.js";
 import type { Wire } from "./proof/wire.js";
 import { version1, version2 } from "./proof/wire.js";
 import { nowUs, type ReceiveCounters, Receiver, Sender } from "./traffic.js";
-import type { Share, WorkerCommand, WorkerMessage, WorkerProgress, WorkerResult } from "./worker-pool.js";
 
 const REPORT_MS = 100;
 

@@ -1,10 +1,9 @@
 import { render } from "preact";
 import { useEffect, useMemo, useReducer, useState } from "preact/hooks";
 import { Board } from "./board.js";
+import { Header, Members, verdictOf } from "./cluster.js";
 import { Detail } from "./detail.js";
-import { Header, verdictOf } from "./header.js";
 import { List, linkTo, Topics, usePlace } from "./list.js";
-import { Members } from "./members.js";
 import { PostBox } from "./post-box.js";
 import { clock, visible } from "./words.js";
 

@@ -35,7 +35,10 @@ export class PostRate {
     if (this.grant(caller, 1) === 1) return;
     const { perSecond } = this.#limits;
     throw new HubcastError("rateLimited", `more than ${perSecond} items a second from one caller`, {
-      suggestions: ["Wait a second, then go on.", "Whoever runs the node can raise the limit: --post-rate."],
+      suggestions: [
+        "Wait a second, then go on.",
+        "The operator of the node can raise the limit: --post-rate.",
+      ],
     });
   }
 }
@@ -60,7 +63,10 @@ export class KeyRate {
     if (key === undefined || this.#limits.left(key) > 0) return;
     const { perSecond } = this.#limits;
     throw new HubcastError("keyRateLimited", `more than ${perSecond} items a second signed by one key`, {
-      suggestions: ["Wait a second, then go on.", "Whoever runs the node can raise the limit: --key-rate."],
+      suggestions: [
+        "Wait a second, then go on.",
+        "The operator of the node can raise the limit: --key-rate.",
+      ],
     });
   }
 

@@ -2,7 +2,8 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { type ErrorCode, HubcastError } from "../../core/errors.js";
 import type { HubAddress, HubTls } from "../client/options.js";
-import { endedEarly } from "./own-hub.js";
+import type { HubOptions } from "../index.js";
+import type { CloseReason } from "../machine/frames.js";
 import type { Role } from "./proof/statistics.js";
 
 /** The worker processes of one run. A failure of one ends the run. */
@@ -41,7 +42,7 @@ export class WorkerPool {
 
   /** Rejects when a worker fails or ends on its own. */
   async failed(): Promise<never> {
-    return await Promise.race(this.#workers.map((worker) => worker.failed));
+    return await Promise.race(this.#workers.map((worker) => worker.lost));
   }
 
   async stop(): Promise<void> {
@@ -53,31 +54,62 @@ export class WorkerPool {
   }
 }
 
-class Worker {
-  readonly failed: Promise<never>;
-  readonly #child: ChildProcess;
-  readonly #answers = new Map<WorkerMessage["type"], (message: WorkerMessage) => void>();
+/** A process that was started for a run, and ends with it. */
+class RunProcess {
+  /** Rejects when it fails, or ends by itself. */
+  readonly lost: Promise<never>;
+  protected readonly fail: (error: HubcastError) => void;
   #stopping = false;
 
+  /** @param what for people */
+  constructor(
+    protected readonly child: ChildProcess,
+    what: string,
+  ) {
+    const lost = Promise.withResolvers<never>();
+    this.lost = lost.promise;
+    this.lost.catch(() => {});
+    this.fail = lost.reject;
+    child.once("exit", (code, signal) => {
+      if (!this.#stopping) this.fail(endedEarly(what, code, signal));
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const exited = once(this.child, "exit");
+    this.child.kill("SIGKILL");
+    await exited;
+  }
+}
+
+/** A process of the simulator has ended before it was told to: by a signal, which comes from outside, or by itself. */
+function endedEarly(what: string, code: number | null, signal: NodeJS.Signals | null): HubcastError {
+  if (signal === null) return new HubcastError("bug", `${what} ended with code ${code}`);
+  return new HubcastError("systemFailed", `${what} was ended by ${signal}`, {
+    suggestions: [
+      "SIGKILL that nobody sent is the system's, for lack of memory: use fewer clients, or smaller messages.",
+    ],
+  });
+}
+
+class Worker extends RunProcess {
+  readonly #answers = new Map<WorkerMessage["type"], (message: WorkerMessage) => void>();
+
   constructor(onProgress: (report: WorkerProgress) => void) {
-    this.#child = fork(new URL("./worker.js", import.meta.url), { serialization: "advanced" });
-    const failed = Promise.withResolvers<never>();
-    this.failed = failed.promise;
-    this.failed.catch(() => {});
-    this.#child.on("message", (said: WorkerMessage) => {
+    super(fork(new URL("./worker.js", import.meta.url), { serialization: "advanced" }), "a worker");
+    this.child.on("message", (said: WorkerMessage) => {
       if (said.type === "progress") onProgress(said);
       else if (said.type === "failed") {
         const { code, message, suggestions } = said;
-        failed.reject(new HubcastError(code as ErrorCode, message, { suggestions }));
+        this.fail(new HubcastError(code as ErrorCode, message, { suggestions }));
       } else this.#answers.get(said.type)?.(said);
-    });
-    this.#child.once("exit", (code, signal) => {
-      if (!this.#stopping) failed.reject(endedEarly("a worker", code, signal));
     });
   }
 
   tell(command: WorkerCommand): void {
-    this.#child.send(command, () => {});
+    this.child.send(command, () => {});
   }
 
   async ask<T extends WorkerMessage["type"]>(
@@ -88,17 +120,70 @@ class Worker {
       this.#answers.set(answer, resolve);
     });
     this.tell(command);
-    return (await Promise.race([answered, this.failed])) as Extract<WorkerMessage, { type: T }>;
-  }
-
-  async stop(): Promise<void> {
-    this.#stopping = true;
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const exited = once(this.#child, "exit");
-    this.#child.kill("SIGKILL");
-    await exited;
+    return (await Promise.race([answered, this.lost])) as Extract<WorkerMessage, { type: T }>;
   }
 }
+
+/** A hub that was started for a run. */
+export class OwnHub extends RunProcess implements HubGauge {
+  load: HubLoad | undefined;
+
+  private constructor(
+    child: ChildProcess,
+    readonly port: number,
+  ) {
+    super(child, "the hub");
+    child.on("message", (message: HubProcessMessage) => {
+      if (message.type === "load") this.load = message.load;
+    });
+  }
+
+  static async start(options: Pick<HubOptions, "clientsMax">): Promise<OwnHub> {
+    const child = fork(new URL("./hub-process.js", import.meta.url), [JSON.stringify(options)], {
+      serialization: "advanced",
+    });
+    const ended = once(child, "exit").then(() => undefined);
+    const said = await Promise.race([once(child, "message") as Promise<[HubProcessMessage]>, ended]);
+    const message = said?.[0];
+    if (message?.type === "ready") return new OwnHub(child, message.port);
+    child.kill("SIGKILL");
+    if (message?.type === "failed") throw new HubcastError(message.code, message.message);
+    throw new HubcastError("bug", "the hub ended before it was ready");
+  }
+
+  async freshLoad(): Promise<HubLoad> {
+    const next = once(this.child, "message").then(() => this.load!);
+    return await Promise.race([next, this.lost]);
+  }
+}
+
+/** The resource use of a hub's process since its start. */
+export interface HubLoad {
+  readonly cpuUs: number;
+  /** Time in which its event loop worked, of all time. */
+  readonly activeMs: number;
+  readonly wallMs: number;
+  readonly rssBytes: number;
+  readonly rssPeakBytes: number;
+  /** The peak of frames and queues, as the hub counts them. */
+  readonly budgetPeakBytes: number;
+  readonly closed: Readonly<Partial<Record<CloseReason, number>>>;
+}
+
+/** A hub whose resource use can be read. */
+export interface HubGauge {
+  /** The latest report. */
+  readonly load: HubLoad | undefined;
+  /** Newer than the call. */
+  freshLoad(): Promise<HubLoad>;
+  /** Rejects when the hub ends by itself. */
+  readonly lost: Promise<never>;
+}
+
+type HubProcessMessage =
+  | { readonly type: "ready"; readonly port: number }
+  | { readonly type: "load"; readonly load: HubLoad }
+  | { readonly type: "failed"; readonly code: ErrorCode; readonly message: string };
 
 /** Commands to a worker, in this order. */
 export type WorkerCommand =
