@@ -1,6 +1,7 @@
 /**
  * The interface of every protocol machine: inputs in, effects out, without a clock or randomness of its own. The shell
- * drives it over real sockets and the simulator over a virtual network, both by these two members alone.
+ * drives it over real sockets and the simulator over a virtual network. Every change goes through `handle`; a shell may read
+ * state beside it. The hub's machine returns effects that it uses again (hub/machine/machine.ts).
  */
 export interface Machine<Input, Effect> {
   /**

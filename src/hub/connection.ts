@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { PacedCalls } from "../runtime/paced-calls.js";
 import { HUB_LIMITS } from "./machine/limits.js";
 import type { HubMachine } from "./machine/machine.js";
 import type { SessionView } from "./machine/session.js";
@@ -26,13 +27,15 @@ export class Connection {
     private readonly nowMs: () => number,
     /** Called after each input to the machine. */
     private readonly carryOut: () => void,
+    endings: PacedCalls,
   ) {
     this.address = remoteOf(socket);
     socket.on("data", this.#onData);
-    socket.on("end", () => {
+    const ended = (): void => {
       machine.handle({ type: "ended", session }, nowMs());
       carryOut();
-    });
+    };
+    socket.on("end", () => endings.add([ended]));
     // 'close' always follows, so connection errors are not logged.
     socket.on("error", () => {});
   }
@@ -63,7 +66,7 @@ export class Connection {
     this.flush();
   }
 
-  /** A stream that is paused takes 64 KiB more before it stops reading; one whose requests wait does that by `#onData`. */
+  /** A paused stream still delivers one chunk. A parked session pauses in `#onData`, which puts that chunk back. */
   setReading(reading: boolean): void {
     if (reading) this.socket.resume();
     else if (!this.session.parked) this.socket.pause();

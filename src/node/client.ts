@@ -60,7 +60,7 @@ const FIRST_PAGE_ITEMS = 100;
 /** The size of a page to aim at, in UTF-16 units of raw. */
 const PAGE_LENGTH = 4_000_000;
 
-/** Limit of the first answer, which may come from another service. */
+/** Shown when the first answer is JSON, and no status of a node. */
 const JSON_ANSWER = { statusCode: 200, headers: { "content-type": "JSON of another shape" } };
 
 /** Lines of many posts are written in pieces of about this size. */

@@ -11,7 +11,7 @@ export class Committer {
   #isFailing = false;
   /** Where the engine has a log; set before the first commit. */
   publisher: LogPublisher | undefined;
-  /** The commit asked for last. With a log, a later one may be done earlier, but is not told before its time. */
+  /** With a log: the commit that was asked for last. A later one may be done earlier, but is not told before its turn. */
   #last: Promise<void> = Promise.resolve();
 
   constructor(
@@ -37,6 +37,7 @@ export class Committer {
       return;
     }
     const done = posted ? this.publisher.commitPosted(add) : this.publisher.commit({ add, remove });
+    // The chain handles it, perhaps later.
     done.catch(() => {});
     this.#last = this.#last.then(() => done).then(...told);
   }

@@ -23,7 +23,7 @@ import type { SignatureScheme } from "./replica/signature.js";
 export { SCHEMES } from "./replica/signature.js";
 
 export interface NodeOptions {
-  /** For people, at most 60 bytes; default made from the host's name. Taken on the network already: `name (2)`. */
+  /** For people, at most 58 bytes; default made from the host's name. Taken on the network already: `name (2)`. */
   readonly name?: string;
   /** Only nodes of one cluster meet: 1..63 characters of a-z, 0-9 and `-`. Default `default`. */
   readonly cluster?: string;

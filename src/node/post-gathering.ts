@@ -1,6 +1,6 @@
 /**
- * Gathers the posts of one turn of the event loop, so that they are taken as one: with many clients a turn brings dozens,
- * and a client that was answered dozens at once posts as many again. A lone post waits for nothing but the end of its turn.
+ * Gathers the posts of one turn of the event loop, so that they are taken as one: clients that are answered
+ * together post together. A lone post waits for nothing but the end of its turn.
  */
 export class PostGathering<Post, Outcome> {
   #posts: Post[] = [];

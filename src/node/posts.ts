@@ -61,7 +61,7 @@ export class Posts {
     return lines;
   }
 
-  /** Of batches handed over one after the other, a later one is not taken first because it needs no checking. */
+  /** Keeps the order of batches: one without signatures of authors waits for an earlier one that is being verified. */
   #submitMany(items: readonly Item[]): Promise<readonly BulkLine[]> {
     const unproven = this.#unproven(items);
     const { promise, resolve, reject } = Promise.withResolvers<readonly BulkLine[]>();

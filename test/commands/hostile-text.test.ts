@@ -115,7 +115,10 @@ describe("a node whose every text acts on terminals steers none through", () => 
   it("top", async () => {
     await using node = await hostileNode();
     const env = { HUBCAST_MDNS_INTERFACE: "127.0.0.1" };
-    const { stdout, stderr } = await hubcast(["top", "--once", "--url", node.url], { env });
+    const { stdout, stderr } = await hubcast(["top", "--once", "--url", node.url], {
+      env,
+      deadlineMs: 28_000,
+    });
     expectOnlyText(stdout, stderr);
     expect(stdout).toContain("52;c;");
   });

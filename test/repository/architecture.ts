@@ -63,7 +63,7 @@ const FEDERATION_SHELLS = ["index", "nats"].map((name) => `src/hub/federation/${
 /** Parts without socket, file, clock or dice. */
 const PURE = new Set(["core", "sim", "node pure", "hub pure", "cli pure", "discovery machines"]);
 /** Folders of pure code inside of an impure part. */
-const PURE_FOLDERS = new Set(["federation", "machine", "negentropy", "proof", "protocol", "replica"]);
+const PURE_FOLDERS = new Set(["federation", "machine", "negentropy", "proof", "replica"]);
 // node:module loads string-width when the first text needs it.
 const PURE_PACKAGES = new Set(["node:crypto", "node:buffer", "node:module", "cborg", "string-width"]);
 const IMPURE =
@@ -142,7 +142,7 @@ function withoutEnding(path: string): string {
 function badImports(path: string, code: string): string[] {
   const part = partOf(path);
   const allowed = MAY_IMPORT[part];
-  if (!allowed) return [`src/${part} is no part of design section 3`];
+  if (!allowed) return [`src/${part} is in no layer of docs/architecture.md`];
   return importsOf(code).flatMap(({ specifier, typesOnly }) => {
     if (!specifier.startsWith(".")) {
       const impure = PURE.has(part) && !typesOnly && !PURE_PACKAGES.has(specifier);

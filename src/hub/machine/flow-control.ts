@@ -143,8 +143,8 @@ export class Delivery {
     if (2 * outbox.bytes <= outboxMax && 2 * outbox.pieces <= outboxPiecesMax) return;
     this.flow.congested(session);
     if (outbox.bytes <= outboxMax && outbox.pieces <= outboxPiecesMax) return;
-    // A frozen receiver is closed. Otherwise the excess is answers and events, for which no sender pauses, or one large
-    // message.
+    // A receiver that still takes bytes may exceed the limit: by answers and events, for which no sender pauses, or by one
+    // large message.
     const isStalled = session.stalledMs(this.state.nowMs) >= this.flow.patienceOf(session);
     if (session.frozen || isStalled) this.close(session, "slowConsumer");
   }
@@ -152,7 +152,7 @@ export class Delivery {
 
 /**
  * Backpressure. A sender pauses (the hub does not read it, its message is not queued) while a receiver of its message
- * is congested: over half of its limit and still taking bytes. The sender resumes when the receiver is well below
+ * is over half of its limit (`congested`) and still takes bytes (not `frozen`). The sender resumes when the receiver is well below
  * half, or frozen.
  */
 class FlowControl {

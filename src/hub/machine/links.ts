@@ -225,7 +225,7 @@ export function relayToHubs(state: HubState, delivery: Delivery, run: Run, recip
     const number = receipt === undefined ? 0 : expectReceipt(state, receipt, part, group);
     if (ids !== undefined) part.wire ??= idList(ids);
     const head = relayHead(linkType(part, run), number, part.wire ?? NO_IDS, blockBytes);
-    // Before it is queued: that may drop the outbox.
+    // Before `deliver`, which may restart the stream and must count this run as lost then.
     hub.queued(ids, head.length + blockBytes, state.nowMs);
     delivery.deliver([new Piece(head, 0, new Backing(head.length, state.memory)), ...bodies], [hub.session]);
   }

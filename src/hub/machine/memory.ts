@@ -98,7 +98,7 @@ export class FrameBuffers {
    */
   park(rest: Buffer): Buffer {
     const { length, buffer } = rest;
-    // V8 maps the pages of resizable buffers itself. Bytes that are there wait again, and again.
+    // V8 maps the pages of resizable buffers itself. Parked bytes are not copied again.
     if (!this.reuses || length < freedChunkBytesMin || (buffer as ArrayBuffer).resizable) return rest;
     const parked = Buffer.from(new ArrayBuffer(length, { maxByteLength: length }));
     rest.copy(parked);

@@ -122,13 +122,14 @@ export class Outbox {
     }
   }
 
-  /** The connection is closed: releases everything and completes receipts. */
+  /** The connection is closed, or the stream to another hub begins anew: releases everything and completes receipts. */
   drop(): void {
     const left = this.#flight.concat(this.#queue.slice(this.#head));
     this.#endFlight();
     this.memory.remove(this.#queue.length === 0 ? 0 : (this.#queue.length - this.#head) * pieceBytes);
     this.#queue = [];
     this.#head = 0;
+    this.#headTaken = 0;
     this.#smallTail = 0;
     this.bytes = 0;
     this.pieces = 0;

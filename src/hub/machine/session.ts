@@ -70,7 +70,7 @@ export class Session implements SessionView {
   pausedFor: PauseReason | undefined;
   /** Whether the shell should read from its socket. */
   reading = true;
-  /** Its requests wait: what it has sent is kept outside of the C heap until it is read again. */
+  /** Its requests wait: its unread bytes are copied to memory that the system gets back when they are freed. */
   parked = false;
   /** The outbox exceeds half of its limit: senders pause, unless it is frozen. */
   congested = false;

@@ -27,7 +27,7 @@ export class Section {
   }
 
   get fingerprint(): string {
-    // Most ranges of one who asks at random.
+    // A hostile peer can ask for many empty ranges: they cost no hash.
     if (this.count === 0) return EMPTY_FINGERPRINT;
     return fingerprintOf(this.set.sum(this.from, this.until), this.count);
   }

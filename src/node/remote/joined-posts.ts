@@ -7,7 +7,7 @@ import { type NodeHttp, notHubcast } from "./http.js";
 const JOINED_POSTS_MAX = 256;
 const JOINED_LENGTH_MAX = 262_144;
 
-/** Posts that were alone in so many turns are expected to be alone: one of many, answered by itself, must not part the others. */
+/** After so many turns with one post each, the first post of a turn is sent at once. Before, it waits, so that a burst stays in one request. */
 const LONE_TURNS_MIN = 8;
 
 /** The terms that all posts of one request share. */
@@ -39,7 +39,7 @@ export class JoinedPosts {
     draft: string,
     terms: Terms & { readonly signal: AbortSignal | undefined },
   ): Promise<PostResult> {
-    // One that leaves ends what the node does for it, so its request is its own.
+    // An abort ends one post alone, so a post with a signal is never joined.
     if (this.#isLone() || terms.signal) return await this.#alone(draft, terms);
     const outcome = await this.#gathering(terms).add(draft);
     if (outcome.status === "rejected") throw outcome.reason;

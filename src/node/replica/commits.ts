@@ -127,7 +127,7 @@ export class Commits {
   }
 }
 
-/** Keeps the queue in commit order: what rests on an older commit waits for the newest one asked for before it. */
+/** Keeps the queue in commit order: no entry is settled before its predecessor. */
 function enqueue<T>(queue: Waiting<T>[], commit: number, value: T): void {
   queue.push({ commit: Math.max(commit, queue.at(-1)?.commit ?? 0), value });
 }

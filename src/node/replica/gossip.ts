@@ -55,7 +55,7 @@ const REPAIR_SETTLED_MS_MIN = 500;
 const REPAIR_COMMITS = 4;
 /** ... and after so many of the delays by which pushed batches came behind their announcement lately: members under load are slow. */
 const REPAIR_DELAYS = 3;
-/** A batch all of whose items are known is not passed on, unless it is so young that others may lack it. */
+/** A batch is not passed on if all of its items are known and older than this. */
 const CURRENT_MS = 10_000;
 
 /**

@@ -34,9 +34,9 @@ interface Asked {
 }
 
 /**
- * Decides with whom and when to reconcile. One round at a time as initiator, which learns both differences; any
- * number as responder, which keeps no state of them. A round runs when peers meet, when the settled parts of two sets
- * differ, and every `syncIntervalMs` (jittered) with one random peer (protocol.md#rounds).
+ * Runs rounds of reconciliation. One at a time as initiator, which learns both differences; any number as responder,
+ * which keeps no state of them. A round runs when Sync finds that two sets differ, and every `syncIntervalMs` (jittered)
+ * with one random peer (protocol.md#rounds).
  */
 export class Rounds {
   /** Peers to reconcile with next. */

@@ -188,7 +188,7 @@ export class Sync {
       this.#uncompared.add(link.peer);
       this.#compare(link.peer, nowMs);
     } else if (this.#reconciled.has(link.peer) && this.#isBehind(link)) {
-      // The one that leads knows only what this node said last, and it said nothing since: nothing came.
+      // Its summary of this node may be old: a new one shows it the difference.
       this.#tellSummaryTo(link, nowMs);
     }
   }
@@ -279,7 +279,7 @@ class Exchange implements Differences {
     let bytes = 0;
     let served = 0;
     for (const digest of unpackDigests(packed)) {
-      // Expired since the round found it: covered, and absent.
+      // Expired since the round found it: counted in `served`, and not sent.
       const item = holdings.byDigest(digest);
       if (item) {
         bytes += encodedLength(item);
@@ -304,7 +304,7 @@ class Exchange implements Differences {
     if (!wanted) return false;
     context.figures.itemsReceivedBySync += items.length;
     context.take(items, "sync", nowMs);
-    // Earlier requests are still under way, and their answers must find the want.
+    // Requests in flight stay, or their answers would be refused.
     if (context.isFull()) context.wants.dropQueue(peer);
     this.#ask(peer, nowMs);
     return true;

@@ -120,7 +120,7 @@ export interface AnswersFrame {
   readonly counts: Uint8Array;
 }
 
-/** The answer to one `want`: it covers the first `served` digests asked for; those not in the batch are gone. */
+/** The answer to one `want`: it covers the first `served` digests asked for; the sender no longer holds those that are not in the batch. */
 export interface ItemsFrame {
   readonly t: "items";
   readonly served: number;

@@ -345,4 +345,24 @@ describe("a hub that takes nothing", () => {
     );
     expect(idsIn(a, a1)).toContain(b2.session.id);
   });
+
+  it("sends whole messages after it dropped one that was half sent", () => {
+    const { network, a, b, a1, b2 } = twoHubs({ outboxMax: 1_048_576 });
+    const send = (name: string) => a.send(a1, relay([b2.session.id], `${name} ${"x".repeat(500_000)}`));
+    send("first");
+    network.pass(1_000);
+    let cut = true;
+    network.loses = (packet) => cut && packet.type !== "heartbeat";
+    for (let index = 0; index < 20; index += 1) {
+      send(String(index));
+      network.pass(300);
+    }
+    cut = false;
+    network.pass(8_000);
+    send("last");
+    network.pass(8_000);
+    const payloads = heard(b, b2);
+    expect(payloads.at(-1)).toMatch(/^last x+$/);
+    expect(payloads.filter((payload) => !/^(first|\d+|last) x{500000}$/.test(payload))).toEqual([]);
+  });
 });
