@@ -54,6 +54,22 @@ const ATTACKS: Record<string, () => Promise<void>> = {
       if (round === 0) begun();
     }
   },
+  ends: async () => {
+    for (let round = 0; !stopped && round < 100; round += 1) {
+      const sockets: Socket[] = [];
+      for (let n = 0; n < 4_000; n += 1) {
+        const socket = open();
+        sockets.push(socket);
+        write(socket, LIST);
+        // The hub has taken each of them in.
+        if (n % 50 === 49) await once(socket, "data");
+      }
+      if (round === 0) begun();
+      await pause(300);
+      for (const socket of sockets) socket.destroy();
+      await pause(500);
+    }
+  },
   joins: async () => {
     await idle(IDLE, (n) =>
       Buffer.concat([

@@ -17,7 +17,7 @@ import { frame, hello, RawClient, u64 } from "../test/hub/raw-client.ts";
 
 const MESSAGES_PER_SECOND = 50;
 const PAYLOAD_BYTES = 128;
-const TOKEN = "the token of bench/abuse-hub.ts";
+const TOKEN = "the-token-of-bench/abuse-hub.ts";
 const MEMORY_BACK_SECONDS = 60;
 /** Above rest, a heap that the collector has not looked at since. */
 const MEMORY_BACK_BYTES = 64 * 1_048_576;
@@ -31,6 +31,7 @@ const ATTACKS: readonly (readonly [name: string, what: string])[] = [
   ["churn", "200 at a time connect, ask, and leave"],
   ["churn-presence", "the same, before 500 clients that want presence"],
   ["storm", "4,000 connections at the same moment, again and again"],
+  ["ends", "4,000 connections end at the same moment, again and again"],
   ["joins", "20 clients join and leave groups of ever new names, beside 57,600 memberships"],
   ["receipts", "5 clients want receipts for 255 receivers of nothing"],
   ["receipts-unknown", "20 clients want receipts for 255 receivers that are not there"],

@@ -153,8 +153,8 @@ export const LIMITS = {
   natsAckMsMax: 8_000,
 
   /**
-   * How long a dial may take, and an accepted connection for each of its steps: encryption, then the frame stream. A SYN that
-   * is lost twice is sent again after 3 s, and a machine that starts a whole cluster is busy.
+   * How long a dial may take where this node is not late, until both have said hello. A SYN that is lost twice is sent again
+   * after 3 s, and a machine that starts a whole cluster is busy.
    */
   peerHandshakeMsMax: 8_000,
 

@@ -1,6 +1,9 @@
 import { LIMITS } from "./limits.js";
 import { hasControl } from "./text.js";
 
+/** A slash and a character of the id have to follow. */
+export const TOPIC_BYTES_MAX = LIMITS.idBytesMax - 2;
+
 /**
  * The topic of an item: the part of its id before the last `/`.
  * @returns `undefined` when the id is no path of two or more segments, none of them empty
@@ -28,9 +31,9 @@ export function topicFault(text: string): string | undefined {
   if (hasControl(text)) return "it has a control character";
   if (!text.isWellFormed()) return "it is not valid UTF-8 (it has a lone surrogate)";
   const bytes = Buffer.byteLength(text);
-  // A slash and a character of the id have to follow.
-  const most = LIMITS.idBytesMax - 2;
-  return bytes > most ? `it has ${bytes} bytes; at most ${most} are allowed` : undefined;
+  return bytes > TOPIC_BYTES_MAX
+    ? `it has ${bytes} bytes; at most ${TOPIC_BYTES_MAX} are allowed`
+    : undefined;
 }
 
 /** The advice for a text that is no topic. */

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { PacedCalls } from "../runtime/paced-calls.js";
 import { HUB_LIMITS } from "./machine/limits.js";
 import type { HubMachine } from "./machine/machine.js";
 import type { SessionView } from "./machine/session.js";
@@ -26,13 +27,15 @@ export class Connection {
     private readonly nowMs: () => number,
     /** Called after each input to the machine. */
     private readonly carryOut: () => void,
+    endings: PacedCalls,
   ) {
     this.address = remoteOf(socket);
     socket.on("data", this.#onData);
-    socket.on("end", () => {
+    const ended = (): void => {
       machine.handle({ type: "ended", session }, nowMs());
       carryOut();
-    });
+    };
+    socket.on("end", () => endings.add([ended]));
     // 'close' always follows, so connection errors are not logged.
     socket.on("error", () => {});
   }

@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
 import { ServedCertificate } from "../runtime/certificate.js";
 import { listen } from "../runtime/listen.js";
+import { PacedCalls } from "../runtime/paced-calls.js";
 import { nowMs, WakeTimer } from "../runtime/runner.js";
 import { type Token, TokenTable } from "../runtime/tokens.js";
 import { checkToken } from "./client/options.js";
@@ -30,6 +31,8 @@ export class HubServer {
   readonly #rawSockets = new Set<Socket>();
   readonly #history = new History();
   readonly #writeTurn = new WriteTurn();
+  /** Thousands of connections may end at the same moment. */
+  readonly #endings = new PacedCalls(HUB_LIMITS.turnEndingsMax);
   readonly #startedAtMs: number;
   #address = "";
   #turnEndPlanned = false;
@@ -163,6 +166,7 @@ export class HubServer {
     for (const connection of this.#connections.values()) connection.cut();
     for (const socket of this.#rawSockets) socket.destroy();
     await closed;
+    await this.#untilEmpty(this.options.drainTimeoutMs);
     this.#timer.stop();
     clearInterval(this.#unacknowledgedTimer);
   }
@@ -179,11 +183,21 @@ export class HubServer {
       return;
     }
     const session = this.machine.connect(nowMs());
-    const connection = new Connection(socket, session, this.machine, this.#writeTurn, nowMs, this.carryOut);
+    const connection = new Connection(
+      socket,
+      session,
+      this.machine,
+      this.#writeTurn,
+      nowMs,
+      this.carryOut,
+      this.#endings,
+    );
     this.#connections.set(session, connection);
     this.options.logger?.debug({ address: connection.address }, "client connects");
     this.#history.connections += 1;
-    socket.once("close", (hadError: boolean) => this.#onClosed(connection, hadError));
+    socket.once("close", (hadError: boolean) =>
+      this.#endings.add([() => this.#onClosed(connection, hadError)]),
+    );
     this.#federation?.idTaken();
     this.carryOut();
   };

@@ -67,10 +67,22 @@ export function tuneHubHeap(usedBytes: () => number): void {
   // 2 MB. A hub that is used by then needs the room of its young generation.
   const leaveNoRests = (): void => void (usedBytes() === 0 && collect("last-resort"));
   setTimeout(leaveNoRests, START_IS_OVER_MS).unref();
+  const besideFrames = (): number => {
+    const { external, heapTotal } = process.memoryUsage();
+    return external + heapTotal - usedBytes();
+  };
+  const restBytes = besideFrames();
+  let since = performance.eventLoopUtilization();
+  let wasBusy = false;
   // 300 MB after bench/abuse-hub.ts frames.
   collectWhatIsUnused(() => {
-    const { arrayBuffers, heapTotal, heapUsed } = process.memoryUsage();
-    return arrayBuffers - usedBytes() + heapTotal - heapUsed;
+    const { utilization } = performance.eventLoopUtilization(since);
+    since = performance.eventLoopUtilization();
+    const isBusy = utilization >= QUIET_UTILIZATION;
+    const isOver = wasBusy && !isBusy;
+    wasBusy = isBusy;
+    // V8 counts garbage as used until it is collected: when a busy time is over, all that it took may be garbage.
+    return besideFrames() - (isOver ? restBytes : process.memoryUsage().heapUsed);
   });
 }
 

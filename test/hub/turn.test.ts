@@ -42,3 +42,19 @@ it("callbacks run between the chunks of a load that was there at once", async ()
     for (const client of [receiver, ...senders]) client.close();
   }
 });
+
+it("connections that end at the same moment are forgotten some in each turn of the event loop", async () => {
+  await using hub = await startHub({ port: 0 });
+  const clients = await Promise.all(Array.from({ length: 300 }, () => RawClient.connect(hub.port)));
+  await clients[0]!.until(() => hub.stats().clients === clients.length, "all clients");
+  for (const client of clients) client.close();
+  const perTurn: number[] = [];
+  for (let there = clients.length; there > 0; ) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const now = hub.stats().clients;
+    perTurn.push(there - now);
+    there = now;
+  }
+  // The first of a turn does not wait.
+  expect(Math.max(...perTurn)).toBeLessThanOrEqual(1 + HUB_LIMITS.turnEndingsMax);
+});

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { connectToHub, type HubClientEvent } from "../../src/hub/client/index.js";
 import { Cli, hubcast } from "../commands/cli.js";
 import { eventually } from "../fixtures/eventually.js";
 import { NatsServer, natsMissing } from "../fixtures/nats-server.js";
-import { frame } from "../hub/raw-client.js";
+import { frame, hello, u64 } from "../hub/raw-client.js";
 
 const running: Cli[] = [];
 
@@ -144,12 +144,19 @@ test.skipIf(process.platform !== "linux")(
     const residentMib = () =>
       Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${hub.pid}/status`, "utf8"))![1]) / 1_024;
     const restMib = residentMib();
+    const others = connect({ host: host!, port: Number(port) })
+      .on("error", () => {})
+      .resume();
+    others.write(hello("goes on"));
     // More than a client is read before it waits.
     const requests = Buffer.concat(new Array<Buffer>(60_000).fill(frame(2)));
     const flooders = Array.from({ length: 900 }, () => connect({ host: host!, port: Number(port) }).resume());
     for (const flooder of flooders) flooder.on("error", () => {}).write(requests);
     await eventually(() => flooders.every(({ bytesRead }) => bytesRead > 200_000), 30_000);
     for (const flooder of flooders) flooder.destroy();
+    // A hub that does nothing collects its garbage sooner than one with something to do.
+    const user = setInterval(() => others.write(frame(24, u64(1))), 20);
+    onTestFinished(() => clearInterval(user));
     await eventually(() => residentMib() < restMib + 48, 60_000);
   },
 );

@@ -263,7 +263,7 @@ const dialsOn = bugged((effects, input, { roster, links }) => {
     input.type === "woke" ? roster.alive().find(({ record }) => !links.with(record.id)) : undefined;
   if (!member) return effects;
   const { addresses, id } = member.record;
-  return [...effects, { type: "dial", attempt: 1_000_000, addresses, peer: id }];
+  return [...effects, { type: "dial", attempt: 1_000_000, addresses, timeoutMs: 8_000, peer: id }];
 });
 
 /** Passes a batch on as soon as it is verified. */

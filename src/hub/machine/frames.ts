@@ -187,9 +187,11 @@ export function receiptFrame(receipt: {
   frame.writeUInt32BE(unknown.length, 17);
   frame.writeUInt32BE(evicted.length, 21);
   let at = 25;
-  for (const id of [...unknown, ...evicted]) {
-    writeId(frame, id, at);
-    at += 8;
+  for (const ids of [unknown, evicted]) {
+    for (const id of ids) {
+      writeId(frame, id, at);
+      at += 8;
+    }
   }
   return frame;
 }

@@ -108,7 +108,7 @@ export const HUB_LIMITS = {
   /** The weight of one client in a list of ids, and in a roster with names: some 6 ns and 150 ns. */
   listEntryBytes: 24,
   rosterEntryBytes: 512,
-  /** The weight of one receiver when a list or a group is resolved: some 20 ns. */
+  /** The weight of one receiver when a list or a group is resolved, and of one that a receipt names: some 20 ns. */
   resolveBytes: 64,
   /** A client's share, in the same bytes of work: its cost in a second before others come first, some 5 ms ... */
   shareBytesPerSecond: 16_777_216,
@@ -125,6 +125,8 @@ export const HUB_LIMITS = {
   answersBytesMax: 262_144,
   /** Clients that wait for their share resume at multiples of this. */
   shareStepMs: 10,
+  /** Connections whose end is told to the machine in one turn: some 2 ms, where thousands end at the same moment. */
+  turnEndingsMax: 32,
   /** Bytes handed to the kernel in one turn, some 20 ms. Further writes wait for the next one. */
   turnWriteBytesMax: 67_108_864,
   /** The weight of one write there besides its bytes: some 5 us. */

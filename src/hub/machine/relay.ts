@@ -159,6 +159,7 @@ export class Relay {
   }
 
   #receipt(sender: Session, recipients: Recipients, number: number): Receipt {
+    this.state.turnBytes += HUB_LIMITS.resolveBytes * recipients.unknown.length;
     return new Receipt(number, [...recipients.unknown], (receipt) => {
       this.delivery.answer(sender, receiptFrame(receipt));
     });

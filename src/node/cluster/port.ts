@@ -29,7 +29,7 @@ interface Engine {
 export interface LinkEngine extends Engine {
   /**
    * Dials all addresses, staggered: the first link wins and the others are aborted. The answer is one `linkUp` with this
-   * attempt or one `dialFailed`, within peerHandshakeMsMax (8 s).
+   * attempt or one `dialFailed`, within `timeoutMs`.
    */
   dial(dial: Dial): void;
 
@@ -74,6 +74,8 @@ export interface Dial {
   readonly addresses: readonly string[];
   /** The expected id; another id there is a failure. */
   readonly peer?: string;
+  /** How long all of it may take; absent: peerHandshakeMsMax. */
+  readonly timeoutMs?: number;
 }
 
 /**

@@ -6,7 +6,7 @@ import type { NodeEvent } from "../broadcast.js";
 import { encodedLength } from "../replica/item.js";
 import { type AnswerStream, streamOf } from "./answer-stream.js";
 import type { ApiContext } from "./options.js";
-import { instant, instantOf, query, refusals, topic, topicIn } from "./schemas.js";
+import { instant, instantOf, query, refusals, topic, topicIn, topicQueryFault } from "./schemas.js";
 
 /** A subscriber is asked to take what it got before so much more is made for it. */
 const WAITING_BYTES_MAX = 65_536;
@@ -24,7 +24,7 @@ export async function eventRoutes(app: FastifyInstance, context: ApiContext): Pr
   });
   app.get<{ Querystring: { topic?: string; since?: string; after?: string } }>(
     "/v1/events",
-    { config: { role: "read" }, schema: SCHEMA },
+    { config: { role: "read" }, schema: SCHEMA, schemaErrorFormatter: topicQueryFault },
     async (request, reply) => {
       await new Promise<void>((resolve) => context.subscriberTurns.add([resolve]));
       if (reply.raw.destroyed) {

@@ -12,7 +12,17 @@ import { streamItems, streamOf } from "./answer-stream.js";
 import { readJson, readText } from "./body.js";
 import { BULK_TYPES, BulkRequest, postEach, postOne } from "./bulk.js";
 import type { ApiContext, ServedNode } from "./options.js";
-import { body, instant, instantOf, lines, query, refusals, topic, topicIn } from "./schemas.js";
+import {
+  body,
+  instant,
+  instantOf,
+  lines,
+  query,
+  refusals,
+  topic,
+  topicIn,
+  topicQueryFault,
+} from "./schemas.js";
 
 /** POST /v1/items, one or many; GET /v1/items, a page or all; GET /v1/items/{id}. */
 export async function itemRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {
@@ -55,7 +65,7 @@ export async function itemRoutes(app: FastifyInstance, context: ApiContext): Pro
 
   app.get<{ Querystring: ItemsQuery }>(
     "/v1/items",
-    { config: { role: "read" }, schema: LIST_SCHEMA },
+    { config: { role: "read" }, schema: LIST_SCHEMA, schemaErrorFormatter: topicQueryFault },
     (request, reply) => {
       const { topic, since, until, limit, order, cursor } = request.query;
       const window: ListQuery = optional({

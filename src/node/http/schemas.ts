@@ -1,7 +1,9 @@
+import type { FastifySchemaValidationError } from "fastify";
 import { asHubcastError, ERRORS, type ErrorCode, HubcastError } from "../../core/errors.js";
 import { LIMITS } from "../../core/limits.js";
-import { topicAdvice, topicFault } from "../../core/topic.js";
+import { TOPIC_BYTES_MAX, topicAdvice, topicFault } from "../../core/topic.js";
 import { parseInstant } from "../../core/units.js";
+import { queryFault } from "../../runtime/http/server.js";
 import {
   BODIES,
   choice,
@@ -118,7 +120,25 @@ export function instant(what: string): object {
 
 /** A parameter that `topicIn` reads. */
 export function topic(what: string): object {
-  return text(`${what} of this topic and of all below it: segments with / between them, none of them empty.`);
+  const segment = "[^/\\u0000-\\u001f\\u007f-\\u009f]+";
+  return text(
+    `${what} of this topic and of all below it: segments with / between them, none of them empty.`,
+    {
+      ...{ minLength: 1, maxLength: TOPIC_BYTES_MAX },
+      pattern: `^${segment}(/${segment})*$`,
+    },
+  );
+}
+
+/** The error for the first fault that the schema of a query with a topic finds. */
+export function topicQueryFault(faults: FastifySchemaValidationError[]): HubcastError {
+  const { instancePath, data } = faults[0] as FastifySchemaValidationError & { readonly data: unknown };
+  try {
+    if (instancePath === "/topic" && typeof data === "string") topicIn(data);
+  } catch (refusal) {
+    return refusal as HubcastError;
+  }
+  return queryFault(faults);
 }
 
 /** @throws badRequest */

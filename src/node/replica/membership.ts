@@ -62,21 +62,30 @@ export interface Twin {
 const TICK_MS = 250;
 /** Own records are published this long after a change... */
 const PUBLISH_SOON_MS = 200;
+/** ... of links, for each member longer: those that a node makes one after the other share a record, which all verify... */
+const PUBLISH_LINKS_MEMBER_MS = 15;
+const PUBLISH_LINKS_MS_MAX = 4_000;
 /** ... and no sooner after one before than this, or, in a larger cluster, than all members take to verify those of all... */
 const PUBLISH_EVERY_MS = 1_000;
 const PUBLISH_EVERY_MS_MAX = 4_000;
 const PUBLISH_MS_PER_MEMBER = 30;
 /** ... and so many times as long as this node is woken late... */
 const PUBLISH_LATES = 8;
-/** ... but for the loss of a link, which others wait for. */
+/** ... but for the loss of a link, which others wait for: links that end with each other share a record. */
 const PUBLISH_LOSS_MS = 30;
-/** Records to pass on are gathered for so long after others went out, for each member a little longer: a frame costs what 20 do... */
+const PUBLISH_LOSS_EVERY_MS = 500;
+/**
+ * Records to pass on are gathered for so long after others went out, for each member a little longer: a frame costs what 20 do.
+ * On the links of the tree they go first: most links besides bring then what their other end has, and one of the two says it...
+ */
+const SCOPES = ["all", "tree"] as const;
 const NEWS_MS = 30;
-const NEWS_MEMBER_MS = 0.5;
+const NEWS_MEMBER_MS = { tree: 2.5, all: 5 };
 /** ... and so many times as long as this node is woken late... */
 const NEWS_LATES = 2;
 /** ... but for losses, which others wait for; and where all of them merely renew what is known, or nobody follows links. */
-const NEWS_LOSS_MEMBER_MS = 0.05;
+const NEWS_LOSS_MEMBER_MS = { tree: 0.5, all: 2.5 };
+const NEWS_MEMBERS_MAX = 250;
 const RENEWALS_MS = 1_000;
 /** Where the roster is a sample, news of members goes to so many links: nine in ten hear of it, others when rosters are compared... */
 const SAMPLE_TELLINGS = 3;
@@ -97,6 +106,8 @@ const BACKOFF_CONFIGURED_MS_MAX = 3_000;
 const BACKOFF_MS_MAX = 30_000;
 /** Addresses learned from others are given up after so many failures in a row. */
 const FAILURES_MAX = 5;
+/** A node whose last link ended by choice has so long for another before it takes all others for lost. */
+const ALONE_MS = 10_000;
 /** A member that referred this node elsewhere is full: it is not asked again for so long. */
 const FULL_MS = 10_000;
 /** ... in a large cluster for longer, since all of it may have been told of that one. */
@@ -104,8 +115,8 @@ const FULL_MEMBER_MS = 10;
 /** A newcomer that was turned away has room for so long: later ones are sent to it. */
 const TURNED_AWAY_MS = 10_000;
 const TURNED_AWAY_MAX = 64;
-/** Members are drawn so often, until one says to have room for another link. */
-const ROOM_TRIES = 8;
+/** Of so many members drawn the one with the fewest links is dialled: it has room, most likely, and wants more itself. */
+const ROOM_TRIES = 4;
 /** With links enough, an address that leads to nobody known is tried this often... */
 const STRANGER_MS = 1_000;
 /** ... and a lost member, drawn at random, this often. */
@@ -115,8 +126,10 @@ const LOST_TRY_MS_MAX = 10_000;
 const NEVER_REACHED_TRY_MS = 120_000;
 /** A node of another version is remembered for so long after it was met last: it tries more often. */
 const STRANGER_FORGOTTEN_MS = 90_000;
-/** An engine ends each dial after `peerHandshakeMsMax`; one that does not must not keep its candidate for good. */
-const ATTEMPT_MS_MAX = LIMITS.peerHandshakeMsMax + 2_000;
+/** A handshake has so many times as long more: what was given up half way is begun again, and costs both ends as much. */
+const HANDSHAKE_LATES = 32;
+/** An engine ends each dial in its time; one that does not must not keep its candidate for good. */
+const DIAL_END_MS = 2_000;
 /** A dial that fails sooner may have run into another one to the same address: only the second counts as a failure. */
 const QUICK_FAILURE_MS = 1_000;
 /** The introducer of those whom records say to be there. */
@@ -165,15 +178,21 @@ export class Membership {
   #tickAtMs = 0;
   #publishAtMs = Number.POSITIVE_INFINITY;
   #publishedAtMs = 0;
+  #lossToldAtMs = 0;
   #refreshAtMs = 0;
   #strangerAtMs = 0;
   #lostTryAtMs = 0;
   #releasedAtMs = 0;
   #judgedAtMs = 0;
+  #aloneUntilMs = 0;
+  /** Of the roster, as it was looked at last, and when it was another one. */
+  #fingerprint = "";
+  #fingerprintAtMs = 0;
   /** Records to pass on, the last of each session of a member: others must hear of both twins. */
   readonly #news = new Map<MemberRecord, News>();
-  #newsAtMs = Number.POSITIVE_INFINITY;
-  #newsSentAtMs = 0;
+  /** When they are told next on the links of the tree and on all, and were last. */
+  readonly #newsAtMs = { tree: Number.POSITIVE_INFINITY, all: Number.POSITIVE_INFINITY };
+  readonly #newsSentAtMs = { tree: 0, all: 0 };
   #rosterAskedAtMs = 0;
   /** Newcomers that this node had no room for, oldest first: those who come at once link with each other. */
   readonly #turnedAway = new Map<string, { readonly record: MemberRecord; readonly atMs: number }>();
@@ -191,7 +210,7 @@ export class Membership {
   }
 
   get wakeAtMs(): number {
-    return Math.min(this.#tickAtMs, this.#publishAtMs, this.#newsAtMs);
+    return Math.min(this.#tickAtMs, this.#publishAtMs, this.#newsAtMs.tree, this.#newsAtMs.all);
   }
 
   /** Whether a peer may connect: it is not punished. */
@@ -308,7 +327,7 @@ export class Membership {
     if (known && known.incarnation > record.incarnation) this.#give(link, [known]);
     if (roster.linked(link.hash, nowMs)) this.context.notifyPeer(link.peer);
     this.#compareRosters(link, frame.roster, nowMs);
-    this.#relinked(nowMs, links.count === 1 ? PUBLISH_LOSS_MS : PUBLISH_SOON_MS);
+    this.#relinked(links.count === 1, nowMs);
     this.#judge(nowMs);
     this.#dial(nowMs);
     return undefined;
@@ -353,7 +372,8 @@ export class Membership {
     const member = roster.byHash(link.hash);
     if (member?.state === "alive") member.reason = reason;
     roster.linksChanged();
-    this.#relinked(nowMs, link.isReleased ? PUBLISH_SOON_MS : PUBLISH_LOSS_MS);
+    this.#relinked(!link.isReleased, nowMs);
+    if (link.isReleased && links.count === 0) this.#aloneUntilMs = nowMs + ALONE_MS;
     this.#judge(nowMs);
     this.#dial(nowMs);
   }
@@ -410,7 +430,8 @@ export class Membership {
   }
 
   pinged(link: Link, roster: string, nowMs: number): void {
-    this.#compareRosters(link, roster, nowMs);
+    // While it changes, news is on its way to both.
+    if (nowMs - this.#fingerprintAtMs >= ROSTER_MS) this.#compareRosters(link, roster, nowMs);
   }
 
   /** The record must change: name, policy, or whether items are stamped ahead. */
@@ -443,7 +464,7 @@ export class Membership {
   tick(nowMs: number): Link[] {
     const { links, roster, options, send } = this.context;
     if (nowMs >= this.#publishAtMs) this.#publish(nowMs, false);
-    if (nowMs >= this.#newsAtMs) this.#tellNews(nowMs);
+    for (const scope of SCOPES) if (nowMs >= this.#newsAtMs[scope]) this.#tellNews(scope, nowMs);
     // Further off than ever asked for: the clock was set back.
     if (nowMs < this.#tickAtMs && this.#tickAtMs - nowMs <= TICK_MS) return [];
     const lateMs = this.#tickAtMs === 0 ? 0 : Math.max(0, nowMs - this.#tickAtMs);
@@ -460,7 +481,7 @@ export class Membership {
       link.heardAtMs = Math.min(link.heardAtMs, nowMs);
       link.pingedAtMs = Math.min(link.pingedAtMs, nowMs);
       const quietMs = nowMs - link.heardAtMs;
-      const limitMs = link.state === "up" ? LIMITS.heartbeatLostMs : LIMITS.peerHandshakeMsMax;
+      const limitMs = link.state === "up" ? LIMITS.heartbeatLostMs : this.#handshakeMs;
       if (link.budget.isHeld) link.heardAtMs = nowMs;
       else if (quietMs >= limitMs) silent.push(link);
       else if (
@@ -474,18 +495,26 @@ export class Membership {
     if (nowMs >= this.#refreshAtMs) {
       if (this.#refreshAtMs > 0) this.#publish(nowMs, false, { isNews: !options.hasBroker });
       roster.timePassed();
-      const moreMs = options.hasBroker ? 0 : PUBLISH_LATES * this.#lateMs;
-      this.#refreshAtMs = nowMs + this.refreshMs * (0.9 + options.random() / 5) + moreMs;
+      this.#refreshLater(nowMs);
     }
     this.#judge(nowMs);
+    const { fingerprint } = this;
+    if (fingerprint !== this.#fingerprint) this.#fingerprintAtMs = nowMs;
+    this.#fingerprint = fingerprint;
     roster.forget(options.retentionMs, nowMs);
     for (const { id, seenAtMs } of this.#apart.values())
       if (nowMs - seenAtMs > STRANGER_FORGOTTEN_MS) this.#apart.delete(id);
     for (const [attempt, { candidate }] of this.#attempts)
-      if (nowMs - candidate.dialledAtMs! > ATTEMPT_MS_MAX)
+      if (nowMs - candidate.dialledAtMs! > this.#handshakeMs + DIAL_END_MS)
         this.dialFailed(attempt, "the dial did not end", false, nowMs);
     this.#dial(nowMs);
     return silent;
+  }
+
+  #refreshLater(nowMs: number): void {
+    const { options } = this.context;
+    const moreMs = options.hasBroker ? 0 : PUBLISH_LATES * this.#lateMs;
+    this.#refreshAtMs = nowMs + this.refreshMs * (0.9 + options.random() / 5) + moreMs;
   }
 
   /** How often each member renews its record. */
@@ -558,7 +587,7 @@ export class Membership {
 
   /** Whether there is room for a newcomer, also by letting another go. */
   #takesIn(link: Link, { links: linksOfPeer }: HelloFrame, nowMs: number): boolean {
-    const { links, options } = this.context;
+    const { links, roster, options } = this.context;
     const up = [...links.up()];
     const dialled = up.filter((one) => one.dialled).length;
     // Places of its own that a node has not filled yet stay free, so that those who come cannot take them all.
@@ -566,7 +595,11 @@ export class Membership {
     if (up.length < options.linksMax - kept) return true;
     if (linksOfPeer > 0 || nowMs - this.#releasedAtMs < RELEASE_MS) return false;
     const others = up.filter((one) => !one.dialled && one.peer !== link.peer);
-    const released = pick(others, options.random);
+    // Who has no other link that both ends have told of would be out of reach for all.
+    const released = pick(
+      others.filter(({ hash }) => roster.isLinked(hash)),
+      options.random,
+    );
     if (!released) return false;
     this.#releasedAtMs = nowMs;
     released.isReleased = true;
@@ -657,43 +690,53 @@ export class Membership {
   }
 
   /**
-   * Passes a record on: at once when nothing was lately, else with what gathers. Each link gets it once at most, whatever
-   * tree members take for theirs meanwhile, so all get it; one that merely renews another goes along the tree alone.
+   * Passes a record on: at once when nothing was lately, else with what gathers; along the tree first, then on all links whose
+   * other end has not told it meanwhile, so all get it whatever tree members take for theirs. One that merely renews another
+   * goes along the tree alone.
    */
   #tell(news: News, former: MemberRecord | undefined, isUrgent: boolean, nowMs: number): void {
     const untold = former?.session === news.record.session ? this.#news.get(former) : undefined;
     if (untold) this.#news.delete(untold.record);
     const isChange = news.isChange || untold?.isChange === true;
     this.#news.set(news.record, { ...news, isChange });
-    const { size } = this.context.roster;
-    const soonMs = NEWS_MS + size * (isUrgent ? NEWS_LOSS_MEMBER_MS : NEWS_MEMBER_MS);
-    const isCalm = !isChange || this.context.roster.isSample;
-    const gatherMs = isUrgent ? soonMs : (isCalm ? RENEWALS_MS : soonMs) + NEWS_LATES * this.#lateMs;
-    this.#newsAtMs = Math.min(
-      this.#newsAtMs,
-      Math.max(nowMs, Math.min(this.#newsSentAtMs, nowMs) + gatherMs),
-    );
-    if (this.#newsAtMs <= nowMs) this.#tellNews(nowMs);
+    const isSample = this.context.roster.isSample;
+    const size = Math.min(this.context.roster.size, NEWS_MEMBERS_MAX);
+    for (const scope of SCOPES) {
+      if (scope === "all" && (!isChange || isSample)) continue;
+      const soonMs = NEWS_MS + size * (isUrgent ? NEWS_LOSS_MEMBER_MS : NEWS_MEMBER_MS)[scope];
+      const calmMs = (isChange && !isSample ? soonMs : RENEWALS_MS) + NEWS_LATES * this.#lateMs;
+      const dueAtMs = Math.min(this.#newsSentAtMs[scope], nowMs) + (isUrgent ? soonMs : calmMs);
+      this.#newsAtMs[scope] = Math.min(this.#newsAtMs[scope], Math.max(nowMs, dueAtMs));
+      if (this.#newsAtMs[scope] <= nowMs) this.#tellNews(scope, nowMs);
+    }
   }
 
-  #tellNews(nowMs: number): void {
-    this.#newsAtMs = Number.POSITIVE_INFINITY;
-    this.#newsSentAtMs = nowMs;
-    const all = [...this.#news.values()];
-    this.#news.clear();
+  #tellNews(scope: (typeof SCOPES)[number], nowMs: number): void {
     const { roster, links, options } = this.context;
+    const all = [...this.#news.values()];
     const up = [...links.up()];
     const start = roster.isSample ? Math.floor(options.random() * up.length) : 0;
     for (const link of [...up.slice(start), ...up.slice(0, start)]) {
       const lacked = all.filter((news) => {
         const { record, knownOn, isChange } = news;
-        const isWanted = isChange || link.isInTree !== false || (roster.isMesh && record === this.record);
+        const isWanted =
+          (isChange && scope === "all") ||
+          link.isInTree !== false ||
+          (roster.isMesh && record === this.record);
         return isWanted && !knownOn.includes(link) && news.tellings-- > 0;
       });
+      for (const { knownOn } of lacked) knownOn.push(link);
       this.#give(
         link,
         lacked.map(({ record }) => record),
       );
+    }
+    for (const { record, isChange } of all)
+      if (scope === "all" || !isChange || roster.isSample) this.#news.delete(record);
+    for (const told of SCOPES) {
+      if (scope === "tree" && told === "all") continue;
+      this.#newsAtMs[told] = Number.POSITIVE_INFINITY;
+      this.#newsSentAtMs[told] = nowMs;
     }
   }
 
@@ -729,16 +772,19 @@ export class Membership {
     send(link, { t: "digest", members: roster.digest(this.record, nowMs) });
   }
 
-  /** This node's links have changed. Nobody follows those of a sample. */
-  #relinked(nowMs: number, delayMs: number): void {
-    if (!this.context.roster.isSample || this.context.links.count < 2) this.#publishSoon(nowMs, delayMs);
+  /** This node's links have changed. Nobody follows those of a sample. @param isUrgent one was lost, or it is the only one */
+  #relinked(isUrgent: boolean, nowMs: number): void {
+    const { roster, links } = this.context;
+    if (roster.isSample && links.count >= 2) return;
+    const gatherMs = Math.min(PUBLISH_LINKS_MS_MAX, PUBLISH_SOON_MS + roster.size * PUBLISH_LINKS_MEMBER_MS);
+    this.#publishSoon(nowMs, isUrgent ? PUBLISH_LOSS_MS : gatherMs, isUrgent);
   }
 
-  #publishSoon(nowMs: number, delayMs: number): void {
+  #publishSoon(nowMs: number, delayMs: number, isUrgent = false): void {
     const membersMs = this.context.roster.size * PUBLISH_MS_PER_MEMBER;
-    const everyMs =
+    const calmMs =
       Math.min(PUBLISH_EVERY_MS_MAX, Math.max(PUBLISH_EVERY_MS, membersMs)) + PUBLISH_LATES * this.#lateMs;
-    const earliestMs = delayMs === PUBLISH_LOSS_MS ? 0 : this.#publishedAtMs + everyMs;
+    const earliestMs = isUrgent ? this.#lossToldAtMs + PUBLISH_LOSS_EVERY_MS : this.#publishedAtMs + calmMs;
     this.#publishAtMs = Math.min(this.#publishAtMs, Math.max(nowMs + delayMs, earliestMs));
   }
 
@@ -756,6 +802,8 @@ export class Membership {
     // Behind a goodbye nothing is said any more: its links end one by one.
     if (this.record.left) return;
     this.#publishedAtMs = nowMs;
+    // What is published anyway need not be renewed for a while.
+    if (!this.context.options.hasBroker && this.#refreshAtMs > 0) this.#refreshLater(nowMs);
     const { record: before } = this;
     this.#keep(nowMs, left, incarnation);
     const { record } = this;
@@ -764,10 +812,11 @@ export class Membership {
       return;
     }
     const isUrgent = left || before.links.size === 0 || lostLinks(before, record);
+    if (isUrgent) this.#lossToldAtMs = nowMs;
     const news = { record, knownOn: [], isChange: true, tellings: Number.POSITIVE_INFINITY };
     this.#tell(news, before, isUrgent, nowMs);
     // A leaving node has no later turn.
-    if (left) this.#tellNews(nowMs);
+    if (left) this.#tellNews("all", nowMs);
   }
 
   #keep(nowMs: number, left: boolean, incarnation: number): void {
@@ -800,6 +849,7 @@ export class Membership {
   #judge(nowMs: number): void {
     const { roster, links } = this.context;
     if (this.context.options.hasBroker || (!roster.isDue && links.count > 0)) return;
+    if (links.count === 0 && nowMs < this.#aloneUntilMs) return;
     const everyMs = Math.max(roster.size > this.context.options.linksMax ? TICK_MS : 0, roster.size);
     if (nowMs >= this.#judgedAtMs && nowMs - this.#judgedAtMs < everyMs) return;
     this.#judgedAtMs = nowMs;
@@ -909,15 +959,15 @@ export class Membership {
     }
   }
 
-  /** Takes one out of a list at random, which is not empty: of those with room for one more link, when there are any. */
+  /** Takes one out of a list at random, which is not empty: of a few, the one with the fewest links. */
   #drawWithRoom<T>(list: T[], recordOf: (one: T) => MemberRecord): T {
-    const { linksMax, random } = this.context.options;
+    const { random } = this.context.options;
     let drawn = draw(list, random);
-    for (let tries = ROOM_TRIES; tries > 0 && list.length > 0; tries--) {
-      if (recordOf(drawn).links.size < linksMax) break;
+    for (let tries = ROOM_TRIES; tries > 1 && list.length > 0; tries--) {
       const other = draw(list, random);
-      list.push(drawn);
-      drawn = other;
+      const isBetter = recordOf(other).links.size < recordOf(drawn).links.size;
+      list.push(isBetter ? drawn : other);
+      if (isBetter) drawn = other;
     }
     return drawn;
   }
@@ -943,6 +993,11 @@ export class Membership {
   #mayDial({ isConfigured }: Candidate, nowMs: number): boolean {
     const fromMs = nowMs - DIAL_MS - DIAL_LATES * this.#lateMs;
     return this.#underWay(isConfigured).every(({ candidate }) => candidate.dialledAtMs! <= fromMs);
+  }
+
+  /** How long a peer may take until both have said hello. */
+  get #handshakeMs(): number {
+    return LIMITS.peerHandshakeMsMax + Math.round(HANDSHAKE_LATES * this.#lateMs);
   }
 
   /** Attempts of one kind: neither keeps the other from being dialled, though all of it be silent. */
@@ -977,6 +1032,7 @@ export class Membership {
       type: "dial",
       attempt,
       addresses,
+      timeoutMs: this.#handshakeMs,
       ...(expected !== undefined && { peer: expected }),
     });
     return true;

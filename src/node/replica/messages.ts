@@ -153,6 +153,8 @@ export type ReplicaEffect =
       readonly type: "dial";
       readonly attempt: number;
       readonly addresses: readonly string[];
+      /** How long the peer may take. */
+      readonly timeoutMs: number;
       readonly peer?: string;
     }
   | { readonly type: "send"; readonly link: number; readonly frame: Frame }

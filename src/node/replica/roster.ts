@@ -250,6 +250,12 @@ export class Roster {
     return 1 + Math.round((this.#aliveCount * (1 - 1 / this.#members.size)) / part);
   }
 
+  /** Whether a member is linked with another than this node; both ends have said so, unless the roster is a sample. */
+  isLinked(hash: string): boolean {
+    const member = this.#members.get(hash);
+    return (member?.vertex?.neighbours.length ?? (member?.record.links.size ?? 0) - 1) > 0;
+  }
+
   /** Whether this very record is known: its signature need not be looked at again. Another of that age may be forged. */
   knows(record: MemberRecord): boolean {
     const known = this.#members.get(record.hash)?.record;

@@ -128,6 +128,28 @@ describe("requests", () => {
 });
 
 describe("receipts", () => {
+  it("count for every receiver that they name", () => {
+    const world = new HubWorld();
+    const perTurn: number[] = [];
+    let before = 0;
+    const senders = Array.from({ length: 20 }, () => world.connect());
+    for (const sender of senders) world.send(sender, hello("asks"));
+    world.onTurn = () => {
+      perTurn.push(asked(senders) - before);
+      before = asked(senders);
+      for (const sender of senders) sender.written = [];
+    };
+    const unknown = Array.from({ length: 255 }, (_, n) => 1_000_000 + n);
+    const message = frame(17, Buffer.of(1), u64(7), Buffer.of(255), u64(...unknown));
+    for (const { session } of senders) {
+      session.share.spend(2 * HUB_LIMITS.shareBurstBytes);
+      world.receive(session, many(message, 400));
+    }
+    world.settle();
+    expect(asked(senders)).toBe(20 * 401);
+    expect(Math.max(...perTurn)).toBeLessThan(HUB_LIMITS.turnBytesMax / (255 * HUB_LIMITS.resolveBytes));
+  });
+
   it("that their sender does not read hold up that sender, and no longer than any receiver does", () => {
     const world = new HubWorld({ outboxMax: 200_000 });
     const [sender, receiver] = [world.connect(), world.connect()];

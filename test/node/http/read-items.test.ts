@@ -1,4 +1,6 @@
 import { once } from "node:events";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { linesOf, TestApi, until } from "../../fixtures/http-call.js";
 
@@ -61,6 +63,22 @@ test.each(["", "a/", "/a", "a//b", "a%0Ab"])("the topic %j is refused, with advi
     ]);
     expect(json.suggestions).toHaveLength(1);
   }
+});
+
+test("/openapi.json describes exactly the topics that are taken", async () => {
+  await using api = await TestApi.open();
+  const { parameters } = (await api.get("/openapi.json")).json.paths["/v1/items"].get;
+  const { schema } = parameters.find(({ name }: { name: string }) => name === "topic");
+  const isDescribed = new Ajv2020({ strict: false }).compile(schema);
+  const unit = fc.constantFrom("a", "/", "\u00e9", "\u001f", "\u0085", "\n", " ", "-");
+  const near = fc.integer({ min: 250, max: 258 }).map((length) => "a".repeat(length));
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(fc.string({ unit, maxLength: 8 }), near), async (topic) => {
+      const { status } = await api.get(`/v1/items?topic=${encodeURIComponent(topic)}`);
+      expect(isDescribed(topic)).toBe(status === 200);
+    }),
+    { numRuns: 60 },
+  );
 });
 
 test("since and until take instants", async () => {

@@ -30,6 +30,10 @@ export const SYNC_PROTOCOL = "/hubcast/sync/1";
 
 /** How long the TCP connect of one address may take, so that of peerHandshakeMsMax some is left for its handshake. */
 const CONNECT_MS_MAX = 5_000;
+/** How long one that was accepted may take for each of its steps. Whoever dialled may have more patience where it is late itself. */
+const ACCEPT_MS_MAX = 20_000;
+/** Each dial has a timeout of its own, which is shorter. */
+const DIAL_MS_MAX = 120_000;
 /** How long peers may take to read what was sent before a link ends. */
 const FLUSH_MS_MAX = 500;
 /** Connections at the same time. The machine keeps far fewer; a whole cluster may ask one node for addresses at once. */
@@ -95,9 +99,9 @@ async function createHost(
       inboundConnectionThreshold: CONNECTIONS_PER_SECOND_MAX,
       maxParallelDials: PENDING_CONNECTIONS_MAX,
       maxDialQueueLength: CONNECTIONS_MAX,
-      addressDialTimeout: LIMITS.peerHandshakeMsMax,
-      inboundUpgradeTimeout: LIMITS.peerHandshakeMsMax,
-      inboundStreamProtocolNegotiationTimeout: LIMITS.peerHandshakeMsMax,
+      addressDialTimeout: DIAL_MS_MAX,
+      inboundUpgradeTimeout: ACCEPT_MS_MAX,
+      inboundStreamProtocolNegotiationTimeout: ACCEPT_MS_MAX,
       reconnectRetries: 0,
     },
     connectionMonitor: { enabled: false },
@@ -173,9 +177,10 @@ class Libp2pEngine extends Identity implements LinkEngine {
     return !this.#closing && (this.#allowPeers?.has(peer) ?? true) && this.#listener.admits(peer);
   }
 
-  dial({ attempt, addresses, peer }: Dial): void {
+  dial(dial: Dial): void {
+    const { attempt } = dial;
     if (this.#closing) return;
-    this.#dial(attempt, addresses, peer).catch((error) => {
+    this.#dial(dial).catch((error) => {
       const { message, isSelf } = error as DialFault;
       this.#tell((listener) => listener.dialFailed(attempt, message, isSelf === true));
     });
@@ -215,12 +220,17 @@ class Libp2pEngine extends Identity implements LinkEngine {
     this.#mailbox.post(() => call(this.#listener));
   }
 
-  async #dial(attempt: number, texts: readonly string[], peer: string | undefined): Promise<void> {
+  async #dial({
+    attempt,
+    addresses: texts,
+    peer,
+    timeoutMs = LIMITS.peerHandshakeMsMax,
+  }: Dial): Promise<void> {
     const addresses = texts.map(readAddress).filter((address) => address !== undefined);
     const expected = peer ?? addresses.find(({ id }) => id !== undefined)?.id;
     if (expected === this.id) throw new DialFault("the id is this node's own", true);
     if (addresses.length === 0) throw new DialFault("there is no address that can be read");
-    const signal = AbortSignal.any([this.#over.signal, AbortSignal.timeout(LIMITS.peerHandshakeMsMax)]);
+    const signal = AbortSignal.any([this.#over.signal, AbortSignal.timeout(timeoutMs)]);
     const { connection, stream } = await dialFirst({
       addresses,
       signal,
@@ -269,7 +279,7 @@ class Libp2pEngine extends Identity implements LinkEngine {
   #connected(connection: Connection): void {
     if (connection.direction === "outbound") return;
     const giveUp = () => connection.abort(new Error("the peer opened no frame stream"));
-    this.#awaited.set(connection, setTimeout(giveUp, LIMITS.peerHandshakeMsMax));
+    this.#awaited.set(connection, setTimeout(giveUp, ACCEPT_MS_MAX));
     connection.addEventListener("close", () => this.#settled(connection), { once: true });
     if (connection.status !== "open") this.#settled(connection);
   }

@@ -284,8 +284,8 @@ describe("libp2p: strangers on the port", () => {
     const { port } = silent.address() as { port: number };
     friend.cluster.dial({ attempt: 1, addresses: [`127.0.0.1:${port}`] });
     await until("a friend gets in meanwhile", () => node.up.length === 1);
-    await until("the others are cut off", () => sockets.every(({ destroyed }) => destroyed), 15_000);
-    await until("the idle one, too", () => idle.status !== "open", 15_000);
+    await until("the others are cut off", () => sockets.every(({ destroyed }) => destroyed), 30_000);
+    await until("the idle one, too", () => idle.status !== "open", 30_000);
     await until("the silent one is given up", () => friend.failures.length === 1, 15_000);
     expect(friend.failures[0]!.reason).toMatch(`127.0.0.1:${port} completes no handshake`);
     expect(node.links).toHaveLength(1);
