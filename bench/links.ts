@@ -1,6 +1,5 @@
 // The cost of a link between two nodes. Two processes on the loopback interface, libp2p as it comes, one stream.
-// node bench/links.ts [encryption...]   names of packages under @libp2p that are installed; default noise. With + behind a
-// name: with fewer writes, as nodes have it (npm run build before).
+// node bench/links.ts [encryption...]   names of packages under @libp2p that are installed; default noise
 // Read: CPU us is the time of processor of one message on each side, kernel included. `busy`: each message in a turn of its
 // own, and the next at once. `sparse`: one in a millisecond, so each wakes both processes. `bulk`: as fast as it goes. A
 // handshake is from dial to the open stream, in processes that are warm. docs/decisions/0011 has a run.
@@ -136,11 +135,8 @@ async function serve({ encryption, hasClusterKey }: Setting): Promise<void> {
 type Encrypter = NonNullable<Libp2pOptions["connectionEncrypters"]>[number];
 
 async function encrypter(name: string): Promise<Encrypter> {
-  const [library = ""] = name.split("+");
-  const made = (await import(`@libp2p/${library}`)) as Record<string, () => Encrypter>;
-  if (library === name) return made[library]!();
-  const { fewerWrites } = await import("../build/src/node/cluster/libp2p/fewer-writes.js");
-  return fewerWrites(made[library]!());
+  const made = (await import(`@libp2p/${name}`)) as Record<string, () => Encrypter>;
+  return made[name]!();
 }
 
 /** The first eight bytes say how many bytes come; one byte is the answer to all of them. */

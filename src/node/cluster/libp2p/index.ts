@@ -12,7 +12,6 @@ import { Identity } from "../identity.js";
 import { type ClusterOptions, type Dial, type LinkEngine, type LinkListener, Mailbox } from "../port.js";
 import { type ListenOptions, listenAddresses, type PeerAddress, parsePeerAddress } from "./address.js";
 import { DialFault, dialFirst, NO_HANDSHAKE } from "./dial.js";
-import { fewerWrites } from "./fewer-writes.js";
 import { FrameStream } from "./frame-stream.js";
 
 export interface Libp2pClusterOptions extends ClusterOptions {
@@ -81,7 +80,7 @@ async function createHost(
     addresses: { listen: [...(await listenAddresses(listen))] },
     // An idle link is the machine's to end: it has heartbeats.
     transports: [quiet(tcp({ inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 }))],
-    connectionEncrypters: [fewerWrites(noise())],
+    connectionEncrypters: [noise()],
     streamMuxers: [
       yamux({
         enableKeepAlive: false,
