@@ -43,7 +43,7 @@ export class Requests {
   list(session: Session): Outcome {
     if (body(session).length > 0) return "malformedFrame";
     const { bytes, backing } = this.#listed();
-    // Whoever asks is in it, and is not told of itself.
+    // A client that asks is in it, and is not told of itself.
     const own = 5 + 8 * session.listIndex;
     const pieces = [new Piece(bytes.subarray(0, own), 1, backing)];
     if (own + 8 < bytes.length) {

@@ -595,7 +595,7 @@ export class Membership {
     if (up.length < options.linksMax - kept) return true;
     if (linksOfPeer > 0 || nowMs - this.#releasedAtMs < RELEASE_MS) return false;
     const others = up.filter((one) => !one.dialled && one.peer !== link.peer);
-    // Who has no other link that both ends have told of would be out of reach for all.
+    // A peer without another link that both ends have told of would be out of reach for all.
     const released = pick(
       others.filter(({ hash }) => roster.isLinked(hash)),
       options.random,
