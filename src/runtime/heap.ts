@@ -97,12 +97,19 @@ function quietness(): () => boolean {
   };
 }
 
-/** Collects what a start leaves behind: code that ran once and garbage that became old. */
+/** Collects what a start leaves behind: garbage that became old, and the bytecode of functions that ran then. */
 function collectAfterStart(isUnused: () => boolean, collected: () => void = () => {}): void {
-  setTimeout(() => {
-    if (isUnused()) void collect("last-resort").then(collected);
+  setTimeout(async () => {
+    if (!isUnused()) return;
+    setFlagsFromString("--bytecode-old-age=1");
+    await collect("last-resort");
+    setFlagsFromString(`--bytecode-old-age=${BYTECODE_OLD_AGE}`);
+    collected();
   }, START_IS_OVER_MS).unref();
 }
+
+/** Default of V8: after so many collections without a call, a function loses its bytecode. */
+const BYTECODE_OLD_AGE = 6;
 
 /**
  * Collects garbage when much memory is unused. An idle process allocates nothing, so V8 would keep the garbage of a busy
