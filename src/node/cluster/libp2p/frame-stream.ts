@@ -5,8 +5,12 @@ import { LIMITS } from "../../../core/limits.js";
 const FRAME_HEADER_BYTES = 4;
 /** Small pieces are joined up to this size: one encryption and one write for many frames. */
 const JOIN_BYTES_MAX = 65_536;
-/** Frames of one link are delivered for so long in one turn of the event loop: then other links have theirs, and HTTP. */
-const TURN_MS_MAX = 2;
+/** Frames of all links are delivered for so long in one turn of the event loop... */
+const TURN_MS_MAX = 4;
+/** ... and those of one link for so long, before other links have theirs. */
+const SLICE_MS_MAX = 2;
+/** Turns without frames behind one whose time was used up: an HTTP request is answered over several turns. */
+const TURNS_BETWEEN = 3;
 /** More bytes that wait for their turn: the stream is not read, and yamux lets the peer send one window more. */
 const BACKLOG_BYTES_MAX = 1_048_576;
 
@@ -18,18 +22,71 @@ export interface FrameStreamListener {
   ended(reason: string): void;
 }
 
+/**
+ * Shares each turn of the event loop among links, by the time that their frames take. One turn reads many times from each
+ * socket, and from all sockets: what each read brings would be delivered at once, however long that takes.
+ */
+export class DeliveryTurns {
+  /** Those that wait to deliver, longest first. */
+  readonly #waiting = new Set<FrameStream>();
+  /** When the time of this turn is used up; 0 before its first delivery. */
+  #endMs = 0;
+  /** Turns that are left to others. */
+  #yields = 0;
+  #isPosted = false;
+
+  /** @param post runs a call by itself, behind those posted before */
+  constructor(readonly post: (call: () => void) => void) {}
+
+  /** The stream delivers in this turn where there is time left, else in a later one. */
+  add(stream: FrameStream): void {
+    this.#waiting.add(stream);
+    this.#plan();
+  }
+
+  #plan(): void {
+    if (this.#isPosted) return;
+    this.#isPosted = true;
+    this.post(this.#deliver);
+  }
+
+  readonly #deliver = (): void => {
+    this.#isPosted = false;
+    let nowMs = performance.now();
+    if (this.#endMs === 0) {
+      this.#endMs = nowMs + TURN_MS_MAX;
+      setImmediate(this.#next);
+    }
+    for (const stream of this.#waiting) {
+      if (nowMs >= this.#endMs) break;
+      this.#waiting.delete(stream);
+      stream.deliver(Math.min(nowMs + SLICE_MS_MAX, this.#endMs));
+      nowMs = performance.now();
+    }
+    if (nowMs >= this.#endMs) this.#yields = TURNS_BETWEEN;
+  };
+
+  readonly #next = (): void => {
+    if (this.#yields-- > 0) {
+      setImmediate(this.#next);
+      return;
+    }
+    this.#yields = 0;
+    this.#endMs = 0;
+    if (this.#waiting.size > 0) this.#plan();
+  };
+}
+
 /** Frames in both directions on one libp2p stream, in order, within limits. */
 export class FrameStream {
   readonly #stream: Stream;
+  readonly #turns: DeliveryTurns;
   readonly #listener: FrameStreamListener;
-  /** Runs a call in a turn of its own, behind those posted before. */
-  readonly #post: (call: () => void) => void;
   readonly #reader = new FrameReader(LIMITS.peerFrameBytesMax);
   /** Read and not delivered: those from `#delivered` on. */
   #inbox: Uint8Array[] = [];
   #delivered = 0;
   #inboxBytes = 0;
-  #isDelivering = false;
   #isHeld = false;
   /** Why the stream is over; the listener is told behind what was read. */
   #endReason: string | undefined;
@@ -40,10 +97,10 @@ export class FrameStream {
   #ended = false;
   #flushed: (() => void) | undefined;
 
-  /** The listener is called through `post` only. */
-  constructor(stream: Stream, post: (call: () => void) => void, listener: FrameStreamListener) {
+  /** The listener is called by `turns`, or through its `post`. */
+  constructor(stream: Stream, turns: DeliveryTurns, listener: FrameStreamListener) {
     this.#stream = stream;
-    this.#post = post;
+    this.#turns = turns;
     this.#listener = listener;
     stream.addEventListener("drain", () => this.#flush());
     // `end` alone would come late: what arrives in front of it waits while the link is held.
@@ -81,7 +138,7 @@ export class FrameStream {
     if (held === this.#isHeld || this.#ended) return;
     this.#isHeld = held;
     this.#pace();
-    if (!held) this.#deliverSoon();
+    if (!held) this.#turns.add(this);
   }
 
   /**
@@ -120,18 +177,13 @@ export class FrameStream {
     } catch (error) {
       this.#end(describe(error));
     }
-    this.#deliverSoon();
+    // Not from inside: a stream that is paused while it resumes goes on to read.
+    if (this.#inboxBytes > BACKLOG_BYTES_MAX) this.#turns.post(() => this.#pace());
+    this.#turns.add(this);
   }
 
-  #deliverSoon(): void {
-    if (this.#isDelivering) return;
-    this.#isDelivering = true;
-    this.#post(() => this.#deliver());
-  }
-
-  /** Delivers what was read, for a bounded time: the rest has its turn when others had theirs. */
-  #deliver(): void {
-    const endMs = performance.now() + TURN_MS_MAX;
+  /** Delivers what was read, one frame at least: the rest has its turn when others had theirs. */
+  deliver(endMs: number): void {
     try {
       while (!this.#isHeld && this.#delivered < this.#inbox.length) {
         const frame = this.#inbox[this.#delivered++]!;
@@ -140,12 +192,11 @@ export class FrameStream {
         if (performance.now() >= endMs) break;
       }
     } finally {
-      this.#turnOver();
+      this.#sliceOver();
     }
   }
 
-  #turnOver(): void {
-    this.#isDelivering = false;
+  #sliceOver(): void {
     const isBehind = this.#delivered < this.#inbox.length && !this.#isHeld;
     if (this.#endReason !== undefined && !isBehind) {
       this.#inbox = [];
@@ -158,9 +209,7 @@ export class FrameStream {
       this.#delivered = 0;
     }
     this.#pace();
-    if (!isBehind) return;
-    this.#isDelivering = true;
-    setImmediate(() => this.#post(() => this.#deliver()));
+    if (isBehind) this.#turns.add(this);
   }
 
   /** Lets the peer send, or not. */
@@ -192,7 +241,7 @@ export class FrameStream {
     if (this.#isLong ? this.#queuedBytes < linkQueueBytesLong / 4 : this.#queuedBytes > linkQueueBytesLong) {
       const isLong = !this.#isLong;
       this.#isLong = isLong;
-      if (!this.#ended) this.#post(() => this.#listener.queued(isLong));
+      if (!this.#ended) this.#turns.post(() => this.#listener.queued(isLong));
     }
     if (this.#pieces.length === 0) this.#flushed?.();
   }
@@ -222,7 +271,7 @@ export class FrameStream {
     this.#endReason = reason;
     this.#pieces = [];
     this.#piecesBytes = 0;
-    this.#deliverSoon();
+    this.#turns.add(this);
   }
 }
 

@@ -12,7 +12,7 @@ import { Identity } from "../identity.js";
 import { type ClusterOptions, type Dial, type LinkEngine, type LinkListener, Mailbox } from "../port.js";
 import { type ListenOptions, listenAddresses, type PeerAddress, parsePeerAddress } from "./address.js";
 import { DialFault, dialFirst, NO_HANDSHAKE } from "./dial.js";
-import { FrameStream } from "./frame-stream.js";
+import { DeliveryTurns, FrameStream } from "./frame-stream.js";
 
 export interface Libp2pClusterOptions extends ClusterOptions {
   readonly listen?: ListenOptions;
@@ -140,6 +140,7 @@ class Libp2pEngine extends Identity implements LinkEngine {
   readonly #listener: LinkListener;
   readonly #allowPeers: ReadonlySet<string> | undefined;
   readonly #mailbox = new Mailbox();
+  readonly #turns = new DeliveryTurns((call) => this.#mailbox.post(call));
   readonly #links = new Map<number, OpenLink>();
   #lastLink = 0;
   /** Accepted, and the peer has not opened the frame stream yet. */
@@ -305,7 +306,7 @@ class Libp2pEngine extends Identity implements LinkEngine {
     this.#tell((listener) =>
       listener.linkUp({ link, peer, address, ...(attempt !== undefined && { attempt }) }),
     );
-    const frames = new FrameStream(stream, (call) => this.#mailbox.post(call), {
+    const frames = new FrameStream(stream, this.#turns, {
       frame: (frame) => this.#listener.frame(link, frame),
       queued: (isLong) => this.#listener.queued(link, isLong),
       ended: (reason) => {

@@ -186,6 +186,38 @@ describe("libp2p: frames whose handling takes long", () => {
     expect(turns).toBeGreaterThan(FRAMES / 10);
   });
 
+  test("take one turn in several, and little of it, on however many links, and in however many reads, they come", async () => {
+    const FRAMES_EACH = 8;
+    const peers = await Promise.all(Array.from({ length: 6 }, () => open()));
+    const right = await open();
+    for (const peer of peers) dial(peer, right);
+    await until("up", () => right.up.length === peers.length && peers.every(({ up }) => up.length === 1));
+    let count = 0;
+    let countBefore = 0;
+    let most = 0;
+    let turns = 0;
+    right.onFrame = () => {
+      count++;
+      const endMs = performance.now() + 10;
+      while (performance.now() < endMs);
+    };
+    const turn = () => {
+      most = Math.max(most, count - countBefore);
+      countBefore = count;
+      if (count > 0) turns++;
+      if (count < FRAMES_EACH * peers.length) setImmediate(turn);
+    };
+    setImmediate(turn);
+    // Larger than what one read brings.
+    const frame = new Uint8Array(70_000);
+    for (const { up, cluster } of peers)
+      for (let index = 0; index < FRAMES_EACH; index++) cluster.send(up[0]!.link, frame);
+    await until("all arrived", () => count === FRAMES_EACH * peers.length);
+    // One in front of `turn`, and one behind it.
+    expect(most).toBeLessThanOrEqual(2);
+    expect(turns).toBeGreaterThan(3 * FRAMES_EACH * peers.length);
+  });
+
   test("arrive before the end of their link is told, though the peer is gone long since", async () => {
     const { left, to, from } = await openBusy();
     left.cluster.disconnect(to.link, "enough");
