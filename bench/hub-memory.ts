@@ -1,6 +1,6 @@
 // Memory of a hub at rest, as it is started by its command, beside that of Node alone.
 // npm run build && node bench/hub-memory.ts        (Linux: it reads /proc)
-// Read: 56 MiB resident with mDNS. `files` are pages of Node itself, which all of its processes share.
+// Read: 55 MiB resident with mDNS. `files` are pages of Node itself, which all of its processes share.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";

@@ -1,5 +1,5 @@
 import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join, relative, resolve, sep } from "node:path";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { rolldown } from "rolldown";
 import { parseAst } from "rolldown/parseAst";
 
@@ -29,10 +29,11 @@ export async function bundle(from, to, { eager = false, inPage = [] } = {}) {
     platform: "node",
     input: {
       ...Object.fromEntries(entries.map((entry) => [entry.replace(/\.js$/, ""), join(from, entry)])),
-      [PLAIN_PARSER]: PLAIN_PARSER,
+      ...Object.fromEntries(Object.keys(LATE_PACKAGES).map((entry) => [entry, entry])),
     },
     plugins: [
       undiciInPart(),
+      latePackages(),
       plainAssert(),
       pinoWithoutThreads(),
       withoutDevtools(),
@@ -136,9 +137,6 @@ export { default as Pool } from "undici/lib/dispatcher/pool.js";
 export { default as RetryAgent } from "undici/lib/dispatcher/retry-agent.js";
 `;
 
-/** The parser for machines without SIMD, a quarter of undici: it is required by this name where it is needed. */
-const PLAIN_PARSER = "packages/llhttp-wasm";
-
 function undiciInPart() {
   const texts = {
     "\0undici": UNDICI_IN_PART,
@@ -146,22 +144,49 @@ function undiciInPart() {
     "\0no-http2": 'throw new Error("HTTP/2 is left out of the bundle");',
     // 1 ms. Undici takes a limit of it.
     "\0few-of-http.cjs": "module.exports = { maxHeaderSize: 16_384, IncomingMessage: class {} };",
-    "\0plain-parser": 'export { default as "module.exports" } from "undici/lib/llhttp/llhttp-wasm.js";',
-    "\0plain-parser.cjs": `
-      const place = ${placeOf(`${PLAIN_PARSER}.js`)};
-      module.exports = require("node:module").createRequire(place)(place);`,
   };
   return {
     name: "undici-in-part",
     resolveId(source, importer) {
       if (source === "undici") return "\0undici";
-      if (source === PLAIN_PARSER) return "\0plain-parser";
       if (!importer?.includes(join("node_modules", "undici"))) return null;
       if (source === "node:http2") return "\0no-http2";
-      if (source === "node:http") return "\0few-of-http.cjs";
-      return source.endsWith("llhttp/llhttp-wasm.js") ? "\0plain-parser.cjs" : null;
+      return source === "node:http" ? "\0few-of-http.cjs" : null;
     },
     load: (id) => texts[id] ?? null,
+  };
+}
+
+/**
+ * Modules that undici and @oclif/core require when they first need them, by the files that hold them in dist: undici's
+ * second parser, for machines without SIMD, and the globs, templates and spinners of @oclif/core, a third of its text,
+ * of which only the help needs some.
+ */
+const LATE_PACKAGES = {
+  "packages/llhttp-wasm": "undici/lib/llhttp/llhttp-wasm.js",
+  "packages/cli-spinners": "cli-spinners",
+  "packages/ejs": "ejs",
+  "packages/minimatch": "minimatch",
+  "packages/tinyglobby": "tinyglobby",
+};
+
+function latePackages() {
+  const users = /node_modules[\\/](undici|@oclif[\\/]core)[\\/]/;
+  return {
+    name: "late-packages",
+    resolveId(source, importer) {
+      if (source in LATE_PACKAGES) return `\0${source}.cjs`;
+      const entry = `packages/${basename(source, ".js")}`;
+      return users.test(importer) && entry in LATE_PACKAGES ? `\0late/${entry}.cjs` : null;
+    },
+    load(id) {
+      const [, late, entry] = /^\0(late\/)?(packages\/.*)\.cjs$/.exec(id) ?? [];
+      if (!entry) return null;
+      if (!late) return `module.exports = require("${LATE_PACKAGES[entry]}");`;
+      return `
+        const { createRequire } = require("node:module");
+        module.exports = createRequire(${placeOf(`${entry}.js`)})("./${basename(entry)}.js").default;`;
+    },
   };
 }
 

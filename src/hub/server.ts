@@ -166,6 +166,7 @@ export class HubServer {
     for (const connection of this.#connections.values()) connection.cut();
     for (const socket of this.#rawSockets) socket.destroy();
     await closed;
+    // The machine is told of some ends of connections in each turn: the rest follows.
     await this.#untilEmpty(this.options.drainTimeoutMs);
     this.#timer.stop();
     clearInterval(this.#unacknowledgedTimer);

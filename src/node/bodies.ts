@@ -22,7 +22,8 @@ import {
 } from "./broadcast.js";
 
 /**
- * The answers of a node as JSON schemas: the API serializes and describes its answers by them, the client checks them. Each is compared with its interface by the compiler. Every command loads this file, so it imports nothing large.
+ * The answers of a node as JSON schemas: the API serializes and describes its answers by them, the client checks them.
+ * The compiler compares each with its interface. Every command loads this file, so it imports nothing large.
  */
 
 /** The keywords that are used here. */

@@ -1,53 +1,56 @@
 import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-/** A busier node collects garbage by itself, and a collection would delay its answers. */
+/** A busier process collects garbage by itself, and a collection would delay its answers. */
 const QUIET_UTILIZATION = 0.2;
 
 /** Of a node: smaller ones make posts cost up to a third more, larger ones only hold more garbage. */
 const YOUNG_BYTES = 16 * 1024 * 1024;
+
+/** Longer than probing and announcing a node or hub by multicast DNS. */
+const START_IS_OVER_MS = 3_000;
+
+/** How often memory is checked, and how many unused bytes justify a collection. */
+const LOOK_MS = 10_000;
+const UNUSED_BYTES_MAX = 48 * 1024 * 1024;
 
 /**
  * Keeps the heap of a process near the size of its live data. Left alone, V8 takes what stays for a reason to
  * double its young generation, up to 128 MiB, and lets garbage grow to as much again as is in use: 100,000 items of
  * 256 B cost a node 220 MB, of which it used 65. Call it when what the process needs is loaded.
  *
- * A quiet node gives memory back: what its start left behind, and after a busy hour once for each 48 MiB that it took, or half of what
- * it held, whichever is more.
+ * A quiet node gives memory back: 12 MB that its start left behind, and after a busy hour once for each 48 MiB that it
+ * took, or half of what it held, whichever is more.
  */
 export function tuneNodeHeap(): void {
   setFlagsFromString("--heap-growing-percent=30");
-  limitYoungGeneration();
-  let since = performance.eventLoopUtilization();
-  const isQuiet = (): boolean => {
-    const { utilization } = performance.eventLoopUtilization(since);
-    since = performance.eventLoopUtilization();
-    return utilization < QUIET_UTILIZATION;
-  };
+  const limitYoung = youngGenerationLimit();
+  limitYoung();
+  const isQuiet = quietness();
   let heldBytes = takenBytes();
   const collected = (): void => {
     heldBytes = takenBytes();
-    limitYoungGeneration();
+    limitYoung();
   };
-  // 12 MB.
-  const leaveNoRests = (): void => void (isQuiet() && collect("last-resort").then(collected));
-  setTimeout(leaveNoRests, START_IS_OVER_MS).unref();
+  collectAfterStart(isQuiet, collected);
   collectWhatIsUnused(() => {
     const grownBytes = takenBytes() - heldBytes;
     return isQuiet() && grownBytes > heldBytes / 2 ? grownBytes : 0;
   }, collected);
 }
 
-/** Lets the young generation, which a collection shrinks, grow up to its working size and no further. */
-function limitYoungGeneration(): void {
-  setFlagsFromString("--semi-space-growth-factor=2");
+/** @returns lets the young generation, which a collection shrinks, grow up to its working size and no further */
+function youngGenerationLimit(): () => void {
   const look = new PerformanceObserver(() => {
     const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === "new_space")!;
     if (young.space_size < YOUNG_BYTES) return;
     setFlagsFromString("--semi-space-growth-factor=1");
     look.disconnect();
   });
-  look.observe({ entryTypes: ["gc"] });
+  return () => {
+    setFlagsFromString("--semi-space-growth-factor=2");
+    look.observe({ entryTypes: ["gc"] });
+  };
 }
 
 function takenBytes(): number {
@@ -60,38 +63,53 @@ function takenBytes(): number {
  * times. A lagging receiver's queue is new memory, to which V8 answered with a full collection each second, of 3 to
  * 10 ms: as long as the p99 of the other clients (bench/hub.ts stops-paced). Costs some 15 % more memory at full
  * load.
+ *
+ * An unused hub gives back 2 MB that its start left behind, and after a busy time what that took: 300 MB in
+ * bench/abuse-hub.ts frames.
  * @param usedBytes bytes of frames and queues
  */
 export function tuneHubHeap(usedBytes: () => number): void {
   setFlagsFromString("--heap-growing-percent=300");
-  // 2 MB. A hub that is used by then needs the room of its young generation.
-  const leaveNoRests = (): void => void (usedBytes() === 0 && collect("last-resort"));
-  setTimeout(leaveNoRests, START_IS_OVER_MS).unref();
+  // A hub that is used by then needs the room of its young generation.
+  collectAfterStart(() => usedBytes() === 0);
   const besideFrames = (): number => {
     const { external, heapTotal } = process.memoryUsage();
     return external + heapTotal - usedBytes();
   };
   const restBytes = besideFrames();
-  let since = performance.eventLoopUtilization();
-  let wasBusy = false;
-  // 300 MB after bench/abuse-hub.ts frames.
+  const isQuiet = quietness();
+  let wasQuiet = true;
   collectWhatIsUnused(() => {
-    const { utilization } = performance.eventLoopUtilization(since);
-    since = performance.eventLoopUtilization();
-    const isBusy = utilization >= QUIET_UTILIZATION;
-    const isOver = wasBusy && !isBusy;
-    wasBusy = isBusy;
+    const wasBusy = !wasQuiet;
+    wasQuiet = isQuiet();
     // V8 counts garbage as used until it is collected: when a busy time is over, all that it took may be garbage.
-    return besideFrames() - (isOver ? restBytes : process.memoryUsage().heapUsed);
+    return besideFrames() - (wasBusy && wasQuiet ? restBytes : process.memoryUsage().heapUsed);
   });
 }
 
-/** Longer than probing and announcing the hub by multicast DNS. */
-const START_IS_OVER_MS = 3_000;
+/** @returns whether the event loop was mostly idle since the last call */
+function quietness(): () => boolean {
+  let since = performance.eventLoopUtilization();
+  return () => {
+    const { utilization } = performance.eventLoopUtilization(since);
+    since = performance.eventLoopUtilization();
+    return utilization < QUIET_UTILIZATION;
+  };
+}
 
-/** How often memory is checked, and how many unused bytes justify a collection. */
-const LOOK_MS = 10_000;
-const UNUSED_BYTES_MAX = 48 * 1024 * 1024;
+/** Collects what a start leaves behind: garbage that became old, and the bytecode of functions that ran then. */
+function collectAfterStart(isUnused: () => boolean, collected: () => void = () => {}): void {
+  setTimeout(async () => {
+    if (!isUnused()) return;
+    setFlagsFromString("--bytecode-old-age=1");
+    await collect("last-resort");
+    setFlagsFromString(`--bytecode-old-age=${BYTECODE_OLD_AGE}`);
+    collected();
+  }, START_IS_OVER_MS).unref();
+}
+
+/** Default of V8: after so many collections without a call, a function loses its bytecode. */
+const BYTECODE_OLD_AGE = 6;
 
 /**
  * Collects garbage when much memory is unused. An idle process allocates nothing, so V8 would keep the garbage of a busy

@@ -86,18 +86,18 @@ export class Agreement {
     if (few) return { rule: "linksBounded", what: `${few.id} has ${few.replica.links.count} links` };
     const { rosterMembersMax, churn } = this.world.options;
     const known = Math.min(nodes.length - 1, rosterMembersMax);
-    const isSample = nodes.length > rosterMembersMax;
+    const isExact = nodes.length <= rosterMembersMax || churn === 0;
     for (const { id, replica } of nodes) {
       let alive = 0;
       for (const { state, record } of replica.roster.all()) {
         const lives = ids.has(record.id);
         if (state === "lost" && lives)
           return { rule: "nobodyLost", what: `${id} takes ${record.id} for lost` };
-        if (state === "alive" && !lives && (!isSample || churn === 0))
+        if (state === "alive" && !lives && isExact)
           return { rule: "rosterTrue", what: `${id} takes ${record.id} for alive` };
         if (state === "alive") alive++;
       }
-      if (alive < known && (!isSample || churn === 0)) {
+      if (alive < known && isExact) {
         const missing = nodes.find((node) => node.id !== id && !replica.roster.isAlive(node.id))!;
         return { rule: "rosterTrue", what: `${id} has ${alive} of ${known} members, and not ${missing.id}` };
       }

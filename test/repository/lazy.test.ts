@@ -69,6 +69,16 @@ describe("a command loads only what it needs", () => {
     expect(node.calls.map(({ path }) => path)).toEqual(["/v1/items"]);
   });
 
+  it("on a machine without the SIMD of WebAssembly: another parser of HTTP, which works", async () => {
+    await using node = await fakeNode(() => ({ body: { items: [] } }));
+    const ended = await hubcast(["broadcast", "list", "--url", node.url], {
+      env: { UNDICI_NO_WASM_SIMD: "1" },
+      nodeArgs: ["--import", TRACE],
+    });
+    expect(ended.code).toBe(0);
+    expect(loadedIn(ended).filter((url) => url.endsWith("/dist/packages/llhttp-wasm.js"))).toHaveLength(1);
+  });
+
   it("a hub: no TLS, no cryptography, no HTTP", async () => {
     const hub = new Cli(["hub", "start", "--port", "0", "--mdns-interface", "127.0.0.1"], {
       nodeArgs: ["--import", TRACE],

@@ -17,7 +17,7 @@ import type { SimulationOptions } from "../../sim/index.js";
 
 const GROWTH_NODES = [10, 30, 100, 300, 1_000, 3_000, 10_000];
 const GROWTH_ITEMS = 100;
-/** Measured memory of a simulated node, of an item that one node holds, and of a member that one knows. */
+/** Memory of a simulated node, and of an item that one node holds: measured; of a member that one knows: an estimate. */
 const NODE_BYTES = 120_000;
 const HOLDING_BYTES = 500;
 const MEMBER_BYTES = 400;

@@ -152,8 +152,8 @@ export class Delivery {
 
 /**
  * Backpressure. A sender pauses (the hub does not read it, its message is not queued) while a receiver of its message
- * is over half of its limit (`congested`) and still takes bytes (not `frozen`). The sender resumes when the receiver is well below
- * half, or frozen.
+ * is over half of its limit (`congested`) and still takes bytes (not `frozen`). The sender resumes when the receiver is
+ * well below half, or frozen.
  */
 class FlowControl {
   /** Senders that can resume; the machine empties the list. */

@@ -7,7 +7,10 @@ import { type NodeHttp, notHubcast } from "./http.js";
 const JOINED_POSTS_MAX = 256;
 const JOINED_LENGTH_MAX = 262_144;
 
-/** After so many turns with one post each, the first post of a turn is sent at once. Before, it waits, so that a burst stays in one request. */
+/**
+ * After so many turns with one post each, the first post of a turn is sent at once. Before, it waits, so that a burst
+ * stays in one request.
+ */
 const LONE_TURNS_MIN = 8;
 
 /** The terms that all posts of one request share. */
@@ -21,9 +24,9 @@ interface Terms {
 type Outcome = PromiseSettledResult<PostResult>;
 
 /**
- * Joins the posts of one turn of the event loop into one request: a request costs both sides as much as a dozen items. Each is
- * answered as a post of its own. A lone post is a request of its own, and where posts are alone for a while, does not wait for
- * the end of its turn.
+ * Joins the posts of one turn of the event loop into one request: a request costs both sides as much as a dozen items.
+ * Each is answered as a post of its own. A lone post is a request of its own, and where posts are alone for a while,
+ * does not wait for the end of its turn.
  */
 export class JoinedPosts {
   readonly #gatherings = new Map<string, PostGathering<string, Outcome>>();
