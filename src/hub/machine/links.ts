@@ -80,7 +80,7 @@ export class HubLinks {
     flow.removeSender(session);
     this.#forgetHolds(session);
     for (const id of [...hub.clients.keys()]) this.gone(hub, id, reason);
-    roster.epoch += 1;
+    roster.changed();
   }
 
   /**
@@ -131,7 +131,7 @@ export class HubLinks {
       }
       client = newClient(hub, frame);
       remotes.add(client);
-      roster.epoch += 1;
+      roster.changed();
     }
     client.name = frame.name;
     client.version = frame.version;
@@ -147,7 +147,7 @@ export class HubLinks {
     if (client === undefined) return;
     const { remotes, roster } = this.state;
     remotes.remove(client);
-    roster.epoch += 1;
+    roster.changed();
     this.delivery.flow.resume(client.waiters.splice(0));
     if (client.announced) this.delivery.tellWatchers(presenceFrame(id, client.name, reason));
   }
@@ -196,7 +196,7 @@ export class HubLinks {
     const before = [...client.groups];
     for (const group of before) if (!groups.includes(group)) client.hub.leave(client, group);
     for (const group of groups) client.hub.join(client, group);
-    if (before.length > 0 || groups.length > 0) this.state.roster.epoch += 1;
+    if (before.length > 0 || groups.length > 0) this.state.roster.changed();
   }
 
   #forgetHolds(link: Session): void {

@@ -117,7 +117,7 @@ export class LinkReceiver {
     const client = hub.clients.get(id);
     if (client === undefined) return;
     hub[what](client, group);
-    this.state.roster.epoch += 1;
+    this.state.roster.changed();
   }
 
   /** Clients missing from the new snapshot have disconnected. */
