@@ -1,3 +1,4 @@
+import { hexId } from "../core/random.js";
 import { VERSION } from "../core/version.js";
 import { startStep } from "../runtime/start-step.js";
 import type { Monitor } from "./monitor.js";
@@ -126,10 +127,7 @@ async function advertiseHub(
     .advertise({
       type: "_hubcast-hub._tcp",
       name,
-      // Unique, not secret: node:crypto would take 1 MiB for it.
-      id: Math.floor(Math.random() * 2 ** 32)
-        .toString(16)
-        .padStart(8, "0"),
+      id: hexId(8, Math.random),
       port,
       txt: { v: VERSION, ...(options.tls && { tls: "1" }), ...(options.token && { token: "1" }) },
       // Monitoring answers on loopback only, so only loopback shows its port.

@@ -6,9 +6,9 @@ import { isClockApart, type NodeParts, reasonsOf, reasonsOfMember } from "./reas
 import type { Clock } from "./replica/clock.js";
 import { fingerprintSince } from "./replica/holdings.js";
 import type { HoldingsSummary } from "./replica/member.js";
-import type { Stranger } from "./replica/membership.js";
 import type { Replica } from "./replica/replica.js";
 import { type Member, withoutPredecessors } from "./replica/roster.js";
+import type { Stranger } from "./replica/strangers.js";
 
 /** The parts of a node that reports are made of: `ReplicaShell` has them. */
 interface ReportedParts extends NodeParts {

@@ -1,4 +1,5 @@
 import type { Random } from "../core/machine.js";
+import { pick } from "../core/random.js";
 
 /** A random source made from a seed. Each part of a world has its own, so that a draw in one part does not change the others. */
 export class Dice {
@@ -24,7 +25,7 @@ export class Dice {
 
   /** @returns undefined only for an empty list */
   pick<T>(list: readonly T[]): T | undefined {
-    return list[Math.floor(this.random() * list.length)];
+    return pick(list, this.random);
   }
 
   shuffled<T>(list: readonly T[]): T[] {

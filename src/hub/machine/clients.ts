@@ -6,13 +6,17 @@ const SLOT_MASK = 1023;
 
 /** The clients that others can see. Ids start at 1 and are never reused. */
 export class Roster {
-  /** Changes with every arrival, departure and change of a group: recipients resolved before are stale. */
-  epoch = 1;
+  #epoch = 1;
   readonly #sessions = new Map<number, Session>();
   /** The latest session for each value of the low bits of an id. */
   readonly #slots: (Session | undefined)[] = new Array(SLOT_MASK + 1).fill(undefined);
 
   constructor(private readonly ids: IdSource = new IdCounter()) {}
+
+  /** Changes with every arrival, departure and change of a group: recipients resolved before are stale. */
+  get epoch(): number {
+    return this.#epoch;
+  }
 
   get size(): number {
     return this.#sessions.size;
@@ -30,7 +34,7 @@ export class Roster {
     session.listed = true;
     this.#sessions.set(session.id, session);
     this.#slots[session.id & SLOT_MASK] = session;
-    this.epoch += 1;
+    this.#epoch += 1;
   }
 
   remove(session: Session): void {
@@ -38,7 +42,12 @@ export class Roster {
     session.listed = false;
     this.#sessions.delete(session.id);
     if (this.#slots[session.id & SLOT_MASK] === session) this.#slots[session.id & SLOT_MASK] = undefined;
-    this.epoch += 1;
+    this.#epoch += 1;
+  }
+
+  /** Recipients have changed otherwise: groups, a version, clients of other hubs. */
+  changed(): void {
+    this.#epoch += 1;
   }
 
   /** A look into the map costs 9 ns, into the slots 2: a receiver list has up to 255 ids. */
@@ -84,7 +93,7 @@ export class Groups {
     session.groups.add(group);
     const members = this.#members.get(group) ?? new Set();
     this.#members.set(group, members.add(session));
-    this.roster.epoch += 1;
+    this.roster.changed();
     return true;
   }
 
@@ -93,7 +102,7 @@ export class Groups {
     const members = this.#members.get(group);
     members?.delete(session);
     if (members?.size === 0) this.#members.delete(group);
-    this.roster.epoch += 1;
+    this.roster.changed();
   }
 
   leaveAll(session: Session): void {

@@ -73,7 +73,7 @@ export class Requests {
     if (!session.listed) this.delivery.list(session);
     else {
       // Recipients resolved before still count this client as version 1.
-      roster.epoch += 1;
+      roster.changed();
       this.delivery.tellHubs(() => clientFrame(session));
     }
     if (session.wantsPresence) this.state.watchers.add(session);

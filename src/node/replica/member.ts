@@ -61,6 +61,12 @@ const INCARNATION_MAX = 2 ** 47;
 /** Links that a record names at most. */
 const RECORD_LINKS_MAX = 256;
 
+/** Whether a member has lost links since it last spoke. */
+export function lostLinks(before: MemberRecord | undefined, { links }: MemberRecord): boolean {
+  for (const hash of before?.links ?? []) if (!links.has(hash)) return true;
+  return false;
+}
+
 /** Bytes of SHA-256 hashes, cut to 8 bytes each, back to back. @param hashes 16 hex digits each */
 export function packHashes(hashes: Iterable<string>): Uint8Array {
   return Buffer.from([...hashes].join(""), "hex");

@@ -221,7 +221,7 @@ export class Roster {
     return [...this.#members.values()].filter(({ state }) => state === "alive");
   }
 
-  /** All, from one drawn at random on: whoever looks for a few need not look at all. */
+  /** All, from one drawn at random on. A caller that needs a few stops early. */
   *drawn(random: () => number): Generator<Member, void, void> {
     const order = this.#order;
     const start = Math.floor(random() * order.length);

@@ -1,4 +1,5 @@
 import { LIMITS } from "../../core/limits.js";
+import { pick } from "../../core/random.js";
 import { ReconcileError } from "../negentropy/message.js";
 import type { ReconcileOptions } from "../negentropy/options.js";
 import { respond } from "../negentropy/respond.js";
@@ -168,7 +169,7 @@ export class Rounds {
     // The first call only sets the clock.
     const links =
       this.#periodicAtMs === 0 ? [] : [...this.context.links.up()].filter(this.context.sharesItems);
-    const link = links[Math.floor(random() * links.length)];
+    const link = pick(links, random);
     if (link) this.#due.add(link.peer);
     this.#periodicAtMs = nowMs + syncIntervalMs * (0.75 + random() / 2);
   }

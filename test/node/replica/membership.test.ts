@@ -316,13 +316,14 @@ describe("signs of life", () => {
 });
 
 describe("a node dials", () => {
+  const timeoutMs = LIMITS.peerHandshakeMsMax;
   const found = (driver: Driver, list: readonly string[]) =>
     list.flatMap((peer) => driver.tell({ type: "found", peer, addresses: [addressOf(peer)] }));
 
   it("who is found, at once, and the one with the smaller id goes first", () => {
     const driver = makeDriver({ id: "m" });
     const addresses = [addressOf("z")];
-    expect(found(driver, ["z"])).toMatchObject([{ type: "dial", attempt: 1, addresses, peer: "z" }]);
+    expect(found(driver, ["z"])).toEqual([{ type: "dial", attempt: 1, addresses, timeoutMs, peer: "z" }]);
     expect(found(driver, ["a"])).toEqual([]);
     expect(dials(driver.pass(99))).toEqual([]);
     expect(dials(driver.pass(200)).map(({ peer }) => peer)).toEqual(["a"]);
@@ -330,8 +331,9 @@ describe("a node dials", () => {
 
   it("an address of which the user does not know the id, and not itself", () => {
     const driver = makeDriver();
-    expect(dials(driver.tell({ type: "found", addresses: ["/dns4/node/tcp/1"] }))).toMatchObject([
-      { type: "dial", attempt: 1, addresses: ["/dns4/node/tcp/1"] },
+    const addresses = ["/dns4/node/tcp/1"];
+    expect(dials(driver.tell({ type: "found", addresses }))).toEqual([
+      { type: "dial", attempt: 1, addresses, timeoutMs },
     ]);
     expect(found(driver, ["me"])).toEqual([]);
     driver.tell({ type: "dialFailed", attempt: 1, reason: "self", self: true });

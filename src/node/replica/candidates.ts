@@ -1,0 +1,450 @@
+import { LIMITS } from "../../core/limits.js";
+import { pick } from "../../core/random.js";
+import { TokenBuckets } from "../../core/rates.js";
+import type { ReplicaContext } from "./context.js";
+import type { MemberRecord } from "./member.js";
+import type { Member } from "./roster.js";
+import type { Stranger } from "./strangers.js";
+import type { PeerAddresses } from "./wire.js";
+
+/** Somewhere to dial. */
+interface Candidate {
+  /** Its id; the addresses where the user gave those alone. */
+  readonly key: string;
+  /** The expected id: another one there is a failure. Absent where the user gave an address alone. */
+  readonly expected: string | undefined;
+  /** The id that was met there last, or is expected. */
+  id: string | undefined;
+  addresses: readonly string[];
+  /** Named by the user or by mDNS: tried for good. */
+  readonly isConfigured: boolean;
+  /** The peer that named the address, or `ROSTER`. */
+  readonly introducer: string;
+  failures: number;
+  nextAtMs: number;
+  attempt: number | undefined;
+  /** When it was dialled last. */
+  dialledAtMs?: number;
+  /** Why it was not reached, and since when; absent when it was reached. */
+  fault?: { readonly reason: string; readonly sinceMs: number } | undefined;
+}
+
+/** Two nodes that discover each other at once: the one with the larger id lets the other go first. */
+const COURTESY_MS = 100;
+/** While an attempt to connect is under way, another begins after this long... */
+const DIAL_MS = 250;
+/** ... and so many times as long as this node is woken late: a handshake takes a dozen turns of the event loop at either end. */
+const DIAL_LATES = 16;
+const BACKOFF_MS = 200;
+/** Longest wait for a configured address: a SYN every 3 s costs nothing, and a healed partition must close within 10 s. */
+const BACKOFF_CONFIGURED_MS_MAX = 3_000;
+const BACKOFF_MS_MAX = 30_000;
+/** Addresses learned from others are given up after so many failures in a row. */
+const FAILURES_MAX = 5;
+/** A member that referred this node elsewhere is full: it is not asked again for so long. */
+const FULL_MS = 10_000;
+/** ... in a large cluster for longer, since all of it may have been told of that one. */
+const FULL_MEMBER_MS = 10;
+/** Members drawn until one has room: the first of them that has is dialled, else the last. */
+const ROOM_TRIES = 4;
+/** With links enough, an address that leads to nobody known is tried this often... */
+const STRANGER_MS = 1_000;
+/** ... and a lost member, drawn at random, this often. */
+const LOST_TRY_MS_MIN = 5_000;
+const LOST_TRY_MS_MAX = 10_000;
+/** A lost member that was never reached is tried for so long. */
+const NEVER_REACHED_TRY_MS = 120_000;
+/** A handshake has so many times as long more: what was given up half way is begun again, and costs both ends as much. */
+const HANDSHAKE_LATES = 32;
+/** An engine ends each dial in its time; one that does not must not keep its candidate for good. */
+const DIAL_END_MS = 2_000;
+/** A dial that fails sooner may have run into another one to the same address: only the second counts as a failure. */
+const QUICK_FAILURE_MS = 1_000;
+/** The introducer of members that records say to be there. */
+const ROSTER = "";
+
+/**
+ * The addresses that this node dials, when, and what dialling may cost: those named by the user or mDNS for good, those that peers
+ * and records name within a budget, all with back-off. Peers that are refused for a while are not dialled.
+ */
+export class Candidates {
+  readonly #candidates = new Map<string, Candidate>();
+  readonly #attempts = new Map<number, Candidate>();
+  readonly #punished = new Map<string, { untilMs: number; forMs: number }>();
+  /** Names taken and connects made for the sake of one introducer; connects for the sake of all; and those to one target. */
+  readonly #introducers = new TokenBuckets({ perSecond: 8, burst: 128, namesMax: 1_024 });
+  readonly #strangers = new TokenBuckets({ perSecond: 32, burst: 256, namesMax: 1 });
+  readonly #targets = new TokenBuckets({ perSecond: 0.5, burst: 3, namesMax: 4_096 });
+  #lastAttempt = 0;
+  #strangerAtMs = 0;
+  #lostTryAtMs = 0;
+  #isClosed = false;
+
+  /** @param lateMs how late this node is woken */
+  constructor(
+    private readonly context: ReplicaContext,
+    private readonly lateMs: () => number,
+  ) {}
+
+  /** How long a peer may take until both have said hello. */
+  get handshakeMs(): number {
+    return LIMITS.peerHandshakeMsMax + Math.round(HANDSHAKE_LATES * this.lateMs());
+  }
+
+  /** Configured addresses that were not reached and lead to no member, each with the reason. */
+  unreached(): Stranger[] {
+    return [...this.#candidates.values()].flatMap(({ key, id, addresses, fault, isConfigured }) => {
+      if (!fault || !isConfigured || (id !== undefined && this.context.roster.get(id))) return [];
+      return { id: id ?? key, name: id ?? key, address: addresses[0] ?? "", ...fault };
+    });
+  }
+
+  /** Whether a peer may connect, and is dialled: it is not punished. */
+  admits(peer: string, nowMs: number): boolean {
+    return (this.#punished.get(peer)?.untilMs ?? 0) <= nowMs;
+  }
+
+  /** Refuses a peer for a minute, twice as long each time, for an hour at most. */
+  punish(peer: string, nowMs: number): void {
+    const forMs = Math.min(
+      LIMITS.punishmentMsMax,
+      2 * (this.#punished.get(peer)?.forMs ?? LIMITS.punishmentMs / 2),
+    );
+    this.#punished.delete(peer);
+    this.#punished.set(peer, { untilMs: nowMs + forMs, forMs });
+    if (this.#punished.size > LIMITS.punishedMax) this.#punished.delete(this.#punished.keys().next().value!);
+  }
+
+  /** Somebody may be at these addresses: the user or mDNS says so. @param id when it is known */
+  found(addresses: readonly string[], id: string | undefined, nowMs: number): void {
+    if (id === this.context.options.id || addresses.length === 0) return;
+    const key = id ?? addresses.toSorted().join(" ");
+    const known = this.#candidates.get(key);
+    if (known?.isConfigured) {
+      const isNew = addresses.some((address) => !known.addresses.includes(address));
+      known.addresses = [...new Set([...addresses, ...known.addresses])].slice(0, LIMITS.peerAddressesMax);
+      if (isNew) Object.assign(known, { failures: 0, nextAtMs: Math.min(known.nextAtMs, nowMs) });
+    } else {
+      const nextAtMs = nowMs + (id !== undefined && this.context.options.id > id ? COURTESY_MS : 0);
+      this.#remember(newCandidate(key, { expected: id, addresses, isConfigured: true, nextAtMs }));
+    }
+    this.dial(nowMs);
+  }
+
+  /** Somebody found by mDNS said goodbye there. A lost one may come back to the same place. */
+  forget(id: string): void {
+    if (this.context.roster.get(id)?.state !== "lost") this.#candidates.delete(id);
+  }
+
+  /** A peer names others that may have room. */
+  named(peers: readonly PeerAddresses[], introducer: { peer: string; address: string }, nowMs: number): void {
+    for (const { id, addresses } of peers) {
+      const isKnown =
+        id === this.context.options.id || this.context.links.with(id) || this.#candidates.has(id);
+      if (isKnown || this.context.roster.isAlive(id)) continue;
+      const bucket = this.#introducers.of(introducer.peer, nowMs);
+      if (bucket.tokens < 1) return;
+      bucket.tokens--;
+      this.#remember(
+        newCandidate(id, {
+          ...{ expected: id, addresses: usable(addresses, introducer.address), isConfigured: false },
+          ...{ introducer: introducer.peer, nextAtMs: nowMs },
+        }),
+      );
+    }
+  }
+
+  /** A member has no room, and is not asked again for a while. */
+  full(peer: string, nowMs: number): void {
+    if (!this.#candidates.has(peer))
+      this.#remember(
+        newCandidate(peer, { expected: peer, addresses: [], isConfigured: false, nextAtMs: nowMs }),
+      );
+    const fullMs = Math.max(FULL_MS, this.context.roster.total * FULL_MEMBER_MS);
+    this.#amend(peer, { failures: 0, nextAtMs: nowMs + fullMs });
+  }
+
+  /** A member has begun anew, maybe elsewhere. */
+  restarted({ id, addresses }: MemberRecord): void {
+    const candidate = this.#candidates.get(id);
+    if (candidate) Object.assign(candidate, { failures: 0, addresses });
+  }
+
+  /** The member is back, for others at least: attempts from before are forgotten. */
+  back(peer: string): void {
+    this.#amend(peer, { failures: 0 });
+  }
+
+  /** A link with the peer serves. */
+  linked(peer: string): void {
+    this.#amend(peer, { failures: 0, fault: undefined });
+  }
+
+  /** A connection is there, and says who is at its other end. It may not come up, or not for long. */
+  connected(attempt: number, peer: string, nowMs: number): void {
+    const candidate = this.#ended(attempt);
+    if (!candidate) return;
+    candidate.id = peer;
+    this.#backOff(candidate, nowMs);
+  }
+
+  /** An attempt has led nowhere. @param self the address is this node's own */
+  failed(attempt: number, reason: string, self: boolean, nowMs: number): void {
+    const candidate = this.#ended(attempt);
+    if (!candidate) return;
+    if (candidate.failures > 1 || nowMs - candidate.dialledAtMs! >= QUICK_FAILURE_MS)
+      this.#notReached(candidate, reason, nowMs);
+    if (self && candidate.isConfigured) this.#candidates.delete(candidate.key);
+    this.#backOff(candidate, nowMs);
+    this.dial(nowMs);
+  }
+
+  /** The peer was met and is of no use to this node, whatever was wrong before. */
+  unfit(peer: string, reason: string, nowMs: number): void {
+    for (const candidate of this.#candidates.values())
+      if (candidate.id === peer) this.#notReached(candidate, reason, nowMs);
+  }
+
+  /** A link that this node dialled ended before its hello. The other side does not say why: a reason known from before stays. */
+  hungUp(peer: string, reason: string, nowMs: number): void {
+    for (const candidate of this.#candidates.values())
+      if (candidate.id === peer && !candidate.fault) this.#notReached(candidate, reason, nowMs);
+  }
+
+  /** Begins the attempts that are due: to fill the links, to meet who is not known yet, to find again who was lost. */
+  dial(nowMs: number): void {
+    const { options, links, roster } = this.context;
+    if (options.hasBroker || this.#isClosed) return;
+    const dialled = [...links.up()].filter((link) => link.dialled).length;
+    let missing =
+      Math.max(options.linksWanted - links.count, Math.ceil(options.linksWanted / 2) - dialled) -
+      this.#attempts.size;
+    if (links.count + this.#attempts.size >= options.linksMax) missing = 0;
+    for (const candidate of this.#candidates.values()) {
+      if (missing <= 0 && !(candidate.isConfigured && nowMs >= this.#strangerAtMs)) continue;
+      const isKnown = candidate.id !== undefined && roster.isAlive(candidate.id);
+      if (isKnown || !this.#isDue(candidate, nowMs)) continue;
+      if (!this.#mayDial(candidate, nowMs)) continue;
+      if (this.#begin(candidate, nowMs)) {
+        this.#strangerAtMs = nowMs + STRANGER_MS;
+        missing--;
+      }
+    }
+    if (missing > 0) this.#dialMember(nowMs);
+    if (nowMs >= this.#lostTryAtMs) {
+      const gone = roster.goneCount > 0 ? [...roster.all()] : [];
+      const lost = gone.filter(({ state, record }) => state === "lost" && this.admits(record.id, nowMs));
+      const member = this.#pickLost(lost, nowMs);
+      if (member) this.#begin(this.#candidateFor(member, true), nowMs);
+      this.#lostTryAtMs = nowMs + LOST_TRY_MS_MIN + options.random() * (LOST_TRY_MS_MAX - LOST_TRY_MS_MIN);
+    }
+  }
+
+  tick(nowMs: number): void {
+    for (const [attempt, { dialledAtMs }] of this.#attempts)
+      if (nowMs - dialledAtMs! > this.handshakeMs + DIAL_END_MS)
+        this.failed(attempt, "the dial did not end", false, nowMs);
+    this.dial(nowMs);
+  }
+
+  /** This node leaves: nobody is dialled any more. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  #remember(candidate: Candidate): void {
+    this.#candidates.delete(candidate.key);
+    this.#candidates.set(candidate.key, candidate);
+    if (this.#candidates.size <= LIMITS.candidatesMax) return;
+    for (const { key, isConfigured, attempt } of this.#candidates.values()) {
+      if ((isConfigured && this.#candidates.size <= 2 * LIMITS.candidatesMax) || attempt !== undefined)
+        continue;
+      this.#candidates.delete(key);
+      return;
+    }
+  }
+
+  /** Changes what is remembered of a peer, also under addresses of which the user gave no id. */
+  #amend(peer: string, change: Partial<Pick<Candidate, "failures" | "nextAtMs" | "fault">>): void {
+    for (const candidate of this.#candidates.values())
+      if (candidate.id === peer) Object.assign(candidate, change);
+  }
+
+  #ended(attempt: number): Candidate | undefined {
+    const candidate = this.#attempts.get(attempt);
+    if (!candidate) return undefined;
+    this.#attempts.delete(attempt);
+    candidate.attempt = undefined;
+    // A connection that does not come up, or not for long, must not be tried again at once, either.
+    candidate.failures++;
+    return candidate;
+  }
+
+  /** Told once, until it is reached. */
+  #notReached(candidate: Candidate, reason: string, nowMs: number): void {
+    const { key, id, fault, isConfigured } = candidate;
+    const isKnown = id !== undefined && this.context.roster.get(id) !== undefined;
+    candidate.fault = { reason, sinceMs: fault?.sinceMs ?? nowMs };
+    if (fault === undefined && isConfigured && !isKnown) this.context.notifyPeer(id ?? key);
+  }
+
+  /**
+   * A member that was never reached may be made up: it is tried for 2 min, and by a node without links for longer, since
+   * nobody is left to reach it by. Half of the tries are for those that were reached.
+   */
+  #pickLost(lost: readonly Member[], nowMs: number): Member | undefined {
+    const { options, links } = this.context;
+    const reached = lost.filter(({ wasReached }) => wasReached);
+    const others = lost.filter(
+      ({ wasReached, sinceMs }) =>
+        !wasReached && (links.count === 0 || nowMs - sinceMs < NEVER_REACHED_TRY_MS),
+    );
+    const isOthersTurn = others.length > 0 && (reached.length === 0 || options.random() < 0.5);
+    return pick(isOthersTurn ? others : reached, options.random);
+  }
+
+  /** Begins an attempt with a member at random, rather with one that says to have room. */
+  #dialMember(nowMs: number): void {
+    const { roster, links, options } = this.context;
+    const isDue = ({ state, record: { id, addresses } }: Member) =>
+      state === "alive" &&
+      addresses.length > 0 &&
+      !links.with(id) &&
+      this.#isDue(this.#candidates.get(id), nowMs);
+    let [drawn, tries]: [Member | undefined, number] = [undefined, ROOM_TRIES];
+    for (const member of roster.drawn(options.random)) {
+      if (!member.wasReached || !isDue(member)) continue;
+      drawn = member;
+      if (member.record.links.size < options.linksMax || --tries === 0) break;
+    }
+    if (drawn) {
+      const candidate = this.#candidateFor(drawn, false);
+      if (this.#mayDial(candidate, nowMs)) this.#begin(candidate, nowMs);
+    }
+    if (nowMs < this.#strangerAtMs) return;
+    // A record alone may be made up. Its member may also have lost the one that both knew, before a chain led to it.
+    for (const member of roster.drawn(options.random)) {
+      if (member.wasReached || !isDue(member)) continue;
+      if (this.#begin(this.#candidateFor(member, false), nowMs)) this.#strangerAtMs = nowMs + STRANGER_MS;
+      return;
+    }
+  }
+
+  #candidateFor({ record }: Member, afresh: boolean): Candidate {
+    const known = this.#candidates.get(record.id);
+    if (known?.isConfigured) return known;
+    const candidate =
+      known ??
+      newCandidate(record.id, { expected: record.id, addresses: [], isConfigured: false, nextAtMs: 0 });
+    // A loopback address leads to the member only if its record came from this machine: over loopback.
+    const viaLoopback = Array.from(this.context.links.up()).some(({ address }) => isLoopback(address));
+    candidate.addresses = usable(
+      record.addresses,
+      viaLoopback || this.context.links.count === 0 ? LOOPBACK : "",
+    );
+    if (afresh) candidate.failures = 0;
+    return candidate;
+  }
+
+  /** While an attempt is under way, the next waits: handshakes that all begin at once on one machine all time out. */
+  #mayDial({ isConfigured }: Candidate, nowMs: number): boolean {
+    const fromMs = nowMs - DIAL_MS - DIAL_LATES * this.lateMs();
+    return this.#underWay(isConfigured).every(({ dialledAtMs }) => dialledAtMs! <= fromMs);
+  }
+
+  /** Attempts of one kind: neither keeps the other from being dialled, though all of it be silent. */
+  #underWay(isConfigured: boolean): Candidate[] {
+    return [...this.#attempts.values()].filter((candidate) => candidate.isConfigured === isConfigured);
+  }
+
+  #isDue(candidate: Candidate | undefined, nowMs: number): boolean {
+    if (!candidate) return true;
+    const { id, attempt, nextAtMs, failures, isConfigured } = candidate;
+    if (attempt !== undefined || nextAtMs > nowMs || (!isConfigured && failures >= FAILURES_MAX))
+      return false;
+    return id === undefined || (!this.context.links.with(id) && this.admits(id, nowMs));
+  }
+
+  #begin(candidate: Candidate, nowMs: number): boolean {
+    if (candidate.attempt !== undefined) return false;
+    if (this.#underWay(candidate.isConfigured).length >= LIMITS.dialsAtOnceMax) return false;
+    if (candidate.id !== undefined && this.context.links.with(candidate.id)) return false;
+    const addresses = candidate.isConfigured ? candidate.addresses : this.#allowed(candidate, nowMs);
+    if (addresses.length === 0) {
+      this.#backOff(candidate, nowMs);
+      return false;
+    }
+    if (!this.#candidates.has(candidate.key)) this.#remember(candidate);
+    const attempt = ++this.#lastAttempt;
+    candidate.attempt = attempt;
+    candidate.dialledAtMs = nowMs;
+    this.#attempts.set(attempt, candidate);
+    const { expected } = candidate;
+    this.context.emit({
+      type: "dial",
+      attempt,
+      addresses,
+      timeoutMs: this.handshakeMs,
+      ...(expected !== undefined && { peer: expected }),
+    });
+    return true;
+  }
+
+  /** The addresses of a stranger that may be dialled now. One target is dialled rarely, whoever names it. */
+  #allowed({ addresses, introducer }: Candidate, nowMs: number): readonly string[] {
+    const shared = [this.#introducers.of(introducer, nowMs), this.#strangers.of("", nowMs)];
+    return addresses.filter((address) => {
+      const buckets = [...shared, this.#targets.of(targetOf(address) ?? "", nowMs)];
+      if (buckets.some(({ tokens }) => tokens < 1)) return false;
+      for (const bucket of buckets) bucket.tokens--;
+      return true;
+    });
+  }
+
+  /** Half of the wait is jitter, so that nodes that lost each other at once do not meet at once again and again. */
+  #backOff(candidate: Candidate, nowMs: number): void {
+    const { failures, isConfigured } = candidate;
+    const most = isConfigured ? BACKOFF_CONFIGURED_MS_MAX : BACKOFF_MS_MAX;
+    const fullMs = Math.min(most, BACKOFF_MS * 2 ** Math.max(0, failures - 1));
+    const waitMs = (fullMs + DIAL_LATES * this.lateMs()) * (0.5 + this.context.options.random() / 2);
+    candidate.nextAtMs = nowMs + waitMs;
+  }
+}
+
+function newCandidate(
+  key: string,
+  given: Pick<Candidate, "expected" | "addresses" | "isConfigured" | "nextAtMs"> & { introducer?: string },
+): Candidate {
+  return { introducer: ROSTER, ...given, key, id: given.expected, failures: 0, attempt: undefined };
+}
+
+const LOOPBACK = "/ip4/127.0.0.1/tcp/0";
+
+/**
+ * Addresses learned from a peer that may be dialled: no names (a resolver could lead anywhere), and loopback
+ * only where the peer is reached over loopback itself.
+ */
+function usable(addresses: readonly string[], peerAddress: string): readonly string[] {
+  const fromLoopback = isLoopback(peerAddress);
+  return addresses.filter(
+    (address) => targetOf(address) !== undefined && (fromLoopback || !isLoopback(address)),
+  );
+}
+
+/** IP and port of an address, however it is spelt. @returns undefined for what is not an IP and a TCP port */
+function targetOf(address: string): string | undefined {
+  if (/^sim:\d+$/.test(address)) return address;
+  const [, version, ip, port] =
+    /^\/ip([46])\/([0-9a-fA-F.:]+)\/tcp\/(\d+)(?:\/p2p\/\w+)?$/.exec(address) ?? [];
+  if (ip === undefined) return undefined;
+  try {
+    return new URL(`http://${version === "6" ? `[${ip}]` : ip}:${port}`).host;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Also what leads to this host under another name: the unspecified address, and IPv4 within IPv6. */
+function isLoopback(address: string): boolean {
+  return /^(127|0)\.|^\[::(1|ffff:(7f|0).*)?\]|^sim:/.test(targetOf(address) ?? "");
+}

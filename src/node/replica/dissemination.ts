@@ -1,0 +1,117 @@
+import type { ReplicaContext } from "./context.js";
+import type { Link } from "./links.js";
+import type { MemberRecord } from "./member.js";
+
+/** A record to pass on. */
+export interface RecordNews {
+  readonly record: MemberRecord;
+  /** Links whose peers have it. */
+  readonly knownOn: Link[];
+  /** This node's own. */
+  readonly isOwn: boolean;
+  /** The record differs from the one before in more than its age. */
+  readonly isChange: boolean;
+  /** Number of links on which the record is still to be told. */
+  tellings: number;
+}
+
+/**
+ * Records to pass on are gathered for so long after others went out, for each member a little longer: a frame costs what 20 do.
+ * On the links of the tree they go first: most links besides bring then what their other end has, and one of the two says it...
+ */
+const SCOPES = ["all", "tree"] as const;
+const NEWS_MS = 30;
+const NEWS_MEMBER_MS = { tree: 2.5, all: 5 };
+/** ... and so many times as long as this node is woken late... */
+const NEWS_LATES = 2;
+/** ... but for losses, which others wait for; and where all of them merely renew what is known, or nobody follows links. */
+const NEWS_LOSS_MEMBER_MS = { tree: 0.5, all: 2.5 };
+const NEWS_MEMBERS_MAX = 250;
+const RENEWALS_MS = 1_000;
+
+/**
+ * Records of members that are news here, on their way to the other links: at once when nothing was told lately, else with what
+ * gathers; along the tree first, then on all links whose other end has not told it meanwhile, so all get it whatever tree
+ * members take for theirs. A record that merely renews another goes along the tree alone.
+ */
+export class Dissemination {
+  /** The last of each session of a member: others must hear of both twins. */
+  readonly #news = new Map<MemberRecord, RecordNews>();
+  /** When they are told next on the links of the tree and on all, and were last. */
+  readonly #atMs = { tree: Number.POSITIVE_INFINITY, all: Number.POSITIVE_INFINITY };
+  readonly #sentAtMs = { tree: 0, all: 0 };
+
+  /**
+   * @param give sends records on a link
+   * @param lateMs how late this node is woken
+   */
+  constructor(
+    private readonly context: ReplicaContext,
+    private readonly give: (link: Link, records: readonly MemberRecord[]) => void,
+    private readonly lateMs: () => number,
+  ) {}
+
+  get wakeAtMs(): number {
+    return Math.min(this.#atMs.tree, this.#atMs.all);
+  }
+
+  /** The peer of a link has this record. */
+  knownOn(link: Link, record: MemberRecord): void {
+    this.#news.get(record)?.knownOn.push(link);
+  }
+
+  /** Passes a record on. @param former the last one of its member; of the same session, it need not be told any more */
+  tell(news: RecordNews, former: MemberRecord | undefined, isUrgent: boolean, nowMs: number): void {
+    const untold = former?.session === news.record.session ? this.#news.get(former) : undefined;
+    if (untold) this.#news.delete(untold.record);
+    const isChange = news.isChange || untold?.isChange === true;
+    this.#news.set(news.record, { ...news, isChange });
+    const { isSample } = this.context.roster;
+    const size = Math.min(this.context.roster.size, NEWS_MEMBERS_MAX);
+    for (const scope of SCOPES) {
+      if (scope === "all" && (!isChange || isSample)) continue;
+      const soonMs = NEWS_MS + size * (isUrgent ? NEWS_LOSS_MEMBER_MS : NEWS_MEMBER_MS)[scope];
+      const calmMs = (isChange && !isSample ? soonMs : RENEWALS_MS) + NEWS_LATES * this.lateMs();
+      const dueAtMs = Math.min(this.#sentAtMs[scope], nowMs) + (isUrgent ? soonMs : calmMs);
+      this.#atMs[scope] = Math.min(this.#atMs[scope], Math.max(nowMs, dueAtMs));
+      if (this.#atMs[scope] <= nowMs) this.#send(scope, nowMs);
+    }
+  }
+
+  tick(nowMs: number): void {
+    for (const scope of SCOPES) if (nowMs >= this.#atMs[scope]) this.#send(scope, nowMs);
+  }
+
+  /** Tells all now: there is no later turn. */
+  flush(nowMs: number): void {
+    this.#send("all", nowMs);
+  }
+
+  #send(scope: (typeof SCOPES)[number], nowMs: number): void {
+    const { roster, links, options } = this.context;
+    const all = [...this.#news.values()];
+    const up = [...links.up()];
+    const start = roster.isSample ? Math.floor(options.random() * up.length) : 0;
+    for (const link of [...up.slice(start), ...up.slice(0, start)]) {
+      const lacked = all.filter(({ knownOn, isOwn, isChange, tellings }) => {
+        const isWanted = (isChange && scope === "all") || link.isInTree !== false || (roster.isMesh && isOwn);
+        return isWanted && tellings > 0 && !knownOn.includes(link);
+      });
+      for (const news of lacked) {
+        news.knownOn.push(link);
+        news.tellings--;
+      }
+      this.give(
+        link,
+        lacked.map(({ record }) => record),
+      );
+    }
+    for (const { record, isChange } of all)
+      if (scope === "all" || !isChange || roster.isSample) this.#news.delete(record);
+    for (const told of SCOPES) {
+      if (scope === "tree" && told === "all") continue;
+      this.#atMs[told] = Number.POSITIVE_INFINITY;
+      this.#sentAtMs[told] = nowMs;
+    }
+  }
+}
