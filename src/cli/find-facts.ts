@@ -5,6 +5,7 @@ import http from "node:http";
 import { connect, createServer, isIP } from "node:net";
 import { networkInterfaces } from "node:os";
 import { asHubcastError, CONNECT_REASONS, HubcastError } from "../core/errors.js";
+import { hostAndPort } from "../core/hosts.js";
 import { formatDuration } from "../core/units.js";
 import { connectToHub } from "../hub/client/index.js";
 import type { HubReasonDetail } from "../hub/index.js";
@@ -200,7 +201,7 @@ const ADVICE: Readonly<Record<string, string>> = {
  */
 export async function probeAddress(address: string, signal: AbortSignal): Promise<readonly Finding[]> {
   const { host, port } = parse(address);
-  const place = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const place = hostAndPort({ host, port });
   if (isIP(host.replace(/%.*$/, "")) === 0) {
     try {
       await lookup(host);

@@ -2,6 +2,7 @@ import { networkInterfaces } from "node:os";
 import { basename, relative } from "node:path";
 import { isSea } from "node:sea";
 import type { Logger } from "pino";
+import { urlHost } from "../core/hosts.js";
 import { columnsOf, shown } from "../core/text.js";
 import { formatSize } from "../core/units.js";
 import type { Hub } from "../hub/index.js";
@@ -172,5 +173,5 @@ export function addressesFromElsewhere(host: string, interfaces = networkInterfa
     .flatMap((entries) => entries ?? [])
     .filter(({ internal, family }) => !internal && (host === "::" || family === "IPv4"))
     .filter(({ address }) => !/^fe[89ab]/i.test(address))
-    .map(({ address }) => (address.includes(":") ? `[${address}]` : address));
+    .map(({ address }) => urlHost(address));
 }

@@ -1,6 +1,6 @@
 import { networkInterfaces } from "node:os";
 import { HubcastError } from "../core/errors.js";
-import { isLoopbackHost } from "../core/hosts.js";
+import { hostAndPort, isLoopbackHost } from "../core/hosts.js";
 import { padded, shown } from "../core/text.js";
 import { formatDuration } from "../core/units.js";
 import { type DiscoveredService, type DnsSd, openDnsSd } from "../discovery/index.js";
@@ -81,7 +81,7 @@ function asSeen(service: DiscoveredService): Seen {
   if (type === "_hubcast._tcp") {
     // A URL has no place for the zone of a link-local address.
     const [api] = placesOf(service, (sighting) => Number(sighting.txt.http)).filter(
-      ({ address }) => !address.includes("%"),
+      ({ host }) => !host.includes("%"),
     );
     return {
       type: "node",
@@ -102,7 +102,7 @@ function asSeen(service: DiscoveredService): Seen {
 }
 
 interface Place {
-  readonly address: string;
+  readonly host: string;
   readonly port: number;
 }
 
@@ -114,17 +114,13 @@ function placesOf(
   const places = sightings.flatMap((sighting) => {
     const port = portOf(sighting);
     const isPort = Number.isInteger(port) && port > 0 && port < 65_536;
-    return isPort ? sighting.addresses.map((address) => ({ address, port })) : [];
+    return isPort ? sighting.addresses.map((address) => ({ host: address, port })) : [];
   });
   return [...places.filter(isLoopback), ...places.filter((place) => !isLoopback(place))];
 }
 
-function isLoopback({ address }: Place): boolean {
-  return isLoopbackHost(address);
-}
-
-function hostAndPort({ address, port }: Place): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+function isLoopback({ host }: Place): boolean {
+  return isLoopbackHost(host);
 }
 
 export interface WatchedNetwork {
@@ -233,7 +229,7 @@ async function localServers(type: DiscoveredService["type"], signal: AbortSignal
 export function localPlaceOf(service: DiscoveredService, own: ReadonlySet<string>): string | undefined {
   const isNode = service.type === "_hubcast._tcp";
   const places = placesOf(service, isNode ? ({ txt }) => Number(txt.http) : ({ port }) => port);
-  const place = places.find(({ address }) => own.has(address));
+  const place = places.find(({ host }) => own.has(host));
   return place && hostAndPort(place);
 }
 

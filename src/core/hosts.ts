@@ -18,6 +18,16 @@ export function canonicalHost(host: string): string {
     .replace(/^::ffff:(?=\d+\.)/, "");
 }
 
+/** As URLs write it: an IPv6 address in brackets. */
+export function urlHost(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+/** @returns `HOST:PORT` */
+export function hostAndPort({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `${urlHost(host)}:${port}`;
+}
+
 /** The key under which a caller is counted: a machine may use any IPv6 address within its /64. */
 export function networkOf(remoteAddress = ""): string {
   const bare = canonicalHost(remoteAddress);

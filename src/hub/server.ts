@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
+import { hostAndPort } from "../core/hosts.js";
 import { ServedCertificate } from "../runtime/certificate.js";
 import { listen } from "../runtime/listen.js";
 import { PacedCalls } from "../runtime/paced-calls.js";
@@ -111,7 +112,7 @@ export class HubServer {
       this.port,
       this.options,
     );
-    this.#address = `${host.includes(":") ? `[${host}]` : host}:${this.port}`;
+    this.#address = hostAndPort({ host, port: this.port });
   }
 
   status(): HubStatus {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { networkInterfaces } from "node:os";
-import { isLoopbackHost } from "../core/hosts.js";
+import { hostAndPort, isLoopbackHost } from "../core/hosts.js";
 import { LIMITS } from "../core/limits.js";
 import { TokenBuckets } from "../core/rates.js";
 import { type DiscoveredService, openDnsSd } from "../discovery/index.js";
@@ -203,10 +203,6 @@ class Shares {
     if (left > 0) this.#taken.set(name, left);
     else this.#taken.delete(name);
   }
-}
-
-function hostAndPort({ host, port }: { readonly host: string; readonly port: number }): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** Whether a place announced under this node's id is its own: the same port at an address of this machine. */

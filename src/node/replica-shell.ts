@@ -391,7 +391,7 @@ export class ReplicaShell {
         this.#answers.get(effect.request)?.(effect.outcomes);
         this.#answers.delete(effect.request);
         break;
-      case "judge":
+      case "settle":
         this.#logged.get(effect.message)?.settle(effect.verdict);
         this.#logged.delete(effect.message);
         break;

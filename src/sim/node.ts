@@ -230,7 +230,7 @@ export class SimNode implements LinkEnd {
         safety.receipt(this, this.#asked.get(effect.request)!, effect.receipt);
         this.#asked.delete(effect.request);
         break;
-      case "judge":
+      case "settle":
       case "counted":
       case "notify":
         break;

@@ -4,16 +4,20 @@ import { writeFileSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { StartedNode } from "../../src/node/index.js";
 import { newSigningKey, publicKeyOf } from "../../src/node/keys.js";
 import { eventually } from "../fixtures/eventually.js";
+import { FakeServedNode } from "../fixtures/fake-served-node.js";
 import { Nodes } from "../fixtures/nodes.js";
 import { hubcast } from "./cli.js";
+import { fakeNode } from "./fake-node.js";
 
 const root = await mkdtemp(join(tmpdir(), "hubcast-lines-"));
 const HTTP = { http: { port: 0 } };
+const STATUS = new FakeServedNode().statusNow();
 const RUN = fileURLToPath(new URL("../../bin/run.js", import.meta.url));
 
 const post = (node: StartedNode, input: string | Buffer, ...flags: string[]) =>
@@ -113,10 +117,71 @@ describe("post --lines", () => {
     expect([...(await held(node)).values()]).toEqual(["one", "two", "three"]);
   });
 
+  test("with --wait, each line is held by so many others, and told in the order of the lines", async () => {
+    await using nodes = new Nodes();
+    const mesh = await nodes.startMesh(3, HTTP);
+    const lines = Array.from({ length: 2_000 }, (_, index) => `line ${index}`);
+    const told = await post(mesh[0]!, lines.join("\n"), "--wait", "2", "--json");
+    expect([told.stderr, told.code]).toEqual(["", 0]);
+    const documents = told.stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(documents.map(({ type, line }) => `${type} ${line}`)).toEqual(
+      lines.map((_, index) => `posted ${index + 1}`),
+    );
+    for (const node of mesh) {
+      const items = await held(node);
+      expect(documents.map(({ id }) => items.get(id))).toEqual(lines);
+    }
+    expect(documents.every(({ receipt }) => receipt.complete && receipt.holders.length === 2)).toBe(true);
+  });
+
+  test("with --wait, lines that are late or refused are named: exit code 5, and 4 where one was refused", async () => {
+    await using nodes = new Nodes();
+    const node = await nodes.start(HTTP);
+    const late = await post(node, "one\ntwo\n", "--wait", "1", "--timeout", "200ms");
+    expect([late.stdout.trim().split("\n").length, late.code]).toEqual([2, 5]);
+    const named = [...late.stderr.matchAll(/^warning: line (\d) was not held in time: 0 other nodes/gm)];
+    expect(named.map(([, line]) => line)).toEqual(["1", "2"]);
+    expect(late.stderr).toMatch(/^error: 2 of 2 lines were not held in time; the first is line 1: 0 other/m);
+    const json = await post(node, "one\n", "--wait", "1", "--timeout", "200ms", "--json");
+    const [posted, last] = json.stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect([posted.line, posted.receipt.complete, posted.error.code]).toEqual([1, false, "deadline"]);
+    expect([last.error.code, json.code]).toEqual(["deadline", 5]);
+    const refused = await post(node, "one\n\n\xff\nfour\n", "--wait", "1", "--timeout", "200ms");
+    expect([refused.stdout.trim().split("\n").length, refused.code]).toEqual([3, 4]);
+    expect(refused.stderr).toMatch(/^warning: line 2 was not taken: invalidItem: /m);
+  });
+
+  test("with --wait, says from which line on nobody knows when the node goes, though no line comes", async () => {
+    await using node = await fakeNode(({ path }) =>
+      path === "/v1/status" ? { body: STATUS } : { stream: (response) => response.destroy() },
+    );
+    const child = spawn(process.execPath, [
+      RUN,
+      "broadcast",
+      "post",
+      "--lines",
+      "--url",
+      node.url,
+      "--wait",
+      "1",
+    ]);
+    const [told, closed] = [text(child.stderr), once(child, "close")];
+    child.stdin.write("one\ntwo\n");
+    expect(await closed).toEqual([3, null]);
+    expect(await told).toMatch(/nobody knows what became of line 1 and those behind it/);
+    child.stdin.destroy();
+  });
+
   test.each([
     [["text", "--lines"], /RAW and --lines were both given/],
     [["--lines", "--id", "x"], /--id/],
-    [["--lines", "--wait", "all"], /--wait/],
+    [["--lines", "--timeout", "1s"], /--wait/],
   ])("%j is refused", async (flags, message) => {
     const { code, stderr } = await hubcast(["broadcast", "post", ...flags]);
     expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);

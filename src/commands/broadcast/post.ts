@@ -4,9 +4,10 @@ import { ClientCommand, NODE_URL_FLAGS } from "../../cli/client-command.js";
 import { defined, durationFlag, topicFlag, waitFlag } from "../../cli/flags.js";
 import { readRaw } from "../../cli/input.js";
 import { errorDocument } from "../../cli/output.js";
+import { lateError } from "../../cli/receipt.js";
 import { HubcastError } from "../../core/errors.js";
 import { formatDuration } from "../../core/units.js";
-import type { ItemDraft, Receipt } from "../../node/broadcast.js";
+import type { ItemDraft } from "../../node/broadcast.js";
 import type { HttpNode } from "../../node/client.js";
 import { idUnder } from "../../node/ids.js";
 
@@ -61,8 +62,8 @@ export default class Post extends ClientCommand<typeof Post> {
     file: Flags.string({ description: "Post what is in this file.", helpValue: "PATH" }),
     lines: Flags.boolean({
       description:
-        "Post each line of the file or of standard input as an item, as it comes; exit code 4 if some were refused.",
-      exclusive: ["id", "wait"],
+        "Post each line of the file or of standard input as an item, as it comes; exit code 4 if some were refused, 5 if --wait was in vain for some.",
+      exclusive: ["id"],
     }),
     "sign-key": Flags.string({
       description:
@@ -97,14 +98,15 @@ export default class Post extends ClientCommand<typeof Post> {
   }
 
   protected async ask(node: HttpNode, signal: AbortSignal): Promise<void> {
+    const { wait, timeout: timeoutMs } = this.flags;
     if (this.flags.lines) {
       const { postLines } = await import("../../cli/post-lines.js");
       const { topic, file } = this.flags;
       const draftOf = (raw: string) => this.sign(topic === undefined ? { raw } : { id: idUnder(topic), raw });
-      await postLines(node, { file, draftOf, output: this.output, signal });
+      const holders = wait === undefined ? undefined : { wait, ...defined({ timeoutMs }) };
+      await postLines(node, { file, draftOf, wait: holders, output: this.output, signal });
       return;
     }
-    const { wait, timeout: timeoutMs } = this.flags;
     const result = await node.post(this.sign({ raw: this.raw, ...defined({ id: this.itemId }) }), {
       ...defined({ wait, timeoutMs }),
       signal,
@@ -124,22 +126,4 @@ export default class Post extends ClientCommand<typeof Post> {
     if (this.output.json) this.exit(late.exitCode);
     throw late;
   }
-}
-
-function lateError({ alone, holders, missing, refused }: Receipt): HubcastError {
-  const those = (word: string, members: Receipt["missing"]) =>
-    members.length === 0 ? [] : [`${word}: ${members.map(({ name }) => name).join(", ")}`];
-  const why = [...those("missing", missing), ...those("refused by policy", refused)];
-  const what =
-    why.length > 0 ? why.join("; ") : alone ? "no other node is connected" : "no more nodes are connected";
-  return new HubcastError(
-    "deadline",
-    `${holders.length} other nodes hold the item at the deadline; ${what}`,
-    {
-      suggestions: [
-        "The item is accepted and still spreads; see hubcast broadcast peers.",
-        "Or give it longer: --timeout 30s",
-      ],
-    },
-  );
 }

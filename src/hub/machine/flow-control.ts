@@ -213,7 +213,7 @@ class FlowControl {
   /** The first congested receiver; undefined when every receiver can take more or is frozen. */
   blockerOf(recipients: Recipients): Session | undefined {
     if (this.#congested.size === 0) return undefined;
-    const local = recipients.plain.find(holdsUp) ?? recipients.named.find(holdsUp);
+    const local = recipients.v1.find(holdsUp) ?? recipients.v2.find(holdsUp);
     return local ?? recipients.remote.find(({ hub }) => holdsUp(hub.session))?.hub.session;
   }
 

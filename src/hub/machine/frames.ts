@@ -42,6 +42,10 @@ export const FRAME = {
 /** The highest version that this hub and client speak. */
 export const VERSION = 2;
 
+/** Bytes in front of a delivered payload: length and type, and in version 2 the sender's id. */
+export const V1_HEADER = 5;
+export const V2_HEADER = 13;
+
 /** Bits of the features in a hello. */
 export const FEATURE = {
   /** Frame 23 when clients come and go. */

@@ -120,7 +120,7 @@ export class HubLinks {
   }
 
   /** A client has arrived, or its hub says more about it. */
-  named(hub: RemoteHub, frame: Named): void {
+  heardOf(hub: RemoteHub, frame: Named): void {
     const { remotes, roster } = this.state;
     let client = hub.clients.get(frame.id);
     if (client === undefined) {
@@ -211,12 +211,12 @@ const NO_IDS = Buffer.alloc(0);
  * both get the same bytes. Each hub gets a head that lists its receivers, then the frames.
  */
 export function relayToHubs(state: HubState, delivery: Delivery, run: Run, recipients: Recipients): void {
-  const { named, remote, group } = recipients;
+  const { v2, remote, group } = recipients;
   const { receipt } = run;
-  const pieces = run.named(named.length + remote.length);
+  const pieces = run.v2(v2.length + remote.length);
   const bodies = receipt === undefined ? pieces : pieces.map(withoutReceipt);
   // `deliver` takes the pieces over: one hold for each call.
-  const calls = remote.length + (named.length > 0 ? 1 : 0);
+  const calls = remote.length + (v2.length > 0 ? 1 : 0);
   for (const piece of pieces) piece.backing.hold(calls - 1);
   let blockBytes = 0;
   for (const { size } of pieces) blockBytes += size;
@@ -229,7 +229,7 @@ export function relayToHubs(state: HubState, delivery: Delivery, run: Run, recip
     hub.queued(ids, head.length + blockBytes, state.nowMs);
     delivery.deliver([new Piece(head, 0, new Backing(head.length, state.memory)), ...bodies], [hub.session]);
   }
-  if (named.length > 0) delivery.deliver(pieces, named);
+  if (v2.length > 0) delivery.deliver(pieces, v2);
 }
 
 /** The first remote receiver for which senders pause. */
@@ -256,7 +256,7 @@ function expectReceipt(state: HubState, receipt: Receipt, part: RemotePart, grou
 
 function linkType({ ids }: RemotePart, run: Run): number {
   if (ids !== undefined) return LINK_FRAME.relay;
-  return run.namedType === FRAME.toGroup ? LINK_FRAME.toGroup : LINK_FRAME.toAll;
+  return run.v2Type === FRAME.toGroup ? LINK_FRAME.toGroup : LINK_FRAME.toAll;
 }
 
 function withoutReceipt({ bytes, frames, backing }: Piece): Piece {

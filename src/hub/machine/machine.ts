@@ -326,9 +326,9 @@ class Frames {
     const type = inbox.buffer[inbox.start + 4]!;
     if (session.refusal !== undefined && type !== FRAME.hello) return session.refusal;
     // Messages are the most frequent frames.
-    if (type === FRAME.relay) return this.#relay.plain(session);
+    if (type === FRAME.relay) return this.#relay.toListV1(session);
     if (session.version > 1) {
-      if (type === FRAME.namedRelay) return this.#relay.named(session);
+      if (type === FRAME.namedRelay) return this.#relay.toListV2(session);
       if (type === FRAME.toAll) return this.#relay.toAll(session);
       if (type === FRAME.toGroup) return this.#relay.toGroup(session);
     }

@@ -1,5 +1,5 @@
 import type { Delivery } from "./flow-control.js";
-import { FRAME, readId, receiptFrame } from "./frames.js";
+import { FRAME, readId, receiptFrame, V1_HEADER, V2_HEADER } from "./frames.js";
 import { decodeLinkFrame, LINK_FRAME, type LinkFrame } from "./link-frames.js";
 import type { HubLinks } from "./links.js";
 import { Backing } from "./memory.js";
@@ -30,7 +30,7 @@ export class LinkReceiver {
         this.#relay(hub, frame);
         break;
       case "client":
-        this.links.named(hub, frame);
+        this.links.heardOf(hub, frame);
         break;
       case "gone":
         this.links.gone(hub, frame.id, frame.reason);
@@ -70,20 +70,20 @@ export class LinkReceiver {
       return;
     }
     const gone: number[] = [];
-    const plain: Session[] = [];
-    const named: Session[] = [];
+    const v1: Session[] = [];
+    const v2: Session[] = [];
     for (const session of this.#receivers(buffer, frame, block, gone)) {
-      if (session.version > 1) named.push(session);
-      else plain.push(session);
+      if (session.version > 1) v2.push(session);
+      else v1.push(session);
     }
     const receipt = frame.number === 0 ? undefined : this.#receipt(hub, frame.number);
     receipt?.evicted.push(...gone);
-    if (plain.length > 0) this.delivery.deliver([block.plain(named.length > 0, receipt)], plain);
-    if (named.length > 0) this.delivery.deliver([block.named(receipt)], named);
+    if (v1.length > 0) this.delivery.deliver([block.v1(v2.length > 0, receipt)], v1);
+    if (v2.length > 0) this.delivery.deliver([block.v2(receipt)], v2);
     receipt?.close();
     if (this.delivery.flow.congestedCount === 0) return;
-    for (const session of plain) this.#holdIfFull(session, hub);
-    for (const session of named) this.#holdIfFull(session, hub);
+    for (const session of v1) this.#holdIfFull(session, hub);
+    for (const session of v2) this.#holdIfFull(session, hub);
   }
 
   /** @param gone collects the ids of receivers that have left */
@@ -129,9 +129,6 @@ export class LinkReceiver {
   }
 }
 
-/** Bytes in front of a payload: with the sender's id, and without. */
-const NAMED_HEADER = 13;
-const PLAIN_HEADER = 5;
 /** Copying less costs less than the vectors it saves. */
 const COPY_BELOW_BYTES = 16_384;
 
@@ -165,9 +162,9 @@ class RelayedFrames {
     let count = 0;
     let at = start;
     while (at < end) {
-      if (end - at < NAMED_HEADER || bytes[at + 4] !== type) return undefined;
+      if (end - at < V2_HEADER || bytes[at + 4] !== type) return undefined;
       const length = bytes.readUInt32BE(at);
-      if (length < NAMED_HEADER - 4 || length > end - at - 4) return undefined;
+      if (length < V2_HEADER - 4 || length > end - at - 4) return undefined;
       at += 4 + length;
       count += 1;
     }
@@ -176,35 +173,35 @@ class RelayedFrames {
 
   /** The group of the first frame; undefined when it names none. */
   get group(): string | undefined {
-    const at = this.start + NAMED_HEADER;
+    const at = this.start + V2_HEADER;
     const frameEnd = this.start + 4 + this.bytes.readUInt32BE(this.start);
     if (this.type !== FRAME.toGroup || at >= frameEnd) return undefined;
     const nameEnd = at + 1 + this.bytes[at]!;
     return nameEnd > frameEnd ? undefined : this.bytes.toString("utf8", at + 1, nameEnd);
   }
 
-  /** For receivers of version 1. @param alsoNamed `named` still needs the bytes */
-  plain(alsoNamed: boolean, receipt: Receipt | undefined): Piece {
-    if (this.count === 1 && !alsoNamed && this.end - this.start >= COPY_BELOW_BYTES) {
-      const at = this.start + NAMED_HEADER - PLAIN_HEADER;
-      writePlainHeader(this.bytes, at, this.end - at);
+  /** For receivers of version 1. @param keepsBytes `v2` still needs the bytes */
+  v1(keepsBytes: boolean, receipt: Receipt | undefined): Piece {
+    if (this.count === 1 && !keepsBytes && this.end - this.start >= COPY_BELOW_BYTES) {
+      const at = this.start + V2_HEADER - V1_HEADER;
+      writeV1Header(this.bytes, at, this.end - at);
       return this.#slice(at, receipt);
     }
-    const size = this.end - this.start - this.count * (NAMED_HEADER - PLAIN_HEADER);
+    const size = this.end - this.start - this.count * (V2_HEADER - V1_HEADER);
     const target = Buffer.allocUnsafeSlow(size);
     let filled = 0;
     for (let at = this.start; at < this.end; ) {
       const next = at + 4 + this.bytes.readUInt32BE(at);
-      writePlainHeader(target, filled, next - at - NAMED_HEADER + PLAIN_HEADER);
-      this.bytes.copy(target, filled + PLAIN_HEADER, at + NAMED_HEADER, next);
-      filled += next - at - NAMED_HEADER + PLAIN_HEADER;
+      writeV1Header(target, filled, next - at - V2_HEADER + V1_HEADER);
+      this.bytes.copy(target, filled + V1_HEADER, at + V2_HEADER, next);
+      filled += next - at - V2_HEADER + V1_HEADER;
       at = next;
     }
     return new Piece(target, this.count, new Backing(size, this.backing.memory), receipt);
   }
 
   /** For receivers of version 2. */
-  named(receipt: Receipt | undefined): Piece {
+  v2(receipt: Receipt | undefined): Piece {
     const size = this.end - this.start;
     // A slice of a few bytes would keep the whole read in memory.
     if (2 * size >= this.backing.bytes) return this.#slice(this.start, receipt);
@@ -219,7 +216,7 @@ class RelayedFrames {
   }
 }
 
-function writePlainHeader(target: Buffer, at: number, size: number): void {
+function writeV1Header(target: Buffer, at: number, size: number): void {
   target.writeUInt32BE(size - 4, at);
   target[at + 4] = FRAME.relay;
 }

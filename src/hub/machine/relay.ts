@@ -22,12 +22,12 @@ export class Relay {
   ) {}
 
   /** The frame at the inbox: u8 n, n x u64 receiver, payload. */
-  plain(sender: Session): Outcome {
+  toListV1(sender: Session): Outcome {
     return this.#toList(sender, sender.inbox.start + 5, false);
   }
 
   /** u8 flags, u64 number, u8 n, n x u64 receiver, payload. */
-  named(sender: Session): Outcome {
+  toListV2(sender: Session): Outcome {
     const { buffer, start, end } = sender.inbox;
     if (end - start <= BEHIND_NUMBER) return "malformedFrame";
     return this.#toList(sender, start + BEHIND_NUMBER, wantsReceipt(buffer, start));
@@ -64,7 +64,7 @@ export class Relay {
       this.delivery.flow.pauseForReceiver(sender, blocker);
       return false;
     }
-    const { plain, named, remote } = recipients;
+    const { v1, v2, remote } = recipients;
     if (remote.length > 0) {
       const held = pausedRemote(this.state, recipients);
       if (held !== undefined) {
@@ -73,10 +73,9 @@ export class Relay {
       }
     }
     const { receipt } = run;
-    if (plain.length > 0)
-      this.delivery.deliver(run.plain(plain.length, named.length + remote.length > 0), plain);
+    if (v1.length > 0) this.delivery.deliver(run.v1(v1.length, v2.length + remote.length > 0), v1);
     if (remote.length > 0) relayToHubs(this.state, this.delivery, run, recipients);
-    else if (named.length > 0) this.delivery.deliver(run.named(named.length), named);
+    else if (v2.length > 0) this.delivery.deliver(run.v2(v2.length), v2);
     run.end();
     receipt?.close();
     return true;
@@ -142,7 +141,7 @@ export class Relay {
   #continues(sender: Session, same: boolean, type: number): boolean {
     const { run } = sender;
     if (!same || run === undefined || run.count === 0 || sender.recipients!.repeats) return false;
-    return run.namedType === type && run.receipt === undefined && run.isIn(sender.inbox.buffer);
+    return run.v2Type === type && run.receipt === undefined && run.isIn(sender.inbox.buffer);
   }
 
   #begin(sender: Session, recipients: Recipients, type: number, wanted: boolean): void {

@@ -1,10 +1,7 @@
-import { FRAME, writeId } from "./frames.js";
+import { FRAME, V1_HEADER, V2_HEADER, writeId } from "./frames.js";
 import { Backing, type MemoryBudget } from "./memory.js";
 import { Piece, type Receipt } from "./outbox.js";
 
-/** Bytes in front of a delivered payload: length and type, and in version 2 the sender's id. */
-const PLAIN_HEADER = 5;
-const NAMED_HEADER = 13;
 /** Copying costs about 1 ns for 8 bytes, a vector of its own about 250 ns for each receiver. */
 const JOIN_BYTES_PER_VECTOR = 2_000;
 
@@ -17,7 +14,7 @@ const NO_BACKING = undefined as unknown as Backing;
  */
 export class Run {
   /** The type of the frames for receivers of version 2. */
-  namedType: number = FRAME.namedRelay;
+  v2Type: number = FRAME.namedRelay;
   receipt: Receipt | undefined;
   #buffer: Buffer = Buffer.alloc(0);
   #backing: Backing = NO_BACKING;
@@ -38,11 +35,11 @@ export class Run {
   }
 
   /** Begins with the first message. The buffer stays in memory until `end`. */
-  begin(buffer: Buffer, backing: Backing, namedType: number): void {
+  begin(buffer: Buffer, backing: Backing, v2Type: number): void {
     backing.hold(1);
     this.#buffer = buffer;
     this.#backing = backing;
-    this.namedType = namedType;
+    this.v2Type = v2Type;
   }
 
   add(bodyStart: number, bodyEnd: number): void {
@@ -50,14 +47,14 @@ export class Run {
     this.#bodyBytes += bodyEnd - bodyStart;
   }
 
-  /** The run as pieces for receivers of version 1. @param alsoNamed `named` still needs the buffer */
-  plain(receivers: number, alsoNamed: boolean): Piece[] {
-    return this.#pieces(PLAIN_HEADER, FRAME.relay, receivers, alsoNamed);
+  /** The run as pieces for receivers of version 1. @param keepsBytes `v2` still needs the buffer */
+  v1(receivers: number, keepsBytes: boolean): Piece[] {
+    return this.#pieces(V1_HEADER, FRAME.relay, receivers, keepsBytes);
   }
 
-  /** The run as pieces that name the sender. Overwrites the buffer: only after `plain`. */
-  named(receivers: number): Piece[] {
-    return this.#pieces(NAMED_HEADER, this.namedType, receivers, false);
+  /** The run as pieces that name the sender. Overwrites the buffer: only after `v1`. */
+  v2(receivers: number): Piece[] {
+    return this.#pieces(V2_HEADER, this.v2Type, receivers, false);
   }
 
   end(): void {

@@ -207,9 +207,9 @@ interface ById<T> {
  * that a sender that always addresses the same clients never looks one up again.
  */
 export class Recipients {
-  /** Receivers of version 1 and of version 2, in the order of the list. */
-  readonly plain: Session[] = [];
-  readonly named: Session[] = [];
+  /** Receivers of each version of the protocol, in the order of the list. */
+  readonly v1: Session[] = [];
+  readonly v2: Session[] = [];
   readonly remote: RemotePart[] = [];
   readonly unknown: number[] = [];
   /** The group that these are the members of, if any. */
@@ -224,7 +224,7 @@ export class Recipients {
   #key: string | undefined;
 
   get size(): number {
-    return this.plain.length + this.named.length + this.remote.length;
+    return this.v1.length + this.v2.length + this.remote.length;
   }
 
   /** Whether these were resolved from the list at `bytes[start..end)` and are not stale. */
@@ -281,7 +281,7 @@ export class Recipients {
   /** For a run that waited: removes receivers that have left, and records them in the receipt. */
   dropGone(epoch: number, receipt: Receipt | undefined): void {
     if (epoch === this.#epoch) return;
-    for (const receivers of [this.plain, this.named]) {
+    for (const receivers of [this.v1, this.v2]) {
       const there = receivers.filter((session) => session.open);
       if (there.length === receivers.length) continue;
       for (const session of receivers) {
@@ -313,14 +313,14 @@ export class Recipients {
     if (session.seenBy === this && session.seenAt === this.#resolved) this.repeats = true;
     session.seenBy = this;
     session.seenAt = this.#resolved;
-    if (session.version > 1) this.named.push(session);
-    else this.plain.push(session);
+    if (session.version > 1) this.v2.push(session);
+    else this.v1.push(session);
   }
 
   #clear(epoch: number): void {
     this.#resolved += 1;
-    this.plain.length = 0;
-    this.named.length = 0;
+    this.v1.length = 0;
+    this.v2.length = 0;
     this.remote.length = 0;
     this.unknown.length = 0;
     this.repeats = false;

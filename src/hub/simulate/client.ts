@@ -1,9 +1,9 @@
 import type { Socket } from "node:net";
 import { HubcastError } from "../../core/errors.js";
+import { hostAndPort } from "../../core/hosts.js";
 import type { HubAddress, HubTls } from "../client/options.js";
 import { connectError, openSocket, refusalOf } from "../client/socket.js";
 import type { CloseReason } from "../machine/frames.js";
-import { addressText } from "./options.js";
 import type { ChaosRole } from "./proof/statistics.js";
 import { FrameReader, type FrameSink, KIND, type Wire } from "./proof/wire.js";
 
@@ -124,7 +124,7 @@ export class Client {
   }
 
   #failure(): HubcastError {
-    const where = addressText(this.options.address);
+    const where = hostAndPort(this.options.address);
     const error = this.#error;
     const refusal = this.#reason && refusalOf(this.#reason, where);
     if (refusal) return refusal;

@@ -1,15 +1,11 @@
 import { randomInt } from "node:crypto";
 import { HubcastError } from "../../core/errors.js";
+import { hostAndPort } from "../../core/hosts.js";
 import { openFiles } from "../../runtime/listen.js";
 import { connectToHub } from "../client/index.js";
 import { HUB_LIMITS } from "../machine/limits.js";
 import { type Load, type LoadResult, runLoad } from "./load.js";
-import {
-  addressText,
-  type CompleteSimulateOptions,
-  completeSimulateOptions,
-  type SimulateOptions,
-} from "./options.js";
+import { type CompleteSimulateOptions, completeSimulateOptions, type SimulateOptions } from "./options.js";
 import { OwnHub } from "./processes.js";
 import { rolesOf } from "./proof/statistics.js";
 import { reportOf, type SimulationReport } from "./report.js";
@@ -60,7 +56,7 @@ async function refusal(error: unknown, options: CompleteSimulateOptions): Promis
     reconnect: false,
   };
   try {
-    const client = await connectToHub(addressText(address), asked);
+    const client = await connectToHub(hostAndPort(address), asked);
     await client.close();
   } catch (reason) {
     if (reason instanceof HubcastError && reason.code !== "notHubcast") return reason;

@@ -78,10 +78,6 @@ export function completeSimulateOptions(options: SimulateOptions): CompleteSimul
   return { ...complete, workers: Math.min(complete.workers, clients) };
 }
 
-export function addressText({ host, port }: HubAddress): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
-}
-
 /** The progress of a run. */
 export interface Snapshot {
   /** `baseline` and `chaos` are the two runs of `--chaos`; without, there is `load` alone. */

@@ -1,8 +1,9 @@
 import { arch, availableParallelism, cpus, release, totalmem, type } from "node:os";
 import type { Histogram } from "../../core/histogram.js";
+import { hostAndPort } from "../../core/hosts.js";
 import { VERSION } from "../../core/version.js";
 import type { LoadResult } from "./load.js";
-import { addressText, type CompleteSimulateOptions } from "./options.js";
+import type { CompleteSimulateOptions } from "./options.js";
 import type { Proof } from "./proof/proof.js";
 import { type Moment, type Verdict, verdict } from "./proof/statistics.js";
 
@@ -120,7 +121,7 @@ export function reportOf(
       model: cpus()[0]?.model.trim() ?? "",
       memoryBytes: totalmem(),
     },
-    ...(addresses.length > 0 && { hubs: addresses.map(addressText) }),
+    ...(addresses.length > 0 && { hubs: addresses.map(hostAndPort) }),
     ...{ clients, messages, size, intervalMs, workers, seconds },
     sent: traffic(load.sent, load.sentBytes, healthy),
     received: traffic(deliveries, load.deliveredBytes, healthy),

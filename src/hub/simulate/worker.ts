@@ -3,9 +3,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { asHubcastError, HubcastError } from "../../core/errors.js";
 import { Histogram } from "../../core/histogram.js";
+import { hostAndPort } from "../../core/hosts.js";
 import type { HubAddress } from "../client/options.js";
 import { Client, type DeliverySink, misbehave } from "./client.js";
-import { addressText } from "./options.js";
 import type { Share, WorkerCommand, WorkerMessage, WorkerProgress, WorkerResult } from "./processes.js";
 import { BodySource } from "./proof/payload.js";
 import { DeliveryLog } from "./proof/proof.js";
@@ -310,7 +310,7 @@ function sum(numbers: readonly number[]): number {
 }
 
 function notVisibleError(share: Share, client: Client, seen: number, waitedMs: number): HubcastError {
-  const who = `client ${client.id} at ${addressText(client.address)}`;
+  const who = `client ${client.id} at ${hostAndPort(client.address)}`;
   const message = `${who} sees ${seen} others after ${waitedMs / 1_000} s, not all ${share.clients - 1}`;
   return share.addresses.length > 1
     ? new HubcastError("hubsApart", message, { suggestions: ["Look whether these hubs are connected."] })
@@ -319,7 +319,7 @@ function notVisibleError(share: Share, client: Client, seen: number, waitedMs: n
 
 /** Hubs of one federation share one space of ids. */
 function duplicateIdError(addresses: readonly HubAddress[]): HubcastError {
-  const where = addresses.map(addressText).join(", ");
+  const where = addresses.map(hostAndPort).join(", ");
   return new HubcastError("hubsApart", `the hubs at ${where} gave two clients the same id`, {
     suggestions: ["They are not connected to each other: load one at a time."],
   });
@@ -328,7 +328,7 @@ function duplicateIdError(addresses: readonly HubAddress[]): HubcastError {
 /** Version 1 has no frame for it: a full hub closes further connections. */
 function hubFullError({ clients, addresses }: Share, address: HubAddress, cause: unknown): HubcastError {
   const wanted = Math.ceil(clients / addresses.length);
-  const message = `the hub at ${addressText(address)} takes fewer than ${wanted} clients`;
+  const message = `the hub at ${hostAndPort(address)} takes fewer than ${wanted} clients`;
   return new HubcastError("tooManyClients", message, {
     cause,
     suggestions: ["Start it with a larger --clients-max, or pass fewer --clients."],

@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { gunzipSync } from "node:zlib";
 import swagger from "@fastify/swagger";
 import type { FastifyInstance } from "fastify";
-import { isLoopbackHost } from "../../core/hosts.js";
+import { isLoopbackHost, urlHost } from "../../core/hosts.js";
 import { VERSION } from "../../core/version.js";
 import type { ServedCertificate } from "../../runtime/certificate.js";
 import { Gate } from "../../runtime/http/gate.js";
@@ -111,7 +111,7 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
       await server.close();
     };
     return {
-      url: `${scheme}://${urlHost(address.host)}:${address.port}`,
+      url: `${scheme}://${reachableHost(address.host)}:${address.port}`,
       address,
       certificate: server.certificate,
       renew(access) {
@@ -170,10 +170,10 @@ async function describe(app: FastifyInstance, { tokens }: CompleteOptions): Prom
 }
 
 /** How a URL writes the address; a wildcard is reached by loopback. */
-function urlHost(host: string): string {
+function reachableHost(host: string): string {
   if (host === "0.0.0.0") return "127.0.0.1";
   if (host === "::") return "[::1]";
-  return host.includes(":") ? `[${host}]` : host;
+  return urlHost(host);
 }
 
 interface Page {

@@ -90,7 +90,7 @@ export class Commits {
   }
 
   /** Holds back the verdict on a gossip message until a commit is durable. */
-  judgeAfter(commit: number, message: number): void {
+  settleAfter(commit: number, message: number): void {
     enqueue(this.#messages, commit, message);
   }
 

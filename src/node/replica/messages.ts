@@ -15,7 +15,7 @@ export type ReplicaInput =
       /** Wanted for those that are held then; `receipt` follows. */
       readonly receipts?: readonly PostedReceipt[];
     }
-  /** A message of the engine's log was read; `judge` with the same message follows. */
+  /** A message of the engine's log was read; `settle` with the same message follows. */
   | { readonly type: "logged"; readonly message: number; readonly items: readonly Item[] }
   /** The broker is there, or away. */
   | { readonly type: "brokerChanged"; readonly isUp: boolean }
@@ -148,7 +148,7 @@ export type ReplicaEffect =
       readonly posted: boolean;
     }
   | { readonly type: "answer"; readonly request: number; readonly outcomes: readonly PostOutcome[] }
-  | { readonly type: "judge"; readonly message: number; readonly verdict: "accept" | "ignore" }
+  | { readonly type: "settle"; readonly message: number; readonly verdict: "accept" | "ignore" }
   | {
       readonly type: "dial";
       readonly attempt: number;

@@ -597,8 +597,8 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
 
   #logged(message: number, items: readonly Item[], nowMs: number): void {
     const { fresh, commit } = this.take(items, "gossip", nowMs);
-    if (fresh === 0) this.emit({ type: "judge", message, verdict: "ignore" });
-    else this.commits.judgeAfter(commit, message);
+    if (fresh === 0) this.emit({ type: "settle", message, verdict: "ignore" });
+    else this.commits.settleAfter(commit, message);
   }
 
   /** Commits what was added since the last commit. @returns its number; 0 when that was nothing */
@@ -623,7 +623,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     if (publish.length > 0 && !this.options.hasBroker) this.#gossip.publish(publish, nowMs);
     this.#answer(answers, nowMs);
     this.#gossip.committed(commit, this.#commitTook(commit, nowMs), nowMs);
-    for (const message of messages) this.emit({ type: "judge", message, verdict: "accept" });
+    for (const message of messages) this.emit({ type: "settle", message, verdict: "accept" });
     if (changes.length > 0) this.emit({ type: "notify", changes });
     this.#questions.held(
       items.map(({ item }) => item.digest),
@@ -650,7 +650,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     // Answers that wait for a later commit may depend on this one, too.
     this.commits.revise(revised);
     this.#gossip.committed(commit, this.#commitTook(commit, nowMs), nowMs);
-    for (const message of messages) this.emit({ type: "judge", message, verdict: "ignore" });
+    for (const message of messages) this.emit({ type: "settle", message, verdict: "ignore" });
   }
 
   #commitTook(commit: number, nowMs: number): number {

@@ -1,3 +1,4 @@
+import { hostAndPort } from "../../../core/hosts.js";
 import { type PeerAddress, resolveHost, toMultiaddr } from "./address.js";
 
 export interface DialOptions<T> {
@@ -56,7 +57,7 @@ export async function dialFirst<T>(options: DialOptions<T>): Promise<T> {
       return connection;
     } catch (error) {
       const isSelf = error instanceof DialFault && error.isSelf;
-      throw new DialFault(`${host.includes(":") ? `[${host}]` : host}:${port} ${describe(error)}`, isSelf);
+      throw new DialFault(`${hostAndPort({ host, port })} ${describe(error)}`, isSelf);
     } finally {
       turns.end();
     }
