@@ -55,7 +55,7 @@ export const LIMITS = {
   wantsInFlight: 4,
   /** Digests a node wants at the same time, from all peers together; the next round finds the others again. */
   wantsMax: 262_144,
-  /** A `want` or `reconcile` without its answer for so long ends the connection. */
+  /** A `want` or `reconcile` without its answer for so long, and longer where either end is busy, ends the connection. */
   answerTimeoutMs: 10_000,
   /** Messages of one reconciliation round; a million differences take 256 of the size below, each way. */
   roundMessagesMax: 512,

@@ -96,6 +96,7 @@ export class ReplicaShell {
       {
         knows: (digest) => this.replica.knows(digest),
         knowsRecord: (record) => this.replica.knowsRecord(record),
+        isOutdated: (record) => this.replica.isOutdated(record),
       },
       {
         items: (items) => verifier.check(items),

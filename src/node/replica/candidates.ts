@@ -80,15 +80,11 @@ export class Candidates {
   #lostTryAtMs = 0;
   #isClosed = false;
 
-  /** @param lateMs how late this node is woken */
-  constructor(
-    private readonly context: ReplicaContext,
-    private readonly lateMs: () => number,
-  ) {}
+  constructor(private readonly context: ReplicaContext) {}
 
   /** How long a peer may take until both have said hello. */
   get handshakeMs(): number {
-    return LIMITS.peerHandshakeMsMax + Math.round(HANDSHAKE_LATES * this.lateMs());
+    return LIMITS.peerHandshakeMsMax + Math.round(HANDSHAKE_LATES * this.context.lateMs);
   }
 
   /** Configured addresses that were not reached and lead to no member, each with the reason. */
@@ -348,7 +344,7 @@ export class Candidates {
 
   /** While an attempt is under way, the next waits: handshakes that all begin at once on one machine all time out. */
   #mayDial({ isConfigured }: Candidate, nowMs: number): boolean {
-    const fromMs = nowMs - DIAL_MS - DIAL_LATES * this.lateMs();
+    const fromMs = nowMs - DIAL_MS - DIAL_LATES * this.context.lateMs;
     return this.#underWay(isConfigured).every(({ dialledAtMs }) => dialledAtMs! <= fromMs);
   }
 
@@ -406,7 +402,7 @@ export class Candidates {
     const { failures, isConfigured } = candidate;
     const most = isConfigured ? BACKOFF_CONFIGURED_MS_MAX : BACKOFF_MS_MAX;
     const fullMs = Math.min(most, BACKOFF_MS * 2 ** Math.max(0, failures - 1));
-    const waitMs = (fullMs + DIAL_LATES * this.lateMs()) * (0.5 + this.context.options.random() / 2);
+    const waitMs = (fullMs + DIAL_LATES * this.context.lateMs) * (0.5 + this.context.options.random() / 2);
     candidate.nextAtMs = nowMs + waitMs;
   }
 }

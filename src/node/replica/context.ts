@@ -120,6 +120,8 @@ export interface ReplicaContext {
   cut(link: Link, reason: DisconnectReason): void;
   /** Something about a member has changed that subscribers hear of. */
   notifyPeer(peer: string): void;
+  /** How late this node is woken, ms, a moving average: its deadlines for others are so many times as long more. */
+  readonly lateMs: number;
   /** When the tree of gossip last led along other links of this node, epoch ms. */
   readonly treeChangedAtMs: number;
   /** A summary of the held items, for others. */

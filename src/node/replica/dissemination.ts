@@ -41,14 +41,10 @@ export class Dissemination {
   readonly #atMs = { tree: Number.POSITIVE_INFINITY, all: Number.POSITIVE_INFINITY };
   readonly #sentAtMs = { tree: 0, all: 0 };
 
-  /**
-   * @param give sends records on a link
-   * @param lateMs how late this node is woken
-   */
+  /** @param give sends records on a link */
   constructor(
     private readonly context: ReplicaContext,
     private readonly give: (link: Link, records: readonly MemberRecord[]) => void,
-    private readonly lateMs: () => number,
   ) {}
 
   get wakeAtMs(): number {
@@ -71,7 +67,7 @@ export class Dissemination {
     for (const scope of SCOPES) {
       if (scope === "all" && (!isChange || isSample)) continue;
       const soonMs = NEWS_MS + size * (isUrgent ? NEWS_LOSS_MEMBER_MS : NEWS_MEMBER_MS)[scope];
-      const calmMs = (isChange && !isSample ? soonMs : RENEWALS_MS) + NEWS_LATES * this.lateMs();
+      const calmMs = (isChange && !isSample ? soonMs : RENEWALS_MS) + NEWS_LATES * this.context.lateMs;
       const dueAtMs = Math.min(this.#sentAtMs[scope], nowMs) + (isUrgent ? soonMs : calmMs);
       this.#atMs[scope] = Math.min(this.#atMs[scope], Math.max(nowMs, dueAtMs));
       if (this.#atMs[scope] <= nowMs) this.#send(scope, nowMs);

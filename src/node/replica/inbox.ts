@@ -80,6 +80,8 @@ interface Known {
   /** Held, pending and refused items were verified before. */
   knows(digest: string): boolean;
   knowsRecord(record: MemberRecord): boolean;
+  /** A later record of the same session is known. */
+  isOutdated(record: MemberRecord): boolean;
 }
 
 /**
@@ -217,7 +219,7 @@ export class Inbox {
           return record ? { type: "helloReceived", link, frame, record } : { type: "garbled", link };
         }
         case "records": {
-          const records = frame.records.map((one) => this.#record(one));
+          const records = frame.records.map((one) => this.#toldRecord(one));
           if (records.includes(undefined)) return { type: "garbled", link };
           const { lost, want } = frame;
           return {
@@ -254,12 +256,20 @@ export class Inbox {
     return verdicts instanceof Promise ? verdicts.then(input) : input(verdicts);
   }
 
+  /** One that a peer passes on. Whether an outdated one is signed does not matter: nothing comes of it. */
+  #toldRecord(bytes: Uint8Array): MemberRecord | undefined {
+    const record = this.decoding.record(bytes);
+    return record && (this.known.isOutdated(record) || this.#isSigned(record)) ? record : undefined;
+  }
+
   /** @returns undefined for what is no record, or not signed by its member */
   #record(bytes: Uint8Array): MemberRecord | undefined {
     const record = this.decoding.record(bytes);
-    return record && (this.known.knowsRecord(record) || this.verification.record(record))
-      ? record
-      : undefined;
+    return record && this.#isSigned(record) ? record : undefined;
+  }
+
+  #isSigned(record: MemberRecord): boolean {
+    return this.known.knowsRecord(record) || this.verification.record(record);
   }
 }
 

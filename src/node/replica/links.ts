@@ -46,6 +46,11 @@ export interface Link {
   readonly budget: LinkBudget;
 }
 
+/** A slow peer's answers to pings take this much longer than those of others, ms: it may take longer for the rest, too. */
+export function slownessMs({ roundTripMs = 0 }: Link): number {
+  return Math.min(roundTripMs, LIMITS.heartbeatLostMs);
+}
+
 /** The links of this node. At most one with each peer is up. */
 export class Links {
   readonly #byNumber = new Map<number, Link>();

@@ -3,7 +3,7 @@ import { draw, pick } from "../../core/random.js";
 import { Candidates } from "./candidates.js";
 import type { ReplicaContext } from "./context.js";
 import { Dissemination } from "./dissemination.js";
-import type { Link } from "./links.js";
+import { type Link, slownessMs } from "./links.js";
 import { lostLinks, type MemberRecord, packHashes, unpackHashes } from "./member.js";
 import type { DisconnectReason, ReplicaInput } from "./messages.js";
 import { OwnRecord, type Twin } from "./own-record.js";
@@ -31,6 +31,8 @@ const ROOM_TRIES = 4;
 const RELEASE_MS = 1_000;
 /** A peer that is heard from is asked this often, for its clock and the round trip. */
 const PING_MS = 5_000;
+/** A peer may be silent for so many round trips more: one that is busy is late with its own signs of life. */
+const SILENCE_ROUND_TRIPS = 2;
 /** Two rosters that differ are compared at most this often on one link... */
 const ROSTER_MS = 2_000;
 /** ... and a sample, which news reaches on every link, so often on all of them, for each member of the cluster. */
@@ -44,15 +46,15 @@ const ROSTER_SAMPLE_MEMBER_MS = 5;
 export class Membership {
   /** When the tree of gossip last led along other links of this node, epoch ms. */
   treeChangedAtMs = 0;
-  readonly #candidates: Candidates;
-  readonly #dissemination: Dissemination;
-  readonly #own: OwnRecord;
-  readonly #strangers: Strangers;
   /**
    * How late this node is woken, a moving average. A node that is late dials, publishes and passes on less often: where many
    * share a machine, each of them makes work for all, and what is late is tried again.
    */
-  #lateMs = 0;
+  lateMs = 0;
+  readonly #candidates: Candidates;
+  readonly #dissemination: Dissemination;
+  readonly #own: OwnRecord;
+  readonly #strangers: Strangers;
   #tickAtMs = 0;
   #releasedAtMs = 0;
   #judgedAtMs = 0;
@@ -65,10 +67,9 @@ export class Membership {
   readonly #turnedAway = new Map<string, { readonly record: MemberRecord; readonly atMs: number }>();
 
   constructor(private readonly context: ReplicaContext) {
-    const lateMs = () => this.#lateMs;
-    this.#candidates = new Candidates(context, lateMs);
-    this.#dissemination = new Dissemination(context, (link, records) => this.#give(link, records), lateMs);
-    this.#own = new OwnRecord(context, this.#dissemination, lateMs);
+    this.#candidates = new Candidates(context);
+    this.#dissemination = new Dissemination(context, (link, records) => this.#give(link, records));
+    this.#own = new OwnRecord(context, this.#dissemination);
     this.#strangers = new Strangers((id) => context.notifyPeer(id));
   }
 
@@ -291,7 +292,7 @@ export class Membership {
     // Further off than ever asked for: the clock was set back.
     if (nowMs < this.#tickAtMs && this.#tickAtMs - nowMs <= TICK_MS) return [];
     const lateMs = this.#tickAtMs === 0 ? 0 : Math.max(0, nowMs - this.#tickAtMs);
-    this.#lateMs += (Math.min(lateMs, LATE_MS_MAX) - this.#lateMs) * LATE_GAIN;
+    this.lateMs += (Math.min(lateMs, LATE_MS_MAX) - this.lateMs) * LATE_GAIN;
     if (lateMs > 2 * TICK_MS) {
       roster.forgive(lateMs);
       for (const link of links.all()) link.heardAtMs += lateMs;
@@ -304,7 +305,8 @@ export class Membership {
       link.heardAtMs = Math.min(link.heardAtMs, nowMs);
       link.pingedAtMs = Math.min(link.pingedAtMs, nowMs);
       const quietMs = nowMs - link.heardAtMs;
-      const limitMs = link.state === "up" ? LIMITS.heartbeatLostMs : this.#candidates.handshakeMs;
+      const lostMs = LIMITS.heartbeatLostMs + SILENCE_ROUND_TRIPS * slownessMs(link);
+      const limitMs = link.state === "up" ? lostMs : this.#candidates.handshakeMs;
       if (link.budget.isHeld) link.heardAtMs = nowMs;
       else if (quietMs >= limitMs) silent.push(link);
       else if (

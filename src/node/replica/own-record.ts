@@ -24,6 +24,8 @@ const PUBLISH_EVERY_MS_MAX = 4_000;
 const PUBLISH_MS_PER_MEMBER = 30;
 /** ... and so many times as long as this node is woken late... */
 const PUBLISH_LATES = 8;
+/** ... and a mere renewal so many times, unless the roster is a sample: there a member lives by its renewals... */
+const RENEW_LATES = 32;
 /** ... but for the loss of a link, which others wait for: links that end with each other share a record. */
 const PUBLISH_LOSS_MS = 30;
 const PUBLISH_LOSS_EVERY_MS = 500;
@@ -45,11 +47,9 @@ export class OwnRecord {
   readonly #firstHeard = new Map<string, number>();
   #twin: Twin | undefined;
 
-  /** @param lateMs how late this node is woken */
   constructor(
     private readonly context: ReplicaContext,
     private readonly dissemination: Dissemination,
-    private readonly lateMs: () => number,
   ) {
     this.#session = hexId(16, context.options.random);
   }
@@ -129,7 +129,8 @@ export class OwnRecord {
   #publishSoon(nowMs: number, delayMs: number, isUrgent = false): void {
     const membersMs = this.context.roster.size * PUBLISH_MS_PER_MEMBER;
     const calmMs =
-      Math.min(PUBLISH_EVERY_MS_MAX, Math.max(PUBLISH_EVERY_MS, membersMs)) + PUBLISH_LATES * this.lateMs();
+      Math.min(PUBLISH_EVERY_MS_MAX, Math.max(PUBLISH_EVERY_MS, membersMs)) +
+      PUBLISH_LATES * this.context.lateMs;
     const earliestMs = isUrgent ? this.#lossToldAtMs + PUBLISH_LOSS_EVERY_MS : this.#publishedAtMs + calmMs;
     this.#publishAtMs = Math.min(this.#publishAtMs, Math.max(nowMs + delayMs, earliestMs));
   }
@@ -192,8 +193,8 @@ export class OwnRecord {
   }
 
   #refreshLater(nowMs: number): void {
-    const { options } = this.context;
-    const moreMs = options.hasBroker ? 0 : PUBLISH_LATES * this.lateMs();
+    const { options, roster, lateMs } = this.context;
+    const moreMs = options.hasBroker ? 0 : (roster.isSample ? PUBLISH_LATES : RENEW_LATES) * lateMs;
     this.#refreshAtMs = nowMs + this.refreshMs * (0.9 + options.random() / 5) + moreMs;
   }
 }

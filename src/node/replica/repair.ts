@@ -38,8 +38,8 @@ export class Repair implements Differences {
   tick(nowMs: number, leads: boolean): void {
     if (nowMs < this.#tickAtMs && this.#tickAtMs - nowMs <= TICK_MS) return;
     this.#tickAtMs = nowMs + TICK_MS;
-    const overdue = this.#rounds.overdue(nowMs);
-    if (overdue !== undefined) this.#rounds.forget(overdue);
+    const { owed } = this.#rounds;
+    if (owed && nowMs - owed.askedAtMs > LIMITS.answerTimeoutMs) this.#rounds.forget(owed.peer);
     forgetOlder(this.#appended, nowMs - APPENDED_MS);
     forgetOlder(this.#wanted, nowMs - WANTED_MS);
     const { roster, options } = this.context;

@@ -118,6 +118,10 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     this.starting = !options.hasBroker;
   }
 
+  get lateMs(): number {
+    return this.membership.lateMs;
+  }
+
   get treeChangedAtMs(): number {
     return this.membership.treeChangedAtMs;
   }
@@ -326,6 +330,11 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     return record.id !== this.options.id && this.roster.knows(record);
   }
 
+  /** Whether a later record of the same session is known: nothing would come of this one. */
+  isOutdated(record: MemberRecord): boolean {
+    return this.roster.outdates(record);
+  }
+
   /** Whether a peer may connect. */
   admits(peer: string, nowMs: number): boolean {
     return this.membership.admits(peer, nowMs);
@@ -338,7 +347,9 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
 
   /** How far the clock of a member is ahead of this one, ms; 0 where that is not known. */
   clockAheadMs(id: string): number {
-    const offsetMs = (this.links.with(id) ?? this.roster.get(id))?.clockOffsetMs;
+    // Of others than neighbours only a broker tells it.
+    const known = this.links.with(id) ?? (this.options.hasBroker ? this.roster.get(id) : undefined);
+    const offsetMs = known?.clockOffsetMs;
     return offsetMs === undefined ? 0 : this.clock.aheadMs(offsetMs);
   }
 

@@ -263,6 +263,12 @@ export class Roster {
     return known?.incarnation === record.incarnation && Buffer.compare(known.bytes, record.bytes) === 0;
   }
 
+  /** Whether a later record of the same session is known. */
+  outdates({ hash, session, incarnation }: MemberRecord): boolean {
+    const known = this.#members.get(hash)?.record;
+    return known?.session === session && known.incarnation > incarnation;
+  }
+
   /** Takes a verified record of another member. */
   hear(record: MemberRecord, nowMs: number): Heard {
     const member = this.#members.get(record.hash);

@@ -5,6 +5,7 @@ import type { ReconcileOptions } from "../negentropy/options.js";
 import { respond } from "../negentropy/respond.js";
 import { Round } from "../negentropy/round.js";
 import type { ReplicaContext } from "./context.js";
+import type { Owed } from "./wants.js";
 
 /** Takes the differences that a round finds. */
 export interface Differences {
@@ -80,9 +81,9 @@ export class Rounds {
     this.#begin(peer, nowMs);
   }
 
-  /** The peer that owes an answer to our round for too long. */
-  overdue(nowMs: number): string | undefined {
-    return this.#open && nowMs - this.#open.askedAtMs > LIMITS.answerTimeoutMs ? this.#open.peer : undefined;
+  /** The answer that a peer owes to our round. */
+  get owed(): Owed | undefined {
+    return this.#open;
   }
 
   /** Answers a round that a peer leads. @returns why the peer must go, if it must */

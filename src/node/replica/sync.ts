@@ -1,7 +1,7 @@
 import { LIMITS } from "../../core/limits.js";
 import type { ReplicaContext } from "./context.js";
 import { encodedLength, type Item } from "./item.js";
-import type { Link } from "./links.js";
+import { type Link, slownessMs } from "./links.js";
 import type { HoldingsSummary } from "./member.js";
 import type { DisconnectReason } from "./messages.js";
 import { type Differences, Rounds } from "./rounds.js";
@@ -14,6 +14,9 @@ type SyncFrame = Extract<
 
 /** How often what differs is looked at. */
 const TICK_MS = 500;
+/** An answer waits behind all that the peer has to read, and this node: it has so many round trips more, and latenesses of this node. */
+const ANSWER_ROUND_TRIPS = 16;
+const ANSWER_LATES = 32;
 
 /**
  * Anti-entropy between linked peers: they tell each other what they hold, and reconcile when they meet, when what gossip
@@ -115,16 +118,19 @@ export class Sync {
   tick(nowMs: number): Link[] {
     // Further off than ever asked for: the clock was set back.
     if (nowMs < this.#tickAtMs && this.#tickAtMs - nowMs <= TICK_MS) return [];
-    const { links, wants } = this.context;
+    const { links, wants, lateMs } = this.context;
     this.#tickAtMs = nowMs + TICK_MS;
     this.#aloneAtMs ??= nowMs + LIMITS.aloneAfterMs;
     if (nowMs >= this.#aloneAtMs && links.count === 0) this.context.starting = false;
     this.#tellSummary(nowMs);
     for (const peer of this.#uncompared) this.#compare(peer, nowMs);
     this.#rounds.advance(nowMs);
-    return [...wants.overdue(nowMs), this.#rounds.overdue(nowMs)].flatMap(
-      (peer) => (peer !== undefined && links.with(peer)) || [],
-    );
+    return [...wants.owed(), this.#rounds.owed].flatMap((owed) => {
+      const link = owed && links.with(owed.peer);
+      if (!link) return [];
+      const moreMs = ANSWER_ROUND_TRIPS * slownessMs(link) + ANSWER_LATES * lateMs;
+      return nowMs - owed.askedAtMs > LIMITS.answerTimeoutMs + moreMs ? [link] : [];
+    });
   }
 
   /** A summary of this node's items, for others. */

@@ -1,5 +1,12 @@
 import { LIMITS } from "../../core/limits.js";
 
+/** An answer that a peer owes. */
+export interface Owed {
+  readonly peer: string;
+  /** When it was asked, epoch ms. */
+  readonly askedAtMs: number;
+}
+
 interface Want {
   readonly digests: readonly string[];
   readonly askedAtMs: number;
@@ -101,11 +108,11 @@ export class Wants {
     return digests.length;
   }
 
-  /** Peers that owe an answer for too long. */
-  overdue(nowMs: number): string[] {
-    return [...this.#shares]
-      .filter(([, { asked }]) => asked[0] && nowMs - asked[0].askedAtMs > LIMITS.answerTimeoutMs)
-      .map(([peer]) => peer);
+  /** The oldest answer that each peer owes. */
+  owed(): Owed[] {
+    return [...this.#shares].flatMap(([peer, { asked }]) =>
+      asked[0] ? [{ peer, askedAtMs: asked[0].askedAtMs }] : [],
+    );
   }
 
   #share(peer: string): Share {

@@ -139,6 +139,28 @@ describe("an answer", () => {
     expect(reasons(driver.pass(LIMITS.answerTimeoutMs, alive))).toEqual([]);
     expect(reasons(driver.pass(1_000, alive))).toEqual(["answerOverdue"]);
   });
+
+  it.each<[string, (driver: Driver) => void, number]>([
+    ["this node is woken late", () => {}, 1_000],
+    [
+      "the peer is slow with its answers to pings",
+      (driver) => driver.hear({ t: "pong", atMs: driver.nowMs - 2_000, nowMs: driver.nowMs }),
+      0,
+    ],
+  ])("that does not come in time is waited for while %s, but not for ever", (_, hears, lateMs) => {
+    const driver = met();
+    driver.hear(have(a!));
+    const ended: [atMs: number, reason: string][] = [];
+    for (const startMs = driver.nowMs; driver.nowMs < startMs + 100_000; driver.nowMs += 250 + lateMs) {
+      driver.ping();
+      hears(driver);
+      for (const reason of reasons(driver.tell({ type: "woke" })))
+        ended.push([driver.nowMs - startMs, reason]);
+    }
+    expect(ended.map(([, reason]) => reason)).toEqual(["answerOverdue"]);
+    expect(ended[0]![0]).toBeGreaterThan(30_000);
+    expect(ended[0]![0]).toBeLessThan(50_000);
+  });
 });
 
 describe("a full node", () => {

@@ -40,14 +40,20 @@ let inbox: Inbox;
 /** Records whose signature was looked at, by id; those of "mallory" are forged. */
 let checked: string[];
 let knownRecords: Set<MemberRecord["id"]>;
+let outdated: Set<MemberRecord["id"]>;
 
 beforeEach(() => {
   told = [];
   checked = [];
   knownRecords = new Set();
+  outdated = new Set();
   verifier = new Verifier();
   inbox = new Inbox(
-    { knows: () => false, knowsRecord: ({ id }) => knownRecords.has(id) },
+    {
+      knows: () => false,
+      knowsRecord: ({ id }) => knownRecords.has(id),
+      isOutdated: ({ id }) => outdated.has(id),
+    },
     {
       items: (items) => verifier.check(items),
       record: ({ id }) => {
@@ -219,6 +225,15 @@ describe("a member's record", () => {
       { type: "garbled", link: 1 },
       { type: "garbled", link: 1 },
     ]);
+  });
+
+  test("that is outdated is not checked where a peer passes it on, but in a hello it is", () => {
+    outdated.add("a").add("mallory");
+    records(recordOf("a"), recordOf("mallory"), recordOf("b"));
+    expect(checked).toEqual(["b"]);
+    expect(told).toMatchObject([{ records: [{ id: "a" }, { id: "mallory" }, { id: "b" }] }]);
+    hello(recordOf("mallory"));
+    expect(told.at(-1)).toEqual({ type: "garbled", link: 1 });
   });
 
   test("that is known already is not checked again", () => {

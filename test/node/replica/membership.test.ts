@@ -278,6 +278,16 @@ describe("signs of life", () => {
     expect([stateOf(driver), driver.nowMs]).toEqual(["lost", NOW + 4_999]);
   });
 
+  it("may stay away for two round trips more from a peer that is slow", () => {
+    const driver = makeDriver();
+    driver.meet();
+    const [ping] = frames(driver.pass(1_250), "ping");
+    driver.nowMs = ping!.atMs + 2_000;
+    driver.hear({ t: "pong", atMs: ping!.atMs, nowMs: driver.nowMs });
+    expect(reasons(driver.pass(LIMITS.heartbeatLostMs + 3_900))).toEqual([]);
+    expect(reasons(driver.pass(600))).toEqual(["heartbeatLost"]);
+  });
+
   it("keep a peer that has nothing else to say", () => {
     const driver = makeDriver();
     driver.meet();

@@ -76,6 +76,16 @@ describe("a record is known", () => {
   );
 });
 
+it("a record is outdated by a later one of its session alone", () => {
+  const roster = rosterOf(recordOf("a"));
+  const outdates = (fields: Parameters<typeof recordOf>[1], id = "a") =>
+    roster.outdates(recordOf(id, { incarnation: NOW - 1, ...fields }));
+  expect(outdates({})).toBe(true);
+  expect(outdates({ incarnation: NOW })).toBe(false);
+  expect(outdates({ session: "1".repeat(16) }), "of a twin it is news").toBe(false);
+  expect(outdates({}, "b")).toBe(false);
+});
+
 it("the largest incarnation that a record may have fits in the digest of a roster, and can be outbid", () => {
   const incarnation = 2 ** 47 - 1;
   expect(decodeRecord(recordOf("a", { incarnation }).bytes)).toMatchObject({ incarnation });
