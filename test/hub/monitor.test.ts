@@ -2,11 +2,14 @@ import { request } from "node:http";
 import { connect } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { type Hub, type HubOptions, startHub } from "../../src/hub/index.js";
+import { startMonitor } from "../../src/hub/monitor.js";
+import type { HubStatus } from "../../src/hub/status.js";
+import { TokenTable } from "../../src/runtime/tokens.js";
 import { readToEnd } from "../fixtures/http-call.js";
 import { frame, RawClient, relay } from "./raw-client.js";
 
 let hub: Hub;
-afterEach(() => hub.close());
+afterEach(() => hub?.close());
 
 async function start(options: HubOptions = {}): Promise<void> {
   hub = await startHub({ port: 0, monitorPort: 0, ...options });
@@ -51,6 +54,35 @@ describe("monitoring", () => {
     const wrong = ["sort=nothing", "order=up", "limit=0", "limit=x", "state=open", "filter=x", "sort="];
     for (const query of wrong) expect((await get(`/v1/clients?${query}`)).status, query).toBe(400);
     b.close();
+  });
+
+  it("takes few pipelined requests of a connection at a time, and answers all", async () => {
+    const CALLS = 2_000;
+    let taken = 0;
+    let answered = 0;
+    let most = 0;
+    class Counting extends TokenTable {
+      override check(): string {
+        most = Math.max(most, ++taken - answered);
+        return "";
+      }
+    }
+    const watched = {
+      status: () => ({}) as HubStatus,
+      clients: () => {
+        answered++;
+        return [];
+      },
+    };
+    const monitor = await startMonitor(0, watched, new Counting([{ token: "t", role: "read" }], "hub"));
+    const client = connect(monitor.port, "127.0.0.1");
+    const head = "GET /v1/clients HTTP/1.1\r\nHost: localhost\r\n";
+    client.write(`${head}\r\n`.repeat(CALLS - 1));
+    client.write(`${head}Connection: close\r\n\r\n`);
+    expect((await readToEnd(client)).match(/HTTP\/1.1 200 /g)).toHaveLength(CALLS);
+    await monitor.close();
+    // Those of one slice.
+    expect(most).toBeLessThan(200);
   });
 
   it("answers as the ecosystem expects", async () => {

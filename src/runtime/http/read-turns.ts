@@ -13,6 +13,12 @@ const OVERDRAFT_MS = 100;
 /** A connection that waits longer for its turn is cut: it has had more than the others, and more arrives than can be parsed. */
 const WAIT_MS_MAX = 5_000;
 
+/**
+ * Requests of one connection that wait for their answer: then it is not read, but for the rest of a slice. Pipelined ones of
+ * 50 bytes would take the memory of thousands of requests, and of their answers, which wait for each other.
+ */
+const UNANSWERED_MAX = 8;
+
 /** Bytes read from waiting connections. Past this limit the one that waits longest is cut. */
 const WAITING_BYTES_MAX = 67_108_864;
 
@@ -38,6 +44,8 @@ interface Reading {
   isShort: boolean;
   waitingBytes: number;
   discardedBytes: number;
+  /** Requests without an answer yet. */
+  unanswered: number;
   /** `turn`: of those that wait, it is the one that goes on now. */
   state: "reading" | "waiting" | "turn" | "discarding";
 }
@@ -107,6 +115,7 @@ export class ReadTurns {
       isShort: true,
       waitingBytes: 0,
       discardedBytes: 0,
+      unanswered: 0,
       state: "reading",
     };
     this.#readings.set(socket, reading);
@@ -115,6 +124,19 @@ export class ReadTurns {
       this.#leave(reading);
       this.#discarding.delete(reading);
     });
+  }
+
+  /** A request has come on this connection... */
+  asked(socket: Socket): void {
+    const reading = this.#readings.get(socket);
+    if (reading !== undefined) reading.unanswered++;
+  }
+
+  /** ... and its answer is over. */
+  answered(socket: Socket): void {
+    const reading = this.#readings.get(socket);
+    if (reading === undefined || --reading.unanswered !== UNANSWERED_MAX - 1) return;
+    if (reading.state === "reading") socket.resume();
   }
 
   /** Further bytes of this connection are discarded, not parsed. */
@@ -146,6 +168,10 @@ export class ReadTurns {
       this.#discarding.add(reading);
       return;
     }
+    if (reading.state !== "waiting" && reading.unanswered >= UNANSWERED_MAX) {
+      this.#holdUp(reading, bytes);
+      return;
+    }
     const hasShare =
       this.#leftMs(reading, performance.now()) > 0 &&
       (bytes.length <= SLICE_BYTES || this.#waiting.size === 0);
@@ -160,12 +186,24 @@ export class ReadTurns {
       }
       this.#parse(reading, bytes.subarray(start, start + SLICE_BYTES));
       if (this.#isDiscarding(reading) || reading.socket.destroyed) return;
+      const rest = bytes.subarray(start + SLICE_BYTES);
+      if (reading.unanswered >= UNANSWERED_MAX) {
+        this.#holdUp(reading, rest);
+        return;
+      }
       if (!reading.socket.isPaused()) continue;
       // The parser does not want more for now, and resumes the socket when it does.
-      this.#putBack(reading, bytes.subarray(start + SLICE_BYTES));
+      this.#putBack(reading, rest);
       break;
     }
     reading.state = "reading";
+  }
+
+  /** Reads on when an answer is over. */
+  #holdUp(reading: Reading, rest: Buffer): void {
+    reading.state = "reading";
+    reading.socket.pause();
+    this.#putBack(reading, rest);
   }
 
   #isDiscarding(reading: Reading): boolean {

@@ -192,7 +192,9 @@ export class HttpServer {
     const { raw } = request;
     this.#runningCount++;
     const beganMs = performance.now();
+    this.#turns.asked(raw.socket);
     reply.raw.once("close", () => {
+      this.#turns.answered(raw.socket);
       const { statusCode } = reply.raw;
       const ms = Math.round(performance.now() - beganMs);
       const { remoteAddress } = raw.socket;
