@@ -1,5 +1,5 @@
-// `hubcast/client`: all that a program needs which talks to a node or a hub. It loads nothing of a node, of a hub's server, or
-// of a terminal: undici, when it connects to a node.
+// `hubcast/client`: all that a program needs which talks to a node or a hub. It loads nothing of a node, of a hub's
+// server, or of a terminal: undici, when it connects to a node.
 export { type ErrorCode, HubcastError } from "./core/errors.js";
 export { topicOf } from "./core/topic.js";
 export type * from "./hub/client/index.js";

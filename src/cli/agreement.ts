@@ -36,7 +36,10 @@ export interface Comparison {
   readonly verdict: Peer["agreement"] | "lost" | "unreached";
   /** Reasons why the member differs, apart from the items that it holds. */
   readonly reasons?: Peer["reasons"];
-  /** For `lost` and `unreached`: when and why; for differing peers: since when at least, as the asked node saw it. Epoch ms. */
+  /**
+   * For `lost` and `unreached`: when and why; for differing peers: since when at least, as the asked node saw it. Epoch
+   * ms.
+   */
   readonly sinceMs?: number;
   readonly reason?: string;
   /** For differing peers: items that the peer and the asked node hold in the same window of time. */

@@ -260,9 +260,10 @@ interface Token {
 }
 
 /**
- * The public keys in a trust file: one a line, 64 hex digits, behind it the topics that it may sign under, each with `/` at its
- * end; `#` begins a comment.
- * @throws usage when it cannot be read, has no key, or a line that is none: a slip neither trusts nor distrusts an author
+ * The public keys in a trust file: one a line, 64 hex digits, behind it the topics that it may sign under, each with
+ * `/` at its end; `#` begins a comment.
+ * @throws usage when it cannot be read, has no key, or a line that is none: a slip neither trusts nor distrusts an
+ *   author
  */
 export async function readTrustFile(path: string): Promise<readonly Trusted[]> {
   const lines = await readFlagLines(path, "--trust");

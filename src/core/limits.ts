@@ -13,7 +13,10 @@ export const LIMITS = {
   signatureBytesMax: 512,
   /** How far ahead of a node's clock an item may be stamped, and how far clocks of peers may differ. */
   clockSkewMsMax: 120_000,
-  /** A wall clock that steps further than this at once has jumped; time synchronisation slews smaller offsets, under a second. */
+  /**
+   * A wall clock that steps further than this at once has jumped; time synchronisation slews smaller offsets, under a
+   * second.
+   */
   clockJumpMs: 10_000,
   /** How long a wall clock that has jumped must stand before a node goes by it, and expired items are kept hidden. */
   clockHoldMs: 600_000,
@@ -84,7 +87,10 @@ export const LIMITS = {
   syncIntervalMs: 20_000,
   /** A peer that was silent for so long gets a ping... */
   heartbeatMs: 1_000,
-  /** ... and without one for so long its link is cut. A killed machine must show within 5 s, 1.5 s of which others have to tell of it. */
+  /**
+   * ... and without one for so long its link is cut. A killed machine must show within 5 s, 1.5 s of which others have
+   * to tell of it.
+   */
   heartbeatLostMs: 3_000,
   /** Summaries go out at most this often while sets differ, or items are being fetched... */
   summaryMs: 1_000,
@@ -127,7 +133,10 @@ export const LIMITS = {
   punishmentMsMax: 3_600_000,
   /** Punished ids remembered; the one punished longest ago is forgotten first. */
   punishedMax: 1_024,
-  /** Work, in bytes, that a link may cause in a second in the long run: 27,000 items of 256 B, the most that a node accepts, are 10 MB. */
+  /**
+   * Work, in bytes, that a link may cause in a second in the long run: 27,000 items of 256 B, the most that a node
+   * accepts, are 10 MB.
+   */
   linkWorkPerSecond: 16_777_216,
   /** ... and at once, after it was quiet: 87,000 items of 256 B, posted in bulk. */
   linkWorkBurst: 33_554_432,
@@ -159,8 +168,9 @@ export const LIMITS = {
   peerHandshakeMsMax: 8_000,
 
   /**
-   * Nodes that one sender of multicast DNS may introduce, and that may be sought at one address of a machine, at a time,
-   * and nodes, and addresses of nodes, a second beyond: a sender of thousands must not make all nodes dial a victim. Loopback has no such limit.
+   * Nodes that one sender of multicast DNS may introduce, and that may be sought at one address of a machine, at a
+   * time, and nodes, and addresses of nodes, a second beyond: a sender of thousands must not make all nodes dial a
+   * victim. Loopback has no such limit.
    */
   introducedNodesMax: 64,
   nodesPerHostMax: 16,

@@ -49,8 +49,8 @@ export function response(parts: Partial<DnsPacket>): DnsPacket {
 }
 
 /**
- * Whether the cost of decoding a packet is in proportion to its size. dns-packet itself bounds neither how often a compression
- * pointer is followed nor the arrays it makes for the counts in the header.
+ * Whether the cost of decoding a packet is in proportion to its size. dns-packet itself bounds neither how often a
+ * compression pointer is followed nor the arrays it makes for the counts in the header.
  */
 export function isCheapToDecode(message: Buffer): boolean {
   if (message.length < HEADER_BYTES || message.length > DNSSD.receivedBytesMax) return false;

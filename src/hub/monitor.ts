@@ -23,7 +23,8 @@ export interface Monitor {
 
 /**
  * Serves the state of a hub, for people and for Prometheus: /healthz, /readyz, /metrics, /v1/status and
- * /v1/clients?state=connected|closed|all&sort=FIELD&order=asc|desc&limit=NUMBER. On loopback only; with the hub's token, where it has one.
+ * /v1/clients?state=connected|closed|all&sort=FIELD&order=asc|desc&limit=NUMBER. On loopback only; with the hub's
+ * token, where it has one.
  * @throws portInUse, cannotListen
  */
 export async function startMonitor(port: number, hub: Watched, tokens: TokenTable): Promise<Monitor> {

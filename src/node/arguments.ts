@@ -32,7 +32,10 @@ import type {
 /** The end of the year 9999: what ISO 8601 writes with four digits. */
 const INSTANT_MS_MAX = 253_402_300_799_999;
 
-/** @throws invalidItem when a field is absent or of another type; lengths, characters and signature are the node's to judge */
+/**
+ * @throws invalidItem when a field is absent or of another type; lengths, characters and signature are the node's to
+ *   judge
+ */
 export function checkDraft(draft: ItemDraft): void {
   const fault =
     typeof draft === "object" && draft !== null && !Array.isArray(draft)

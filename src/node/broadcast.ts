@@ -15,10 +15,10 @@ export type { Item, ItemDraft, Receipt, SignatureScheme, Trusted };
  */
 export interface Broadcast extends AsyncDisposable {
   /**
-   * Hands an item to the node. Resolves when the node has accepted it (on disk, with a data directory) or
-   * already held it, and, with `wait`, when the receipt is complete or its deadline has passed.
-   * @throws conflict, invalidItem, timestampOff, itemExpired, refusedByPolicy, refusedTopic, clockSkew, nodeFull, storageFailed,
-   *   natsAway, natsFull
+   * Hands an item to the node. Resolves when the node has accepted it (on disk, with a data directory) or already held
+   * it, and, with `wait`, when the receipt is complete or its deadline has passed.
+   * @throws conflict, invalidItem, timestampOff, itemExpired, refusedByPolicy, refusedTopic, clockSkew, nodeFull,
+   *   storageFailed, natsAway, natsFull
    */
   post(item: ItemDraft, options?: PostOptions): Promise<PostResult>;
   /** The visible item of that id. */
@@ -218,7 +218,10 @@ export interface NodeStatus {
   readonly hidden: number;
   /** Bytes of all held items, in their canonical encoding. */
   readonly bytes: number;
-  /** Items, of those held, that are stamped more than 2 min ahead of the node's clock: peers take them when their time has come. */
+  /**
+   * Items, of those held, that are stamped more than 2 min ahead of the node's clock: peers take them when their time
+   * has come.
+   */
   readonly ahead: number;
   /** Stored items that this start found damaged and left out; peers that hold them bring them back. */
   readonly leftOut: number;

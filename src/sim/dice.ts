@@ -1,7 +1,10 @@
 import type { Random } from "../core/machine.js";
 import { pick } from "../core/random.js";
 
-/** A random source made from a seed. Each part of a world has its own, so that a draw in one part does not change the others. */
+/**
+ * A random source made from a seed. Each part of a world has its own, so that a draw in one part does not change the
+ * others.
+ */
 export class Dice {
   readonly random: Random;
 

@@ -106,7 +106,10 @@ export class Faults {
     }
   }
 
-  /** Makes a clock wrong until the faults end: it jumps (and usually returns), starts wrong, drifts, or its host lies about it. */
+  /**
+   * Makes a clock wrong until the faults end: it jumps (and usually returns), starts wrong, drifts, or its host lies
+   * about it.
+   */
   #upsetClock(host: Host, wrongMs: number, untilMs: number): void {
     const { world } = this;
     const dice = this.#clockDice;

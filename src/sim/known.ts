@@ -16,7 +16,10 @@ const RECORDS_FRAME_BYTES = 24;
 /** A placeholder for bytes that are never read. */
 const ZEROS = new ArrayBuffer(LIMITS.peerFrameBytesMax);
 
-/** Bytes of a frame, of items, or of a record, with what they say once one receiver has read them: a batch has many receivers. */
+/**
+ * Bytes of a frame, of items, or of a record, with what they say once one receiver has read them: a batch has many
+ * receivers.
+ */
 interface Sent extends Uint8Array<ArrayBufferLike> {
   frame?: Frame;
   items?: readonly Item[] | ItemDecodeError;

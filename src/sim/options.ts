@@ -7,7 +7,10 @@ export interface SimulationOptions {
   readonly nodes: number;
   /** Items posted while faults happen. */
   readonly items: number;
-  /** Of each frame and each attempt to connect, 0..0.9. A lost frame is sent again, as TCP does, and holds up those behind it. */
+  /**
+   * Of each frame and each attempt to connect, 0..0.9. A lost frame is sent again, as TCP does, and holds up those
+   * behind it.
+   */
   readonly loss: number;
   /** Groups that cannot reach each other during the middle of the faults; 1: none. */
   readonly partition: number;
@@ -19,7 +22,10 @@ export interface SimulationOptions {
   readonly disk: number;
   /** How far clocks are off, at most, ms. */
   readonly skewMs: number;
-  /** Part of the nodes, 0..1, whose clocks drift, jump, start wrong, or are lied about. Below one half the others are right. */
+  /**
+   * Part of the nodes, 0..1, whose clocks drift, jump, start wrong, or are lied about. Below one half the others are
+   * right.
+   */
   readonly clocks: number;
   readonly retentionMs: number;
   /** How long items are posted and faults happen, ms. */

@@ -123,7 +123,10 @@ export interface ServedNode {
   page(query: PageQuery): ItemPage;
   /** Visible items, in the order asked for; tolerates changes between two steps. */
   visible(query: ListQuery): Iterable<Item>;
-  /** As `Broadcast.events`; subscribed when the call returns, so nothing after it is missed. @throws eventsGone, tooManySubscribers */
+  /**
+   * As `Broadcast.events`; subscribed when the call returns, so nothing after it is missed. @throws eventsGone,
+   * tooManySubscribers
+   */
   subscribe(options: EventsOptions): AsyncIterable<NodeEvent>;
   statusNow(query?: StatusQuery): NodeStatus;
   peersNow(): readonly Peer[];

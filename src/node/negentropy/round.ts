@@ -179,7 +179,10 @@ export class Round {
   }
 }
 
-/** The changes that the peer's sketch tells. @returns undefined when the set with these changes would not have its fingerprint */
+/**
+ * The changes that the peer's sketch tells. @returns undefined when the set with these changes would not have its
+ * fingerprint
+ */
 function stepOf({ sketch, sum, size }: Asked, { cells, fingerprint }: SketchAnswer): Step | undefined {
   const found = sketch.differences(cells);
   if (!found) return undefined;

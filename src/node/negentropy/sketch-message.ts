@@ -1,7 +1,10 @@
 import { FINGERPRINT_BYTES, ReconcileError } from "./message.js";
 import { CELL_WORDS, CELLS_MAX, type Sketch } from "./sketch.js";
 
-/** First byte of both messages: a version of Negentropy that there is not. A peer that does not know it answers with its own. */
+/**
+ * First byte of both messages: a version of Negentropy that there is not. A peer that does not know it answers with its
+ * own.
+ */
 export const SKETCH = 0x6f;
 
 const CELL_BYTES = 4 * CELL_WORDS;

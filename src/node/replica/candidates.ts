@@ -33,7 +33,10 @@ interface Candidate {
 const COURTESY_MS = 100;
 /** While an attempt to connect is under way, another begins after this long... */
 const DIAL_MS = 250;
-/** ... and so many times as long as this node is woken late: a handshake takes a dozen turns of the event loop at either end. */
+/**
+ * ... and so many times as long as this node is woken late: a handshake takes a dozen turns of the event loop at either
+ * end.
+ */
 const DIAL_LATES = 16;
 const BACKOFF_MS = 200;
 /** Longest wait for a configured address: a SYN every 3 s costs nothing, and a healed partition must close within 10 s. */
@@ -64,8 +67,8 @@ const QUICK_FAILURE_MS = 1_000;
 const ROSTER = "";
 
 /**
- * The addresses that this node dials, when, and what dialling may cost: those named by the user or mDNS for good, those that peers
- * and records name within a budget, all with back-off. Peers that are refused for a while are not dialled.
+ * The addresses that this node dials, when, and what dialling may cost: those named by the user or mDNS for good, those
+ * that peers and records name within a budget, all with back-off. Peers that are refused for a while are not dialled.
  */
 export class Candidates {
   readonly #candidates = new Map<string, Candidate>();
@@ -201,7 +204,10 @@ export class Candidates {
       if (candidate.id === peer) this.#notReached(candidate, reason, nowMs);
   }
 
-  /** A link that this node dialled ended before its hello. The other side does not say why: a reason known from before stays. */
+  /**
+   * A link that this node dialled ended before its hello. The other side does not say why: a reason known from before
+   * stays.
+   */
   hungUp(peer: string, reason: string, nowMs: number): void {
     for (const candidate of this.#candidates.values())
       if (candidate.id === peer && !candidate.fault) this.#notReached(candidate, reason, nowMs);

@@ -24,9 +24,10 @@ const RELINK_MS = 10_000;
 const RETENTION_PARTS = 10;
 
 /**
- * The time by which a node stamps, expires and compares items. The machine itself runs on a time that never jumps (`nowMs`
- * everywhere); this clock is that time and an offset, which follows the wall clock. Small steps are followed at once. A jump is
- * held until it has stood for `clockHoldMs`, or a majority of this node and its peers confirms it (docs/clocks.md).
+ * The time by which a node stamps, expires and compares items. The machine itself runs on a time that never jumps
+ * (`nowMs` everywhere); this clock is that time and an offset, which follows the wall clock. Small steps are followed
+ * at once. A jump is held until it has stood for `clockHoldMs`, or a majority of this node and its peers confirms it
+ * (docs/clocks.md).
  */
 export class Clock {
   verdict: ClockVerdict = "alone";

@@ -30,7 +30,10 @@ export interface ReplicaOptions {
   readonly sign: Sign;
   /** A broker carries everything: items by its log, records by its registry, and frames to one member or all. No links. */
   readonly hasBroker: boolean;
-  /** Whether all that the broker's log had when it was found has been handed over: what this node lacks then, the log lacks. */
+  /**
+   * Whether all that the broker's log had when it was found has been handed over: what this node lacks then, the log
+   * lacks.
+   */
   readonly hasReadLog: () => boolean;
   /** A node dials until it has so many links... */
   readonly linksWanted: number;

@@ -16,8 +16,9 @@ export interface RecordNews {
 }
 
 /**
- * Records to pass on are gathered for so long after others went out, for each member a little longer: a frame costs what 20 do.
- * On the links of the tree they go first: most links besides bring then what their other end has, and one of the two says it...
+ * Records to pass on are gathered for so long after others went out, for each member a little longer: a frame costs
+ * what 20 do. On the links of the tree they go first: most links besides bring then what their other end has, and one
+ * of the two says it...
  */
 const SCOPES = ["all", "tree"] as const;
 const NEWS_MS = 30;
@@ -30,9 +31,9 @@ const NEWS_MEMBERS_MAX = 250;
 const RENEWALS_MS = 1_000;
 
 /**
- * Records of members that are news here, on their way to the other links: at once when nothing was told lately, else with what
- * gathers; along the tree first, then on all links whose other end has not told it meanwhile, so all get it whatever tree
- * members take for theirs. A record that merely renews another goes along the tree alone.
+ * Records of members that are news here, on their way to the other links: at once when nothing was told lately, else
+ * with what gathers; along the tree first, then on all links whose other end has not told it meanwhile, so all get it
+ * whatever tree members take for theirs. A record that merely renews another goes along the tree alone.
  */
 export class Dissemination {
   /** The last of each session of a member: others must hear of both twins. */

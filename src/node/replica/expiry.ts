@@ -13,9 +13,10 @@ interface Hidden {
 }
 
 /**
- * The end of items. What expires leaves the set at once. What expired while the clock stood is erased with that; what a clock
- * ended that has not proven itself (after a start, after a jump, while others contradict it) is only hidden, and comes back if
- * the clock goes back. It is erased once the clock has stood for `clockHoldMs`, or was hidden for the retention.
+ * The end of items. What expires leaves the set at once. What expired while the clock stood is erased with that; what a
+ * clock ended that has not proven itself (after a start, after a jump, while others contradict it) is only hidden, and
+ * comes back if the clock goes back. It is erased once the clock has stood for `clockHoldMs`, or was hidden for the
+ * retention.
  */
 export class Expiry {
   /** In order of their timestamps. */

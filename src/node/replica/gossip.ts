@@ -53,7 +53,10 @@ const REPAIR_MS_MAX = 5_000;
 const REPAIR_SETTLED_MS_MIN = 500;
 /** ... and after so many commits: the members in front commit it before they push it. */
 const REPAIR_COMMITS = 4;
-/** ... and after so many of the delays by which pushed batches came behind their announcement lately: members under load are slow. */
+/**
+ * ... and after so many of the delays by which pushed batches came behind their announcement lately: members under load
+ * are slow.
+ */
 const REPAIR_DELAYS = 3;
 /** A batch is not passed on if all of its items are known and older than this. */
 const CURRENT_MS = 10_000;
@@ -295,7 +298,10 @@ export class Gossip {
     if (arrived) this.#spread(arrived.frame, arrived.from, nowMs);
   }
 
-  /** Pushes a batch on eager links, and announces it on the others. @param from where it came from; absent: this node's own */
+  /**
+   * Pushes a batch on eager links, and announces it on the others. @param from where it came from; absent: this node's
+   * own
+   */
   #spread(frame: BatchFrame, from: Link | undefined, nowMs: number): void {
     const { links, roster, send } = this.context;
     const announceMs = this.#isSettling(nowMs) ? ANNOUNCE_SOON_MS : ANNOUNCE_MS;

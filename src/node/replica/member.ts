@@ -36,7 +36,10 @@ export interface MemberRecord {
   readonly bytes: Uint8Array;
 }
 
-/** A summary of a node's items: the whole window from `sinceMs`, and the part of it before `settledMs`, which gossip in flight no longer changes. */
+/**
+ * A summary of a node's items: the whole window from `sinceMs`, and the part of it before `settledMs`, which gossip in
+ * flight no longer changes.
+ */
 export interface HoldingsSummary {
   readonly count: number;
   /** 32 hex digits. */

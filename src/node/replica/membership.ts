@@ -13,9 +13,15 @@ import { type HelloFrame, type PeerAddresses, PROTOCOL_VERSION } from "./wire.js
 
 /** How often timers are looked at together: one wake-up, not one for each of them. */
 const TICK_MS = 250;
-/** Where the roster is a sample, news of members goes to so many links: nine in ten hear of it, others when rosters are compared... */
+/**
+ * Where the roster is a sample, news of members goes to so many links: nine in ten hear of it, others when rosters are
+ * compared...
+ */
 const SAMPLE_TELLINGS = 3;
-/** ... but goodbyes, and a record whose member had said nothing for so long, go to all: those who miss it would take it for lost. */
+/**
+ * ... but goodbyes, and a record whose member had said nothing for so long, go to all: those who miss it would take it
+ * for lost.
+ */
 const SAMPLE_SILENT_MS = 5_000;
 /** A process that was frozen is late once: that counts little. */
 const LATE_MS_MAX = 2_000;
@@ -25,7 +31,10 @@ const ALONE_MS = 10_000;
 /** A newcomer that was turned away has room for so long: later ones are sent to it. */
 const TURNED_AWAY_MS = 10_000;
 const TURNED_AWAY_MAX = 64;
-/** Of so many members drawn a newcomer is referred to the one with the fewest links: it has room, most likely, and wants more itself. */
+/**
+ * Of so many members drawn a newcomer is referred to the one with the fewest links: it has room, most likely, and wants
+ * more itself.
+ */
 const ROOM_TRIES = 4;
 /** A full node drops a link for a newcomer at most this often. */
 const RELEASE_MS = 1_000;
@@ -364,7 +373,8 @@ export class Membership {
   #loserOf(older: Link, newer: Link, { linked }: HelloFrame, session: string, nowMs: number): Link {
     if (older.record?.session !== session) return older;
     if (older.dialled === newer.dialled) return linked ? newer : older;
-    // The peer has lost the older one. While that is young, the two have dialled each other at once, and its hello is of before.
+    // The peer has lost the older one. While that is young, the two have dialled each other at once, and its hello is
+    // of before.
     if (!linked && nowMs - older.openedAtMs > LIMITS.peerHandshakeMsMax) return older;
     const selfIsSmaller = this.context.options.id < newer.peer;
     return newer.dialled === selfIsSmaller ? older : newer;

@@ -3,7 +3,10 @@ import type { Item } from "./item.js";
 import type { MemberRecord } from "./member.js";
 import type { BatchFrame, Frame, HelloFrame, ItemsFrame, NewsMessage, Question, ToldFrame } from "./wire.js";
 
-/** The facts a replica is told. Items, records and questions in them are decoded, well-formed, and verified by their signature. */
+/**
+ * The facts a replica is told. Items, records and questions in them are decoded, well-formed, and verified by their
+ * signature.
+ */
 export type ReplicaInput =
   /** The engine listens: the first input. */
   | { readonly type: "started" }

@@ -106,8 +106,9 @@ export class OwnRecord {
   }
 
   /**
-   * A record of this node that it did not write: of a run before, or of a twin. It is outbid once for each session, and a
-   * goodbye always: nothing follows that. A record of before the start of this node is of a run before, unless its clock was ahead.
+   * A record of this node that it did not write: of a run before, or of a twin. It is outbid once for each session, and
+   * a goodbye always: nothing follows that. A record of before the start of this node is of a run before, unless its
+   * clock was ahead.
    */
   heard(record: MemberRecord, nowMs: number): void {
     const { session, incarnation, left } = record;

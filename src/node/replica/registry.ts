@@ -39,9 +39,9 @@ const AWAY_MS = 5_000;
 const TICK_MS = 250;
 
 /**
- * Membership where a broker keeps the members' records (docs/protocol-nats.md#members). Each member renews its own record.
- * One member, the leader, reads them all, and tells the others what differs from what it told before. So a member at rest costs
- * the broker one message a second, and the leader a few more, however many members there are.
+ * Membership where a broker keeps the members' records (docs/protocol-nats.md#members). Each member renews its own
+ * record. One member, the leader, reads them all, and tells the others what differs from what it told before. So a
+ * member at rest costs the broker one message a second, and the leader a few more, however many members there are.
  */
 export class Registry {
   #isUp = false;

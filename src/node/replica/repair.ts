@@ -17,10 +17,10 @@ const WANTED_MS = 10_000;
 const TICK_MS = 1_000;
 
 /**
- * Anti-entropy where a log carries the items: members reconcile only when they differ for long, and what either lacks is
- * appended to the log, which lacks it too (docs/protocol-nats.md#repair). The leader, which knows best what the others hold,
- * compares itself with those of its policy. So does, later, of the members of one policy the one with the smallest id: the leader
- * may have another one. So nothing is found, and appended, by many at once.
+ * Anti-entropy where a log carries the items: members reconcile only when they differ for long, and what either lacks
+ * is appended to the log, which lacks it too (docs/protocol-nats.md#repair). The leader, which knows best what the
+ * others hold, compares itself with those of its policy. So does, later, of the members of one policy the one with the
+ * smallest id: the leader may have another one. So nothing is found, and appended, by many at once.
  */
 export class Repair implements Differences {
   readonly #rounds: Rounds;

@@ -130,7 +130,10 @@ interface Rare {
 /** A member in the graph of links. */
 interface Vertex {
   readonly hash: string;
-  /** Members that it is linked with, as both ends report it, this node left out. Kept as records come: a walk must be cheap. */
+  /**
+   * Members that it is linked with, as both ends report it, this node left out. Kept as records come: a walk must be
+   * cheap.
+   */
   neighbours: Vertex[];
   /** Number of the last walk that came here, and the steps from where that began. */
   walk: number;
@@ -160,7 +163,10 @@ export type Heard = "new" | "newer" | "known" | "noRoom";
 const UNREACHED_MS = 1_500;
 /** One never reached yet has this long: its neighbours say once a second at most whom they link with. */
 const NEVER_REACHED_MS = 10_000;
-/** Two processes of one identity are called twins for so long after both have spoken: members of large clusters speak seldom. */
+/**
+ * Two processes of one identity are called twins for so long after both have spoken: members of large clusters speak
+ * seldom.
+ */
 export const TWINS_MS = 120_000;
 /** Members that are gone are remembered for this long at least. */
 const GONE_MS_MIN = 600_000;
@@ -169,13 +175,13 @@ const GONE_PART = 0.1;
 const NO_LINKS: ReadonlySet<string> = new Set();
 
 /**
- * All members of the cluster but this one, from their own signed records. Nobody is accused: who is lost follows from the
- * links that members report. Two members are linked when both say so, and a member is lost when no chain of such links leads
- * to it any more. A liar can lie about its own links alone.
+ * All members of the cluster but this one, from their own signed records. Nobody is accused: who is lost follows from
+ * the links that members report. Two members are linked when both say so, and a member is lost when no chain of such
+ * links leads to it any more. A liar can lie about its own links alone.
  *
- * Beyond `membersMax` the roster is a sample, the same on all nodes: the members with the smallest hashes. Their largest
- * hash tells how many there are in all (Bar-Yossef et al. 2002, "Counting distinct elements in a data stream"). It is whole again
- * once those alive need fewer places.
+ * Beyond `membersMax` the roster is a sample, the same on all nodes: the members with the smallest hashes. Their
+ * largest hash tells how many there are in all (Bar-Yossef et al. 2002, "Counting distinct elements in a data stream").
+ * It is whole again once those alive need fewer places.
  */
 export class Roster {
   readonly #members = new Map<string, Member>();
@@ -351,10 +357,11 @@ export class Roster {
   }
 
   /**
-   * Follows the links that members report: finds who came into reach and who is lost, and the tree along which gossip is
-   * pushed.
+   * Follows the links that members report: finds who came into reach and who is lost, and the tree along which gossip
+   * is pushed.
    * @param linked hashes of the members that this node has a link with
-   * @param staleMs a member of a sample without a new record for so long is lost: most chains lead through members unknown here
+   * @param staleMs a member of a sample without a new record for so long is lost: most chains lead through members
+   *   unknown here
    */
   judge(linked: ReadonlySet<string>, nowMs: number, staleMs: number): Judgement {
     if (this.#aliveCount > this.membersMax * (1 - GONE_PART)) this.#crowdedAtMs = nowMs;
@@ -502,7 +509,10 @@ export class Roster {
     }
   }
 
-  /** The member that gives its place to a newcomer. Some of those gone stay in a sample: halves that were cut apart find each other by them. */
+  /**
+   * The member that gives its place to a newcomer. Some of those gone stay in a sample: halves that were cut apart find
+   * each other by them.
+   */
   get #longestGone(): Member | undefined {
     if (this.goneCount <= (this.#isSample ? this.membersMax * GONE_PART : 0)) return undefined;
     let longest: Member | undefined;
@@ -553,7 +563,10 @@ export class Roster {
     return self;
   }
 
-  /** Walks the graph, level by level. @returns all that a chain of links leads to, the nearest first, with the start itself */
+  /**
+   * Walks the graph, level by level. @returns all that a chain of links leads to, the nearest first, with the start
+   * itself
+   */
   #walkFrom(start: Vertex): readonly Vertex[] {
     const walk = ++this.#walk;
     Object.assign(start, { walk, level: 0 });

@@ -101,8 +101,8 @@ function bytesOf(hex: string, length: number): Buffer | undefined {
 }
 
 /**
- * The bytes that an author signs (docs/protocol-signatures.md#ed25519), integers big-endian: the domain `hubcast/1/item` and a
- * zero byte, u16 length and id, u64 timestampMs, u32 length and raw.
+ * The bytes that an author signs (docs/protocol-signatures.md#ed25519), integers big-endian: the domain
+ * `hubcast/1/item` and a zero byte, u16 length and id, u64 timestampMs, u32 length and raw.
  */
 export function signedBytes({ id, timestampMs, raw }: Signed): Buffer {
   const idBytes = Buffer.byteLength(id);

@@ -14,7 +14,10 @@ type SyncFrame = Extract<
 
 /** How often what differs is looked at. */
 const TICK_MS = 500;
-/** An answer waits behind all that the peer has to read, and this node: it has so many round trips more, and latenesses of this node. */
+/**
+ * An answer waits behind all that the peer has to read, and this node: it has so many round trips more, and latenesses
+ * of this node.
+ */
 const ANSWER_ROUND_TRIPS = 16;
 const ANSWER_LATES = 32;
 

@@ -116,11 +116,17 @@ export interface AnswersFrame {
   readonly held: Uint8Array;
   /** The same, for each item that a member does not take. */
   readonly refused: Uint8Array;
-  /** Hash of a member, count (u32) of its items from the start asked for on, fingerprint (16 bytes) of those in the window. */
+  /**
+   * Hash of a member, count (u32) of its items from the start asked for on, fingerprint (16 bytes) of those in the
+   * window.
+   */
   readonly counts: Uint8Array;
 }
 
-/** The answer to one `want`: it covers the first `served` digests asked for; the sender no longer holds those that are not in the batch. */
+/**
+ * The answer to one `want`: it covers the first `served` digests asked for; the sender no longer holds those that are
+ * not in the batch.
+ */
 export interface ItemsFrame {
   readonly t: "items";
   readonly served: number;

@@ -9,7 +9,10 @@ export interface Figure {
   readonly read: () => number | Iterable<readonly [labels: Readonly<Record<string, string>>, value: number]>;
 }
 
-/** A histogram of durations. It records nothing before the first scrape, so that a server that is never scraped pays nothing. */
+/**
+ * A histogram of durations. It records nothing before the first scrape, so that a server that is never scraped pays
+ * nothing.
+ */
 export class Timing {
   #observe: ((seconds: number) => void) | undefined;
 
@@ -38,8 +41,8 @@ const MISNAMED = [
 ];
 
 /**
- * GET /metrics, for Prometheus: these figures and timings, and those of the process. Nothing is loaded or measured before the first
- * scrape.
+ * GET /metrics, for Prometheus: these figures and timings, and those of the process. Nothing is loaded or measured
+ * before the first scrape.
  */
 export function serveMetrics(
   app: FastifyInstance,

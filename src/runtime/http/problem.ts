@@ -118,7 +118,10 @@ export class RefusalCounter extends Map<string, number> {
     this.set(code, (this.get(code) ?? 0) + 1);
   }
 
-  /** Out of fastify's hands: node:http would destroy the socket behind the answer, and its client, which sends, not read it. */
+  /**
+   * Out of fastify's hands: node:http would destroy the socket behind the answer, and its client, which sends, not read
+   * it.
+   */
   #answerAndClose(reply: FastifyReply, error: HubcastError): void {
     reply.hijack();
     const { raw } = reply;

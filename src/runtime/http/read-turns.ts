@@ -10,7 +10,10 @@ const WORK_MS_PER_SECOND = 50;
 const SLICE_MS_MAX = 3;
 /** The largest debt: a connection that was busy must not wait for minutes. */
 const OVERDRAFT_MS = 100;
-/** A connection that waits longer for its turn is cut: it has had more than the others, and more arrives than can be parsed. */
+/**
+ * A connection that waits longer for its turn is cut: it has had more than the others, and more arrives than can be
+ * parsed.
+ */
 const WAIT_MS_MAX = 5_000;
 
 /**

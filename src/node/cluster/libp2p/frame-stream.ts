@@ -27,7 +27,7 @@ export interface FrameStreamListener {
  * socket, and from all sockets: what each read brings would be delivered at once, however long that takes.
  */
 export class DeliveryTurns {
-  /** Those that wait to deliver, longest first. */
+  /** Streams that wait to deliver, longest first. */
   readonly #waiting = new Set<FrameStream>();
   /** When the time of this turn is used up; 0 before its first delivery. */
   #endMs = 0;

@@ -29,7 +29,10 @@ export const SYNC_PROTOCOL = "/hubcast/sync/1";
 
 /** How long the TCP connect of one address may take, so that of peerHandshakeMsMax some is left for its handshake. */
 const CONNECT_MS_MAX = 5_000;
-/** How long one that was accepted may take for each of its steps. The dialling side may have more patience where it is late itself. */
+/**
+ * How long one that was accepted may take for each of its steps. The dialling side may have more patience where it is
+ * late itself.
+ */
 const ACCEPT_MS_MAX = 20_000;
 /** Each dial has a timeout of its own, which is shorter. */
 const DIAL_MS_MAX = 120_000;

@@ -226,8 +226,9 @@ export class Members {
 }
 
 /**
- * The entries that are there now. An entry that is written anew before its turn comes behind those that were there, so the end is where
- * there are as many keys as the server counted at first. (`history` goes on for as long as anybody writes.)
+ * The entries that are there now. An entry that is written anew before its turn comes behind those that were there, so
+ * the end is where there are as many keys as the server counted at first. (`history` goes on for as long as anybody
+ * writes.)
  */
 async function entriesOf(kv: KV): Promise<{ record: Uint8Array; createdMs: number }[]> {
   const entries = new Map<string, { record: Uint8Array; createdMs: number }>();

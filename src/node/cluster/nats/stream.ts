@@ -32,8 +32,8 @@ const DUPLICATES_MS = 10_000;
 
 /**
  * Finds the cluster's stream, or makes it.
- * @param goneMs how long one that is not there must be gone before it is made: a server that is still taking it apart (2.9 under
- *   load) stores what is published for the new one in the old one, and acknowledges it
+ * @param goneMs how long one that is not there must be gone before it is made: a server that is still taking it apart
+ *   (2.9 under load) stores what is published for the new one in the old one, and acknowledges it
  * @throws natsStreamDiffers, natsUnusable; what the client throws
  */
 export async function ensureStream(

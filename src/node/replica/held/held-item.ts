@@ -223,9 +223,10 @@ const BLOCK_BYTES_MAX = 262_144;
 const WASTE_BYTES_MAX = 2 * BLOCK_BYTES_MAX;
 
 /**
- * The memory in which held items lie, outside of the heap: a million strings and objects there take twice their bytes, and
- * every collection walks over them. Items mostly go in the order in which they came, and a block goes with its last one.
- * Where they do not, those that are left over in thin blocks are moved together: so the memory stays within twice what is held.
+ * The memory in which held items lie, outside of the heap: a million strings and objects there take twice their bytes,
+ * and every collection walks over them. Items mostly go in the order in which they came, and a block goes with its last
+ * one. Where they do not, those that are left over in thin blocks are moved together: so the memory stays within twice
+ * what is held.
  */
 export class ItemMemory {
   readonly #blocks = new Set<Block>();
