@@ -76,15 +76,19 @@ export function tuneHubHeap(usedBytes: () => number): void {
     const { external, heapTotal } = process.memoryUsage();
     return external + heapTotal - usedBytes();
   };
-  const restBytes = besideFrames();
   const isQuiet = quietness();
-  let wasQuiet = true;
-  collectWhatIsUnused(() => {
-    const wasBusy = !wasQuiet;
-    wasQuiet = isQuiet();
-    // V8 counts garbage as used until it is collected: when a busy time is over, all that it took may be garbage.
-    return besideFrames() - (wasBusy && wasQuiet ? restBytes : process.memoryUsage().heapUsed);
-  });
+  let heldBytes = besideFrames();
+  collectWhatIsUnused(
+    () => {
+      const bytes = besideFrames();
+      heldBytes = Math.min(heldBytes, bytes);
+      // V8 counts garbage as used until it is collected: of a quiet hub, all that was taken since may be garbage.
+      return bytes - (isQuiet() ? heldBytes : process.memoryUsage().heapUsed);
+    },
+    () => {
+      heldBytes = besideFrames();
+    },
+  );
 }
 
 /** @returns whether the event loop was mostly idle since the last call */

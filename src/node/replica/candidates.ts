@@ -77,6 +77,8 @@ export class Candidates {
   /** Names taken and connects made for the sake of one introducer; connects for the sake of all; and those to one target. */
   readonly #introducers = new TokenBuckets({ perSecond: 8, burst: 128, namesMax: 1_024 });
   readonly #strangers = new TokenBuckets({ perSecond: 32, burst: 256, namesMax: 1 });
+  /** Attempts with those that the user or mDNS named: thousands that fail at once would leave no time for anything else. */
+  readonly #configured = new TokenBuckets({ perSecond: 32, burst: 8, namesMax: 1 });
   readonly #targets = new TokenBuckets({ perSecond: 0.5, burst: 3, namesMax: 4_096 });
   #lastAttempt = 0;
   #strangerAtMs = 0;
@@ -222,15 +224,21 @@ export class Candidates {
       Math.max(options.linksWanted - links.count, Math.ceil(options.linksWanted / 2) - dialled) -
       this.#attempts.size;
     if (links.count + this.#attempts.size >= options.linksMax) missing = 0;
+    // Asked once for all: each address that mDNS brings calls here, and an attacker brings thousands.
+    let [mayDialConfigured, mayDialOthers] = [this.#mayDial(true, nowMs), this.#mayDial(false, nowMs)];
     for (const candidate of this.#candidates.values()) {
-      if (missing <= 0 && !(candidate.isConfigured && nowMs >= this.#strangerAtMs)) continue;
-      const isKnown = candidate.id !== undefined && roster.isAlive(candidate.id);
-      if (isKnown || !this.#isDue(candidate, nowMs)) continue;
-      if (!this.#mayDial(candidate, nowMs)) continue;
+      const { id, isConfigured } = candidate;
+      if (!mayDialConfigured && (!mayDialOthers || missing <= 0)) break;
+      if (!(isConfigured ? mayDialConfigured : mayDialOthers)) continue;
+      if (missing <= 0 && !(isConfigured && nowMs >= this.#strangerAtMs)) continue;
+      // Whether it is alive last, since that takes a hash.
+      if (!this.#isDue(candidate, nowMs) || (id !== undefined && roster.isAlive(id))) continue;
       if (this.#begin(candidate, nowMs)) {
         this.#strangerAtMs = nowMs + STRANGER_MS;
         missing--;
       }
+      mayDialConfigured = this.#mayDial(true, nowMs);
+      mayDialOthers = this.#mayDial(false, nowMs);
     }
     if (missing > 0) this.#dialMember(nowMs);
     if (nowMs >= this.#lostTryAtMs) {
@@ -321,7 +329,7 @@ export class Candidates {
     }
     if (drawn) {
       const candidate = this.#candidateFor(drawn, false);
-      if (this.#mayDial(candidate, nowMs)) this.#begin(candidate, nowMs);
+      if (this.#mayDial(candidate.isConfigured, nowMs)) this.#begin(candidate, nowMs);
     }
     if (nowMs < this.#strangerAtMs) return;
     // A record alone may be made up. Its member may also have lost the one that both knew, before a chain led to it.
@@ -349,7 +357,8 @@ export class Candidates {
   }
 
   /** While an attempt is under way, the next waits: handshakes that all begin at once on one machine all time out. */
-  #mayDial({ isConfigured }: Candidate, nowMs: number): boolean {
+  #mayDial(isConfigured: boolean, nowMs: number): boolean {
+    if (isConfigured && this.#configured.of("", nowMs).tokens < 1) return false;
     const fromMs = nowMs - DIAL_MS - DIAL_LATES * this.context.lateMs;
     return this.#underWay(isConfigured).every(({ dialledAtMs }) => dialledAtMs! <= fromMs);
   }
@@ -371,6 +380,7 @@ export class Candidates {
     if (candidate.attempt !== undefined) return false;
     if (this.#underWay(candidate.isConfigured).length >= LIMITS.dialsAtOnceMax) return false;
     if (candidate.id !== undefined && this.context.links.with(candidate.id)) return false;
+    if (candidate.isConfigured) this.#configured.of("", nowMs).tokens--;
     const addresses = candidate.isConfigured ? candidate.addresses : this.#allowed(candidate, nowMs);
     if (addresses.length === 0) {
       this.#backOff(candidate, nowMs);

@@ -668,6 +668,24 @@ describe("an address that a peer tells", () => {
     expect(flood(600)).toBeLessThanOrEqual(256 + 32 * 61);
   });
 
+  it("is dialled at a bounded rate where mDNS names thousands that fail at once", () => {
+    const driver = makeDriver();
+    const fail = (effects: readonly ReplicaEffect[]): number => {
+      const begun = dials(effects);
+      const failed = begun.map(({ attempt }) =>
+        fail(driver.tell({ type: "dialFailed", attempt, reason: "refused", self: false })),
+      );
+      return failed.reduce((sum, count) => sum + count, begun.length);
+    };
+    let count = 0;
+    for (const id of ids(2_000, "ghost"))
+      count += fail(driver.tell({ type: "found", peer: id, addresses: ["/ip4/192.0.2.1/tcp/1"] }));
+    expect(count).toBeLessThanOrEqual(8);
+    for (let step = 0; step < 40; step++) count += fail(driver.pass(250));
+    expect(count).toBeGreaterThan(32 * 8);
+    expect(count).toBeLessThanOrEqual(8 + 32 * 10);
+  });
+
   it("is dialled once a second where a record alone says that a member is there, ever less when it is lost, and then no more", () => {
     const driver = makeDriver();
     driver.meet("liar");
