@@ -5,11 +5,11 @@ import { LIMITS } from "../../../core/limits.js";
 const FRAME_HEADER_BYTES = 4;
 /** Small pieces are joined up to this size: one encryption and one write for many frames. */
 const JOIN_BYTES_MAX = 65_536;
-/** Frames of all links are delivered for so long in one turn of the event loop... */
+/** Frames of all links have so long in one turn of the event loop, or a third of what others took meanwhile... */
 const TURN_MS_MAX = 4;
 /** ... and those of one link for so long, before other links have theirs. */
 const SLICE_MS_MAX = 2;
-/** Turns without frames behind one whose time was used up: an HTTP request is answered over several turns. */
+/** Turns without frames behind one whose time was used up, unless they are long: an HTTP request is answered over several. */
 const TURNS_BETWEEN = 3;
 /** More bytes that wait for their turn: the stream is not read, and yamux lets the peer send one window more. */
 const BACKLOG_BYTES_MAX = 1_048_576;
@@ -31,8 +31,9 @@ export class DeliveryTurns {
   readonly #waiting = new Set<FrameStream>();
   /** When the time of this turn is used up; 0 before its first delivery. */
   #endMs = 0;
-  /** Turns that are left to others. */
+  /** Turns that are left to others, and since when; 0 when no frame waits. */
   #yields = 0;
+  #leftAtMs = 0;
   #isPosted = false;
 
   /** @param post runs a call by itself, behind those posted before */
@@ -54,26 +55,31 @@ export class DeliveryTurns {
     this.#isPosted = false;
     let nowMs = performance.now();
     if (this.#endMs === 0) {
-      this.#endMs = nowMs + TURN_MS_MAX;
+      const othersMs = this.#leftAtMs === 0 ? 0 : nowMs - this.#leftAtMs;
+      this.#endMs = nowMs + Math.max(TURN_MS_MAX, othersMs / TURNS_BETWEEN);
       setImmediate(this.#next);
-    }
+    } else if (nowMs >= this.#endMs) return;
     for (const stream of this.#waiting) {
       if (nowMs >= this.#endMs) break;
       this.#waiting.delete(stream);
       stream.deliver(Math.min(nowMs + SLICE_MS_MAX, this.#endMs));
       nowMs = performance.now();
     }
-    if (nowMs >= this.#endMs) this.#yields = TURNS_BETWEEN;
+    if (nowMs < this.#endMs) return;
+    this.#yields = TURNS_BETWEEN;
+    this.#leftAtMs = nowMs;
   };
 
   readonly #next = (): void => {
-    if (this.#yields-- > 0) {
+    const isShort = performance.now() - this.#leftAtMs < TURNS_BETWEEN * TURN_MS_MAX;
+    if (this.#yields-- > 0 && isShort) {
       setImmediate(this.#next);
       return;
     }
     this.#yields = 0;
     this.#endMs = 0;
     if (this.#waiting.size > 0) this.#plan();
+    else this.#leftAtMs = 0;
   };
 }
 
