@@ -104,7 +104,7 @@ const GROUPS = [
   // For every command: the parser, and what ours share.
   {
     name: "command",
-    test: /[\\/]@oclif[\\/]|[\\/]build[\\/]src[\\/]cli[\\/](base-command|client-command|failure|flag-file|flags|input|output|receipt|signals)/,
+    test: /[\\/]@oclif[\\/]|[\\/]build[\\/]src[\\/]cli[\\/](base-command|client-command|failure|flag-file|flags|input|output|signals)/,
     priority: 1,
   },
   // Loaded by require, so in no file that awaits at its top, as ink's does. Other packages have one of their own inside.

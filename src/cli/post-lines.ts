@@ -5,9 +5,9 @@ import { LineBlocks, type Lines } from "../core/line-blocks.js";
 import { counted } from "../core/text.js";
 import type { ItemDraft, PostOptions, PostResult } from "../node/broadcast.js";
 import { type BulkLine, draftLine, type HttpNode } from "../node/client.js";
+import { lateError } from "./failure.js";
 import { readChunks } from "./input.js";
 import { errorDocument, type Output } from "./output.js";
-import { lateError } from "./receipt.js";
 
 /** A request of which nothing more comes for so long is ended, and another begun: the node waits for none for good. */
 const IDLE_MS = 1_000;
@@ -132,8 +132,7 @@ class LinePosting {
     const { output } = this.options;
     if (outcome.status === "rejected") {
       const { reason } = outcome;
-      if (!(reason instanceof HubcastError)) throw reason;
-      if (REFUSED_ALTOGETHER.has(reason.code)) throw reason;
+      if (!(reason instanceof HubcastError) || REFUSED_ALTOGETHER.has(reason.code)) throw reason;
       if (ERRORS[reason.code].exitCode !== 4) throw unknownFrom(line, reason);
       this.#refuse(line, reason.code);
       return;

@@ -1,10 +1,10 @@
 import * as Args from "@oclif/core/args";
 import * as Flags from "@oclif/core/flags";
 import { ClientCommand, NODE_URL_FLAGS } from "../../cli/client-command.js";
+import { lateError } from "../../cli/failure.js";
 import { defined, durationFlag, topicFlag, waitFlag } from "../../cli/flags.js";
 import { readRaw } from "../../cli/input.js";
 import { errorDocument } from "../../cli/output.js";
-import { lateError } from "../../cli/receipt.js";
 import { HubcastError } from "../../core/errors.js";
 import { formatDuration } from "../../core/units.js";
 import type { ItemDraft } from "../../node/broadcast.js";

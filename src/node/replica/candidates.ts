@@ -229,10 +229,11 @@ export class Candidates {
     for (const candidate of this.#candidates.values()) {
       const { id, isConfigured } = candidate;
       if (!mayDialConfigured && (!mayDialOthers || missing <= 0)) break;
-      if (!(isConfigured ? mayDialConfigured : mayDialOthers)) continue;
-      if (missing <= 0 && !(isConfigured && nowMs >= this.#strangerAtMs)) continue;
-      // Whether it is alive last, since that takes a hash.
-      if (!this.#isDue(candidate, nowMs) || (id !== undefined && roster.isAlive(id))) continue;
+      const mayDial = isConfigured ? mayDialConfigured : mayDialOthers;
+      const isWanted = missing > 0 || (isConfigured && nowMs >= this.#strangerAtMs);
+      if (!mayDial || !isWanted || !this.#isDue(candidate, nowMs)) continue;
+      // Last, since it takes a hash.
+      if (id !== undefined && roster.isAlive(id)) continue;
       if (this.#begin(candidate, nowMs)) {
         this.#strangerAtMs = nowMs + STRANGER_MS;
         missing--;

@@ -46,7 +46,7 @@ export interface Link {
   readonly budget: LinkBudget;
 }
 
-/** A slow peer's answers to pings take this much longer than those of others, ms: it may take longer for the rest, too. */
+/** The round trip of a peer, ms, within bounds: deadlines of a slow peer are longer by multiples of it. */
 export function slownessMs({ roundTripMs = 0 }: Link): number {
   return Math.min(roundTripMs, LIMITS.heartbeatLostMs);
 }

@@ -120,7 +120,7 @@ export class OwnRecord {
       if (incarnation >= this.record.incarnation)
         this.#publish(nowMs, false, { incarnation: incarnation + 1 });
     } else if (incarnation > first) {
-      // It speaks again: it lives.
+      // The other session has spoken again: its process lives.
       const known = this.twin(nowMs);
       this.#twin = { record, sinceMs: known?.sinceMs ?? nowMs, heardAtMs: nowMs };
       if (!known) this.context.notifyPeer(record.id);

@@ -181,7 +181,7 @@ const NO_LINKS: ReadonlySet<string> = new Set();
  *
  * Beyond `membersMax` the roster is a sample, the same on all nodes: the members with the smallest hashes. Their
  * largest hash tells how many there are in all (Bar-Yossef et al. 2002, "Counting distinct elements in a data stream").
- * It is whole again once those alive need fewer places.
+ * The roster is whole again once it has places for all living members.
  */
 export class Roster {
   readonly #members = new Map<string, Member>();

@@ -31,12 +31,12 @@ export class Strangers {
     return this.#byId.values();
   }
 
-  /** It was met now, as one of another version. */
+  /** A node of another version was met just now. */
   met(stranger: Stranger): void {
     this.#add(stranger, stranger.sinceMs);
   }
 
-  /** Discovery shows it until `forget`. */
+  /** Discovery shows the node until `forget`. */
   shown(stranger: Stranger): void {
     this.#add(stranger, Number.POSITIVE_INFINITY);
   }
