@@ -5,8 +5,9 @@ import { LIMITS } from "../../../core/limits.js";
 const FRAME_HEADER_BYTES = 4;
 /** Small pieces are joined up to this size: one encryption and one write for many frames. */
 const JOIN_BYTES_MAX = 65_536;
-/** Frames of all links have so long in one turn of the event loop, or a third of what others took meanwhile... */
-const TURN_MS_MAX = 4;
+/** Frames of all links have so long in one turn of the event loop, or a third of what others took meanwhile, within these... */
+const TURN_MS_MIN = 4;
+const TURN_MS_MAX = 16;
 /** ... and those of one link for so long, before other links have theirs. */
 const SLICE_MS_MAX = 2;
 /** Turns without frames behind one whose time was used up, unless they are long: an HTTP request is answered over several. */
@@ -56,7 +57,7 @@ export class DeliveryTurns {
     let nowMs = performance.now();
     if (this.#endMs === 0) {
       const othersMs = this.#leftAtMs === 0 ? 0 : nowMs - this.#leftAtMs;
-      this.#endMs = nowMs + Math.max(TURN_MS_MAX, othersMs / TURNS_BETWEEN);
+      this.#endMs = nowMs + Math.min(TURN_MS_MAX, Math.max(TURN_MS_MIN, othersMs / TURNS_BETWEEN));
       setImmediate(this.#next);
     } else if (nowMs >= this.#endMs) return;
     for (const stream of this.#waiting) {
@@ -71,7 +72,7 @@ export class DeliveryTurns {
   };
 
   readonly #next = (): void => {
-    const isShort = performance.now() - this.#leftAtMs < TURNS_BETWEEN * TURN_MS_MAX;
+    const isShort = performance.now() - this.#leftAtMs < TURNS_BETWEEN * TURN_MS_MIN;
     if (this.#yields-- > 0 && isShort) {
       setImmediate(this.#next);
       return;
