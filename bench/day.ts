@@ -9,6 +9,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   copyFileSync,
+  fstatSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -108,6 +109,8 @@ class Party {
   readonly log: Line[] = [];
   readonly #child: ChildProcess;
   readonly #logPath: string;
+  /** Bytes of the file whose lines are in `log`. */
+  #lookedAt: number;
   readonly name: string;
 
   constructor(
@@ -125,6 +128,7 @@ class Party {
     const limited = filesMax === undefined ? [] : ["sh", "-c", `ulimit -n ${filesMax}; exec "$@"`, "sh"];
     const [program, ...args] = [...machine.under, ...limited, process.execPath, ...command];
     const log = openSync(this.#logPath, "a");
+    this.#lookedAt = fstatSync(log).size;
     this.#child = spawn(program!, args, { stdio: ["ignore", "pipe", log], env: { ...process.env, ...env } });
     createInterface({ input: this.#child.stdout! }).on("line", (text) => this.lines.push(JSON.parse(text)));
   }
@@ -153,11 +157,19 @@ class Party {
     });
   }
 
-  /** As logrotate does it with copytruncate: what is in the file is taken, and the file is empty. */
+  /** Takes the lines that were written to the file since the last look. */
+  look(): void {
+    const text = readFileSync(this.#logPath).subarray(this.#lookedAt);
+    const whole = text.subarray(0, text.lastIndexOf("\n") + 1);
+    this.#lookedAt += whole.length;
+    for (const line of whole.toString().split("\n").filter(Boolean)) this.log.push(JSON.parse(line));
+  }
+
+  /** As logrotate does it with copytruncate, which loses a line that is written in between. */
   rotate(): void {
-    const text = readFileSync(this.#logPath, "utf8");
+    this.look();
     truncateSync(this.#logPath);
-    for (const line of text.split("\n").filter(Boolean)) this.log.push(JSON.parse(line));
+    this.#lookedAt = 0;
   }
 
   /** How many lines say that, those included that were joined. */
@@ -333,14 +345,14 @@ class Day {
     this.#putPair();
     const servers = this.#servers;
     await until("all servers say so", () => {
-      this.#rotateAll();
+      this.#look();
       return servers.every((server) => server.told("a new certificate") >= this.#renewals);
     });
     return `for the ${this.#renewals}. time`;
   }
 
   async logsRotated(): Promise<void> {
-    this.#rotateAll();
+    for (const party of this.#servers) party.rotate();
   }
 
   async filesUsedUp(): Promise<string> {
@@ -373,7 +385,7 @@ class Day {
     await this.#nodes.get("office")!.stop("SIGKILL");
     await this.#isLost("office", "home", "far");
     const before = this.#nodes.get("office")!;
-    before.rotate();
+    before.look();
     const after = this.#startNode.office!();
     // One log, as the service manager keeps it.
     after.log.push(...before.log);
@@ -445,7 +457,7 @@ class Day {
   /** Prints what each party said last. */
   tell(): void {
     for (const party of this.#parties) {
-      if (this.#servers.includes(party)) party.rotate();
+      if (this.#servers.includes(party)) party.look();
       console.error(party.name, JSON.stringify(party.lines.slice(-3)), JSON.stringify(party.log.slice(-5)));
     }
   }
@@ -517,7 +529,7 @@ class Day {
   async #checkHub(): Promise<void> {
     const status = await this.#hubStatus();
     const hub = this.#hub;
-    hub.rotate();
+    hub.look();
     const refused = hub.told("connection refused");
     this.#mustBe(
       "connections of the hub: counted, and told",
@@ -540,7 +552,7 @@ class Day {
   }
 
   #checkNodes(): void {
-    this.#rotateAll();
+    this.#look();
     for (const [name, node] of this.#nodes) {
       for (const other of NODES.filter((one) => one !== name)) {
         const losses = this.#losses.get(`${name} ${other}`) ?? 0;
@@ -604,16 +616,16 @@ class Day {
   /** @returns the reason */
   async #isClosed(name: string): Promise<unknown> {
     const isIt = (line: Line) => line.msg === "client closed" && line.name === name;
-    this.#hub.rotate();
+    this.#hub.look();
     const before = this.#hub.log.filter(isIt).length;
     return await until(`the hub closes ${name}`, () => {
-      this.#hub.rotate();
+      this.#hub.look();
       return this.#hub.log.filter(isIt)[before]?.reason;
     });
   }
 
-  #rotateAll(): void {
-    for (const party of this.#servers) party.rotate();
+  #look(): void {
+    for (const party of this.#servers) party.look();
   }
 
   #putPair(): void {

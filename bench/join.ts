@@ -6,7 +6,7 @@
 // Read: wanted are 100,000 items of 256 B within 3 s of connecting, the giver's memory rising by less than 50 MB
 // meanwhile, and less than 2 KiB/s for each of 10 idle nodes.
 // In a program that embeds a node what the giver rises by is garbage: posting has grown V8's young generation to 128 MiB,
-// and nothing is collected until it is full. The command keeps it small (src/cli/lean-heap.ts), as a program can do itself.
+// and nothing is collected until it is full. The command keeps it small (src/runtime/heap.ts), as a program can do itself.
 const { CommandNode } = (await import(
   new URL("command-node.ts", import.meta.url).href
 )) as typeof import("./command-node.js");
