@@ -1,6 +1,6 @@
 import { HeldItem } from "../held/held-item.js";
 import type { Item } from "../item.js";
-import { type Bound, isBefore } from "./bound.js";
+import { type Bound, isBefore, START } from "./bound.js";
 import { add, addDigest, type Sum, subtract, zeroSum } from "./sum.js";
 
 /** Items in a leaf: more make inserts shift more, fewer make the tree larger. 64 and 256 were no better. */
@@ -13,14 +13,11 @@ export class Leaf {
   /** The items' timestamps side by side: a search touches these and few items, which lie all over the heap. */
   private readonly timestampsMs = new Float64Array(LEAF_ITEMS_MAX + 1);
 
+  /** @param low what separates this leaf from the one before it, when it is made */
+  constructor(readonly low: Bound = START) {}
+
   get count(): number {
     return this.items.length;
-  }
-
-  /** Lowest place that an item of this leaf takes now. */
-  get low(): Bound {
-    const { timestampMs, digest } = this.items[0]!;
-    return { timestampMs, digest };
   }
 
   /** How many items lie before the bound: also the index where an item belongs. */
@@ -68,8 +65,14 @@ export class Leaf {
 
     const { length } = this.items;
     if (length <= LEAF_ITEMS_MAX) return true;
-    // Items mostly come in order: at the very end a full leaf stays full, and the newcomer opens the next.
-    return this.split(isLast && index === length - 1 ? index : length >>> 1);
+    const middle = length >>> 1;
+    if (!isLast) return this.split(middle);
+    // Items mostly come in order of time, and in any order within a millisecond: at the end of the tree the newcomer's
+    // millisecond opens the next leaf, and this one stays nearly full. A millisecond that fills half of it is cut instead:
+    // at a newcomer at the very end, or else in the middle.
+    const start = this.rank({ timestampMs: place.timestampMs, digest: "" });
+    if (start > middle) return this.split(start);
+    return this.split(index === length - 1 ? index : middle);
   }
 
   delete(place: Bound, term: Sum): boolean {
@@ -101,7 +104,10 @@ export class Leaf {
   }
 
   private split(index: number): Leaf {
-    const right = new Leaf();
+    const timestampMs = this.timestampsMs[index]!;
+    // Where nothing of its millisecond stays in this leaf, nothing of it that comes later belongs here either.
+    const digest = this.timestampsMs[index - 1] === timestampMs ? this.items[index]!.digest : "";
+    const right = new Leaf({ timestampMs, digest });
     right.timestampsMs.set(this.timestampsMs.subarray(index, this.count));
     right.items.push(...this.items.splice(index));
     right.addPrefix(right.count, right.sum);

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ItemMemory, wholeItem } from "../../../../src/node/replica/held/held-item.js";
@@ -42,6 +44,22 @@ describe("a held item", () => {
       (signature) => held(signed(signature)).recordBytes - held(signed("")).recordBytes,
     );
     expect(kept).toEqual([0, 0, schemes.ed25519.length, schemes["no scheme"].length]);
+  });
+
+  it("takes 40 bytes of heap", () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const memory = new ItemMemory(() => undefined);
+    const item = signed(schemes.sha256);
+    const count = 100_000;
+    const kept = new Array<Item>(count).fill(memory.hold(item));
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    for (let index = 0; index < count; index++) kept[index] = memory.hold(item);
+    collect();
+    const added = process.memoryUsage().heapUsed - before;
+    expect(kept.length).toBe(count);
+    expect(Math.round(added / count / 8) * 8).toBe(40);
   });
 
   it("is the item, whatever its texts", () => {

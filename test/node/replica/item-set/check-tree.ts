@@ -15,6 +15,13 @@ export function checkTree(set: ItemSet): void {
   checkNode((set as unknown as { root: TreeNode }).root);
 }
 
+/** How full the leaves are: 0..1. */
+export function leafFill(set: ItemSet): number {
+  const leavesOf = (node: TreeNode): number =>
+    node instanceof Leaf ? 1 : node.children.reduce((leaves, child) => leaves + leavesOf(child), 0);
+  return set.size / leavesOf((set as unknown as { root: TreeNode }).root) / LEAF_ITEMS_MAX;
+}
+
 function checkNode(node: TreeNode): { count: number; sum: Sum; depth: number } {
   const sum = zeroSum();
   if (node instanceof Leaf) {

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { compareItems, type Item } from "../../../../src/node/replica/item.js";
 import { type Bound, compareBounds, END, START } from "../../../../src/node/replica/item-set/bound.js";
 import { ItemSet } from "../../../../src/node/replica/item-set/item-set.js";
-import { checkTree } from "./check-tree.js";
+import { checkTree, leafFill } from "./check-tree.js";
 import { makeItem } from "./make-item.js";
 
 const item = fc
@@ -73,6 +73,36 @@ describe("ItemSet", () => {
     expectSame(set, sorted(left));
     for (const item of left) set.delete(item);
     expectSame(set, []);
+  });
+
+  // Within a millisecond, items come in the order of nothing: their digests are hashes.
+  test.each([
+    { perMs: 1, order: "in order of time", fill: 0.99 },
+    { perMs: 20, order: "in order of time", fill: 0.9 },
+    { perMs: 50, order: "in order of time", fill: 0.7 },
+    { perMs: 300, order: "in order of time", fill: 0.5 },
+    { perMs: 20, order: "newest first", fill: 0.5 },
+    { perMs: 20, order: "in any order", fill: 0.6 },
+  ])("fills its leaves: $perMs items a millisecond, $order", ({ perMs, order, fill }) => {
+    const items = Array.from({ length: 20_000 }, (_, serial) => makeItem(serial, Math.floor(serial / perMs)));
+    if (order === "newest first") items.reverse();
+    if (order === "in any order") items.sort((a, b) => (a.digest < b.digest ? -1 : 1));
+    const set = new ItemSet();
+    for (const [index, item] of items.entries()) {
+      set.insert(item);
+      if (index % 997 === 0) checkTree(set);
+    }
+    expectSame(set, sorted(items));
+    expect(leafFill(set)).toBeGreaterThan(fill);
+
+    const left = items.filter((_, index) => index % 3 === 0);
+    for (const [index, item] of items.entries()) {
+      if (index % 3 !== 0) set.delete(item);
+      if (index % 997 === 0) checkTree(set);
+    }
+    expectSame(set, sorted(left));
+    for (const item of items) set.insert(item);
+    expectSame(set, sorted(items));
   });
 
   test("finds every item after stretches went, a few came back, and branches merged", () => {
