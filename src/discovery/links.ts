@@ -165,7 +165,7 @@ interface Received {
  * Reads the packets of all interfaces, some in each turn of the event loop: a flood of them, and all that services which
  * come and go set off, leaves turns for others in between (bench/abuse-mdns.ts).
  */
-class ReadTurns {
+export class ReadTurns {
   readonly #queues = new Map<string, PacketQueue<Received>>();
   readonly #turns = new PacedCalls(1, () => this.#yields > 0 && this.#yields-- > 0);
   /** Turns left to others. */

@@ -38,6 +38,8 @@ const DIAL_MS = 250;
  * end.
  */
 const DIAL_LATES = 16;
+/** An attempt with more addresses than these counts for several: each address costs a connect. */
+const ADDRESSES_PER_ATTEMPT = 4;
 const BACKOFF_MS = 200;
 /** Longest wait for a configured address: a SYN every 3 s costs nothing, and a healed partition must close within 10 s. */
 const BACKOFF_CONFIGURED_MS_MAX = 3_000;
@@ -397,13 +399,22 @@ export class Candidates {
     if (candidate.attempt !== undefined) return false;
     if (this.#underWay(candidate.isConfigured).length >= LIMITS.dialsAtOnceMax) return false;
     if (candidate.id !== undefined && this.context.links.with(candidate.id)) return false;
-    if (candidate.isConfigured) this.#configured.of("", nowMs).tokens--;
+    if (candidate.isConfigured)
+      this.#configured.of("", nowMs).tokens -= Math.max(
+        1,
+        candidate.addresses.length / ADDRESSES_PER_ATTEMPT,
+      );
     const addresses = candidate.isConfigured ? candidate.addresses : this.#allowed(candidate, nowMs);
     if (addresses.length === 0) {
       this.#backOff(candidate, nowMs);
       return false;
     }
     if (!this.#candidates.has(candidate.key)) this.#remember(candidate);
+    // Of what mDNS shows each has its turn: those that fail are due again before all have been tried.
+    else if (candidate.isConfigured && candidate.expected !== undefined) {
+      this.#candidates.delete(candidate.key);
+      this.#candidates.set(candidate.key, candidate);
+    }
     const attempt = ++this.#lastAttempt;
     candidate.attempt = attempt;
     candidate.dialledAtMs = nowMs;
