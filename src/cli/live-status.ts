@@ -7,6 +7,7 @@ import { columnsOf, shown } from "../core/text.js";
 import { formatSize } from "../core/units.js";
 import type { Hub } from "../hub/index.js";
 import type { Peer } from "../node/broadcast.js";
+import { JoinedLines, moreLike } from "./logger.js";
 import type { Output } from "./output.js";
 
 const ON_TERMINAL_MS = 500;
@@ -118,18 +119,27 @@ export class HubLine {
 const PEERS_KNOWN_MAX = 10_000;
 
 /**
- * Reports on stderr which peers a node finds and loses, each once: not what the log tells already.
+ * Reports on stderr which peers a node finds and loses, each once: not what the log tells already. Peers of one state that
+ * come at once are counted, as equal lines of the log are.
  * @returns told each change of a peer
  */
 export function reportPeers(logger: Logger, output: Output): (peer: Peer) => void {
   const known = new Map<string, Peer["state"]>();
+  const joined = new JoinedLines();
+  process.once("exit", () => joined.report());
   return (peer) => {
     const isNew = known.get(peer.id) !== peer.state;
     known.delete(peer.id);
     known.set(peer.id, peer.state);
     if (known.size > PEERS_KNOWN_MAX) known.delete(known.keys().next().value!);
     // The log warns of addresses that are not reached.
-    if (isNew && peer.state !== "unreached" && !logger.isLevelEnabled("info")) output.note(peerLine(peer));
+    if (!isNew || peer.state === "unreached" || logger.isLevelEnabled("info")) return;
+    const line = peerLine(peer);
+    joined.say(
+      peer.state,
+      () => output.note(line),
+      (more) => output.note(moreLike(line, more)),
+    );
   };
 }
 

@@ -1,5 +1,5 @@
 import type { LogFn, Logger, LoggerOptions } from "pino";
-import { safeJson, visible } from "../core/text.js";
+import { LINE_KIND, safeJson, visible } from "../core/text.js";
 
 /** Equal lines written in one window of time; further ones are counted. */
 const EQUAL_LINES_MAX = 20;
@@ -57,52 +57,65 @@ function linesOf(stack: string): string {
 
 interface Kind {
   count: number;
-  /** Writes a line as its caller did, with what the lines have in common. */
-  readonly write: (more: number) => void;
+  readonly summarize: (more: number) => void;
 }
 
 /**
- * Joins lines of the same level, message and reason. A remote that can make a server log one line can make it log
- * thousands a second, which costs more than the event itself, and hides all other lines.
+ * Joins lines of the same level, message and reason, or of the same level and `LINE_KIND`. A remote that can make a server
+ * log one line can make it log thousands a second, which costs more than the event itself, and hides all other lines.
  */
-class JoinedLines {
+export class JoinedLines {
   #kinds = new Map<string, Kind>();
   #timer: NodeJS.Timeout | undefined;
 
   /** pino's `logMethod`. @param logger whom a summary comes from */
   log(logger: Logger, args: Parameters<LogFn>, method: LogFn, level: number): void {
     const [first, second] = args as unknown[];
-    const fields = typeof first === "object" && first !== null ? (first as Record<string, unknown>) : {};
+    const fields = typeof first === "object" && first !== null ? (first as Record<PropertyKey, unknown>) : {};
     const message = String(typeof first === "string" ? first : (second ?? ""));
+    const named = fields[LINE_KIND];
     const common = Object.fromEntries(
-      ["reason", "code"].flatMap((name) => (name in fields ? [[name, fields[name]]] : [])),
+      ["reason", "code"].flatMap((name) =>
+        named === undefined && name in fields ? [[name, fields[name]]] : [],
+      ),
     );
-    const key = JSON.stringify([level, message, common]);
-    const kind =
-      this.#kinds.get(key) ??
-      this.#begin(key, (more) => {
-        const text = `${message} ... and ${more.toLocaleString("en-US")} more like it in the last second`;
-        method.apply(logger, [{ ...common, more }, text]);
-      });
-    kind.count += 1;
-    if (kind.count <= EQUAL_LINES_MAX) method.apply(logger, args);
+    this.say(
+      JSON.stringify([level, named ?? message, common]),
+      () => method.apply(logger, args),
+      (more) => method.apply(logger, [{ ...common, more }, moreLike(message, more)]),
+    );
   }
 
-  /** Logs how many lines were left out, and begins a new window. */
+  /**
+   * Writes a line, unless there were too many of its kind.
+   * @param summarize says how many of the kind were left out
+   */
+  say(kindOf: string, write: () => void, summarize: Kind["summarize"]): void {
+    const kind = this.#kinds.get(kindOf) ?? this.#begin(kindOf, summarize);
+    kind.count += 1;
+    if (kind.count <= EQUAL_LINES_MAX) write();
+  }
+
+  /** Says how many lines were left out, and begins a new window. */
   report(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const kinds = this.#kinds;
     this.#kinds = new Map();
-    for (const { count, write } of kinds.values())
-      if (count > EQUAL_LINES_MAX) write(count - EQUAL_LINES_MAX);
+    for (const { count, summarize } of kinds.values())
+      if (count > EQUAL_LINES_MAX) summarize(count - EQUAL_LINES_MAX);
   }
 
-  #begin(key: string, write: Kind["write"]): Kind {
+  #begin(kindOf: string, summarize: Kind["summarize"]): Kind {
     if (this.#kinds.size >= KINDS_MAX) this.report();
-    const kind = { count: 0, write };
-    this.#kinds.set(key, kind);
+    const kind = { count: 0, summarize };
+    this.#kinds.set(kindOf, kind);
     this.#timer ??= setTimeout(() => this.report(), WINDOW_MS).unref();
     return kind;
   }
+}
+
+/** `peer kitchen connected ... and 1,004 more like it in the last second` */
+export function moreLike(line: string, more: number): string {
+  return `${line} ... and ${more.toLocaleString("en-US")} more like it in the last second`;
 }

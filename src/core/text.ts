@@ -124,3 +124,9 @@ function edited(a: string, b: string): number {
   }
   return rows[a.length]![b.length]!;
 }
+
+/**
+ * Key of a field that is not logged itself: what lines have in common whose messages hold names and addresses. A remote may
+ * make up any number of these.
+ */
+export const LINE_KIND = Symbol("kind of a line");

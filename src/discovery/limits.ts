@@ -105,6 +105,11 @@ export const DNSSD = {
    */
   workPerSecondMax: 1_000,
   workBurst: 2_000,
+  /** ... and that waits, at most 2 MiB of packets. Where there is more, the sender of whom most was read loses a packet. */
+  workWaitingMax: 2_000,
+  /** Packets are read for so long in one turn of the event loop; then so many turns have none: a request takes several. */
+  turnMsMax: 4,
+  turnsBetween: 3,
   /** The same for one sender, but on loopback, where all have one address: 100 nodes on one machine start at once. */
   senderWorkPerSecondMax: 200,
   senderWorkBurst: 1_000,

@@ -51,8 +51,8 @@ export class LinkView {
   readonly #cache: RecordCache;
   /** By folded full name. */
   readonly #instances = new Map<string, Instance>();
-  /** By type and introducer. */
-  readonly #introduced = new Map<ServiceType, Map<string, Set<Instance>>>();
+  /** By type and introducer, and how many those are. */
+  readonly #introduced = new Map<ServiceType, { readonly by: Map<string, Set<Instance>>; count: number }>();
   /** Instances without an SRV record. */
   readonly #homeless = new Set<Instance>();
   readonly #byHost = new Map<string, Set<Instance>>();
@@ -90,10 +90,14 @@ export class LinkView {
     const records = [...packet.answers, ...packet.additionals];
     const touched = new Set<Instance>();
     const browsed = [...types];
+    /** Looked for in vain: the sender has no more room for its next record, and the search walks over all senders. */
+    const full = new Set<ServiceType>();
     for (const record of records) {
       if (record.type !== "PTR") continue;
-      const type = browsed.find((candidate) => fold(record.name) === typeName(candidate));
-      const instance = type && (this.#find(record.data) ?? this.#make(record, type, introducer, touched));
+      const name = fold(record.name);
+      const type = browsed.find((candidate) => name === typeName(candidate));
+      const instance =
+        type && (this.#find(record.data) ?? this.#make(record, type, introducer, touched, full));
       if (!instance) continue;
       this.#cache.put(record, DNSSD.instancesMax, nowMs);
       touched.add(instance);
@@ -185,20 +189,22 @@ export class LinkView {
     type: ServiceType,
     introducer: string,
     touched: Set<Instance>,
+    full: Set<ServiceType>,
   ): Instance | undefined {
+    if (full.has(type)) return undefined;
     const label = labelOf(name, type);
     if (label === undefined || ttlS === 0) return undefined;
-    const introduced = this.#introduced.get(type) ?? new Map<string, Set<Instance>>();
+    const introduced = this.#introduced.get(type) ?? { by: new Map<string, Set<Instance>>(), count: 0 };
     this.#introduced.set(type, introduced);
-    let count = 0;
-    for (const { size } of introduced.values()) count += size;
-    if (count >= DNSSD.instancesMax && !this.#makeRoom(type, introducer, touched)) {
+    if (introduced.count >= DNSSD.instancesMax && !this.#makeRoom(type, introducer, touched)) {
+      full.add(type);
       this.refusedCount++;
       return undefined;
     }
     const instance: Instance = { type, label, introducer, host: undefined };
     this.#instances.set(fold(name), instance);
-    introduced.set(introducer, (introduced.get(introducer) ?? new Set()).add(instance));
+    introduced.by.set(introducer, (introduced.by.get(introducer) ?? new Set()).add(instance));
+    introduced.count++;
     this.#homeless.add(instance);
     return instance;
   }
@@ -208,18 +214,22 @@ export class LinkView {
    * that introduced most does, so that a sender that announces thousands does not keep others out.
    */
   #makeRoom(type: ServiceType, introducer: string, touched: Set<Instance>): boolean {
-    let leaves = [...this.#homeless].find((instance) => instance.type === type);
+    let leaves = this.#homelessOf(type);
     if (!leaves) {
-      const introduced = this.#introduced.get(type)!;
-      let most = introduced.get(introducer);
-      for (const instances of introduced.values())
-        if (instances.size > (most?.size ?? 0) + 1) most = instances;
-      if (!most || most === introduced.get(introducer)) return false;
+      const { by } = this.#introduced.get(type)!;
+      let most = by.get(introducer);
+      for (const instances of by.values()) if (instances.size > (most?.size ?? 0) + 1) most = instances;
+      if (!most || most === by.get(introducer)) return false;
       [leaves] = most;
     }
     this.#forget(leaves!);
     touched.add(leaves!);
     return true;
+  }
+
+  #homelessOf(type: ServiceType): Instance | undefined {
+    for (const instance of this.#homeless) if (instance.type === type) return instance;
+    return undefined;
   }
 
   #plan(touched: ReadonlySet<Instance>, nowMs: number): void {
@@ -278,9 +288,9 @@ export class LinkView {
     this.#instances.delete(name);
     this.#homeless.delete(instance);
     const introduced = this.#introduced.get(instance.type);
-    const siblings = introduced?.get(instance.introducer);
-    siblings?.delete(instance);
-    if (siblings?.size === 0) introduced!.delete(instance.introducer);
+    const siblings = introduced?.by.get(instance.introducer);
+    if (siblings?.delete(instance)) introduced!.count--;
+    if (siblings?.size === 0) introduced!.by.delete(instance.introducer);
     this.#unresolved.done(instance);
     this.#cache.removeName(name);
     this.#cache.removeRecord({

@@ -4,14 +4,15 @@ import { BlockList } from "node:net";
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import multicastDns from "multicast-dns";
 import { asHubcastError, HubcastError } from "../core/errors.js";
-import { TokenBuckets } from "../core/rates.js";
+import { PacedCalls } from "../runtime/paced-calls.js";
 import { DNSSD } from "./limits.js";
 import { type DnsPacket, fromWire, isCheapToDecode, restoreDots, toWire, type WirePacket } from "./packet.js";
+import { PacketQueue, type Taken } from "./packet-queue.js";
 import type { SendEffect, Sender } from "./presence.js";
 
 /** Packets of one kind that were dropped unread. */
 export interface DroppedPackets {
-  /** Over the budget of an interface, or of one sender (`workPerSecondMax`, `senderWorkPerSecondMax`). */
+  /** Beyond what an interface takes, or one sender may send (`workWaitingMax`, `senderWorkPerSecondMax`). */
   readonly overLimit: number;
   /** The sender of the last one of those. */
   readonly overLimitFrom?: string;
@@ -35,6 +36,7 @@ export class LinkSet {
   readonly #dropped = { overLimit: 0, malformed: 0, overLimitFrom: undefined as string | undefined };
   /** All interfaces with their subnets, wanted or not: they tell where a packet came in. */
   #machine: readonly UsableInterface[] = [];
+  readonly #reading = new ReadTurns((packet) => this.#read(packet));
   #checking: Promise<void> | undefined;
   #closed = false;
 
@@ -76,9 +78,8 @@ export class LinkSet {
 
   async close(): Promise<void> {
     this.#closed = true;
-    const links = [...this.#links.values()];
-    this.#links.clear();
-    await Promise.all([...links.map((link) => link.close()), this.#checking]);
+    const closed = [...this.#links].map(([name, link]) => this.#drop(name, link));
+    await Promise.all([...closed, this.#checking]);
   }
 
   #look(): readonly UsableInterface[] {
@@ -94,9 +95,9 @@ export class LinkSet {
         link.rejoin();
         continue;
       }
-      this.#links.delete(name);
+      const closed = this.#drop(name, link);
       this.listener.down(name);
-      await link.close();
+      await closed;
     }
     for (const failure of await this.#openMissing(usable)) this.#warn(failure);
   }
@@ -110,32 +111,38 @@ export class LinkSet {
   }
 
   async #open(via: UsableInterface): Promise<void> {
-    const budget = new WorkBudget(via.loopback);
     const link = await openLink(via, {
-      admits: (bytes, from) => this.#admits(via, budget, bytes, from),
+      received: (from, packet) => this.#onReceived(via, from, packet),
       packet: (packet, from) => {
         if (!this.#links.has(via.name)) return;
         const changes = this.listener.packet(via.name, packet, from);
-        budget.charge(from.address, changes * DNSSD.workPerChange, performance.now());
+        this.#reading.charge(via.name, from.address, changes);
       },
       fault: (error) => this.#warn(error),
     });
     if (this.#closed) return link.close();
     this.#links.set(via.name, link);
+    this.#reading.open(via);
     this.listener.up(via);
   }
 
-  /** Whether a packet came in through this interface, and may be decoded. */
-  #admits(via: UsableInterface, budget: WorkBudget, bytes: Buffer, from: string): boolean {
-    if (!cameInThrough(via, from, this.#machine)) return false;
-    if (!budget.charge(from, 1 + bytes.length / 1_024, performance.now())) {
-      this.#dropped.overLimit++;
-      this.#dropped.overLimitFrom = from;
-      return false;
-    }
-    if (isCheapToDecode(bytes)) return true;
-    this.#dropped.malformed++;
-    return false;
+  #onReceived(via: UsableInterface, from: string, packet: Received): void {
+    if (!cameInThrough(via, from, this.#machine)) return;
+    const dropped = this.#reading.add(via.name, from, packet);
+    if (dropped === undefined) return;
+    this.#dropped.overLimit++;
+    this.#dropped.overLimitFrom = dropped;
+  }
+
+  #read({ bytes, decode }: Received): void {
+    if (isCheapToDecode(bytes)) decode();
+    else this.#dropped.malformed++;
+  }
+
+  async #drop(name: string, link: Link): Promise<void> {
+    this.#links.delete(name);
+    this.#reading.close(name);
+    await link.close();
   }
 
   #warn(warning: HubcastError): void {
@@ -148,29 +155,89 @@ export class LinkSet {
   }
 }
 
-/** Limits the work that packets of one interface, and of each sender on it, may cause. */
-export class WorkBudget {
-  readonly #link = new TokenBuckets({
-    perSecond: DNSSD.workPerSecondMax,
-    burst: DNSSD.workBurst,
-    namesMax: 1,
-  });
-  readonly #senders = new TokenBuckets({
-    perSecond: DNSSD.senderWorkPerSecondMax,
-    burst: DNSSD.senderWorkBurst,
-    namesMax: DNSSD.sendersMax,
-  });
+/** A packet as it was received. */
+interface Received {
+  readonly bytes: Buffer;
+  decode(): void;
+}
 
-  /** @param loopback all senders have one address */
-  constructor(private readonly loopback: boolean) {}
+/**
+ * Reads the packets of all interfaces, some in each turn of the event loop: a flood of them, and all that services which
+ * come and go set off, leaves turns for others in between (bench/abuse-mdns.ts).
+ */
+export class ReadTurns {
+  readonly #queues = new Map<string, PacketQueue<Received>>();
+  readonly #turns = new PacedCalls(1, () => this.#yields > 0 && this.#yields-- > 0);
+  /** Turns left to others. */
+  #yields = 0;
+  #isPlanned = false;
+  /** Waits until an interface may have work again. */
+  #timer: NodeJS.Timeout | undefined;
 
-  /** Charges the cost of a packet. @returns false when the budget is spent */
-  charge(sender: string, cost: number, nowMs: number): boolean {
-    const buckets = [this.#link.of("", nowMs)];
-    if (!this.loopback) buckets.push(this.#senders.of(sender, nowMs));
-    if (buckets.some(({ tokens }) => tokens <= 0)) return false;
-    for (const bucket of buckets) bucket.tokens -= cost;
-    return true;
+  /** @param read takes what its turn has come for */
+  constructor(private readonly read: (packet: Received) => void) {}
+
+  open({ name, loopback }: UsableInterface): void {
+    this.#queues.set(name, new PacketQueue(loopback));
+  }
+
+  /** What waits there is not read any more. */
+  close(name: string): void {
+    this.#queues.delete(name);
+  }
+
+  /** @returns the sender of whom a packet was dropped */
+  add(name: string, from: string, packet: Received): string | undefined {
+    const nowMs = performance.now();
+    const queue = this.#queues.get(name);
+    const dropped = queue?.add(from, packet, 1 + packet.bytes.length / 1_024, nowMs);
+    if (queue) this.#planIn(queue.waitMs(nowMs));
+    return dropped;
+  }
+
+  charge(name: string, sender: string, changes: number): void {
+    this.#queues.get(name)?.charge(sender, changes * DNSSD.workPerChange, performance.now());
+  }
+
+  #planIn(waitMs: number): void {
+    if (this.#isPlanned) return;
+    if (waitMs > 0) {
+      if (waitMs < Number.POSITIVE_INFINITY)
+        this.#timer ??= setTimeout(() => this.#planIn(0), waitMs).unref();
+      return;
+    }
+    this.#isPlanned = true;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#turns.add([this.#readSome]);
+  }
+
+  readonly #readSome = (): void => {
+    this.#isPlanned = false;
+    const endMs = performance.now() + DNSSD.turnMsMax;
+    for (let nowMs = performance.now(); nowMs < endMs; nowMs = performance.now()) {
+      const taken = this.#take(nowMs);
+      if (!taken) {
+        const waitsMs = [...this.#queues.values()].map((queue) => queue.waitMs(nowMs));
+        this.#planIn(Math.min(...waitsMs));
+        return;
+      }
+      this.read(taken.packet);
+    }
+    this.#yields = DNSSD.turnsBetween;
+    this.#planIn(0);
+  };
+
+  #take(nowMs: number): Taken<Received> | undefined {
+    for (const [name, queue] of this.#queues) {
+      const taken = queue.take(nowMs);
+      if (!taken) continue;
+      // Behind the others.
+      this.#queues.delete(name);
+      this.#queues.set(name, queue);
+      return taken;
+    }
+    return undefined;
   }
 }
 
@@ -185,8 +252,8 @@ interface Link {
 }
 
 interface LinkListener {
-  /** Whether a packet is to be decoded. @param from its source address */
-  admits(bytes: Buffer, from: string): boolean;
+  /** @param from its source address @param packet to be decoded, or not */
+  received(from: string, packet: Received): void;
   packet(packet: DnsPacket, from: Sender): void;
   /** A later fault: of sending, of the socket. The link stays. */
   fault(error: HubcastError): void;
@@ -274,7 +341,7 @@ async function openChannel(
   socket.on("error", fault);
   if (listener)
     socket.on("message", (bytes: Buffer, from: RemoteInfo) => {
-      if (listener.admits(bytes, from.address)) front.emit("message", bytes, from);
+      listener.received(from.address, { bytes, decode: () => front.emit("message", bytes, from) });
     });
   const mdns = multicastDns({
     type,

@@ -154,9 +154,12 @@ export function identityLabel(wish: string, id: string): string {
   return instanceLabel(wish, createHash("sha256").update(id).digest("hex").slice(0, 8));
 }
 
-/** The form in which names are compared: DNS knows no case, of ASCII letters only. */
+/** The form in which names are compared: DNS knows no case, of ASCII letters only. A packet has hundreds of names. */
 export function fold(name: string): string {
-  return name.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase());
+  if (name.search(/[A-Z]/) < 0) return name;
+  return /^[\x00-\x7f]*$/.test(name)
+    ? name.toLowerCase()
+    : name.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 export function sameName(a: string, b: string): boolean {

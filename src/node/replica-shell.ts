@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { LIMITS } from "../core/limits.js";
+import { LINE_KIND } from "../core/text.js";
 import { VERSION } from "../core/version.js";
 import { Runner } from "../runtime/runner.js";
 import { startStep } from "../runtime/start-step.js";
@@ -477,7 +478,7 @@ export class ReplicaShell {
     const level = reasons || state === "unreached" ? "warn" : "info";
     const why = [...(reasons ?? []), ...(level === "warn" && reason ? [reason] : [])].join(", ");
     this.options.logger[level](
-      { peer: id, peerName: name, address, reason },
+      { [LINE_KIND]: `peer ${state} ${reasons ?? ""}`, peer: id, peerName: name, address, reason },
       level === "warn" ? `peer ${name} ${state}: ${why}` : `peer ${state}`,
     );
     this.options.onPeer?.(peer);
@@ -488,7 +489,7 @@ export class ReplicaShell {
     const { roster, membership } = this.replica;
     const member = roster.get(id);
     if (member) return peerOf(member, this, this.machineMs());
-    const stranger = membership.strangers().find((one) => one.id === id);
+    const stranger = membership.stranger(id);
     return stranger && unreachedPeer(stranger, this.replica.clock);
   }
 

@@ -62,4 +62,32 @@ describe("equal lines are joined and counted", () => {
     ).toEqual(Array.from({ length: 20 }, (_, n) => n));
     expect(lines.find(({ msg }) => msg === "failed")).toMatchObject({ err: { message: "once" } });
   });
+
+  test("of peers, whatever they are called, the first are told", async () => {
+    const built = (path: string) => new URL(`../../build/src/${path}`, import.meta.url).href;
+    const script = `
+      const { openLogger } = await import("${built("cli/logger.js")}");
+      const { reportPeers } = await import("${built("cli/live-status.js")}");
+      const { LINE_KIND } = await import("${built("core/text.js")}");
+      const logger = await openLogger("warn", "json");
+      const report = reportPeers(logger, { note: (line) => console.log(line) });
+      for (let n = 0; n < 1024; n += 1) {
+        const [name, reason] = ["name" + n, "10.0.0." + n + " refuses connections"];
+        logger.warn({ [LINE_KIND]: "peer unreached", peerName: name, reason }, "peer " + name + " unreached: " + reason);
+        report({ id: "I" + n, name, address: "10.0.0.1:1", state: "connected" });
+      }
+      report({ id: "I1", name: "name1", address: "10.0.0.1:1", state: "lost", reason: "silent" });`;
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [
+      "--input-type=module",
+      "-e",
+      script,
+    ]);
+    const logged = jsonLines(stderr).map(({ msg }) => msg);
+    expect(logged).toHaveLength(21);
+    expect(logged.at(-1)).toMatch(/^peer name0 unreached: .* and 1,004 more like it in the last second$/);
+    const told = stdout.trimEnd().split("\n");
+    expect(told).toHaveLength(22);
+    expect(told[20]).toBe("peer name1 lost (silent)");
+    expect(told[21]).toMatch(/^peer name0 connected \(.* and 1,004 more like it in the last second$/);
+  });
 });

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { expect, test } from "vitest";
+import { LINE_KIND } from "../../src/core/text.js";
 import type { Item } from "../../src/node/broadcast.js";
 import { connectToNode } from "../../src/node/client.js";
 import { startNode } from "../../src/node/index.js";
@@ -182,7 +183,7 @@ test("nodes of different retention exchange nothing and are listed; one of anoth
   expect((await a.peers()).map(({ id }) => id).toSorted()).toEqual([friend.id, other.id].toSorted());
 });
 
-test("each address of a peer that leads to nobody is warned of once, with the reason, and listed until it is reached", {
+test("each address of a peer that leads to nobody is warned of once, with the reason, in lines of one kind, and listed until it is reached", {
   timeout: 120_000,
 }, async () => {
   await using nodes = new Nodes();
@@ -192,13 +193,17 @@ test("each address of a peer that leads to nobody is warned of once, with the re
   spare.close();
   await once(spare, "close");
   const warnings: string[] = [];
+  const kinds = new Set<string | undefined>();
   let failures = 0;
   const logger = {
     ...{ info() {}, error() {} },
     debug: (_: object, text: string) => {
       if (text === "peer not reached") failures++;
     },
-    warn: (_: object, text: string) => warnings.push(text),
+    warn: (fields: { [LINE_KIND]?: string }, text: string) => {
+      warnings.push(text);
+      kinds.add(fields[LINE_KIND]);
+    },
   };
   const peers = [`127.0.0.1:${port}`, "127.0.0.1:1", "nobody.invalid:4001"];
   const node = await nodes.start({ mdns: false, peers, logger });
@@ -209,6 +214,7 @@ test("each address of a peer that leads to nobody is warned of once, with the re
   expect((await node.status()).details[0]!.message).toContain("refuses connections");
   await eventually(() => failures > 12, 30_000);
   expect(warnings).toHaveLength(3);
+  expect([...kinds]).toEqual([expect.stringContaining("unreached")]);
   for (const peer of peers) {
     const why = peer.startsWith("nobody") ? "no name that can be resolved" : "refuses connections";
     expect(

@@ -38,6 +38,8 @@ const DIAL_MS = 250;
  * end.
  */
 const DIAL_LATES = 16;
+/** An attempt with more addresses than these counts for several: each address costs a connect. */
+const ADDRESSES_PER_ATTEMPT = 4;
 const BACKOFF_MS = 200;
 /** Longest wait for a configured address: a SYN every 3 s costs nothing, and a healed partition must close within 10 s. */
 const BACKOFF_CONFIGURED_MS_MAX = 3_000;
@@ -94,10 +96,18 @@ export class Candidates {
 
   /** Configured addresses that were not reached and lead to no member, each with the reason. */
   unreached(): Stranger[] {
-    return [...this.#candidates.values()].flatMap(({ key, id, addresses, fault, isConfigured }) => {
-      if (!fault || !isConfigured || (id !== undefined && this.context.roster.get(id))) return [];
-      return { id: id ?? key, name: id ?? key, address: addresses[0] ?? "", ...fault };
-    });
+    return [...this.#candidates.values()].flatMap((candidate) => this.#unreached(candidate) ?? []);
+  }
+
+  /** The one of these that is called so: its id, or the addresses given where that is unknown. */
+  unreachedOne(name: string): Stranger | undefined {
+    const called = this.#candidates.get(name) ?? [...this.#candidates.values()].find(({ id }) => id === name);
+    return called && this.#unreached(called);
+  }
+
+  #unreached({ key, id, addresses, fault, isConfigured }: Candidate): Stranger | undefined {
+    if (!fault || !isConfigured || (id !== undefined && this.context.roster.get(id))) return undefined;
+    return { id: id ?? key, name: id ?? key, address: addresses[0] ?? "", ...fault };
   }
 
   /** Whether a peer may connect, and is dialled: it is not punished. */
@@ -129,7 +139,8 @@ export class Candidates {
       const nextAtMs = nowMs + (id !== undefined && this.context.options.id > id ? COURTESY_MS : 0);
       this.#remember(newCandidate(key, { expected: id, addresses, isConfigured: true, nextAtMs }));
     }
-    this.dial(nowMs);
+    // That one alone: an attacker brings thousands by mDNS, and a walk over all for each would cost a second of every ten.
+    this.#dialAny([this.#candidates.get(key)!], nowMs);
   }
 
   /** Somebody found by mDNS said goodbye there. A lost one may come back to the same place. */
@@ -217,16 +228,30 @@ export class Candidates {
 
   /** Begins the attempts that are due: to fill the links, to meet who is not known yet, to find again who was lost. */
   dial(nowMs: number): void {
-    const { options, links, roster } = this.context;
+    const { options, roster } = this.context;
     if (options.hasBroker || this.#isClosed) return;
+    const missing = this.#dialAny(this.#candidates.values(), nowMs);
+    if (missing > 0) this.#dialMember(nowMs);
+    if (nowMs >= this.#lostTryAtMs) {
+      const gone = roster.goneCount > 0 ? [...roster.all()] : [];
+      const lost = gone.filter(({ state, record }) => state === "lost" && this.admits(record.id, nowMs));
+      const member = this.#pickLost(lost, nowMs);
+      if (member) this.#begin(this.#candidateFor(member, true), nowMs);
+      this.#lostTryAtMs = nowMs + LOST_TRY_MS_MIN + options.random() * (LOST_TRY_MS_MAX - LOST_TRY_MS_MIN);
+    }
+  }
+
+  /** Begins attempts with those that are due. @returns how many links are still missing */
+  #dialAny(candidates: Iterable<Candidate>, nowMs: number): number {
+    const { options, links, roster } = this.context;
+    if (options.hasBroker || this.#isClosed) return 0;
     const dialled = [...links.up()].filter((link) => link.dialled).length;
     let missing =
       Math.max(options.linksWanted - links.count, Math.ceil(options.linksWanted / 2) - dialled) -
       this.#attempts.size;
     if (links.count + this.#attempts.size >= options.linksMax) missing = 0;
-    // Asked once for all: each address that mDNS brings calls here, and an attacker brings thousands.
     let [mayDialConfigured, mayDialOthers] = [this.#mayDial(true, nowMs), this.#mayDial(false, nowMs)];
-    for (const candidate of this.#candidates.values()) {
+    for (const candidate of candidates) {
       const { id, isConfigured } = candidate;
       if (!mayDialConfigured && (!mayDialOthers || missing <= 0)) break;
       const mayDial = isConfigured ? mayDialConfigured : mayDialOthers;
@@ -241,14 +266,7 @@ export class Candidates {
       mayDialConfigured = this.#mayDial(true, nowMs);
       mayDialOthers = this.#mayDial(false, nowMs);
     }
-    if (missing > 0) this.#dialMember(nowMs);
-    if (nowMs >= this.#lostTryAtMs) {
-      const gone = roster.goneCount > 0 ? [...roster.all()] : [];
-      const lost = gone.filter(({ state, record }) => state === "lost" && this.admits(record.id, nowMs));
-      const member = this.#pickLost(lost, nowMs);
-      if (member) this.#begin(this.#candidateFor(member, true), nowMs);
-      this.#lostTryAtMs = nowMs + LOST_TRY_MS_MIN + options.random() * (LOST_TRY_MS_MAX - LOST_TRY_MS_MIN);
-    }
+    return missing;
   }
 
   tick(nowMs: number): void {
@@ -381,13 +399,22 @@ export class Candidates {
     if (candidate.attempt !== undefined) return false;
     if (this.#underWay(candidate.isConfigured).length >= LIMITS.dialsAtOnceMax) return false;
     if (candidate.id !== undefined && this.context.links.with(candidate.id)) return false;
-    if (candidate.isConfigured) this.#configured.of("", nowMs).tokens--;
+    if (candidate.isConfigured)
+      this.#configured.of("", nowMs).tokens -= Math.max(
+        1,
+        candidate.addresses.length / ADDRESSES_PER_ATTEMPT,
+      );
     const addresses = candidate.isConfigured ? candidate.addresses : this.#allowed(candidate, nowMs);
     if (addresses.length === 0) {
       this.#backOff(candidate, nowMs);
       return false;
     }
     if (!this.#candidates.has(candidate.key)) this.#remember(candidate);
+    // Of what mDNS shows each has its turn: those that fail are due again before all have been tried.
+    else if (candidate.isConfigured && candidate.expected !== undefined) {
+      this.#candidates.delete(candidate.key);
+      this.#candidates.set(candidate.key, candidate);
+    }
     const attempt = ++this.#lastAttempt;
     candidate.attempt = attempt;
     candidate.dialledAtMs = nowMs;

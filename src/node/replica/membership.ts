@@ -127,6 +127,11 @@ export class Membership {
     return [...this.#strangers.all(), ...unreached];
   }
 
+  /** One of these. */
+  stranger(id: string): Stranger | undefined {
+    return this.#strangers.get(id) ?? this.#candidates.unreachedOne(id);
+  }
+
   /** Discovery shows somebody who cannot be met. */
   strangerSeen(
     { peer, name, address, code }: Extract<ReplicaInput, { type: "strangerSeen" }>,

@@ -27,6 +27,10 @@ export class Strangers {
     return this.#byId.has(id);
   }
 
+  get(id: string): Stranger | undefined {
+    return this.#byId.get(id);
+  }
+
   all(): IterableIterator<Stranger> {
     return this.#byId.values();
   }

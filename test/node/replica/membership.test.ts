@@ -686,6 +686,32 @@ describe("an address that a peer tells", () => {
     expect(count).toBeLessThanOrEqual(8 + 32 * 10);
   });
 
+  it("is dialled less often the more addresses mDNS names of each", () => {
+    const driver = makeDriver();
+    const addresses = Array.from({ length: 24 }, (_, n) => `/ip4/192.0.2.${n}/tcp/1`);
+    for (const id of ids(200, "ghost")) driver.tell({ type: "found", peer: id, addresses });
+    let count = 0;
+    for (let step = 0; step < 40; step++) count += failDials(driver, driver.pass(250)).length;
+    // 24 addresses cost as much as 6 attempts.
+    expect(count).toBeGreaterThan(32);
+    expect(count).toBeLessThanOrEqual((8 + 32 * 10) / 6 + 1);
+  });
+
+  it("has its turn behind thousands that mDNS names and that fail at once", () => {
+    const driver = makeDriver();
+    const dialled = new Set<string | undefined>();
+    for (const id of [...ids(600, "ghost"), "kitchen"])
+      for (const peer of failDials(
+        driver,
+        driver.tell({ type: "found", peer: id, addresses: ["/ip4/192.0.2.1/tcp/1"] }),
+      ))
+        dialled.add(peer);
+    for (let step = 0; step < 4 * 20; step++)
+      for (const peer of failDials(driver, driver.pass(250))) dialled.add(peer);
+    expect(dialled).toContain("kitchen");
+    expect(dialled.size).toBe(601);
+  });
+
   it("is dialled once a second where a record alone says that a member is there, ever less when it is lost, and then no more", () => {
     const driver = makeDriver();
     driver.meet("liar");

@@ -112,10 +112,10 @@ class Turns {
     await promise;
   }
 
-  /** One that had begun is done: the next need not wait. */
+  /** One that had begun is done: the next need not wait, but for a turn of the event loop: all may fail at once. */
   end(): void {
     this.#running--;
-    this.#next();
+    setImmediate(() => this.#next());
   }
 
   close(): void {

@@ -1,0 +1,95 @@
+import { describe, expect, test } from "vitest";
+import { PacketQueue } from "../../src/discovery/packet-queue.js";
+
+/** Packets of cost 1, 10,000 a second, read as soon as they may be. @returns how many were read of each sender */
+const read = (queue: PacketQueue<number>, count: number, senderOf: (n: number) => string, fromMs = 0) => {
+  const taken = new Map<string, number>();
+  for (let n = 0; n < count; n++) {
+    const nowMs = fromMs + n / 10;
+    queue.add(senderOf(n), n, 1, nowMs);
+    for (let next = queue.take(nowMs); next; next = queue.take(nowMs))
+      taken.set(next.sender, (taken.get(next.sender) ?? 0) + 1);
+  }
+  return taken;
+};
+const total = (taken: ReadonlyMap<string, number>) =>
+  [...taken.values()].reduce((sum, count) => sum + count, 0);
+const many = (n: number) => `10.0.${(n >> 8) & 255}.${n & 255}`;
+
+describe("work for packets", () => {
+  test("is bounded for each sender, and one that floods takes nothing from others", () => {
+    const queue = new PacketQueue<number>(false);
+    // For 2 s.
+    expect(total(read(queue, 20_000, () => "10.0.0.66"))).toBeLessThanOrEqual(1_000 + 2 * 200 + 1);
+    expect(read(queue, 500, () => "10.0.0.7", 2_000).get("10.0.0.7")).toBe(500);
+  });
+
+  test("is bounded for the interface, however many senders there are", () => {
+    const taken = read(new PacketQueue<number>(false), 20_000, many);
+    expect(total(taken)).toBeLessThanOrEqual(2_000 + 2 * 1_000 + 1);
+  });
+
+  test("on loopback, where all senders have one address, is bounded as for an interface", () => {
+    expect(total(read(new PacketQueue<number>(true), 1_500, () => "127.0.0.1"))).toBe(1_500);
+  });
+
+  test("comes back", () => {
+    const queue = new PacketQueue<number>(false);
+    read(queue, 20_000, () => "10.0.0.66");
+    for (; queue.take(60_000); );
+    expect(read(queue, 900, () => "10.0.0.66", 60_000).get("10.0.0.66")).toBe(900);
+  });
+
+  test("is said to come back when it does", () => {
+    const queue = new PacketQueue<number>(true);
+    expect(queue.waitMs(0)).toBe(Number.POSITIVE_INFINITY);
+    for (let n = 0; n < 2; n++) queue.add("127.0.0.1", n, 900, 0);
+    expect(queue.waitMs(0)).toBe(0);
+    expect(queue.take(0)?.packet).toBe(0);
+    queue.charge("127.0.0.1", 1_500, 0);
+    expect(queue.take(0)).toBeUndefined();
+    const waitMs = queue.waitMs(0);
+    expect(queue.take(waitMs - 2)).toBeUndefined();
+    expect(queue.take(waitMs)?.packet).toBe(1);
+  });
+});
+
+describe("of 200 senders that flood", () => {
+  const flood = (queue: PacketQueue<number>, fromMs: number, lengthMs: number) =>
+    read(queue, lengthMs * 10, (n) => many(n % 200), fromMs);
+
+  test("none keeps a newcomer waiting, nor one that says something each second", () => {
+    const queue = new PacketQueue<number>(false);
+    flood(queue, 0, 10_000);
+    for (let second = 10; second < 20; second++) {
+      const nowMs = second * 1_000;
+      queue.add("10.0.9.9", -second, 1, nowMs);
+      const taken: number[] = [];
+      // What the interface takes in 3 ms.
+      for (let ms = 0; ms < 3; ms++)
+        for (let next = queue.take(nowMs + ms); next; next = queue.take(nowMs + ms)) taken.push(next.packet);
+      expect(taken[0]).toBe(-second);
+      flood(queue, nowMs + 3, 997);
+    }
+  });
+
+  test("all have the same share", () => {
+    const queue = new PacketQueue<number>(false);
+    const taken = [...flood(queue, 0, 20_000).values()];
+    expect(taken).toHaveLength(200);
+    expect(Math.max(...taken) - Math.min(...taken)).toBeLessThanOrEqual(16);
+  });
+
+  test("those lose a packet of whom most was read, where more waits than there is room for", () => {
+    const queue = new PacketQueue<number>(false);
+    flood(queue, 0, 2_000);
+    const dropped = Array.from({ length: 10 }, (_, n) => queue.add("10.0.9.9", n, 1, 2_000));
+    expect(dropped.filter((sender) => sender === undefined || sender === "10.0.9.9")).toEqual([]);
+    const taken: string[] = [];
+    for (let ms = 2_000; taken.length < 10; ms++) {
+      const next = queue.take(ms);
+      if (next) taken.push(next.sender);
+    }
+    expect(new Set(taken)).toEqual(new Set(["10.0.9.9"]));
+  });
+});
