@@ -69,6 +69,8 @@ export class HubMachine {
   readonly #frames: Frames;
   readonly #deadlines: Deadlines;
   #tickAtMs = Number.POSITIVE_INFINITY;
+  /** When the shell was given the last batch to write. */
+  #takenAtMs = 0;
 
   constructor(options: Partial<MachineOptions> = {}) {
     this.#state = new HubState({ ...MACHINE_DEFAULTS, ...options });
@@ -137,6 +139,7 @@ export class HubMachine {
    * not `sent`.
    */
   takeBatch(session: SessionView, nowMs: number): Buffer[] {
+    this.#takenAtMs = nowMs;
     return (session as Session).outbox.take(nowMs);
   }
 
@@ -179,6 +182,7 @@ export class HubMachine {
         this.#received(input.session, input.chunk);
         break;
       case "sent":
+        if (input.atOnce) state.extendTurn(state.nowMs - this.#takenAtMs);
         input.session.outbox.settle(state.nowMs, input.atOnce);
         delivery.flow.progressed(input.session);
         break;

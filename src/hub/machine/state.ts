@@ -78,6 +78,11 @@ export class HubState {
     if (this.turnBytes === 0) this.#turnEndsAtMs = nowMs + HUB_LIMITS.turnMsMax;
   }
 
+  /** A write took so long, which does not count: writes have a limit of their own (`turnWriteBytesMax`). */
+  extendTurn(ms: number): void {
+    this.#turnEndsAtMs += ms;
+  }
+
   beginTurn(): void {
     this.turnBytes = 0;
     this.turnRequestBytes = 0;

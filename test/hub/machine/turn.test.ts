@@ -72,6 +72,23 @@ describe("a turn of the event loop", () => {
     expect(from[1]!.session).toMatchObject({ pausedFor: undefined, framesIn: 1 });
   });
 
+  it("has as much time whatever is written in it", () => {
+    const { world, from } = ground(1);
+    const [{ session }] = from as [(typeof from)[0]];
+    // Flushed before the turn ends.
+    world.receive(session, relay(LIST, Buffer.alloc(HUB_LIMITS.flushBytes)));
+    world.machine.effects.flushUrgent((receiver) => {
+      expect(world.machine.takeBatch(receiver, world.nowMs)).not.toHaveLength(0);
+      world.nowMs += 1;
+      world.machine.handle({ type: "sent", session: receiver, atOnce: true }, world.nowMs);
+    });
+    world.receive(session, relay([1], "x"));
+    expect(session).toMatchObject({ pausedFor: undefined, framesIn: 2 });
+    world.nowMs += HUB_LIMITS.turnMsMax;
+    world.receive(session, relay([1], "x"));
+    expect(session).toMatchObject({ pausedFor: "turn", framesIn: 2 });
+  });
+
   it("begins with its first work, and not while nothing happens", () => {
     const { world, from } = ground(1);
     for (let round = 0; round < 2; round += 1) {
