@@ -268,6 +268,7 @@ export class HubServer {
     this.#writeTurn.begin();
     this.machine.effects.flushDirty(this.#flush);
     this.machine.handle({ type: "turned" }, nowMs());
+    while (this.machine.hasLeftOver) this.machine.handle({ type: "continued" }, nowMs());
     this.carryOut();
   };
 

@@ -160,9 +160,11 @@ class FlowControl {
   readonly ready: Session[] = [];
   readonly memoryQueue: MemoryQueue;
   /** Senders whose next frame exceeds this turn, in the order in which they resume. */
-  forTurn: Session[] = [];
-  /** Senders that had some of this turn; they resume behind `forTurn`. */
+  #forTurn: Session[] = [];
+  /** Senders that had some of this turn; they resume behind `#forTurn`. */
   #hadTurn: Session[] = [];
+  /** Those that the last turn left over; the first of them at the end. */
+  #leftOver: Session[] = [];
   /** Clients whose requests exceed their share. */
   readonly #forShare = new ShareQueue();
   #stopping = false;
@@ -262,7 +264,7 @@ class FlowControl {
 
   /** @param hadSome the sender has used some of this turn: in the next one it comes behind those that waited */
   pauseForTurn(sender: Session, hadSome: boolean): void {
-    (hadSome ? this.#hadTurn : this.forTurn).push(sender);
+    (hadSome ? this.#hadTurn : this.#forTurn).push(sender);
     this.#endPause(sender);
     this.pause(sender, "turn");
   }
@@ -300,8 +302,19 @@ class FlowControl {
 
   /** A new turn begins: senders that the last one left over come before new input. */
   turned(): void {
-    this.resume(this.forTurn.splice(0));
-    this.resume(this.#hadTurn.splice(0));
+    this.#leftOver = [...this.#forTurn, ...this.#hadTurn].reverse();
+    this.#forTurn = [];
+    this.#hadTurn = [];
+  }
+
+  get hasLeftOver(): boolean {
+    return this.#leftOver.length > 0;
+  }
+
+  /** One at a time, so that the clock is looked at in between. */
+  resumeLeftOver(): void {
+    const next = this.#leftOver.pop();
+    if (next !== undefined) this.resume([next]);
   }
 
   /** The session receives no more: its waiters resume. */

@@ -76,6 +76,8 @@ export const HUB_LIMITS = {
   joinBytes: 262_144,
   /** Buffers of `joinBytes` kept for the next join: a turn rarely has more than one write that waits. */
   joinBuffersKept: 4,
+  /** Other joins of that size or more are freed at once: 200 MB a second where 255 receivers are written to in each turn. */
+  freedJoinBytesMin: 4_096,
   /** Chunks of that size or more are freed at once after their last use; smaller ones are not worth it. */
   freedChunkBytesMin: 16_384,
   /** Frame buffers of that size or more are reused ... */
@@ -96,6 +98,11 @@ export const HUB_LIMITS = {
    * 20 ms; with less, each of a thousand receivers would be flushed for less than a write is worth.
    */
   turnBytesMax: 67_108_864,
+  /**
+   * Time in which a turn takes frames, without that of writes. What their work takes depends on its kind, on the machine, and on other processes:
+   * 64 MiB took 50 ms, and 150 ms before the code was compiled (bench/abuse-hub.ts receipts-unknown).
+   */
+  turnMsMax: 10,
   /**
    * The weight of a received byte: it is read into fresh memory, and copied again where a frame is cut. 250 MB that
    * came at once took 450 ms.

@@ -32,6 +32,8 @@ type HubInput<S = SessionView, H = HubView> =
   | { readonly type: "woke" }
   /** A turn of the event loop is over and its outboxes are flushed: work beyond the turn's limit continues. */
   | { readonly type: "turned" }
+  /** While `hasLeftOver`: the next sender that the last turn left over goes on, if this one has time left. */
+  | { readonly type: "continued" }
   /** The other hub has received all bytes of the stream to it before `offset`. */
   | { readonly type: "hubReceived"; readonly hub: H; readonly offset: number }
   /** @param heardAtMs when the hub was last heard */
@@ -67,6 +69,8 @@ export class HubMachine {
   readonly #frames: Frames;
   readonly #deadlines: Deadlines;
   #tickAtMs = Number.POSITIVE_INFINITY;
+  /** When the shell was given the last batch to write. */
+  #takenAtMs = 0;
 
   constructor(options: Partial<MachineOptions> = {}) {
     this.#state = new HubState({ ...MACHINE_DEFAULTS, ...options });
@@ -117,8 +121,13 @@ export class HubMachine {
     return this.#state.turnBytes > 0;
   }
 
+  /** Whether the shell owes the input `continued`. */
+  get hasLeftOver(): boolean {
+    return this.#delivery.flow.hasLeftOver;
+  }
+
   handle(input: HubInput, nowMs: number): Effects {
-    this.#state.nowMs = nowMs;
+    this.#state.now(nowMs);
     // The shell has no other sessions and hubs than those that `connect` and `connectHub` returned.
     this.#apply(input as HubInput<Session, RemoteHub>);
     this.#resume();
@@ -130,6 +139,7 @@ export class HubMachine {
    * not `sent`.
    */
   takeBatch(session: SessionView, nowMs: number): Buffer[] {
+    this.#takenAtMs = nowMs;
     return (session as Session).outbox.take(nowMs);
   }
 
@@ -144,7 +154,7 @@ export class HubMachine {
   /** A connection is open: the session by which inputs and effects name it. */
   connect(nowMs: number): SessionView {
     const { options, roster, memory, frames, joins } = this.#state;
-    this.#state.nowMs = nowMs;
+    this.#state.now(nowMs);
     const id = roster.nextId();
     const session = new Session(id, new Inbox(frames), new Outbox(id, memory, joins), nowMs);
     this.#sessions.add(session);
@@ -158,7 +168,7 @@ export class HubMachine {
 
   /** Another hub is found: the shell carries the outbox of its session there as a stream of bytes. */
   connectHub(key: string, name: string, nowMs: number): HubView {
-    this.#state.nowMs = nowMs;
+    this.#state.now(nowMs);
     const hub = this.#links.begin(key, name);
     this.#resume();
     return hub;
@@ -172,6 +182,7 @@ export class HubMachine {
         this.#received(input.session, input.chunk);
         break;
       case "sent":
+        if (input.atOnce) state.extendTurn(state.nowMs - this.#takenAtMs);
         input.session.outbox.settle(state.nowMs, input.atOnce);
         delivery.flow.progressed(input.session);
         break;
@@ -195,9 +206,11 @@ export class HubMachine {
         this.#woke();
         break;
       case "turned":
-        state.turnBytes = 0;
-        state.turnRequestBytes = 0;
+        state.beginTurn();
         delivery.flow.turned();
+        break;
+      case "continued":
+        delivery.flow.resumeLeftOver();
         break;
       case "hubReceived":
         input.hub.confirmed(input.offset);

@@ -1,3 +1,4 @@
+import { free, isWhole } from "../../core/buffers.js";
 import { HUB_LIMITS } from "./limits.js";
 
 const { freedChunkBytesMin, keptFrameBytesMin, keptFrameStepBytes, keptFramesBytesMax } = HUB_LIMITS;
@@ -108,8 +109,8 @@ export class FrameBuffers {
   /** The backing of a chunk from a socket. */
   backingOf(chunk: Buffer): Backing {
     const { buffer } = chunk;
-    const whole = chunk.length === buffer.byteLength && chunk.length >= freedChunkBytesMin;
-    return new Backing(buffer.byteLength, this.memory, this.reuses && whole ? () => free(chunk) : undefined);
+    const isFreed = this.reuses && isWhole(chunk) && chunk.length >= freedChunkBytesMin;
+    return new Backing(buffer.byteLength, this.memory, isFreed ? () => free(chunk) : undefined);
   }
 
   /** A buffer for a frame of that size; the last release returns it. */
@@ -138,12 +139,4 @@ export class FrameBuffers {
     if (same === undefined) this.#kept.set(whole.length, [whole]);
     else same.push(whole);
   }
-}
-
-/**
- * Frees memory at once. Left to the collector, it would stay until others need memory: a busy hub would read into
- * memory that is not in the processor's cache, and a quiet one would keep it for good.
- */
-function free(whole: Buffer): void {
-  (whole.buffer as ArrayBuffer).transfer(0);
 }

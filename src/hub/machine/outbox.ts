@@ -1,3 +1,4 @@
+import { free } from "../../core/buffers.js";
 import { HUB_LIMITS } from "./limits.js";
 import { Backing, type MemoryBudget } from "./memory.js";
 
@@ -7,6 +8,7 @@ const {
   joinPieces,
   joinBytes,
   joinBuffersKept,
+  freedJoinBytesMin,
   vectorsMax,
   batchBytesMin,
   batchBytesMax,
@@ -320,5 +322,6 @@ export class JoinBuffers {
   giveBack(buffer: Buffer): void {
     this.memory.remove(buffer.length);
     if (buffer.length === joinBytes && this.#kept.length < joinBuffersKept) this.#kept.push(buffer);
+    else if (buffer.length >= freedJoinBytesMin) free(buffer);
   }
 }

@@ -46,6 +46,8 @@ export class HubState {
   /** Work since the turn began, as `turnBytesMax` counts it, and the part of it that requests caused. */
   turnBytes = 0;
   turnRequestBytes = 0;
+  /** When this turn takes no more frames, epoch ms. */
+  #turnEndsAtMs = 0;
   readonly roster: Roster;
   readonly groups: Groups;
   readonly effects = new Effects();
@@ -67,7 +69,24 @@ export class HubState {
 
   /** Whether this turn takes no more frames. */
   get turnSpent(): boolean {
-    return this.turnBytes >= HUB_LIMITS.turnBytesMax;
+    return this.turnBytes >= HUB_LIMITS.turnBytesMax || this.nowMs >= this.#turnEndsAtMs;
+  }
+
+  /** A turn begins with its first work: the event loop may have slept before. */
+  now(nowMs: number): void {
+    this.nowMs = nowMs;
+    if (this.turnBytes === 0) this.#turnEndsAtMs = nowMs + HUB_LIMITS.turnMsMax;
+  }
+
+  /** A write took so long, which does not count: writes have a limit of their own (`turnWriteBytesMax`). */
+  extendTurn(ms: number): void {
+    this.#turnEndsAtMs += ms;
+  }
+
+  beginTurn(): void {
+    this.turnBytes = 0;
+    this.turnRequestBytes = 0;
+    this.now(this.nowMs);
   }
 }
 
@@ -79,8 +98,8 @@ interface Closing {
 
 /**
  * Orders to the shell, collected by kind and not by delivery. The shell carries out `flushUrgent`, `takeReading`
- * and `takeClosing` after each input, and `flushDirty` at the end of the turn of the event loop, followed by the input
- * `turned`.
+ * and `takeClosing` after each input, and `flushDirty` at the end of the turn of the event loop, followed by the inputs
+ * `turned` and `continued`.
  */
 export class Effects {
   readonly #dirty: Session[] = [];

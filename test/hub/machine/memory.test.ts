@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { HUB_LIMITS } from "../../../src/hub/machine/limits.js";
-import { FrameBuffers, MemoryBudget } from "../../../src/hub/machine/memory.js";
+import { Backing, FrameBuffers, MemoryBudget } from "../../../src/hub/machine/memory.js";
+import { JoinBuffers, Outbox, Piece } from "../../../src/hub/machine/outbox.js";
 
 const { keptFrameBytesMin, keptFrameStepBytes, keptFramesBytesMax } = HUB_LIMITS;
 const LARGE = 1_000_000;
@@ -63,5 +64,25 @@ describe("memory of large frames", () => {
     const large = clients.take(LARGE);
     large.backing.release();
     expect(clients.take(LARGE).buffer.buffer).not.toBe(large.buffer.buffer);
+  });
+});
+
+describe("memory of pieces that are joined for one write", () => {
+  /** So many pieces of 1 KiB, written at once. */
+  function written(count: number): ArrayBufferLike {
+    const memory = new MemoryBudget();
+    const outbox = new Outbox(1, memory, new JoinBuffers(memory));
+    for (let n = 0; n < count; n += 1)
+      outbox.push(new Piece(Buffer.alloc(1_024), 1, new Backing(1_024, memory)), 0);
+    const [join] = outbox.take(0);
+    expect(join).toHaveLength(1_024 * count);
+    const { buffer } = join!;
+    outbox.settle(0, true);
+    return buffer;
+  }
+
+  it("is freed at once, or kept for the next write", () => {
+    expect(written(20)).toMatchObject({ detached: true });
+    expect(written(200)).toMatchObject({ detached: false });
   });
 });

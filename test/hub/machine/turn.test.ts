@@ -61,6 +61,59 @@ describe("a turn of the event loop", () => {
     expect(light.session).toMatchObject({ pausedFor: undefined, framesIn: 3 });
   });
 
+  it("ends after its time, however little work that was", () => {
+    const { world, from } = ground(2);
+    const light = world.connect();
+    world.receive(from[0]!.session, relay([1], "x"));
+    world.nowMs += HUB_LIMITS.turnMsMax;
+    for (const { session } of [from[1]!, light]) world.receive(session, relay([1], "x"));
+    expect([from[1]!.session.pausedFor, light.session.pausedFor]).toEqual(["turn", undefined]);
+    world.settle();
+    expect(from[1]!.session).toMatchObject({ pausedFor: undefined, framesIn: 1 });
+  });
+
+  it("has as much time whatever is written in it", () => {
+    const { world, from } = ground(1);
+    const [{ session }] = from as [(typeof from)[0]];
+    // Flushed before the turn ends.
+    world.receive(session, relay(LIST, Buffer.alloc(HUB_LIMITS.flushBytes)));
+    world.machine.effects.flushUrgent((receiver) => {
+      expect(world.machine.takeBatch(receiver, world.nowMs)).not.toHaveLength(0);
+      world.nowMs += 1;
+      world.machine.handle({ type: "sent", session: receiver, atOnce: true }, world.nowMs);
+    });
+    world.receive(session, relay([1], "x"));
+    expect(session).toMatchObject({ pausedFor: undefined, framesIn: 2 });
+    world.nowMs += HUB_LIMITS.turnMsMax;
+    world.receive(session, relay([1], "x"));
+    expect(session).toMatchObject({ pausedFor: "turn", framesIn: 2 });
+  });
+
+  it("begins with its first work, and not while nothing happens", () => {
+    const { world, from } = ground(1);
+    for (let round = 0; round < 2; round += 1) {
+      world.send(from[0]!, relay([1], "x"));
+      world.nowMs += HUB_LIMITS.turnMsMax;
+    }
+    world.receive(from[0]!.session, relay([1], "x"));
+    expect(from[0]!.session).toMatchObject({ pausedFor: undefined, framesIn: 3 });
+  });
+
+  it("may end between two senders that waited for it", () => {
+    const { world, from } = ground(3);
+    const [busy, first, second] = from.map(({ session }) => session);
+    for (let count = 0; count < 5; count += 1) world.receive(busy!, Buffer.from(MESSAGE));
+    for (const session of [first!, second!]) world.receive(session, relay([1], "x"));
+    world.machine.handle({ type: "turned" }, world.nowMs);
+    while (world.machine.hasLeftOver) {
+      world.machine.handle({ type: "continued" }, world.nowMs);
+      world.nowMs += HUB_LIMITS.turnMsMax;
+    }
+    expect([first!, second!].map(({ pausedFor }) => pausedFor)).toEqual([undefined, "turn"]);
+    world.settle();
+    expect(second!).toMatchObject({ pausedFor: undefined, framesIn: 1 });
+  });
+
   it("goes to those that waited before those that had some of the last one", () => {
     const { world, from, turns } = ground(3);
     const chunk = Buffer.concat(new Array<Buffer>(12).fill(MESSAGE));

@@ -136,6 +136,7 @@ export class HubWorld {
       if (this.machine.worked) {
         this.onTurn();
         this.machine.handle({ type: "turned" }, this.nowMs);
+        while (this.machine.hasLeftOver) this.machine.handle({ type: "continued" }, this.nowMs);
         moved = true;
       }
       for (const { session, flush } of effects.takeClosing()) {

@@ -109,6 +109,24 @@ test("what comes behind a refusal is read now and then, and the rest waits in th
   client.destroy();
 });
 
+test("what comes behind a refusal leaves no garbage", async () => {
+  const turns = new ReadTurns(60_000, () => {});
+  const left: Buffer[] = [];
+  let refused: Socket | undefined;
+  const client = await open((request) => {
+    turns.discard(request.socket);
+    refused = request.socket;
+    refused.on("data", (bytes: Buffer) => left.push(bytes));
+  }, turns);
+  client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n");
+  await turnsUntil(() => refused !== undefined);
+  client.write(Buffer.alloc(1_000_000));
+  await turnsUntil(() => refused!.bytesRead > 1_000_000);
+  expect(left.length).toBeGreaterThan(0);
+  for (const { buffer } of left) expect(buffer).toMatchObject({ detached: true });
+  client.destroy();
+});
+
 test("of connections that wait with more bytes than fit, the one that waits longest is cut", async () => {
   let cuts = 0;
   const turns = new ReadTurns(1_000, () => cuts++, 300_000);
