@@ -99,8 +99,9 @@ export const HUB_LIMITS = {
    */
   turnBytesMax: 67_108_864,
   /**
-   * Time in which a turn takes frames, without that of writes. What their work takes depends on its kind, on the machine, and on other processes:
-   * 64 MiB took 50 ms, and 150 ms before the code was compiled (bench/abuse-hub.ts receipts-unknown).
+   * Time in which a turn takes frames, without that of writes. The time that work takes depends on its kind, on the machine
+   * and on other processes: 64 MiB took 50 ms, and 150 ms before the code was compiled (bench/abuse-hub.ts
+   * receipts-unknown).
    */
   turnMsMax: 10,
   /**
