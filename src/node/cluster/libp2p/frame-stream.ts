@@ -5,7 +5,7 @@ import { LIMITS } from "../../../core/limits.js";
 const FRAME_HEADER_BYTES = 4;
 /** Small pieces are joined up to this size: one encryption and one write for many frames. */
 const JOIN_BYTES_MAX = 65_536;
-/** Frames of all links have a third of what others took since their last turn, within these, in one turn of the event loop... */
+/** In one turn of the event loop the frames of all links have a third of the time that others took, within these... */
 const TURN_MS_MIN = 4;
 const TURN_MS_MAX = 16;
 /** ... and those of one link for so long, before other links have theirs. */
