@@ -299,7 +299,7 @@ class Node implements StartedNode, ServedNode {
       ...(shell.cluster.port !== undefined && { peerPort: shell.cluster.port }),
       ...(this.#http && { http: this.#http.address }),
       logger,
-      found: ({ id, addresses }) => shell.tell({ type: "found", addresses, peer: id }),
+      found: ({ id, ...found }) => shell.tell({ type: "found", peer: id, ...found }),
       apart: (stranger) => shell.tell({ type: "strangerSeen", ...stranger }),
       gone: (id) => shell.tell({ type: "vanished", peer: id }),
       renamed: (name) => {

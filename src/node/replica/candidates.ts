@@ -3,6 +3,7 @@ import { pick } from "../../core/random.js";
 import { TokenBuckets } from "../../core/rates.js";
 import type { ReplicaContext } from "./context.js";
 import type { MemberRecord } from "./member.js";
+import type { ReplicaInput } from "./messages.js";
 import type { Member } from "./roster.js";
 import type { Stranger } from "./strangers.js";
 import type { PeerAddresses } from "./wire.js";
@@ -18,7 +19,7 @@ interface Candidate {
   addresses: readonly string[];
   /** Named by the user or by mDNS: tried for good. */
   readonly isConfigured: boolean;
-  /** The peer that named the address, or `ROSTER`. */
+  /** The peer or, by mDNS, the sender that named the address, or `ROSTER`. */
   readonly introducer: string;
   failures: number;
   nextAtMs: number;
@@ -126,8 +127,11 @@ export class Candidates {
     if (this.#punished.size > LIMITS.punishedMax) this.#punished.delete(this.#punished.keys().next().value!);
   }
 
-  /** Somebody may be at these addresses: the user or mDNS says so. @param id when it is known */
-  found(addresses: readonly string[], id: string | undefined, nowMs: number): void {
+  /** Somebody may be at these addresses: the user or mDNS says so. */
+  found(
+    { addresses, peer: id, introducer = ROSTER }: Extract<ReplicaInput, { type: "found" }>,
+    nowMs: number,
+  ): void {
     if (id === this.context.options.id || addresses.length === 0) return;
     const key = id ?? addresses.toSorted().join(" ");
     const known = this.#candidates.get(key);
@@ -137,7 +141,9 @@ export class Candidates {
       if (isNew) Object.assign(known, { failures: 0, nextAtMs: Math.min(known.nextAtMs, nowMs) });
     } else {
       const nextAtMs = nowMs + (id !== undefined && this.context.options.id > id ? COURTESY_MS : 0);
-      this.#remember(newCandidate(key, { expected: id, addresses, isConfigured: true, nextAtMs }));
+      this.#remember(
+        newCandidate(key, { expected: id, addresses, isConfigured: true, introducer, nextAtMs }),
+      );
     }
     // That one alone: an attacker brings thousands by mDNS, and a walk over all for each would cost a second of every ten.
     this.#dialAny([this.#candidates.get(key)!], nowMs);
@@ -410,11 +416,7 @@ export class Candidates {
       return false;
     }
     if (!this.#candidates.has(candidate.key)) this.#remember(candidate);
-    // Of what mDNS shows each has its turn: those that fail are due again before all have been tried.
-    else if (candidate.isConfigured && candidate.expected !== undefined) {
-      this.#candidates.delete(candidate.key);
-      this.#candidates.set(candidate.key, candidate);
-    }
+    else if (candidate.isConfigured && candidate.expected !== undefined) this.#hadTurn(candidate);
     const attempt = ++this.#lastAttempt;
     candidate.attempt = attempt;
     candidate.dialledAtMs = nowMs;
@@ -428,6 +430,21 @@ export class Candidates {
       ...(expected !== undefined && { peer: expected }),
     });
     return true;
+  }
+
+  /**
+   * Each sender of mDNS has its turn, and each node that it names: those that fail are due again before all have been
+   * tried.
+   */
+  #hadTurn(dialled: Candidate): void {
+    const siblings = [...this.#candidates.values()].filter(
+      ({ introducer, isConfigured, expected }) =>
+        introducer === dialled.introducer && isConfigured && expected !== undefined,
+    );
+    for (const candidate of [...siblings.filter((one) => one !== dialled), dialled]) {
+      this.#candidates.delete(candidate.key);
+      this.#candidates.set(candidate.key, candidate);
+    }
   }
 
   /** The addresses of a stranger that may be dialled now. One target is dialled rarely, whoever names it. */

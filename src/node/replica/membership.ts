@@ -142,9 +142,9 @@ export class Membership {
   }
 
   /** Somebody may be at these addresses: the user or mDNS says so. @param id when it is known */
-  found(addresses: readonly string[], id: string | undefined, nowMs: number): void {
-    if (id !== undefined) this.#strangers.found(id);
-    this.#candidates.found(addresses, id, nowMs);
+  found(found: Extract<ReplicaInput, { type: "found" }>, nowMs: number): void {
+    if (found.peer !== undefined) this.#strangers.found(found.peer);
+    this.#candidates.found(found, nowMs);
   }
 
   /** Somebody found by mDNS said goodbye there. */

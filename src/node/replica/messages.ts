@@ -38,8 +38,13 @@ export type ReplicaInput =
   | { readonly type: "committed"; readonly commit: number }
   /** This commit was refused: nothing of it was kept. */
   | { readonly type: "commitFailed"; readonly commit: number; readonly code?: CommitRefusal }
-  /** Somebody may be at these addresses: the user says so, or discovery. @see PeerCandidate */
-  | { readonly type: "found"; readonly addresses: readonly string[]; readonly peer?: string }
+  /** Somebody may be at these addresses: the user says so, or discovery, where `introducer` named it first. */
+  | {
+      readonly type: "found";
+      readonly addresses: readonly string[];
+      readonly peer?: string;
+      readonly introducer?: string;
+    }
   /** Discovery shows a node of this cluster that cannot be met: with another cluster key, or with this node's own id. */
   | {
       readonly type: "strangerSeen";

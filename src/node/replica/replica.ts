@@ -196,7 +196,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
         this.#commitFailed(input.commit, input.code ?? "storageFailed", nowMs);
         break;
       case "found":
-        this.membership.found(input.addresses, input.peer, nowMs);
+        this.membership.found(input, nowMs);
         break;
       case "vanished":
         this.membership.forgotten(input.peer);

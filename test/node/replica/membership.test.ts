@@ -712,6 +712,22 @@ describe("an address that a peer tells", () => {
     expect(dialled.size).toBe(601);
   });
 
+  it("has its turn behind each sender of mDNS, and not behind all that these name", () => {
+    const driver = makeDriver();
+    const addresses = ["/ip4/192.0.2.1/tcp/1"];
+    const dialled = new Set<string | undefined>();
+    const dial = (effects: Effects) => {
+      for (const peer of failDials(driver, effects)) dialled.add(peer);
+    };
+    for (const [index, peer] of ids(600, "ghost").entries())
+      dial(driver.tell({ type: "found", peer, addresses, introducer: `sender-${index % 100}` }));
+    dial(driver.tell({ type: "found", peer: "kitchen", addresses, introducer: "kitchen" }));
+    // 100 senders, 32 attempts a second.
+    for (let step = 0; step < 4 * 4; step++) dial(driver.pass(250));
+    expect(dialled).toContain("kitchen");
+    expect(dialled.size).toBeLessThan(200);
+  });
+
   it("is dialled once a second where a record alone says that a member is there, ever less when it is lost, and then no more", () => {
     const driver = makeDriver();
     driver.meet("liar");
