@@ -4,10 +4,9 @@ import { BlockList } from "node:net";
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import multicastDns from "multicast-dns";
 import { asHubcastError, HubcastError } from "../core/errors.js";
-import { PacedCalls } from "../runtime/paced-calls.js";
 import { DNSSD } from "./limits.js";
 import { type DnsPacket, fromWire, isCheapToDecode, restoreDots, toWire, type WirePacket } from "./packet.js";
-import { PacketQueue, type Taken } from "./packet-queue.js";
+import { PacketTurns, type ReceivedPacket } from "./packet-queue.js";
 import type { SendEffect, Sender } from "./presence.js";
 
 /** Packets of one kind that were dropped unread. */
@@ -36,7 +35,7 @@ export class LinkSet {
   readonly #dropped = { overLimit: 0, malformed: 0, overLimitFrom: undefined as string | undefined };
   /** All interfaces with their subnets, wanted or not: they tell where a packet came in. */
   #machine: readonly UsableInterface[] = [];
-  readonly #reading = new ReadTurns((packet) => this.#read(packet));
+  readonly #reading = new PacketTurns((packet) => this.#read(packet));
   #checking: Promise<void> | undefined;
   #closed = false;
 
@@ -126,7 +125,7 @@ export class LinkSet {
     this.listener.up(via);
   }
 
-  #onReceived(via: UsableInterface, from: string, packet: Received): void {
+  #onReceived(via: UsableInterface, from: string, packet: ReceivedPacket): void {
     if (!cameInThrough(via, from, this.#machine)) return;
     const dropped = this.#reading.add(via.name, from, packet);
     if (dropped === undefined) return;
@@ -134,7 +133,7 @@ export class LinkSet {
     this.#dropped.overLimitFrom = dropped;
   }
 
-  #read({ bytes, decode }: Received): void {
+  #read({ bytes, decode }: ReceivedPacket): void {
     if (isCheapToDecode(bytes)) decode();
     else this.#dropped.malformed++;
   }
@@ -155,92 +154,6 @@ export class LinkSet {
   }
 }
 
-/** A packet as it was received. */
-interface Received {
-  readonly bytes: Buffer;
-  decode(): void;
-}
-
-/**
- * Reads the packets of all interfaces, some in each turn of the event loop: a flood of them, and all that services which
- * come and go set off, leaves turns for others in between (bench/abuse-mdns.ts).
- */
-export class ReadTurns {
-  readonly #queues = new Map<string, PacketQueue<Received>>();
-  readonly #turns = new PacedCalls(1, () => this.#yields > 0 && this.#yields-- > 0);
-  /** Turns left to others. */
-  #yields = 0;
-  #isPlanned = false;
-  /** Waits until an interface may have work again. */
-  #timer: NodeJS.Timeout | undefined;
-
-  /** @param read takes what its turn has come for */
-  constructor(private readonly read: (packet: Received) => void) {}
-
-  open({ name, loopback }: UsableInterface): void {
-    this.#queues.set(name, new PacketQueue(loopback));
-  }
-
-  /** What waits there is not read any more. */
-  close(name: string): void {
-    this.#queues.delete(name);
-  }
-
-  /** @returns the sender of whom a packet was dropped */
-  add(name: string, from: string, packet: Received): string | undefined {
-    const nowMs = performance.now();
-    const queue = this.#queues.get(name);
-    const dropped = queue?.add(from, packet, 1 + packet.bytes.length / 1_024, nowMs);
-    if (queue) this.#planIn(queue.waitMs(nowMs));
-    return dropped;
-  }
-
-  charge(name: string, sender: string, changes: number): void {
-    this.#queues.get(name)?.charge(sender, changes * DNSSD.workPerChange, performance.now());
-  }
-
-  #planIn(waitMs: number): void {
-    if (this.#isPlanned) return;
-    if (waitMs > 0) {
-      if (waitMs < Number.POSITIVE_INFINITY)
-        this.#timer ??= setTimeout(() => this.#planIn(0), waitMs).unref();
-      return;
-    }
-    this.#isPlanned = true;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#turns.add([this.#readSome]);
-  }
-
-  readonly #readSome = (): void => {
-    this.#isPlanned = false;
-    const endMs = performance.now() + DNSSD.turnMsMax;
-    for (let nowMs = performance.now(); nowMs < endMs; nowMs = performance.now()) {
-      const taken = this.#take(nowMs);
-      if (!taken) {
-        const waitsMs = [...this.#queues.values()].map((queue) => queue.waitMs(nowMs));
-        this.#planIn(Math.min(...waitsMs));
-        return;
-      }
-      this.read(taken.packet);
-    }
-    this.#yields = DNSSD.turnsBetween;
-    this.#planIn(0);
-  };
-
-  #take(nowMs: number): Taken<Received> | undefined {
-    for (const [name, queue] of this.#queues) {
-      const taken = queue.take(nowMs);
-      if (!taken) continue;
-      // Behind the others.
-      this.#queues.delete(name);
-      this.#queues.set(name, queue);
-      return taken;
-    }
-    return undefined;
-  }
-}
-
 /** Multicast DNS on one interface. */
 interface Link {
   readonly via: UsableInterface;
@@ -253,7 +166,7 @@ interface Link {
 
 interface LinkListener {
   /** @param from its source address @param packet to be decoded, or not */
-  received(from: string, packet: Received): void;
+  received(from: string, packet: ReceivedPacket): void;
   packet(packet: DnsPacket, from: Sender): void;
   /** A later fault: of sending, of the socket. The link stays. */
   fault(error: HubcastError): void;

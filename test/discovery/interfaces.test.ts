@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { asUsable, cameInThrough, ReadTurns } from "../../src/discovery/links.js";
+import { asUsable, cameInThrough } from "../../src/discovery/links.js";
 
 const made = (name: string, ...cidrs: string[]) =>
   asUsable(
@@ -43,23 +43,4 @@ test("an interface stands for its IPv4 addresses first; one of IPv6 alone is use
   expect(eth0.networks.map(({ cidr }) => cidr)).toEqual(["192.168.1.5/24", "172.20.0.1/20", "fe80::1/64"]);
   expect(made("eth2", "fe80::2/64").address).toBe("fe80::2");
   expect(asUsable("eth3", [])).toBeUndefined();
-});
-
-test("packets that take long are read one in four turns of the event loop, whichever interface they came in through", async () => {
-  const readAt: number[] = [];
-  let turn = 0;
-  const turns = new ReadTurns(({ decode }) => decode());
-  const decode = () => {
-    readAt.push(turn);
-    // Longer than a turn has.
-    const endMs = performance.now() + 6;
-    while (performance.now() < endMs);
-  };
-  for (const via of [lo, eth0]) turns.open(via);
-  for (let n = 0; n < 20; n++)
-    turns.add((n % 2 ? lo : eth0).name, `192.168.1.${n}`, { bytes: Buffer.alloc(100), decode });
-  for (; readAt.length < 20 && turn < 1_000; turn++) await new Promise(setImmediate);
-  expect(readAt).toHaveLength(20);
-  const between = readAt.slice(1).map((at, index) => at - readAt[index]!);
-  expect(Math.min(...between)).toBeGreaterThanOrEqual(3);
 });

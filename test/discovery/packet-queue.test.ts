@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { PacketQueue } from "../../src/discovery/packet-queue.js";
+import { PacketQueue, PacketTurns } from "../../src/discovery/packet-queue.js";
 
 /** Packets of cost 1, 10,000 a second, read as soon as they may be. @returns how many were read of each sender */
 const read = (queue: PacketQueue<number>, count: number, senderOf: (n: number) => string, fromMs = 0) => {
@@ -92,4 +92,24 @@ describe("of 200 senders that flood", () => {
     }
     expect(new Set(taken)).toEqual(new Set(["10.0.9.9"]));
   });
+});
+
+test("packets that take long are read one in four turns of the event loop, whichever interface they came in through", async () => {
+  const readAt: number[] = [];
+  let turn = 0;
+  const turns = new PacketTurns(({ decode }) => decode());
+  const decode = () => {
+    readAt.push(turn);
+    // Longer than a turn has.
+    const endMs = performance.now() + 6;
+    while (performance.now() < endMs);
+  };
+  turns.open({ name: "lo", loopback: true });
+  turns.open({ name: "eth0", loopback: false });
+  for (let n = 0; n < 20; n++)
+    turns.add(n % 2 ? "lo" : "eth0", `192.168.1.${n}`, { bytes: Buffer.alloc(100), decode });
+  for (; readAt.length < 20 && turn < 1_000; turn++) await new Promise(setImmediate);
+  expect(readAt).toHaveLength(20);
+  const between = readAt.slice(1).map((at, index) => at - readAt[index]!);
+  expect(Math.min(...between)).toBeGreaterThanOrEqual(3);
 });
