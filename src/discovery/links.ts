@@ -6,7 +6,7 @@ import multicastDns from "multicast-dns";
 import { asHubcastError, HubcastError } from "../core/errors.js";
 import { DNSSD } from "./limits.js";
 import { type DnsPacket, fromWire, isCheapToDecode, restoreDots, toWire, type WirePacket } from "./packet.js";
-import { PacketTurns, type ReceivedPacket } from "./packet-queue.js";
+import { PacketTurns, type ReceivedPacket } from "./packet-turns.js";
 import type { SendEffect, Sender } from "./presence.js";
 
 /** Packets of one kind that were dropped unread. */

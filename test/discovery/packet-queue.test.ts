@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { PacketQueue, PacketTurns } from "../../src/discovery/packet-queue.js";
+import { PacketQueue } from "../../src/discovery/packet-queue.js";
+import { PacketTurns } from "../../src/discovery/packet-turns.js";
 
 /** Packets of cost 1, 10,000 a second, read as soon as they may be. @returns how many were read of each sender */
 const read = (queue: PacketQueue<number>, count: number, senderOf: (n: number) => string, fromMs = 0) => {

@@ -56,7 +56,7 @@ const DOORS = ["client", "broadcast", "ids", "keys", "option-kinds"]
   .concat("src/hub/option-kinds");
 
 /** The sockets of discovery; all else in that folder is a machine. */
-const DISCOVERY_SHELLS = ["src/discovery/index", "src/discovery/links"];
+const DISCOVERY_SHELLS = ["src/discovery/index", "src/discovery/links", "src/discovery/packet-turns"];
 /** The shells of the federation of hubs; all else in that folder is a machine. */
 const FEDERATION_SHELLS = ["index", "nats"].map((name) => `src/hub/federation/${name}`);
 
