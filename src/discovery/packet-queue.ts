@@ -3,7 +3,7 @@ import { DNSSD } from "./limits.js";
 
 const LINK_RATE = { perSecond: DNSSD.workPerSecondMax, burst: DNSSD.workBurst };
 const SENDER_RATE = { perSecond: DNSSD.senderWorkPerSecondMax, burst: DNSSD.senderWorkBurst };
-/** What each sender may have while as many speak as are remembered. */
+/** The share of each sender while as many speak as are remembered. */
 const SHARE_RATE = { perSecond: DNSSD.workPerSecondMax / DNSSD.sendersMax, burst: DNSSD.senderWorkBurst };
 
 /** Work by which senders are told apart, and how many steps of it are. */
@@ -11,7 +11,7 @@ const LEVEL_WORK = 16;
 const LEVELS = 64;
 
 interface Waiting<Packet> {
-  /** What is left of the sender's share; any amount below zero while nobody else waits. */
+  /** The rest of the sender's share; any amount below zero while nobody else waits. */
   readonly share: TokenBucket;
   /** How much was read of the sender lately, in steps. */
   level: number;

@@ -29,7 +29,7 @@ export class PacketTurns {
     this.#queues.set(name, new PacketQueue(loopback));
   }
 
-  /** What waits there is not read any more. */
+  /** Packets of that interface that wait are not read any more. */
   close(name: string): void {
     this.#queues.delete(name);
   }

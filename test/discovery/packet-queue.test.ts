@@ -66,7 +66,7 @@ describe("of 200 senders that flood", () => {
       const nowMs = second * 1_000;
       queue.add("10.0.9.9", -second, 1, nowMs);
       const taken: number[] = [];
-      // What the interface takes in 3 ms.
+      // The interface takes so much in 3 ms.
       for (let ms = 0; ms < 3; ms++)
         for (let next = queue.take(nowMs + ms); next; next = queue.take(nowMs + ms)) taken.push(next.packet);
       expect(taken[0]).toBe(-second);

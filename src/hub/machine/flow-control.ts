@@ -163,7 +163,7 @@ class FlowControl {
   #forTurn: Session[] = [];
   /** Senders that had some of this turn; they resume behind `#forTurn`. */
   #hadTurn: Session[] = [];
-  /** Those that the last turn left over; the first of them at the end. */
+  /** Senders that the last turn left over; the first of them at the end. */
   #leftOver: Session[] = [];
   /** Clients whose requests exceed their share. */
   readonly #forShare = new ShareQueue();
