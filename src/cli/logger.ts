@@ -74,11 +74,8 @@ export class JoinedLines {
     const fields = typeof first === "object" && first !== null ? (first as Record<PropertyKey, unknown>) : {};
     const message = String(typeof first === "string" ? first : (second ?? ""));
     const named = fields[LINE_KIND];
-    const common = Object.fromEntries(
-      ["reason", "code"].flatMap((name) =>
-        named === undefined && name in fields ? [[name, fields[name]]] : [],
-      ),
-    );
+    const names = named === undefined ? ["reason", "code"].filter((name) => name in fields) : [];
+    const common = Object.fromEntries(names.map((name) => [name, fields[name]]));
     this.say(
       JSON.stringify([level, named ?? message, common]),
       () => method.apply(logger, args),

@@ -90,7 +90,7 @@ export class LinkView {
     const records = [...packet.answers, ...packet.additionals];
     const touched = new Set<Instance>();
     const browsed = [...types];
-    /** Looked for in vain: the sender has no more room for its next record, and the search walks over all senders. */
+    /** Types without room for another of this sender. The search walks over all senders: once a packet is enough. */
     const full = new Set<ServiceType>();
     for (const record of records) {
       if (record.type !== "PTR") continue;

@@ -16,6 +16,16 @@ const bound: fc.Arbitrary<Bound> = fc.oneof(
   fc.record({ timestampMs: fc.nat(31), digest: fc.stringMatching(/^([0-9a-f]{2}){0,3}$/) }),
 );
 
+/** Inserts items in this order. The tree is looked at on the way. */
+function filled(items: readonly Item[]): ItemSet {
+  const set = new ItemSet();
+  for (const [index, item] of items.entries()) {
+    set.insert(item);
+    if (index % 997 === 0) checkTree(set);
+  }
+  return set;
+}
+
 describe("ItemSet", () => {
   test("agrees with a sorted array whatever is inserted and deleted", () => {
     fc.assert(
@@ -57,11 +67,7 @@ describe("ItemSet", () => {
     const items = sorted(Array.from({ length: 20_000 }, (_, serial) => makeItem(serial, serial % 7_000)));
     if (order === "descending") items.reverse();
     if (order === "random") items.sort((a, b) => (a.digest < b.digest ? -1 : 1));
-    const set = new ItemSet();
-    for (const [index, item] of items.entries()) {
-      set.insert(item);
-      if (index % 997 === 0) checkTree(set);
-    }
+    const set = filled(items);
     expectSame(set, sorted(items));
 
     for (const [index, item] of items.entries()) {
@@ -87,11 +93,7 @@ describe("ItemSet", () => {
     const items = Array.from({ length: 20_000 }, (_, serial) => makeItem(serial, Math.floor(serial / perMs)));
     if (order === "newest first") items.reverse();
     if (order === "in any order") items.sort((a, b) => (a.digest < b.digest ? -1 : 1));
-    const set = new ItemSet();
-    for (const [index, item] of items.entries()) {
-      set.insert(item);
-      if (index % 997 === 0) checkTree(set);
-    }
+    const set = filled(items);
     expectSame(set, sorted(items));
     expect(leafFill(set)).toBeGreaterThan(fill);
 
