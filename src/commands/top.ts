@@ -13,6 +13,8 @@ const LINES_EVERY_MS = 1_000;
 const DISCOVERY_MS = 500;
 /** A figure a second needs two looks. */
 const BETWEEN_LOOKS_MS = 500;
+/** How long one snapshot waits for the list of items: a busy node reads a full store for a second or two. */
+const LIST_MS_MAX = 5_000;
 
 export default class Top extends BaseCommand<typeof Top> {
   static override summary = "Watch nodes, items and hubs, live.";
@@ -100,10 +102,15 @@ export default class Top extends BaseCommand<typeof Top> {
   private async once(collector: Collector, plainLines: PlainLines): Promise<void> {
     await Promise.all([collector.ask(), passed(DISCOVERY_MS)]);
     await collector.ask();
-    // From the first snapshot on the items are followed.
-    collector.snapshot(this.output.json);
-    await passed(BETWEEN_LOOKS_MS);
-    await collector.ask();
+    const listDeadlineMs = performance.now() + LIST_MS_MAX;
+    let isListing: boolean | undefined;
+    do {
+      // From the first snapshot on the items are followed; text shows none.
+      collector.snapshot(this.output.json);
+      await passed(BETWEEN_LOOKS_MS);
+      await collector.ask();
+      isListing = this.output.json && collector.snapshot(true).isListing;
+    } while (isListing && performance.now() < listDeadlineMs);
     this.print(collector, plainLines);
     const { hubs } = collector.snapshot(false);
     if (collector.hasNode || (this.flags.url === undefined && hubs.length > 0)) return;

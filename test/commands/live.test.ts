@@ -4,10 +4,14 @@ import { type AddressInfo, createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Hub, startHub } from "../../src/hub/index.js";
 import { eventually } from "../fixtures/eventually.js";
+import { nodeStatus } from "../fixtures/node-answers.js";
 import { loopbackFlags, NodeProcess } from "../fixtures/node-process.js";
 import { Cli, hubcast } from "./cli.js";
+import { fakeNode } from "./fake-node.js";
 
 const cluster = `live-${randomBytes(4).toString("hex")}`;
+/** The first event of a subscriber. */
+const CAUGHT_UP = 'event: caught-up\ndata: {"type":"caught-up","eventId":"1-0"}\n\n';
 const env = { HUBCAST_MDNS_INTERFACE: "127.0.0.1", HUBCAST_HUB_MDNS_INTERFACE: "127.0.0.1" };
 let nodes: NodeProcess[];
 let hub: Hub;
@@ -153,6 +157,19 @@ it("top --once --json lists the newest items, with what proves them", async () =
       digest: expect.stringMatching(/^[0-9a-f]{64}$/),
     }),
   ]);
+});
+
+it("top --once --json waits for a list that a busy node reads slowly", async () => {
+  const item = { id: "1", raw: "hello", signature: "sha256:00", timestampMs: Date.now(), digest: "00" };
+  const listed = JSON.stringify({ items: [item] });
+  await using node = await fakeNode(({ path }) => {
+    if (path === "/v1/peers") return { body: [] };
+    if (path === "/v1/events") return { type: "text/event-stream", body: CAUGHT_UP, stream: () => {} };
+    if (path === "/v1/items") return { stream: (response) => setTimeout(() => response.end(listed), 300) };
+    return { body: nodeStatus() };
+  });
+  const { stdout } = await hubcast(["top", "--once", "--json", "--url", node.url], { env });
+  expect(lines(stdout)).toEqual([expect.objectContaining({ items: [item] })]);
 });
 
 describe("doctor", () => {
