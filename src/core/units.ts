@@ -67,9 +67,10 @@ export function parseInstant(text: string, nowMs: number): number {
 /** A length of time for people: `340 ms`, `2.5 s`, `12 min`, `3 h 20 min`. @param lengthMs milliseconds */
 export function formatDuration(lengthMs: number): string {
   if (lengthMs < 10) return `${Number(lengthMs.toFixed(1))} ms`;
-  if (lengthMs < 1000) return `${Math.round(lengthMs)} ms`;
-  if (lengthMs < 60_000) return `${(lengthMs / 1000).toFixed(1)} s`;
-  const minutes = Math.floor(lengthMs / 60_000);
+  // What rounding would carry to the next unit is shown in that one.
+  if (lengthMs < 999.5) return `${Math.round(lengthMs)} ms`;
+  if (lengthMs < 59_950) return `${(lengthMs / 1000).toFixed(1)} s`;
+  const minutes = Math.floor(Math.max(lengthMs / 60_000, 1));
   if (minutes < 60) return `${minutes} min`;
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
@@ -79,7 +80,7 @@ export function formatSize(bytes: number): string {
   let value = bytes;
   let unit = "B";
   for (const larger of ["KiB", "MiB", "GiB"]) {
-    if (value < 1024) break;
+    if (value < 1023.5) break;
     value /= 1024;
     unit = larger;
   }

@@ -64,6 +64,7 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
       const late = (advertisement: Closeable) => advertisement.close();
       extras.push(await startStep("opening multicast DNS", advertised, { logger, late }));
     }
+    options.signal?.throwIfAborted();
   } catch (error) {
     await close();
     throw error;

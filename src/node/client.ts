@@ -219,7 +219,8 @@ export class HttpNode implements RemoteNode {
     checkId(id);
     checkShowOptions(options);
     const { holders = false, timeoutMs = HOLDERS_TIMEOUT_MS, signal } = options;
-    return await this.#item(id, holders ? `holders=true&timeoutMs=${timeoutMs}` : "", signal, timeoutMs);
+    if (!holders) return await this.#item(id, "", signal);
+    return await this.#item(id, `holders=true&timeoutMs=${timeoutMs}`, signal, timeoutMs);
   }
 
   async #item(id: string, query: string, signal?: AbortSignal, extraMs = 0): Promise<ShownItem | undefined> {

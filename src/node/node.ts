@@ -187,6 +187,7 @@ class Node implements StartedNode, ServedNode {
       })),
     };
     if (!holders) return shown;
+    this.#refuseWhenStopping();
     return { ...shown, receipt: await this.#askHolders(shown.digest, { timeoutMs, signal }) };
   }
 
@@ -262,7 +263,10 @@ class Node implements StartedNode, ServedNode {
   }
 
   async peers({ fresh = false }: PeersQuery = {}): Promise<readonly Peer[]> {
-    if (fresh) await this.#shell.askCounts(FRESH_MS_MAX);
+    if (fresh) {
+      this.#refuseWhenStopping();
+      await this.#shell.askCounts(FRESH_MS_MAX);
+    }
     return this.peersNow();
   }
 

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { LINE_KIND } from "../core/text.js";
 import { VERSION } from "../core/version.js";
@@ -311,7 +312,15 @@ export class ReplicaShell {
         this.#inbox.frame(link, frame);
       },
       queued: (link, isLong) => this.tell({ type: "queued", link, isLong }),
-      gossip: (message) => this.#readLog(message),
+      gossip: (message) => {
+        this.#readLog(message).catch((error: HubcastError) => {
+          // A node that closes reads the message again after its next start.
+          if (error.code === "stopping") return;
+          this.options.logger.warn({ err: error }, "a message of the log could not be verified");
+          // Members that took its items show that this node lacks them.
+          message.settle("ignore");
+        });
+      },
       logUp: (isNew) => {
         this.options.logger.info({}, "the log of NATS is there");
         this.publisher?.publishLater(isNew ? this.replica.holdings.set.range(startOf(0)) : []);

@@ -155,10 +155,7 @@ describe("starting a hub", () => {
   it("leaves nothing open when monitoring cannot be served", async () => {
     await start();
     const taken = Number(new URL(hub.monitorUrl!).port);
-    const { port } = await startHub({ port: 0 }).then(async (probe) => {
-      await probe.close();
-      return probe;
-    });
+    const { port } = await freePort();
     await expect(startHub({ port, monitorPort: taken })).rejects.toMatchObject({ code: "portInUse" });
     await (await startHub({ port })).close();
   });
@@ -171,6 +168,15 @@ describe("starting a hub", () => {
     await client.untilClosed();
     await Promise.all([hub.close(), hub.close()]);
     expect(hub.stats()).toMatchObject({ state: "stopping", clients: 0, closed: { stopping: 1 } });
+  });
+
+  it("a start whose signal aborts on the way rejects, and leaves nothing open", async () => {
+    const stop = new AbortController();
+    const { port } = await freePort();
+    const starting = startHub({ port, monitorPort: 0, signal: stop.signal });
+    stop.abort();
+    await expect(starting).rejects.toMatchObject({ name: "AbortError" });
+    await (await startHub({ port })).close();
   });
 
   it("drains: what is queued is written before clients are closed", async () => {
@@ -187,3 +193,10 @@ describe("starting a hub", () => {
     expect(b.frames.length).toBe(20);
   });
 });
+
+/** A hub that was closed: nothing listens at its port. */
+async function freePort(): Promise<Hub> {
+  const hub = await startHub({ port: 0 });
+  await hub.close();
+  return hub;
+}

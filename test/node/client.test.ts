@@ -146,6 +146,19 @@ test("posts of one moment fail together with their request", async () => {
   expect(await codes()).toEqual(["unreachable", "unreachable"]);
 });
 
+test("the deadline of an item's holders is not one of the item alone", async () => {
+  const server = http.createServer(async (_request, response) => {
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    response.writeHead(404).end();
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await using node = await openNode(url, { timeoutMs: 500 });
+  await expect(node.show("a")).rejects.toMatchObject({ code: "deadline" });
+  server.close();
+  server.closeAllConnections();
+});
+
 test("wait and its deadline reach the node", async () => {
   await using api = await TestApi.open();
   await using node = await connectToNode(api.api.url);

@@ -32,6 +32,20 @@ test("a peer that holds what was posted a moment ago is said to hold it, when it
   expect(await a!.peers({ fresh: true })).toMatchObject([{ summary: { items: 1 }, agreement: "agrees" }]);
 });
 
+test("a node that is closed answers what waits, and refuses to ask others", async () => {
+  await using nodes = new Nodes();
+  const [a] = await nodes.startMesh(2);
+  const { id } = await a!.post({ raw: "the kettle is on" });
+  const post = a!.post({ raw: "the tea is ready" }, { wait: "all", timeoutMs: 60_000 });
+  const fresh = a!.peers({ fresh: true });
+  await a!.close();
+  expect(await post).toMatchObject({ status: "accepted", receipt: { of: 1 } });
+  expect(await fresh).toHaveLength(1);
+  await expect(a!.peers({ fresh: true })).rejects.toMatchObject({ code: "stopping" });
+  await expect(a!.show(id, { holders: true })).rejects.toMatchObject({ code: "stopping" });
+  expect(await a!.show(id)).toMatchObject({ raw: "the kettle is on" });
+});
+
 test("a late joiner gets everything, hidden items too, and is ready only then", async () => {
   await using nodes = new Nodes();
   const a = await nodes.start();

@@ -1,3 +1,4 @@
+import { printable } from "../../core/text.js";
 import type { Delivery } from "./flow-control.js";
 import {
   FEATURE,
@@ -66,6 +67,7 @@ export class Requests {
     if (session.refusal === "clientsMax") return "clientsMax";
     const refusal = options.refuseToken?.(bytes.subarray(nameEnd), session);
     if (refusal !== undefined) return refusal;
+    // It ends up in logs and on the terminals of others.
     session.name = printable(bytes.toString("utf8", 3, nameEnd));
     session.wantsPresence = (bytes[1]! & FEATURE.presence) !== 0 && session.version > 1;
     session.refusal = undefined;
@@ -210,9 +212,4 @@ export class Requests {
 function body(session: Session): Buffer {
   const { buffer, start, end } = session.inbox;
   return buffer.subarray(start + 5, end);
-}
-
-/** Names end up in logs and on terminals: no control characters. */
-function printable(name: string): string {
-  return name.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }

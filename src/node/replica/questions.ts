@@ -77,6 +77,8 @@ export class Questions {
   #lastNumber = 0;
   #hash: Buffer | undefined;
   #lookAtMs = Number.POSITIVE_INFINITY;
+  /** This node says goodbye: nobody is waited for any more. */
+  #isClosed = false;
 
   constructor(private readonly context: ReplicaContext) {}
 
@@ -102,7 +104,7 @@ export class Questions {
         digest,
         wanted: wait === "all" ? members.length : wait,
         askedAtMs: nowMs,
-        deadlineMs: nowMs + timeoutMs,
+        deadlineMs: this.#isClosed ? nowMs : nowMs + timeoutMs,
         missing: new Map(members),
         of: members.length,
         holders: [],
@@ -200,8 +202,9 @@ export class Questions {
     if (nowMs >= this.#lookAtMs) this.#look(nowMs);
   }
 
-  /** Answers everything that is open, as it stands. */
+  /** Answers everything that is open, as it stands, and at once what is asked later: a post may become durable after it. */
   close(): void {
+    this.#isClosed = true;
     for (const receipt of [...this.#receipts.values()]) this.#answerReceipt(receipt);
     for (const count of [...this.#counts.values()]) this.#answerCount(count);
   }

@@ -54,6 +54,13 @@ describe("a stream of frames", () => {
   });
 });
 
+it("a name with characters that act on a terminal is known by signs in their place", () => {
+  const ground = new HubWorld();
+  const wire = ground.connect();
+  ground.send(wire, hello("a\u202eb\u001b[2J\u2028"));
+  expect(wire.session.name).toBe("a?b?[2J?");
+});
+
 /** The frames that each client should get: written down as simply as it can be said. */
 function model(clients: number, messages: readonly Message[]): string[][] {
   const got: string[][] = Array.from({ length: clients }, () => []);

@@ -1,8 +1,10 @@
+import { generateKeyPairSync } from "node:crypto";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { StartedNode } from "../../../src/node/index.js";
+import { signItem } from "../../../src/node/keys.js";
 import { encodeBatch, withDigest } from "../../../src/node/replica/item.js";
 import { eventually } from "../../fixtures/eventually.js";
 import { NatsServer, natsMissing } from "../../fixtures/nats-server.js";
@@ -37,6 +39,18 @@ describe.skipIf(natsMissing)("nodes on NATS", { concurrent: true }, () => {
     await eventually(async () => (await one.peers()).every(({ agreement }) => agreement === "agrees"));
     await expect(two.post({ id: "a", raw: "other" })).rejects.toMatchObject({ code: "conflict" });
     expect((await two.post({ id: "a", raw: "first" })).status).toBe("held");
+  });
+
+  test("one that closes while it verifies what it reads ends cleanly", async () => {
+    await using nodes = new NatsNodes(server);
+    const one = await nodes.start();
+    const { privateKey } = generateKeyPairSync("ed25519");
+    const drafts = Array.from({ length: 2_000 }, (_, n) => signItem({ id: `${n}`, raw: "x" }, privateKey));
+    await Promise.all(drafts.map((draft) => one.post(draft)));
+    const two = await nodes.start();
+    await eventually(async () => (await two.status()).gossip.batchesReceived > 0);
+    await two.close();
+    expect((await two.status()).items).toBeLessThan(2_000);
   });
 
   test("tell who holds an item, and who lacks it", async () => {
