@@ -1,6 +1,6 @@
 /** The meaning of an error code: its exit code in the CLI, its status over HTTP. */
 interface ErrorKind {
-  /** Exit code of a command that ends with it (design: 1 bug, 2 usage, 3 cannot connect, 4 refused, ...). */
+  /** Exit code of a command that ends with it (docs/errors.md). */
   readonly exitCode: number;
   /** Status of an HTTP answer that carries it; absent when it never leaves the process that way. */
   readonly httpStatus?: number;

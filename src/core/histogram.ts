@@ -1,4 +1,4 @@
-/** Values up to this are counted one by one; above, each doubling has half as many classes. */
+/** Values below this are counted one by one; from it on, each doubling has half as many classes. */
 const EXACT = 256;
 const EXACT_BITS = 8;
 const HALF = EXACT / 2;

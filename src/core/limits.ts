@@ -167,15 +167,14 @@ export const LIMITS = {
    */
   peerHandshakeMsMax: 8_000,
 
-  /**
-   * Nodes that one sender of multicast DNS may introduce, and that may be sought at one address of a machine, at a
-   * time, and nodes, and addresses of nodes, a second beyond: a sender of thousands must not make all nodes dial a
-   * victim. Loopback has no such limit.
-   */
+  /** Nodes that one sender of multicast DNS may introduce: one of thousands must not make all nodes dial a victim. */
   introducedNodesMax: 64,
-  nodesPerHostMax: 16,
+  /** ... and further ones a second. */
   introducedNodesPerSecond: 1,
+  /** Addresses of nodes that it may introduce in a second. */
   introducedAddressesPerSecond: 4,
+  /** Nodes that are sought at one address of a machine, whoever introduces them; loopback has no such limit. */
+  nodesPerHostMax: 16,
 
   /** Where the HTTP API of a node listens unless another port is asked for. */
   httpPort: 8_080,

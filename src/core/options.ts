@@ -74,7 +74,7 @@ export async function tokenOf(source: TokenSource | undefined): Promise<string |
   });
 }
 
-/** The same, with a default. */
+/** The kind, with a default. */
 export function withDefault<Kind extends OptionKind, Value>(
   kind: Kind,
   value: Value,

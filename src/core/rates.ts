@@ -13,7 +13,7 @@ const CONNECTING: Backoff = { firstMs: 100, mostMs: 10_000 };
  * How long to wait before trying again: anything up to a bound that doubles with each attempt, so that the clients
  * of a server that restarts do not come back all at once.
  * @param attempt 0 for the first
- * @param bounds those of connecting, without them
+ * @param bounds default: those of connecting
  * @returns ms, under `mostMs`
  */
 export function backoffMs(attempt: number, random: Random, bounds: Backoff = CONNECTING): number {

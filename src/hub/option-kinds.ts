@@ -32,7 +32,7 @@ export interface HubLogger {
   warn(fields: object, message: string): void;
 }
 
-/** Options of `startHub`; each is also a flag of `hub start`. */
+/** Options of `startHub`; most are also flags of `hub start`. */
 export interface HubOptions {
   /** Default 9999; 0 takes a free one. */
   readonly port?: number;

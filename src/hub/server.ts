@@ -55,7 +55,7 @@ export class HubServer {
     const { token, engine, logger, ...machineOptions } = options;
     this.#certificate = new ServedCertificate(options.tls, (fault) => logger?.warn({}, fault));
     this.tokens = new TokenTable(token === undefined ? [] : [{ token, role: "post" }], "hub", (address) => {
-      logger?.warn({ address }, "too many wrong tokens from one address: others of it are not looked at now");
+      logger?.warn({ address }, "too many wrong tokens from one address: further ones are refused for now");
     });
     this.machine = new HubMachine({
       ...machineOptions,

@@ -19,7 +19,7 @@ export interface HubClientStatus {
   /** Bytes and pieces queued for it. */
   readonly outboxBytes: number;
   readonly outboxPieces: number;
-  /** How often, and how long altogether, the hub did not read from it because a receiver or the memory was full. */
+  /** How often, and how long altogether, the hub did not read from it: a receiver or the memory was full, or its share used up. */
   readonly pauses: number;
   readonly pausedMs: number;
   /** Round trip of the last ping; absent before the first. */

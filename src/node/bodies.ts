@@ -117,21 +117,21 @@ const members = (description: string) =>
 
 const RECEIPT = {
   of: count("Members known and alive when it was asked for, this node left out."),
-  complete: flag("All that were waited for hold it, and there was another to ask."),
+  complete: flag("All members that were waited for hold the item, and there was one at least to ask."),
   alone: optional(flag("Nobody else was there; absent otherwise.")),
   membersEstimated: optional(
     count("How many others there are in all, about; only where those asked are a sample of them."),
   ),
   holders: list(
-    "Members that hold it, in the order they said so.",
+    "Members that hold the item, in the order of their answers.",
     object<Receipt["holders"][number]>("A holder.", {
       id: text("Node id."),
       name: text("Node name."),
       afterMs: number("Milliseconds since this node asked: for a post, since it accepted the item."),
     }),
   ),
-  missing: members("Members that have not said so."),
-  refused: members("Members whose policy does not take it."),
+  missing: members("Members that have not reported the item as held."),
+  refused: members("Members whose policy does not take the item."),
 };
 
 const AUTHORSHIP = {
@@ -203,7 +203,7 @@ export const BODIES = {
       code: optional(text("Error code when it was not taken.") as Schema<ErrorCode>),
     },
   ),
-  ItemPage: object<ItemPage>("Visible items, oldest first.", {
+  ItemPage: object<ItemPage>("Visible items, in the order asked for.", {
     items: list("At most `limit` items.", ref("Item")),
     nextCursor: optional(text("Give it as `cursor` for the next page; absent on the last one.")),
   }),

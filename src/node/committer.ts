@@ -11,7 +11,7 @@ export class Committer {
   #isFailing = false;
   /** Where the engine has a log; set before the first commit. */
   publisher: LogPublisher | undefined;
-  /** With a log: the commit that was asked for last. A later one may be done earlier, but is not told before its turn. */
+  /** With a log: the last commit that was asked for. Commits may finish out of order, and are reported in order. */
   #last: Promise<void> = Promise.resolve();
 
   constructor(

@@ -156,7 +156,7 @@ export class EventLog {
     if (number === undefined) throw gone("the place is no id of an event");
     if (epoch !== this.epoch) throw gone("the place is of another run of the node");
     const place = Number(number) + 1;
-    if (place > this.#next) throw gone("the place is behind the newest event");
+    if (place > this.#next) throw gone("the place is after the newest event");
     if (place < this.#next - this.historyMax) throw gone("the place is too old");
     return place;
   }

@@ -237,7 +237,7 @@ class Node implements StartedNode, ServedNode {
     try {
       if (after !== undefined) return events.subscribe(after, { topic, signal });
     } catch (error) {
-      // Where it began is a place that is always there.
+      // `sinceMs` can always be resumed.
       if (sinceMs === undefined || (error as HubcastError).code !== "eventsGone") throw error;
     }
     const position = events.position;
@@ -318,7 +318,7 @@ class Node implements StartedNode, ServedNode {
     return startStep("opening multicast DNS", discovery, { logger, late: (opened) => opened.close() });
   }
 
-  /** Members that lack the item say nothing of it; but they say what they hold, as those cannot that are not reached. */
+  /** A member that lacks the item does not answer for it. One that answers what it holds was reached, so it lacks the item. */
   async #askHolders(
     digest: string,
     options: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
@@ -352,6 +352,8 @@ class Node implements StartedNode, ServedNode {
 
   async #close(): Promise<void> {
     this.#isStopping = true;
+    // What was posted before is taken in the next turn (PostGathering).
+    await new Promise((resolve) => setImmediate(resolve));
     // First the others hear of it, while requests are finished; then nothing comes in any more.
     const goodbye = this.#discovery?.close();
     await this.#http?.close();

@@ -4,22 +4,28 @@
  */
 export class PostGathering<Post, Outcome> {
   #posts: Post[] = [];
-  #answer: ((outcome: Outcome) => void)[] = [];
+  #waiting: PromiseWithResolvers<Outcome>[] = [];
 
-  /** @param submit returns one outcome for each post, in their order; must not reject */
+  /** @param submit returns one outcome for each post, in their order; where it rejects, all of them do */
   constructor(private readonly submit: (posts: readonly Post[]) => Promise<readonly Outcome[]>) {}
 
   add(post: Post): Promise<Outcome> {
     if (this.#posts.length === 0) setImmediate(() => this.#hand());
     this.#posts.push(post);
-    return new Promise((resolve) => this.#answer.push(resolve));
+    const waiting = Promise.withResolvers<Outcome>();
+    this.#waiting.push(waiting);
+    return waiting.promise;
   }
 
   async #hand(): Promise<void> {
     const posts = this.#posts;
-    const answer = this.#answer;
+    const waiting = this.#waiting;
     this.#posts = [];
-    this.#answer = [];
-    for (const [index, outcome] of (await this.submit(posts)).entries()) answer[index]!(outcome);
+    this.#waiting = [];
+    try {
+      for (const [index, outcome] of (await this.submit(posts)).entries()) waiting[index]!.resolve(outcome);
+    } catch (error) {
+      for (const { reject } of waiting) reject(error);
+    }
   }
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { HubcastError } from "../core/errors.js";
+import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { LINE_KIND } from "../core/text.js";
 import { VERSION } from "../core/version.js";
@@ -80,6 +80,7 @@ export class ReplicaShell {
   /** Messages of the log that wait for their verdict. */
   readonly #logged = new Map<number, GossipMessage>();
   #lastRequest = 0;
+  #isClosed = false;
   /** The last log message about the clock. */
   #clockSaid = { atMs: 0, messages: "" };
   #encoded: { readonly frame: Frame; readonly bytes: Uint8Array } | undefined;
@@ -171,12 +172,13 @@ export class ReplicaShell {
 
   /**
    * Hands items to the replica; resolves with one outcome per item, once what it rests on is durable. Receipts are asked for
-   * at that moment, too, and follow.
+   * at that moment, too, and follow. Rejects with `stopping` when the node is closed.
    */
   submit(
     items: readonly Item[],
     receipts: readonly (OpenReceipt | undefined)[] = [],
   ): Promise<readonly PostOutcome[]> {
+    if (this.#isClosed) return Promise.reject(new HubcastError("stopping", "the node is shutting down"));
     const beganMs = performance.now();
     return new Promise((resolve) => {
       const request = ++this.#lastRequest;
@@ -201,7 +203,7 @@ export class ReplicaShell {
     return this.receiptOf(receipt, signal);
   }
 
-  /** A receipt that a post asks for, or nobody: then it is to be dropped. */
+  /** A receipt for a post to ask for; where the post fails, `dropReceipt`. */
   openReceipt(wait: number | "all", timeoutMs: number): OpenReceipt {
     const request = ++this.#lastRequest;
     const { promise, resolve } = Promise.withResolvers<Receipt>();
@@ -508,6 +510,7 @@ export class ReplicaShell {
     await this.verifier.close();
     // Callers that wait for a commit get an answer, so the machine runs until the last one is done.
     await this.committer?.close();
+    this.#isClosed = true;
     this.#runner?.stop();
     this.events.close();
   }

@@ -15,8 +15,8 @@ const LOOK_MS = 10_000;
 const UNUSED_BYTES_MAX = 48 * 1024 * 1024;
 
 /**
- * Keeps the heap of a process near the size of its live data. Left alone, V8 takes what stays for a reason to
- * double its young generation, up to 128 MiB, and lets garbage grow to as much again as is in use: 100,000 items of
+ * Keeps the heap of a process near the size of its live data. Left alone, V8 doubles its young
+ * generation when objects survive, up to 128 MiB, and lets garbage grow to as much again as is in use: 100,000 items of
  * 256 B cost a node 220 MB, of which it used 65. Call it when what the process needs is loaded.
  *
  * A quiet node gives memory back: 12 MB that its start left behind, and after a busy hour once for each 48 MiB that it

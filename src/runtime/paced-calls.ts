@@ -5,7 +5,7 @@ export class PacedCalls {
   /** This turn has begun. */
   #taken = false;
 
-  /** @param yields whether this turn is for others; asked once in each, but for the first */
+  /** @param yields whether this turn is for others; asked once in each turn after the first */
   constructor(
     private readonly perTurn: number,
     private readonly yields: () => boolean = () => false,

@@ -15,7 +15,7 @@ interface WakeOptions {
   readonly wake: (nowMs: number, lateMs: number) => void;
 }
 
-/** The one timer of a shell, for all machines that it runs. An instant that moves away costs nothing before it comes. */
+/** The one timer of a shell, for all machines that it runs. Moving the instant to a later time does not arm the timer anew. */
 export class WakeTimer {
   #timer: NodeJS.Timeout | undefined;
   #armedForMs = Number.POSITIVE_INFINITY;

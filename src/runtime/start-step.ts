@@ -33,7 +33,7 @@ export async function startStep<T>(
       reject(
         new HubcastError("deadline", `not done within ${formatDuration(lengthMs)}: ${what}`, {
           suggestions: [
-            "See whether what it stands on answers: the disk, the share, the pipe, or the server.",
+            "Check that the disk, the share, the pipe or the server that this step needs responds.",
           ],
         }),
       );

@@ -333,7 +333,7 @@ test("events resume behind an id; history has none, and the place of another run
   const gone = a.events({ after: "0123-7" })[Symbol.asyncIterator]();
   await expect(gone.next()).rejects.toThrow("of another run of the node");
   const ahead = a.events({ after: first.events[2]!.eventId!.replace(/\d+$/, "99") })[Symbol.asyncIterator]();
-  await expect(ahead.next()).rejects.toThrow("behind the newest event");
+  await expect(ahead.next()).rejects.toThrow("after the newest event");
   for await (const event of a.events({ after: "0123-7", sinceMs: 0 })) {
     expect(event).toMatchObject({ type: "item", item: { id: "one" } });
     break;

@@ -34,4 +34,12 @@ describe("posts of one turn", () => {
     resolve();
     expect(await first).toEqual({ status: "accepted", item: items[0] });
   });
+
+  it("fail together where they cannot be taken", async () => {
+    const gathering = new PostGathering<Item, PostOutcome>(() => Promise.reject(new Error("closed")));
+    const outcomes = await Promise.allSettled(items.map((item) => gathering.add(item)));
+    expect(outcomes.map((outcome) => (outcome as PromiseRejectedResult).reason.message)).toEqual(
+      Array(3).fill("closed"),
+    );
+  });
 });

@@ -457,7 +457,7 @@ class MemoryQueue {
     for (const { session } of this.state.remotes.hubs) look(session);
     if (slowest === undefined) {
       // Nothing is queued and no frame is unfinished: paused senders hold all memory. One of them exceeds the budget.
-      memory.overdraft = 1;
+      memory.exceptions = 1;
       this.delivery.flow.resume(this.#wanting.splice(0, 1));
     } else if (nowMs - slowestAtMs >= Math.max(patienceMs, HUB_LIMITS.memoryPatienceMs))
       this.delivery.close(slowest, "memoryBudget");

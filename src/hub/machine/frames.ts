@@ -82,7 +82,8 @@ export const CLOSE_REASONS = {
   hubLost: { code: 14, meaning: "The hub of that client is gone, or out of reach of the other hubs." },
   messagesLost: {
     code: 15,
-    meaning: "Messages to the client were lost between two hubs, and its version cannot be told.",
+    meaning:
+      "Messages to the client were lost between two hubs, and version 1 of the protocol has no frame to report it.",
   },
   idsUsedUp: { code: 16, meaning: "The hub has no id left to give, and cannot get more now." },
   tooManyGuesses: { code: 17, meaning: "Too many wrong tokens came from the address of the client." },

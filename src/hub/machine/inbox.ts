@@ -90,7 +90,7 @@ export class Inbox {
   begin(withinShare = true): boolean {
     const length = this.#lengthFilled > 0 ? this.#length.readUInt32BE(0) : this.#chunk.readUInt32BE(this.#at);
     const bytes = 4 + length;
-    if (!this.frames.memory.takeRoomFor(bytes, withinShare)) return false;
+    if (!this.frames.memory.mayBegin(bytes, withinShare)) return false;
     const { buffer: cut, backing } = this.frames.take(bytes);
     cut.writeUInt32BE(length, 0);
     if (this.#lengthFilled === 0) this.#at += 4;

@@ -18,7 +18,7 @@ const MESSAGES: ReadonlySet<number> = new Set([FRAME.relay, FRAME.namedRelay, FR
 type HubInput<S = SessionView, H = HubView> =
   /** Bytes arrived. The chunk belongs to the machine from now on and is written to. */
   | { readonly type: "received"; readonly session: S; readonly chunk: Buffer }
-  /** The kernel has taken the batch that `session.outbox` handed over; `atOnce`: within the write. */
+  /** The kernel has taken the batch that `takeBatch` gave; `atOnce`: within the write. */
   | { readonly type: "sent"; readonly session: S; readonly atOnce: boolean }
   /** The client sends no more (FIN). Its outbox is still written and its paused messages are still delivered. */
   | { readonly type: "ended"; readonly session: S }
@@ -127,7 +127,7 @@ export class HubMachine {
   }
 
   handle(input: HubInput, nowMs: number): Effects {
-    this.#state.now(nowMs);
+    this.#state.setNow(nowMs);
     // The shell has no other sessions and hubs than those that `connect` and `connectHub` returned.
     this.#apply(input as HubInput<Session, RemoteHub>);
     this.#resume();
@@ -154,7 +154,7 @@ export class HubMachine {
   /** A connection is open: the session by which inputs and effects name it. */
   connect(nowMs: number): SessionView {
     const { options, roster, memory, frames, joins } = this.#state;
-    this.#state.now(nowMs);
+    this.#state.setNow(nowMs);
     const id = roster.nextId();
     const session = new Session(id, new Inbox(frames), new Outbox(id, memory, joins), nowMs);
     this.#sessions.add(session);
@@ -168,7 +168,7 @@ export class HubMachine {
 
   /** Another hub is found: the shell carries the outbox of its session there as a stream of bytes. */
   connectHub(key: string, name: string, nowMs: number): HubView {
-    this.#state.now(nowMs);
+    this.#state.setNow(nowMs);
     const hub = this.#links.begin(key, name);
     this.#resume();
     return hub;
@@ -368,7 +368,7 @@ class Frames {
     const { flow } = this.delivery;
     if (session.share.requestWaitMs > 0) flow.pauseForShare(session);
     else if (session.answerBytes > HUB_LIMITS.answersBytesMax) flow.pause(session, "answers");
-    else if (!memory.takeRoomFor(HUB_LIMITS.requestBytes, false)) flow.pauseForMemory(session);
+    else if (!memory.mayBegin(HUB_LIMITS.requestBytes, false)) flow.pauseForMemory(session);
     else if (state.turnRequestBytes >= HUB_LIMITS.turnRequestBytesMax) flow.pauseForTurn(session, true);
     if (session.pausedFor !== undefined) {
       session.park();

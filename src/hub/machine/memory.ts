@@ -30,14 +30,14 @@ export class MemoryBudget {
   }
 
   /** Frames that may exceed the budget, when nothing else would ever move. */
-  overdraft = 0;
+  exceptions = 0;
 
-  /** Whether a frame of that size may be begun. @param withinShare its client is within its share */
-  takeRoomFor(bytes: number, withinShare: boolean): boolean {
+  /** Whether a frame of that size may be begun; uses up an exception. @param withinShare its client is within its share */
+  mayBegin(bytes: number, withinShare: boolean): boolean {
     const small = bytes <= HUB_LIMITS.keptFrameBytesMin;
     if (this.usedBytes + bytes <= (withinShare && small ? this.maxBytes : this.#resumeBytes)) return true;
-    if (this.overdraft === 0) return false;
-    this.overdraft -= 1;
+    if (this.exceptions === 0) return false;
+    this.exceptions -= 1;
     return true;
   }
 

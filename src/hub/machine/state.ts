@@ -7,7 +7,7 @@ import type { Session, SessionView } from "./session.js";
 
 export type SlowConsumer = "evict" | "wait";
 
-/** Options of the machine; docs/protocol-hub.md and the flags of `hub start` explain each. */
+/** Options of the machine, as `HubOptions` explains each. */
 export interface MachineOptions {
   readonly name: string;
   readonly slowConsumer: SlowConsumer;
@@ -72,8 +72,8 @@ export class HubState {
     return this.turnBytes >= HUB_LIMITS.turnBytesMax || this.nowMs >= this.#turnEndsAtMs;
   }
 
-  /** A turn begins with its first work: the event loop may have slept before. */
-  now(nowMs: number): void {
+  /** Takes the time of an input. A turn begins with its first work: the event loop may have slept before. */
+  setNow(nowMs: number): void {
     this.nowMs = nowMs;
     if (this.turnBytes === 0) this.#turnEndsAtMs = nowMs + HUB_LIMITS.turnMsMax;
   }
@@ -86,7 +86,7 @@ export class HubState {
   beginTurn(): void {
     this.turnBytes = 0;
     this.turnRequestBytes = 0;
-    this.now(this.nowMs);
+    this.setNow(this.nowMs);
   }
 }
 

@@ -182,7 +182,7 @@ export interface ClusterOptions<Listener = LinkListener> {
 
 /**
  * Calls that wait for their turn: one at a time, in order, never from inside the code that posted them. An
- * engine posts everything it tells its node, so a listener may call the engine back without a thought.
+ * engine posts everything it tells its node, so a listener may call the engine back at any time.
  */
 export class Mailbox {
   #waiting: (() => void)[] = [];

@@ -128,7 +128,7 @@ export class BulkRequest {
 
 /**
  * The lines of one chunk: drafts for the node, and outcomes of the lines that are none. One batch costs one
- * decoding and one call of the node; a line costs its JSON.parse and little else (bench/http-bulk.ts).
+ * decoding and one call of the node; a line costs its JSON.parse and little else (bench/bulk.ts).
  */
 export class BulkBatch {
   readonly drafts: ItemDraft[] = [];

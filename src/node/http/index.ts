@@ -65,7 +65,7 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   const tokens = new TokenTable(complete.tokens, "node", (address) => {
     complete.logger.warn(
       { address },
-      "too many wrong tokens from one address: others of it are not looked at now",
+      "too many wrong tokens from one address: further ones are refused for now",
     );
   });
   const server = new HttpServer({

@@ -104,7 +104,7 @@ export class KeyRate {
 const BURST_SECONDS = 10;
 
 /**
- * RateLimits of items: so many a second for each name, and a burst of ten seconds' worth. The names remembered are bounded;
+ * Limits the items that each name may post in a second, with a burst of ten seconds' worth. The names remembered are bounded;
  * the one used longest ago is forgotten, and has its whole share again.
  */
 class RateLimits {

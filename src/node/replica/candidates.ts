@@ -19,7 +19,7 @@ interface Candidate {
   addresses: readonly string[];
   /** Named by the user or by mDNS: tried for good. */
   readonly isConfigured: boolean;
-  /** The peer or, by mDNS, the sender that named the address, or `ROSTER`. */
+  /** The peer or, by mDNS, the sender that named the address, or `NO_INTRODUCER`. */
   readonly introducer: string;
   failures: number;
   nextAtMs: number;
@@ -66,8 +66,8 @@ const HANDSHAKE_LATES = 32;
 const DIAL_END_MS = 2_000;
 /** A dial that fails sooner may have run into another one to the same address: only the second counts as a failure. */
 const QUICK_FAILURE_MS = 1_000;
-/** The introducer of members that records say to be there. */
-const ROSTER = "";
+/** The introducer of members that are known from records, and of addresses that the user named. */
+const NO_INTRODUCER = "";
 
 /**
  * The addresses that this node dials, when, and what dialling may cost: those named by the user or mDNS for good, those
@@ -77,11 +77,13 @@ export class Candidates {
   readonly #candidates = new Map<string, Candidate>();
   readonly #attempts = new Map<number, Candidate>();
   readonly #punished = new Map<string, { untilMs: number; forMs: number }>();
-  /** Names taken and connects made for the sake of one introducer; connects for the sake of all; and those to one target. */
+  /** Addresses taken from one introducer, and connects to them. */
   readonly #introducers = new TokenBuckets({ perSecond: 8, burst: 128, namesMax: 1_024 });
+  /** Connects to addresses that peers and records named, of all introducers together. */
   readonly #strangers = new TokenBuckets({ perSecond: 32, burst: 256, namesMax: 1 });
   /** Attempts with those that the user or mDNS named: thousands that fail at once would leave no time for anything else. */
   readonly #configured = new TokenBuckets({ perSecond: 32, burst: 8, namesMax: 1 });
+  /** Connects to one address, whoever named it. */
   readonly #targets = new TokenBuckets({ perSecond: 0.5, burst: 3, namesMax: 4_096 });
   #lastAttempt = 0;
   #strangerAtMs = 0;
@@ -129,7 +131,7 @@ export class Candidates {
 
   /** Somebody may be at these addresses: the user or mDNS says so. */
   found(
-    { addresses, peer: id, introducer = ROSTER }: Extract<ReplicaInput, { type: "found" }>,
+    { addresses, peer: id, introducer = NO_INTRODUCER }: Extract<ReplicaInput, { type: "found" }>,
     nowMs: number,
   ): void {
     if (id === this.context.options.id || addresses.length === 0) return;
@@ -433,8 +435,7 @@ export class Candidates {
   }
 
   /**
-   * Each sender of mDNS has its turn, and each node that it names: those that fail are due again before all have been
-   * tried.
+   * Senders of mDNS take turns, and so do the nodes that one names. Without that, those that fail would be tried again before the rest is tried once.
    */
   #hadTurn(dialled: Candidate): void {
     const siblings = [...this.#candidates.values()].filter(
@@ -472,7 +473,7 @@ function newCandidate(
   key: string,
   given: Pick<Candidate, "expected" | "addresses" | "isConfigured" | "nextAtMs"> & { introducer?: string },
 ): Candidate {
-  return { introducer: ROSTER, ...given, key, id: given.expected, failures: 0, attempt: undefined };
+  return { introducer: NO_INTRODUCER, ...given, key, id: given.expected, failures: 0, attempt: undefined };
 }
 
 const LOOPBACK = "/ip4/127.0.0.1/tcp/0";

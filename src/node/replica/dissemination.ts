@@ -17,8 +17,8 @@ export interface RecordNews {
 
 /**
  * Records to pass on are gathered for so long after others went out, for each member a little longer: a frame costs
- * what 20 do. On the links of the tree they go first: most links besides bring then what their other end has, and one
- * of the two says it...
+ * what 20 do. Links of the tree go first: by the time of the others, their other end
+ * mostly has the record...
  */
 const SCOPES = ["all", "tree"] as const;
 const NEWS_MS = 30;

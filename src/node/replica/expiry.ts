@@ -13,10 +13,10 @@ interface Hidden {
 }
 
 /**
- * The end of items. What expires leaves the set at once. What expired while the clock stood is erased with that; what a
- * clock ended that has not proven itself (after a start, after a jump, while others contradict it) is only hidden, and
- * comes back if the clock goes back. It is erased once the clock has stood for `clockHoldMs`, or was hidden for the
- * retention.
+ * The end of items. An item that expires leaves the set at once. If it expires while the clock is trusted, it is erased at
+ * once, too. If it expires by a clock that is not trusted yet (after a start, after a jump, while others contradict it), it
+ * is only hidden, and comes back if the clock goes back. It is erased when the clock has been trusted for `clockHoldMs`, or
+ * when it was hidden for the retention.
  */
 export class Expiry {
   /** In order of their timestamps. */

@@ -151,7 +151,7 @@ export class Gossip {
     return frame.id;
   }
 
-  /** A batch came. The first copy is to be verified; by another the tree learns which links it can do without. */
+  /** A batch came. The first copy is to be verified; a second one on a link outside of the tree is answered with `prune`. */
   arrived(link: Link, frame: BatchFrame, nowMs: number): void {
     this.figures.copiesReceived++;
     if (this.#seen.has(frame.id)) {

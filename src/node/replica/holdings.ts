@@ -135,7 +135,7 @@ export function behind(item: Item): Bound {
 /**
  * The start of the fingerprint window. It moves in steps, so that it is the same instant on all nodes for a while, and is
  * so late that nothing in the window expires while it is compared: half a step at least, one and a half at most, after
- * what expires now (protocol.md#neighbours). With a retention under 5 s nothing is left that could be compared.
+ * what expires now (protocol.md#membership). With a retention under 5 s nothing is left that could be compared.
  */
 export function fingerprintSince(nowMs: number, retentionMs: number): number {
   const tenthMs = Math.floor(retentionMs / 10 / STEP_MS_MIN) * STEP_MS_MIN;

@@ -72,7 +72,7 @@ export class Links {
     return false;
   }
 
-  /** All, also those that are opening or ending. */
+  /** All, also those that are still opening. */
   all(): IterableIterator<Link> {
     return this.#byNumber.values();
   }
@@ -143,9 +143,9 @@ export class Links {
 }
 
 /**
- * The work that one link may cause: one budget for frames of all kinds, in bytes of work. A frame costs its bytes and
- * `FRAME_WORK`, and what answering it costs besides. Past the budget the link is held: not read until it has earned its
- * way back. A link that is held most of the time for `linkPatienceMs` is cut.
+ * The work that one link may cause, for frames of all kinds together: one bucket of work, in bytes (a frame costs its bytes,
+ * and what answering it costs besides), and one of frames. Past either the link is held: not read until the bucket has
+ * refilled. A link that is held most of the time for `linkPatienceMs` is cut.
  */
 export class LinkBudget {
   #work: number = LIMITS.linkWorkBurst;

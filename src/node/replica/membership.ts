@@ -454,8 +454,8 @@ export class Membership {
   }
 
   /**
-   * Takes one verified record. @param link by which it came, unless a broker brought it: then news is passed on. A member
-   * without a place in a sample has none in those of others.
+   * Takes one verified record. @param link by which it came: a new record is passed on; absent when a broker brought it. A
+   * record that finds no place in a sample is not passed on: others have none for it, either.
    */
   hear(record: MemberRecord, nowMs: number, link?: Link): ReturnType<ReplicaContext["roster"]["hear"]> {
     const { options, roster, links } = this.context;

@@ -198,7 +198,7 @@ export type PublishKind = "members" | "news" | "question";
 export interface Receipt {
   /** Members known and alive when it was asked for, this node left out. */
   readonly of: number;
-  /** All that were waited for hold it, and there was another to ask. */
+  /** All members that were waited for hold the item, and there was one at least to ask. */
   readonly complete: boolean;
   /** Nobody else was there. */
   readonly alone?: boolean;
@@ -206,7 +206,7 @@ export interface Receipt {
   readonly membersEstimated?: number;
   /** In the order in which they said so, with the ms since the node accepted it. */
   readonly holders: readonly { readonly id: string; readonly name: string; readonly afterMs: number }[];
-  /** Members that have not said so. */
+  /** Members that have not reported the item as held. */
   readonly missing: readonly { readonly id: string; readonly name: string }[];
   /** Members whose policy does not take it. */
   readonly refused: readonly { readonly id: string; readonly name: string }[];

@@ -106,9 +106,9 @@ export class OwnRecord {
   }
 
   /**
-   * A record of this node that it did not write: of a run before, or of a twin. It is outbid once for each session, and
-   * a goodbye always: nothing follows that. A record of before the start of this node is of a run before, unless its
-   * clock was ahead.
+   * A record of this node that this process did not write: of an earlier run, or of a twin. The first one of each session, and
+   * each goodbye, is answered by a record with a larger incarnation. A record older than the start of this node is of an
+   * earlier run, unless its clock was ahead.
    */
   heard(record: MemberRecord, nowMs: number): void {
     const { session, incarnation, left } = record;

@@ -83,7 +83,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     linksHeld: 0,
   };
   starting = true;
-  /** An item of a peer did not fit in. Until something expires none of its size will, and none is asked for. */
+  /** An item of a peer did not fit in. Until something expires none of that size will, and none is asked for. */
   #lacksRoom = false;
   readonly #refusals = new Refusals();
   readonly #expiry: Expiry;

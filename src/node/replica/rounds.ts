@@ -37,7 +37,7 @@ interface Asked {
 
 /**
  * Runs rounds of reconciliation. One at a time as initiator, which learns both differences; any number as responder,
- * which keeps no state of them. A round runs when Sync finds that two sets differ, and every `syncIntervalMs` (jittered)
+ * which only counts them. A round runs when Sync finds that two sets differ, and every `syncIntervalMs` (jittered)
  * with one random peer (protocol.md#rounds).
  */
 export class Rounds {

@@ -13,7 +13,7 @@ export interface Stranger {
   readonly sinceMs: number;
 }
 
-/** A node of another version is remembered for so long after it was met last: it tries more often. */
+/** A node of another version is remembered for so long after it was met last: it dials this one more often than that. */
 const FORGOTTEN_MS = 90_000;
 
 /** Nodes of another version or cluster key, and a twin that discovery shows. */

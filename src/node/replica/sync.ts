@@ -15,8 +15,8 @@ type SyncFrame = Extract<
 /** How often what differs is looked at. */
 const TICK_MS = 500;
 /**
- * An answer waits behind all that the peer has to read, and this node: it has so many round trips more, and latenesses
- * of this node.
+ * An answer waits behind all that the peer has to read, and behind what this node has to: its deadline has so many round
+ * trips more, and so many times the lateness of this node.
  */
 const ANSWER_ROUND_TRIPS = 16;
 const ANSWER_LATES = 32;
@@ -190,7 +190,7 @@ export class Sync {
     if (this.#agrees(summary)) link.differsSinceMs = 0;
     else if (link.differsSinceMs === 0) {
       link.differsSinceMs = nowMs;
-      // The peer knows what this node said before that, and between two policies no round will tell it more.
+      // The peer knows what this node said before that. With another policy no round follows, so it is told now.
       if (!this.#sharesPolicy(link)) this.#tellSummaryTo(link, nowMs);
     }
     if (this.#leads(link)) {

@@ -83,7 +83,7 @@ export class Wants {
   answered(peer: string, served: number, received: readonly string[]): boolean {
     const share = this.#shares.get(peer);
     const want = share?.asked[0];
-    // Validate first: on a violation the caller drops the peer and all its wants.
+    // After `false` the caller drops the peer with all its wants.
     if (!share || !want || served < 1 || served > want.digests.length) return false;
     share.asked.shift();
     const covered = want.digests.slice(0, served);

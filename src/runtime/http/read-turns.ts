@@ -12,8 +12,8 @@ const SLICE_MS_MAX = 3;
 /** The largest debt: a connection that was busy must not wait for minutes. */
 const OVERDRAFT_MS = 100;
 /**
- * A connection that waits longer for its turn is cut: it has had more than the others, and more arrives than can be
- * parsed.
+ * A connection that waits longer for its turn is cut: the server is overloaded, and this connection has had more than the
+ * others.
  */
 const WAIT_MS_MAX = 5_000;
 
