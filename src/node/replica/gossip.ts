@@ -123,7 +123,7 @@ export class Gossip {
       this.#outbox.push(item);
       this.#outboxBytes += bytes;
     }
-    const isIdle = nowMs - this.#flushedAtMs >= LIMITS.batchDelayMs || nowMs < this.#flushedAtMs;
+    const isIdle = nowMs - this.#flushedAtMs >= LIMITS.batchDelayMs;
     if (isIdle) this.flush(nowMs);
     else this.#flushAtMs = this.#flushedAtMs + LIMITS.batchDelayMs;
   }

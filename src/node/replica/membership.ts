@@ -303,21 +303,17 @@ export class Membership {
     const { links, roster, options, send } = this.context;
     this.#own.tick(nowMs);
     this.#dissemination.tick(nowMs);
-    // Further off than ever asked for: the clock was set back.
-    if (nowMs < this.#tickAtMs && this.#tickAtMs - nowMs <= TICK_MS) return [];
+    if (nowMs < this.#tickAtMs) return [];
     const lateMs = this.#tickAtMs === 0 ? 0 : Math.max(0, nowMs - this.#tickAtMs);
     this.lateMs += (Math.min(lateMs, LATE_MS_MAX) - this.lateMs) * LATE_GAIN;
     if (lateMs > 2 * TICK_MS) {
       roster.forgive(lateMs);
-      for (const link of links.all()) link.heardAtMs += lateMs;
+      for (const link of links.all()) link.heardAtMs = Math.min(nowMs, link.heardAtMs + lateMs);
     }
     this.#tickAtMs = nowMs + TICK_MS;
     const silent: Link[] = [];
     for (const link of links.all()) {
       if (link.state === "ending") continue;
-      // A clock that was set back must not make silence look like the future.
-      link.heardAtMs = Math.min(link.heardAtMs, nowMs);
-      link.pingedAtMs = Math.min(link.pingedAtMs, nowMs);
       const quietMs = nowMs - link.heardAtMs;
       const lostMs = LIMITS.heartbeatLostMs + SILENCE_ROUND_TRIPS * slownessMs(link);
       const limitMs = link.state === "up" ? lostMs : this.#candidates.handshakeMs;

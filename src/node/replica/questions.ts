@@ -413,7 +413,7 @@ function sendAnswers(reply: Reply, id: string, held: Buffer[], refused: Buffer[]
 
 /** At once when nothing went out lately, else with what gathers meanwhile. */
 function soon(lastAtMs: number, nowMs: number): number {
-  return lastAtMs > nowMs ? nowMs : Math.max(nowMs, lastAtMs + LIMITS.batchDelayMs);
+  return Math.max(nowMs, lastAtMs + LIMITS.batchDelayMs);
 }
 
 function heldEntry(self: Buffer, index: number): Buffer {

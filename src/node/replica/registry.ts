@@ -155,7 +155,7 @@ export class Registry {
   }
 
   tick(nowMs: number): void {
-    if (nowMs < this.#tickAtMs && this.#tickAtMs - nowMs <= TICK_MS) return;
+    if (nowMs < this.#tickAtMs) return;
     this.#tickAtMs = nowMs + TICK_MS;
     if (!this.#isUp) {
       if (nowMs - this.#downAtMs < AWAY_MS) return;

@@ -36,7 +36,7 @@ export class Repair implements Differences {
 
   /** @param leads this node is the leader of its cluster */
   tick(nowMs: number, leads: boolean): void {
-    if (nowMs < this.#tickAtMs && this.#tickAtMs - nowMs <= TICK_MS) return;
+    if (nowMs < this.#tickAtMs) return;
     this.#tickAtMs = nowMs + TICK_MS;
     const { owed } = this.#rounds;
     if (owed && nowMs - owed.askedAtMs > LIMITS.answerTimeoutMs) this.#rounds.forget(owed.peer);
@@ -121,7 +121,7 @@ export class Repair implements Differences {
 
   #consider(id: string, differsMs: number, nowMs: number): void {
     const known = this.#differing.get(id);
-    if (!known || known.sinceMs > nowMs) {
+    if (!known) {
       this.#differing.set(id, { sinceMs: nowMs, nextAtMs: nowMs });
       return;
     }

@@ -165,8 +165,7 @@ export class Rounds {
 
   #schedulePeriodic(nowMs: number): void {
     const { syncIntervalMs, random } = this.context.options;
-    // Further off than ever planned: the clock was set back.
-    if (nowMs < this.#periodicAtMs && this.#periodicAtMs - nowMs <= 2 * syncIntervalMs) return;
+    if (nowMs < this.#periodicAtMs) return;
     // The first call only sets the clock.
     const links =
       this.#periodicAtMs === 0 ? [] : [...this.context.links.up()].filter(this.context.sharesItems);

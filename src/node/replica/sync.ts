@@ -119,8 +119,7 @@ export class Sync {
 
   /** @returns links whose peers owe an answer for too long */
   tick(nowMs: number): Link[] {
-    // Further off than ever asked for: the clock was set back.
-    if (nowMs < this.#tickAtMs && this.#tickAtMs - nowMs <= TICK_MS) return [];
+    if (nowMs < this.#tickAtMs) return [];
     const { links, wants, lateMs } = this.context;
     this.#tickAtMs = nowMs + TICK_MS;
     this.#aloneAtMs ??= nowMs + LIMITS.aloneAfterMs;
@@ -154,8 +153,6 @@ export class Sync {
   /** Tells all peers what this node holds: soon after a change, seldom without one. */
   #tellSummary(nowMs: number): void {
     const { links } = this.context;
-    this.#summaryAtMs = Math.min(this.#summaryAtMs, nowMs);
-    this.#fetchedAtMs = Math.min(this.#fetchedAtMs, nowMs);
     // Others may lack fetched items, unlike gossiped ones: they are told sooner.
     const isFetching =
       nowMs - this.#fetchedAtMs < LIMITS.summaryIdleMs ||

@@ -313,16 +313,6 @@ describe("signs of life", () => {
     expect(stateOf(driver)).toBe("alive");
     expect(reasons(driver.pass(5_000)), "but not for ever").toEqual(["heartbeatLost"]);
   });
-
-  it("go on when the clock was set back", () => {
-    const driver = makeDriver();
-    driver.meet();
-    driver.pass(1_000, pingAll(driver));
-    driver.nowMs -= 3_600_000;
-    driver.tell({ type: "woke" });
-    expect(driver.replica.wakeAtMs - driver.nowMs).toBeLessThan(1_000);
-    expect(reasons(driver.pass(6_000))).toEqual(["heartbeatLost"]);
-  });
 });
 
 describe("a node dials", () => {
