@@ -11,3 +11,17 @@ export function free(whole: Buffer): void {
 export function isWhole(bytes: Buffer): boolean {
   return bytes.length === bytes.buffer.byteLength;
 }
+
+/** Hex texts of one length as the wire has them: their bytes, back to back. */
+export function packHex(texts: Iterable<string>): Buffer {
+  return Buffer.from([...texts].join(""), "hex");
+}
+
+/** The hex texts in packed bytes. @param bytes of each; what is left over at the end is ignored */
+export function unpackHex(packed: Uint8Array, bytes: number): string[] {
+  const hex = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength).toString("hex");
+  const digits = 2 * bytes;
+  return Array.from({ length: Math.floor(packed.length / bytes) }, (_, index) =>
+    hex.slice(index * digits, (index + 1) * digits),
+  );
+}

@@ -288,6 +288,9 @@ export const BODIES = {
     ahead: count("Items stamped more than 2 min ahead of the node's clock: peers do not take them yet."),
     leftOut: count("Stored items that this start found damaged and left out."),
     posted: count("Items that were posted here and accepted, since the start."),
+    notTaken: count(
+      "Items of peers that were not taken, by policy, by their time or for want of room, since the start.",
+    ),
     bytes: count("Bytes of all held items in their canonical encoding."),
     fingerprint: text(
       "32 hex digits over all held items from fingerprintSinceMs on; equal pairs mean equal sets.",

@@ -227,6 +227,8 @@ export interface NodeStatus {
   readonly leftOut: number;
   /** Items that were posted here and accepted, since the start. */
   readonly posted: number;
+  /** Items of peers that were not taken, by policy, by their time or for want of room, since the start. */
+  readonly notTaken: number;
   /** 32 hex digits over all held items stamped at or after `fingerprintSinceMs`. */
   readonly fingerprint: string;
   readonly fingerprintSinceMs: number;

@@ -53,6 +53,7 @@ export function statusOf(node: ReportedParts, rest: StatusRest): NodeStatus {
     ahead: replica.aheadCount(nowMs),
     leftOut: node.committer?.leftOut ?? 0,
     posted: figures.posted,
+    notTaken: figures.refused,
     fingerprint: holdings.fingerprint(fingerprintSinceMs).fingerprint,
     fingerprintSinceMs,
     retentionMs: options.retentionMs,

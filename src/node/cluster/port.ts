@@ -107,8 +107,6 @@ export type GossipVerdict = "accept" | "ignore" | "reject";
 
 /** A message of the engine's log that another node appended. */
 export interface GossipMessage {
-  /** The node that appended it. */
-  readonly from: string;
   readonly bytes: Uint8Array;
   /** Must be called once: the log hands on more only as messages are settled. */
   settle(verdict: GossipVerdict): void;

@@ -72,6 +72,11 @@ const STATUS_FIGURES: readonly (readonly [string, string, (status: NodeStatus) =
   ],
   ["hubcast_items_left_out", "Stored items that the start found damaged and left out.", (s) => s.leftOut],
   ["hubcast_posted_items_total", "Items posted to this node and accepted.", (s) => s.posted],
+  [
+    "hubcast_items_not_taken_total",
+    "Items of peers that were not taken: by policy, by their time, or for want of room.",
+    (s) => s.notTaken,
+  ],
   ["hubcast_item_bytes", "Bytes of all held items.", (s) => s.bytes],
   ["hubcast_sync_rounds_total", "Reconciliation rounds.", (s) => s.sync.rounds],
   ["hubcast_sync_rounds_failed_total", "Reconciliation rounds that failed.", (s) => s.sync.roundsFailed],

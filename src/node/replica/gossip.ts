@@ -1,3 +1,4 @@
+import { packHex, unpackHex } from "../../core/buffers.js";
 import { LIMITS } from "../../core/limits.js";
 import type { GossipFigures, ReplicaContext } from "./context.js";
 import { encodeBatch, encodedLength, type Item } from "./item.js";
@@ -164,7 +165,7 @@ export class Gossip {
     if (missing) this.#lateMs += (nowMs - missing.announcedAtMs - this.#lateMs) / 8;
     this.#missing.delete(frame.id);
     this.#arrived.set(frame.id, { frame, from: link });
-    this.context.emit({ type: "verify", link: link.number, frame });
+    this.context.emit({ type: "verify", frame });
   }
 
   /** The link by which a batch came that is being verified. */
@@ -216,7 +217,7 @@ export class Gossip {
 
   /** A peer has these batches. */
   announced(link: Link, ids: Uint8Array, nowMs: number): void {
-    for (const id of unpackIds(ids)) {
+    for (const id of unpackHex(ids, BATCH_ID_BYTES)) {
       if (this.#seen.has(id)) continue;
       const missing = this.#missing.get(id);
       if (missing) {
@@ -227,7 +228,7 @@ export class Gossip {
 
   /** A peer lacks a batch, and wants what comes next pushed. */
   grafted(link: Link, packedId: Uint8Array, nowMs: number): void {
-    const [id] = unpackIds(packedId);
+    const [id] = unpackHex(packedId, BATCH_ID_BYTES);
     link.graftedUntilMs = nowMs + GRAFT_MS;
     link.isPruned = false;
     // It comes as soon as it is committed: the link is eager now.
@@ -244,7 +245,7 @@ export class Gossip {
 
   /** The peer cannot give a batch again: the next one that announced it is asked, else reconciliation brings it. */
   gone(packedId: Uint8Array, nowMs: number): void {
-    const [id] = unpackIds(packedId);
+    const [id] = unpackHex(packedId, BATCH_ID_BYTES);
     const missing = this.#missing.get(id!);
     if (missing) this.#repair(id!, missing, nowMs);
   }
@@ -323,8 +324,7 @@ export class Gossip {
     this.#announceAtMs = Number.POSITIVE_INFINITY;
     for (const link of this.#announcing) {
       const ids = link.announcements.splice(0).slice(-LIMITS.announcedMax);
-      if (link.state === "up")
-        this.context.send(link, { t: "announce", ids: Buffer.from(ids.join(""), "hex") });
+      if (link.state === "up") this.context.send(link, { t: "announce", ids: packHex(ids) });
     }
     this.#announcing.clear();
   }
@@ -348,13 +348,4 @@ export class Gossip {
 
 function isEager({ isInTree, isPruned, graftedUntilMs }: Link, nowMs: number): boolean {
   return ((isInTree ?? true) && !isPruned) || nowMs < graftedUntilMs;
-}
-
-/** @param packed 16 bytes each */
-function unpackIds(packed: Uint8Array): string[] {
-  const hex = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength).toString("hex");
-  const digits = 2 * BATCH_ID_BYTES;
-  return Array.from({ length: hex.length / digits }, (_, index) =>
-    hex.slice(index * digits, (index + 1) * digits),
-  );
 }

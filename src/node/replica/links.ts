@@ -130,14 +130,9 @@ export class Links {
     this.#byPeer.set(link.peer, link);
   }
 
-  /** It carries nothing from now on. */
-  end(link: Link): void {
+  close(link: Link): void {
     link.state = "ending";
     if (this.#byPeer.get(link.peer) === link) this.#byPeer.delete(link.peer);
-  }
-
-  close(link: Link): void {
-    this.end(link);
     this.#byNumber.delete(link.number);
   }
 }

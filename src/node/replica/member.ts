@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { decode, encode } from "cborg";
+import { packHex, unpackHex } from "../../core/buffers.js";
 
 /**
  * The record that a member publishes of itself. It is signed by the member's key over the name of the cluster, so nobody
@@ -72,15 +73,11 @@ export function lostLinks(before: MemberRecord | undefined, { links }: MemberRec
 
 /** Bytes of SHA-256 hashes, cut to 8 bytes each, back to back. @param hashes 16 hex digits each */
 export function packHashes(hashes: Iterable<string>): Uint8Array {
-  return Buffer.from([...hashes].join(""), "hex");
+  return packHex(hashes);
 }
 
 export function unpackHashes(packed: Uint8Array): string[] {
-  const hex = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength).toString("hex");
-  const digits = 2 * HASH_BYTES;
-  return Array.from({ length: hex.length / digits }, (_, index) =>
-    hex.slice(index * digits, (index + 1) * digits),
-  );
+  return unpackHex(packed, HASH_BYTES);
 }
 
 /** The signed bytes of a record. The cluster's name in them keeps a record from counting in another cluster. */

@@ -313,7 +313,6 @@ export class Membership {
     this.#tickAtMs = nowMs + TICK_MS;
     const silent: Link[] = [];
     for (const link of links.all()) {
-      if (link.state === "ending") continue;
       const quietMs = nowMs - link.heardAtMs;
       const lostMs = LIMITS.heartbeatLostMs + SILENCE_ROUND_TRIPS * slownessMs(link);
       const limitMs = link.state === "up" ? lostMs : this.#candidates.handshakeMs;

@@ -175,7 +175,7 @@ export type ReplicaEffect =
   /** The link is not to be read, or read again. */
   | { readonly type: "hold"; readonly link: number; readonly held: boolean }
   /** Decode and verify this batch: `batchVerified` or `batchRejected` follows. */
-  | { readonly type: "verify"; readonly link: number; readonly frame: BatchFrame }
+  | { readonly type: "verify"; readonly frame: BatchFrame }
   /** The broker is to keep this record of this member, in place of the one before. */
   | { readonly type: "renew"; readonly record: Uint8Array }
   /** `registryRead` follows, unless the broker is away. */

@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { decode, encode } from "cborg";
+import { packHex, unpackHex } from "../../core/buffers.js";
 import { LIMITS } from "../../core/limits.js";
 import { encodeBatch, type Item } from "./item.js";
 import { HASH_BYTES, type HoldingsSummary, isAddresses, packHashes, unpackHashes } from "./member.js";
@@ -391,13 +392,12 @@ function isMap(value: unknown): value is Record<string, unknown> {
 
 /** Digests as the wire has them. @param hex 64 digits each */
 export function packDigests(hex: readonly string[]): Uint8Array {
-  return Buffer.from(hex.join(""), "hex");
+  return packHex(hex);
 }
 
 /** @param packed 32 bytes each */
 export function unpackDigests(packed: Uint8Array): string[] {
-  const hex = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength).toString("hex");
-  return Array.from({ length: packed.length / 32 }, (_, index) => hex.slice(index * 64, index * 64 + 64));
+  return unpackHex(packed, 32);
 }
 
 /**

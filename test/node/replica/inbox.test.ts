@@ -265,7 +265,7 @@ function items(link: number, ...list: Item[]): void {
 /** Has a batch looked at, as the replica would. @returns its id */
 function verify(kind: BatchKind, payload: Uint8Array): string {
   const batch = batchFrame(kind, payload);
-  inbox.verify({ type: "verify", link: 1, frame: batch });
+  inbox.verify({ type: "verify", frame: batch });
   return batch.id;
 }
 

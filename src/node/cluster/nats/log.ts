@@ -8,7 +8,6 @@ import {
   ensureStream,
   isFull,
   isPassing,
-  lastToken,
   type Names,
   type StreamSettings,
   type StreamState,
@@ -164,9 +163,9 @@ export class Log implements MessageLog {
     this.#isTold = false;
   }
 
-  #deliver({ subject, bytes, mark, taken, settle }: LogMessage): void {
+  #deliver({ bytes, mark, taken, settle }: LogMessage): void {
     if (this.#attached?.appender.isOwn(mark)) settle();
-    else this.#options.gossip({ from: lastToken(subject), bytes, taken, settle });
+    else this.#options.gossip({ bytes, taken, settle });
   }
 }
 

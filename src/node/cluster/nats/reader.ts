@@ -4,7 +4,6 @@ import type { StreamState } from "./stream.js";
 
 /** One message of the stream. */
 export interface LogMessage {
-  readonly subject: string;
   readonly bytes: Uint8Array;
   /** As its author marked it. */
   readonly mark: string;
@@ -142,7 +141,6 @@ export class Reader {
     const progress = this.#progress!;
     if (!progress.received(stream, last)) return;
     this.#options.deliver({
-      subject: message.subject,
       bytes: message.data,
       mark: message.headers?.get("Nats-Msg-Id") ?? "",
       taken: () => progress.taken(stream),
