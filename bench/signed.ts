@@ -12,8 +12,12 @@ import { connect } from "node:net";
 import { availableParallelism } from "node:os";
 import { connectToNode } from "../build/src/node/client.js";
 import { startNode } from "../build/src/node/index.js";
-import { Ed25519 } from "../build/src/node/replica/ed25519.js";
-import { authorSignature, integritySignature, proofOf } from "../build/src/node/replica/signature.js";
+import {
+  authorSignature,
+  Ed25519,
+  integritySignature,
+  proofOf,
+} from "../build/src/node/replica/signature.js";
 
 const NODES = 3;
 const CONNECTIONS_PER_NODE = 16;

@@ -10,7 +10,7 @@ const NAMED = [
   ...[...DOORS, "cli/main.js", "core/string-width.js"],
   ...["hub/simulate/hub-process.js", "hub/simulate/worker.js"],
   ...["node/storage/sqlite-thread.js", "node/storage/sqlite-file.js"],
-  ...["node/verification/thread.js", "node/replica/ed25519.js"],
+  ...["node/verification/thread.js", "node/replica/signature.js"],
 ];
 
 /**

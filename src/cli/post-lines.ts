@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
+import { LineBlocks, type Lines } from "../core/buffers.js";
 import { ERRORS, type ErrorCode, HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
-import { LineBlocks, type Lines } from "../core/line-blocks.js";
 import { counted } from "../core/text.js";
 import type { ItemDraft, PostOptions, PostResult } from "../node/broadcast.js";
 import { type BulkLine, draftLine, type HttpNode } from "../node/client.js";

@@ -1,8 +1,8 @@
 import { closeSync, openSync } from "node:fs";
 import { HubcastError } from "../core/errors.js";
 import { formatDuration } from "../core/units.js";
+import type { WatchedFiles } from "./flag-file.js";
 import type { Output } from "./output.js";
-import type { WatchedFiles } from "./watched-files.js";
 
 /**
  * One Ctrl-C can arrive more than once: a terminal signals the whole group, and npm or a wrapper forward it too.

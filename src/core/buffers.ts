@@ -1,3 +1,141 @@
+/** One block of whole lines, or a line that is too long to look at. */
+export type Lines = { readonly block: Buffer } | "tooLong";
+
+const NEWLINE = 0x0a;
+
+/**
+ * Cuts a byte stream into blocks that end where a line ends, so that a block can be decoded at once. Bytes are
+ * copied only for the line that straddles two chunks; a line that grows past the limit is forgotten as it arrives.
+ */
+export class LineBlocks {
+  readonly #lineBytesMax: number;
+  readonly #rest = new JoinedBytes();
+  #skipping = false;
+
+  constructor(lineBytesMax: number) {
+    this.#lineBytesMax = lineBytesMax;
+  }
+
+  /** @param chunk any number of bytes; may cut a line, or a character, anywhere */
+  push(chunk: Buffer): Lines[] {
+    const first = chunk.indexOf(NEWLINE);
+    if (first < 0) {
+      this.#keep(chunk);
+      return [];
+    }
+    const found: Lines[] = [];
+    let start = 0;
+    if (this.#skipping || this.#rest.length > 0) {
+      this.#keep(chunk.subarray(0, first));
+      found.push(...this.end());
+      start = first + 1;
+    }
+    const last = chunk.lastIndexOf(NEWLINE);
+    if (last >= start) found.push({ block: chunk.subarray(start, last) });
+    if (last + 1 < chunk.length) this.#keep(chunk.subarray(last + 1));
+    return found;
+  }
+
+  /** The last line, when it has no newline. */
+  end(): Lines[] {
+    const line: Lines[] = this.#skipping ? ["tooLong"] : [];
+    if (this.#rest.length > 0) line.push({ block: this.#rest.take() });
+    this.#skipping = false;
+    return line;
+  }
+
+  #keep(piece: Buffer): void {
+    if (this.#skipping) return;
+    this.#rest.push(piece);
+    if (this.#rest.length <= this.#lineBytesMax) return;
+    this.#skipping = true;
+    this.#rest.clear();
+  }
+}
+
+/**
+ * Cuts lines into portions of so many lines at most, in their order. Each `block` of a portion ends where a line ends.
+ * Empty lines count, too.
+ */
+export function* portionsOf(lines: readonly Lines[], linesMax: number): Generator<Lines[], void, undefined> {
+  let portion: Lines[] = [];
+  let left = linesMax;
+  for (const part of lines) {
+    const { block } = part === "tooLong" ? { block: Buffer.alloc(0) } : part;
+    let start = 0;
+    for (let end = block.indexOf(NEWLINE); end >= 0; end = block.indexOf(NEWLINE, end + 1)) {
+      if (--left > 0) continue;
+      portion.push({ block: block.subarray(start, end) });
+      yield portion;
+      portion = [];
+      left = linesMax;
+      start = end + 1;
+    }
+    portion.push(part === "tooLong" ? part : { block: block.subarray(start) });
+    if (--left > 0) continue;
+    yield portion;
+    portion = [];
+    left = linesMax;
+  }
+  if (portion.length > 0) yield portion;
+}
+
+/** Smaller pieces are copied: one byte kept as a Buffer of its own takes some 250. */
+const PIECE_BYTES_MIN = 4_096;
+const BLOCK_BYTES = 16_384;
+
+/** Bytes that come in pieces of any size, and take little more memory than they are. */
+export class JoinedBytes {
+  #pieces: Buffer[] = [];
+  /** Where small pieces are copied to, and how much of it is taken by them. */
+  #block: Buffer = Buffer.alloc(0);
+  #blockBytes = 0;
+  length = 0;
+
+  /** The first piece, and large ones, are kept as they are: a small post is one piece. */
+  push(piece: Buffer): void {
+    if (this.length === 0 || piece.length >= PIECE_BYTES_MIN) {
+      this.#endBlock();
+      this.#pieces.push(piece);
+    } else {
+      let left = piece;
+      while (left.length > 0) {
+        if (this.#blockBytes === this.#block.length) {
+          this.#endBlock();
+          this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+        }
+        const copied = left.copy(this.#block, this.#blockBytes);
+        this.#blockBytes += copied;
+        left = left.subarray(copied);
+      }
+    }
+    this.length += piece.length;
+  }
+
+  /** All of them, and forgets them. One piece is not copied. */
+  take(): Buffer {
+    this.#endBlock();
+    const joined = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces, this.length);
+    this.clear();
+    return joined;
+  }
+
+  clear(): void {
+    this.#pieces = [];
+    this.#block = Buffer.alloc(0);
+    this.#blockBytes = 0;
+    this.length = 0;
+  }
+
+  /** The rest of the block takes the small pieces behind the next large one. */
+  #endBlock(): void {
+    if (this.#blockBytes === 0) return;
+    this.#pieces.push(this.#block.subarray(0, this.#blockBytes));
+    this.#block = this.#block.subarray(this.#blockBytes);
+    this.#blockBytes = 0;
+  }
+}
+
 /**
  * Frees memory at once. Left to the collector, it would stay until others need memory: a busy hub would read into
  * memory that is not in the processor's cache, and a quiet one would keep it for good.

@@ -1,4 +1,4 @@
-import { PacedCalls } from "../runtime/paced-calls.js";
+import { PacedCalls } from "../runtime/turns.js";
 import { DNSSD } from "./limits.js";
 import { PacketQueue, type Taken } from "./packet-queue.js";
 

@@ -1,9 +1,14 @@
-import { hexId } from "../core/random.js";
+import { hexId } from "../core/machine.js";
 import { VERSION } from "../core/version.js";
 import { startStep } from "../runtime/start-step.js";
 import type { Monitor } from "./monitor.js";
-import type { HubOptions } from "./option-kinds.js";
-import { type CompleteHubOptions, clientsThatFit, completeHubOptions, LOCAL_ENGINE } from "./options.js";
+import {
+  type CompleteHubOptions,
+  clientsThatFit,
+  completeHubOptions,
+  type HubOptions,
+  LOCAL_ENGINE,
+} from "./option-kinds.js";
 import { HubServer } from "./server.js";
 import type { HubClientStatus, HubStatus } from "./status.js";
 

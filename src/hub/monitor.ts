@@ -3,8 +3,8 @@ import { VERSION } from "../core/version.js";
 import { Gate } from "../runtime/http/gate.js";
 import { type Figure, reasonsFigure, secondsOf, serveMetrics } from "../runtime/http/metrics.js";
 import { HttpServer } from "../runtime/http/server.js";
-import { PacedCalls } from "../runtime/paced-calls.js";
 import type { TokenTable } from "../runtime/tokens.js";
+import { PacedCalls } from "../runtime/turns.js";
 import { HUB_LIMITS } from "./machine/limits.js";
 import { HUB_REASONS, type HubClientStatus, type HubStatus } from "./status.js";
 

@@ -3,21 +3,19 @@ import { createServer as createTlsServer, type Server as TlsServer } from "node:
 import { hostAndPort } from "../core/hosts.js";
 import { ServedCertificate } from "../runtime/certificate.js";
 import { listen } from "../runtime/listen.js";
-import { PacedCalls } from "../runtime/paced-calls.js";
 import { nowMs, WakeTimer } from "../runtime/runner.js";
 import { type Token, TokenTable } from "../runtime/tokens.js";
+import { PacedCalls } from "../runtime/turns.js";
 import { checkToken } from "./client/options.js";
-import { Connection, remoteOf, WriteTurn } from "./connection.js";
+import { Connection, remoteOf, WriteTurn, watchUnacknowledged } from "./connection.js";
 import type { FederationShell } from "./federation/index.js";
 import { IdBlocks } from "./machine/clients.js";
 import type { CloseReason } from "./machine/frames.js";
 import { HUB_LIMITS } from "./machine/limits.js";
 import { HubMachine } from "./machine/machine.js";
 import type { SessionView } from "./machine/session.js";
-import type { HubOptions } from "./option-kinds.js";
-import { type CompleteHubOptions, LOCAL_ENGINE } from "./options.js";
+import { type CompleteHubOptions, type HubOptions, LOCAL_ENGINE } from "./option-kinds.js";
 import { clientStatus, History, type HubClientStatus, type HubStatus, hubReasons } from "./status.js";
-import { watchUnacknowledged } from "./unacknowledged.js";
 
 /** The shell of the machine: sockets in, timers, and the effects carried out. */
 export class HubServer {

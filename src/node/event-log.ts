@@ -1,7 +1,7 @@
 import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { hasTopic } from "../core/topic.js";
-import { PacedCalls } from "../runtime/paced-calls.js";
+import { PacedCalls } from "../runtime/turns.js";
 import type { NodeEvent } from "./broadcast.js";
 
 /** An event before it has its place in the log. */

@@ -1,7 +1,7 @@
 import { ERRORS, HubcastError } from "../core/errors.js";
+import { PostGathering } from "../runtime/turns.js";
 import type { BulkLine, PostResult } from "./broadcast.js";
 import { uuidv7 } from "./ids.js";
-import { PostGathering } from "./post-gathering.js";
 import { SerialQueues } from "./replica/inbox.js";
 import { type Item, type ItemDraft, itemFault, withDigest } from "./replica/item.js";
 import type { PostOutcome, RefusalCode } from "./replica/messages.js";

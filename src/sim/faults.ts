@@ -1,7 +1,7 @@
 import { encodeBatch, withDigest } from "../node/replica/item.js";
 import { integritySignature } from "../node/replica/signature.js";
 import { batchFrame, encodeFrame } from "../node/replica/wire.js";
-import type { Dice } from "./dice.js";
+import type { Dice } from "./determinism.js";
 import type { Host } from "./host.js";
 import type { VirtualLink } from "./link.js";
 import type { World } from "./world.js";

@@ -1,7 +1,6 @@
 import type { Item } from "../node/replica/item.js";
 import type { Replica } from "../node/replica/replica.js";
-import type { Dice } from "./dice.js";
-import type { Timeline } from "./timeline.js";
+import type { Dice, Timeline } from "./determinism.js";
 
 /** A computer on the virtual network: its address, clock and storage outlive the processes that run on it. */
 export interface Host {

@@ -5,7 +5,7 @@ import { type Item, withDigest } from "../node/replica/item.js";
 import type { Replica } from "../node/replica/replica.js";
 import { integritySignature } from "../node/replica/signature.js";
 import { Agreement } from "./agreement.js";
-import type { Dice } from "./dice.js";
+import type { Dice } from "./determinism.js";
 import { Faults } from "./faults.js";
 import type { SimNode } from "./node.js";
 import {

@@ -5,7 +5,7 @@ import { decodeBatch, type Item, ItemDecodeError } from "../node/replica/item.js
 import { decodeRecord, type MemberRecord, partsOf, type Sign, signedBytes } from "../node/replica/member.js";
 import { verifySignature } from "../node/replica/signature.js";
 import { decodeFrame, encodeFrame, type Frame, payloadOf } from "../node/replica/wire.js";
-import type { Dice } from "./dice.js";
+import type { Dice } from "./determinism.js";
 
 /** Longer lists of records are passed as objects, without encoding. */
 const RECORDS_READ_MAX = 2;

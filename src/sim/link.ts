@@ -1,6 +1,5 @@
-import type { Dice } from "./dice.js";
+import type { Dice, Timeline } from "./determinism.js";
 import type { Process } from "./host.js";
-import type { Timeline } from "./timeline.js";
 
 /** 0 dialled, 1 was dialled. */
 export type Side = 0 | 1;

@@ -1,10 +1,9 @@
-import type { Dice } from "./dice.js";
+import type { Dice, Timeline } from "./determinism.js";
 import type { Host } from "./host.js";
 import { type NetworkFaults, type Side, VirtualLink } from "./link.js";
 import type { SimNode } from "./node.js";
 import type { SimulationOptions } from "./options.js";
 import type { Safety } from "./safety.js";
-import type { Timeline } from "./timeline.js";
 
 /** The longest time until a dial without an answer fails, as in the engine. */
 const UNREACHABLE_MS = 5_000;

@@ -5,13 +5,12 @@ import type { Item } from "../node/replica/item.js";
 import type { ReplicaEffect, ReplicaInput } from "../node/replica/messages.js";
 import type { Replica } from "../node/replica/replica.js";
 import type { Frame } from "../node/replica/wire.js";
-import type { Dice } from "./dice.js";
+import type { Dice, Timeline } from "./determinism.js";
 import type { Figures, Host } from "./host.js";
 import type { Known } from "./known.js";
 import type { LinkEnd, Side, VirtualLink } from "./link.js";
 import type { SimulationOptions } from "./options.js";
 import { broken, type Safety } from "./safety.js";
-import type { Timeline } from "./timeline.js";
 
 /** A machine that is woken more often within one instant makes no progress. */
 const WAKES_AT_ONCE_MAX = 10_000;

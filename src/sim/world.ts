@@ -1,7 +1,7 @@
 import type { ReplicaOptions } from "../node/replica/context.js";
 import type { Item } from "../node/replica/item.js";
 import { Replica } from "../node/replica/replica.js";
-import { Dice } from "./dice.js";
+import { Dice, Timeline } from "./determinism.js";
 import { Figures, type Host, VirtualDisk } from "./host.js";
 import { Known } from "./known.js";
 import type { NetworkFaults } from "./link.js";
@@ -9,7 +9,6 @@ import { Network } from "./network.js";
 import { SimNode } from "./node.js";
 import type { SimulationOptions } from "./options.js";
 import { Safety } from "./safety.js";
-import { Timeline } from "./timeline.js";
 
 /** 2026-01-01T00:00:00Z: the beginning of every world. */
 const BEGIN_MS = 1_767_225_600_000;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { BaseCommand, withTwoDashes } from "../../src/cli/base-command.js";
 import { HUB_SIMULATE_FLAGS } from "../../src/cli/hub-simulation.js";
-import { HUB_START_FLAGS } from "../../src/cli/hub-start-flags.js";
 import { START_FLAGS } from "../../src/cli/start-flags.js";
+import { HUB_START_FLAGS } from "../../src/commands/hub/start.js";
 
 const COMMANDS = {
   "hub simulate": HUB_SIMULATE_FLAGS,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { JoinedBytes, LineBlocks, type Lines, portionsOf } from "../../src/core/line-blocks.js";
+import { JoinedBytes, LineBlocks, type Lines, portionsOf } from "../../src/core/buffers.js";
 
 const LINE_BYTES_MAX = 40;
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { seededRandom } from "../../src/sim/dice.js";
+import { seededRandom } from "../../src/sim/determinism.js";
 
 const take = (seed: string, count: number) => {
   const random = seededRandom(seed);

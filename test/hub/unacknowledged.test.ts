@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { unacknowledgedIn } from "../../src/hub/connection.js";
 import { type HubStatus, startHub } from "../../src/hub/index.js";
 import { HUB_LIMITS } from "../../src/hub/machine/limits.js";
-import { unacknowledgedIn } from "../../src/hub/unacknowledged.js";
 import { Cli } from "../commands/cli.js";
 import { eventually } from "../fixtures/eventually.js";
 import { Lan, type Machine, whyNoLan } from "../fixtures/lan.js";

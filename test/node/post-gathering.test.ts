@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { PostGathering } from "../../src/node/post-gathering.js";
 import type { Item } from "../../src/node/replica/item.js";
 import type { PostOutcome } from "../../src/node/replica/messages.js";
+import { PostGathering } from "../../src/runtime/turns.js";
 import { itemOf, NOW } from "./replica/replica-kit.js";
 
 describe("posts of one turn", () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { PacedCalls } from "../../src/runtime/paced-calls.js";
+import { PacedCalls } from "../../src/runtime/turns.js";
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 

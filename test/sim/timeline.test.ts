@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
-import { Dice } from "../../src/sim/dice.js";
-import { Timeline } from "../../src/sim/timeline.js";
+import { Dice, Timeline } from "../../src/sim/determinism.js";
 
 it("does what was asked for in order of time, and of asking within an instant", () => {
   const timeline = new Timeline(0);

@@ -1,9 +1,16 @@
 import * as Flags from "@oclif/core/flags";
-import { type Agreement, agreementLines, agreementOf, disagreementOf } from "../../cli/agreement.js";
+import {
+  type Agreement,
+  agreementLines,
+  agreementOf,
+  disagreementOf,
+  type PluginAnswer,
+  pluginAnswer,
+  pluginFailure,
+} from "../../cli/agreement.js";
 import { ClientCommand, NODE_URL_FLAGS } from "../../cli/client-command.js";
 import { asFailure, isExit } from "../../cli/failure.js";
 import { durationFlag } from "../../cli/flags.js";
-import { type PluginAnswer, pluginAnswer, pluginFailure } from "../../cli/nagios.js";
 import { errorDocument, Output } from "../../cli/output.js";
 import { HubcastError } from "../../core/errors.js";
 import type { Broadcast } from "../../node/broadcast.js";

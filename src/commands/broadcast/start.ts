@@ -1,5 +1,5 @@
 import { BaseCommand } from "../../cli/base-command.js";
-import { readTlsFiles } from "../../cli/flag-file.js";
+import { readTlsFiles, WatchedFiles } from "../../cli/flag-file.js";
 import {
   addressesFromElsewhere,
   flagWords,
@@ -11,7 +11,6 @@ import {
 import { openLogger } from "../../cli/logger.js";
 import { notifyReady, Stopping } from "../../cli/signals.js";
 import { nodeOptions, readTokens, readTrustFile, START_FLAGS } from "../../cli/start-flags.js";
-import { WatchedFiles } from "../../cli/watched-files.js";
 import type { Peer } from "../../node/broadcast.js";
 import type { StartedNode } from "../../node/index.js";
 import { tuneNodeHeap } from "../../runtime/heap.js";

@@ -11,7 +11,7 @@ import {
   WIRE_ERROR,
 } from "../machine/frames.js";
 import { HUB_LIMITS } from "../machine/limits.js";
-import { HubConnection } from "./connection.js";
+import { connectError, HubConnection, refusalOf } from "./connection.js";
 import {
   type CompleteHubClientOptions,
   checkToken,
@@ -19,7 +19,6 @@ import {
   type HubClientOptions,
   type HubReceipt,
 } from "./options.js";
-import { connectError, refusalOf } from "./socket.js";
 
 /** Version 1 has no welcome. */
 const VERSION_1 = { version: 1, name: "", pingIntervalMs: HUB_LIMITS.pingIntervalMs };

@@ -3,8 +3,8 @@ import { HubcastError } from "../../core/errors.js";
 import { completed } from "../../core/options.js";
 import { backoffMs } from "../../core/rates.js";
 import { ReconnectingClient } from "./client.js";
+import { checkTls } from "./connection.js";
 import { HUB_CLIENT_KINDS, type HubClient, type HubClientOptions, parseHubAddress } from "./options.js";
-import { checkTls } from "./socket.js";
 
 // The door for programs that only talk to a hub: it loads nothing of the hub's server.
 

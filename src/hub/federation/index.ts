@@ -4,7 +4,7 @@ import { nowMs, WakeTimer } from "../../runtime/runner.js";
 import type { IdBlocks } from "../machine/clients.js";
 import type { HubMachine } from "../machine/machine.js";
 import type { SessionView } from "../machine/session.js";
-import type { CompleteHubOptions } from "../options.js";
+import type { CompleteHubOptions } from "../option-kinds.js";
 import type { RouterStatus } from "../status.js";
 import type { NatsRouter } from "./nats.js";
 import { LINK_LIMITS } from "./streams.js";

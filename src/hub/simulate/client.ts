@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
 import { HubcastError } from "../../core/errors.js";
 import { hostAndPort } from "../../core/hosts.js";
+import { connectError, openSocket, refusalOf } from "../client/connection.js";
 import type { HubAddress, HubTls } from "../client/options.js";
-import { connectError, openSocket, refusalOf } from "../client/socket.js";
 import type { CloseReason } from "../machine/frames.js";
 import type { ChaosRole } from "./proof/statistics.js";
 import { FrameReader, type FrameSink, KIND, type Wire } from "./proof/wire.js";

@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, type KeyObject, randomBytes, sign } from "node:crypto";
-import { Ed25519 } from "../replica/ed25519.js";
+import { Ed25519 } from "../replica/signature.js";
 
 const ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 /** The prefix of the 32 bytes of a private key in PKCS#8, DER. */

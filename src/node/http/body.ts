@@ -1,8 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
+import { JoinedBytes } from "../../core/buffers.js";
 import { HubcastError } from "../../core/errors.js";
 import type { Limits } from "../../core/limits.js";
-import { JoinedBytes } from "../../core/line-blocks.js";
 
 interface BodyRules {
   readonly limits: Limits;

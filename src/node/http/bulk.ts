@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { LineBlocks, type Lines, portionsOf } from "../../core/buffers.js";
 import { asHubcastError, HubcastError, isInternal } from "../../core/errors.js";
-import { LineBlocks, type Lines, portionsOf } from "../../core/line-blocks.js";
 import { problemOf } from "../../runtime/http/problem.js";
 import { checkDraft, draftFault } from "../arguments.js";
 import type { BulkLine, PostOptions, PostResult } from "../broadcast.js";

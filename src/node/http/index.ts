@@ -9,15 +9,14 @@ import type { ServedCertificate } from "../../runtime/certificate.js";
 import { Gate } from "../../runtime/http/gate.js";
 import { serveMetrics } from "../../runtime/http/metrics.js";
 import { HttpServer } from "../../runtime/http/server.js";
-import { PacedCalls } from "../../runtime/paced-calls.js";
 import { startStep } from "../../runtime/start-step.js";
 import { TokenTable } from "../../runtime/tokens.js";
+import { PacedCalls } from "../../runtime/turns.js";
 import { text } from "../bodies.js";
 import type { Access } from "../broadcast.js";
 import { Deadlines } from "./body.js";
 import { eventRoutes } from "./events.js";
 import { itemRoutes } from "./items.js";
-import { nodeFigures } from "./metrics.js";
 import {
   type ApiContext,
   type CompleteOptions,
@@ -28,12 +27,12 @@ import {
 import { KeyRate, PostRate } from "./rates.js";
 import { body, refusals, SCHEMAS } from "./schemas.js";
 import { listAllRecentData, postNewData } from "./seed.js";
-import { statusRoutes } from "./status.js";
+import { nodeFigures, statusRoutes } from "./status.js";
 
 export type { HttpLogger } from "../../runtime/http/problem.js";
 export type { Role, Token } from "../../runtime/tokens.js";
-export { timingsOf } from "./metrics.js";
 export type { HttpApiOptions } from "./options.js";
+export { timingsOf } from "./status.js";
 
 const ROUTES = [itemRoutes, eventRoutes, statusRoutes, boardRoutes, postNewData, listAllRecentData];
 

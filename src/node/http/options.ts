@@ -4,8 +4,8 @@ import { LIMITS, type Limits } from "../../core/limits.js";
 import { checkOptions } from "../../core/options.js";
 import type { Timing } from "../../runtime/http/metrics.js";
 import type { HttpLogger, RefusalCounter } from "../../runtime/http/problem.js";
-import type { PacedCalls } from "../../runtime/paced-calls.js";
 import type { Token, TokenTable } from "../../runtime/tokens.js";
+import type { PacedCalls } from "../../runtime/turns.js";
 import type {
   Broadcast,
   BulkLine,

@@ -1,9 +1,13 @@
 import { START } from "../replica/item-set/bound.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
-import { ID_BYTES, VERSION } from "./message.js";
-import { MessageReader } from "./message-reader.js";
-import { MessageWriter } from "./message-writer.js";
-import { completeOptions, type ReconcileOptions } from "./options.js";
+import {
+  completeOptions,
+  ID_BYTES,
+  MessageReader,
+  MessageWriter,
+  type ReconcileOptions,
+  VERSION,
+} from "./message.js";
 import { EMPTY_FINGERPRINT, ExtraItemSearch, Section, split } from "./section.js";
 import { answerBytes, cellsAsked, encodeAnswer, SKETCH } from "./sketch-message.js";
 

@@ -1,10 +1,14 @@
 import { type Bound, compareBounds, END, START } from "../replica/item-set/bound.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
 import { add, digestOf, fingerprintOf, type Sum, subtract } from "../replica/item-set/sum.js";
-import { ReconcileError, VERSION } from "./message.js";
-import { MessageReader } from "./message-reader.js";
-import { MessageWriter } from "./message-writer.js";
-import { completeOptions, type ReconcileOptions } from "./options.js";
+import {
+  completeOptions,
+  MessageReader,
+  MessageWriter,
+  ReconcileError,
+  type ReconcileOptions,
+  VERSION,
+} from "./message.js";
 import { EMPTY_FINGERPRINT, ExtraItemSearch, Section, split } from "./section.js";
 import { CELL_WORDS, CELLS_MAX, type Sketch } from "./sketch.js";
 import { decodeAnswer, encodeAsk, SKETCH, type SketchAnswer } from "./sketch-message.js";

@@ -2,7 +2,7 @@ import type { Item } from "../replica/item.js";
 import type { Bound } from "../replica/item-set/bound.js";
 import type { ItemSet } from "../replica/item-set/item-set.js";
 import { fingerprintOf, readDigestOf, subtract, zeroSum } from "../replica/item-set/sum.js";
-import type { MessageWriter } from "./message-writer.js";
+import type { MessageWriter } from "./message.js";
 
 /** The fingerprint of a range without items. */
 export const EMPTY_FINGERPRINT = fingerprintOf(zeroSum(), 0);

@@ -1,5 +1,5 @@
+import { PostGathering } from "../../runtime/turns.js";
 import type { PostResult } from "../broadcast.js";
-import { PostGathering } from "../post-gathering.js";
 import { answerAs, parsed, refusalIn } from "./answers.js";
 import { type NodeHttp, notHubcast } from "./http.js";
 

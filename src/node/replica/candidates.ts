@@ -1,5 +1,5 @@
 import { LIMITS } from "../../core/limits.js";
-import { pick } from "../../core/random.js";
+import { pick } from "../../core/machine.js";
 import { TokenBuckets } from "../../core/rates.js";
 import type { ReplicaContext } from "./context.js";
 import type { MemberRecord } from "./member.js";

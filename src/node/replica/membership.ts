@@ -1,5 +1,5 @@
 import { LIMITS } from "../../core/limits.js";
-import { draw, pick } from "../../core/random.js";
+import { draw, pick } from "../../core/machine.js";
 import { Candidates } from "./candidates.js";
 import type { ReplicaContext } from "./context.js";
 import { Dissemination } from "./dissemination.js";

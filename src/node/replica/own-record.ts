@@ -1,5 +1,5 @@
 import { LIMITS } from "../../core/limits.js";
-import { hexId } from "../../core/random.js";
+import { hexId } from "../../core/machine.js";
 import type { ReplicaContext } from "./context.js";
 import type { Dissemination } from "./dissemination.js";
 import { encodeRecord, lostLinks, type MemberRecord } from "./member.js";

@@ -1,7 +1,6 @@
 import { LIMITS } from "../../core/limits.js";
-import { pick } from "../../core/random.js";
-import { ReconcileError } from "../negentropy/message.js";
-import type { ReconcileOptions } from "../negentropy/options.js";
+import { pick } from "../../core/machine.js";
+import { ReconcileError, type ReconcileOptions } from "../negentropy/message.js";
 import { respond } from "../negentropy/respond.js";
 import { Round } from "../negentropy/round.js";
 import type { ReplicaContext } from "./context.js";

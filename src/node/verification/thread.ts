@@ -4,8 +4,8 @@ import { parentPort } from "node:worker_threads";
 // The thread itself: takes batches as verifier.ts packs them, answers a byte for each check.
 
 // By name at run time, since an unbuilt file finds no other by `.js`.
-const module: typeof import("../replica/ed25519.js") = await import(
-  new URL(`../replica/ed25519${extname(import.meta.url)}`, import.meta.url).href
+const module: typeof import("../replica/signature.js") = await import(
+  new URL(`../replica/signature${extname(import.meta.url)}`, import.meta.url).href
 );
 const ed25519 = new module.Ed25519();
 

@@ -3,9 +3,8 @@ import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { HubcastError } from "../../core/errors.js";
 import { LIMITS } from "../../core/limits.js";
-import type { Proof } from "../replica/ed25519.js";
 import type { Item } from "../replica/item.js";
-import { isAuthored, proofOf, verifySignature } from "../replica/signature.js";
+import { isAuthored, type Proof, proofOf, verifySignature } from "../replica/signature.js";
 
 /**
  * Checks signatures of items: integrity at once, authors on other threads. Each digest is checked once: what is held

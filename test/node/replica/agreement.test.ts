@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { fingerprintSince, startOf } from "../../../src/node/replica/holdings.js";
 import { type Bound, START } from "../../../src/node/replica/item-set/bound.js";
 import { BREACHES } from "../../../src/node/replica/messages.js";
-import { Dice } from "../../../src/sim/dice.js";
+import { Dice } from "../../../src/sim/determinism.js";
 import { Lan } from "./lan.js";
 import { itemOf } from "./replica-kit.js";
 

@@ -4,7 +4,7 @@ import { decodeRecord, memberHash, packHashes, unpackHashes } from "../../../src
 import type { ReplicaEffect } from "../../../src/node/replica/messages.js";
 import type { Replica } from "../../../src/node/replica/replica.js";
 import type { HelloFrame } from "../../../src/node/replica/wire.js";
-import { seededRandom } from "../../../src/sim/dice.js";
+import { seededRandom } from "../../../src/sim/determinism.js";
 import {
   addressOf,
   Driver,

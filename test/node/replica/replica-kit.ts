@@ -24,7 +24,7 @@ import {
   type HelloFrame,
   PROTOCOL_VERSION,
 } from "../../../src/node/replica/wire.js";
-import { seededRandom } from "../../../src/sim/dice.js";
+import { seededRandom } from "../../../src/sim/determinism.js";
 
 export const NOW = 1_767_225_600_000;
 const OPEN_POLICY = { text: "", refusalOf: () => undefined };

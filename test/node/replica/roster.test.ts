@@ -3,7 +3,7 @@ import { LIMITS } from "../../../src/core/limits.js";
 import { decodeRecord, memberHash, packHashes } from "../../../src/node/replica/member.js";
 import { isTwin, Roster, withoutPredecessors } from "../../../src/node/replica/roster.js";
 import { decodeFrame, encodeFrame } from "../../../src/node/replica/wire.js";
-import { seededRandom } from "../../../src/sim/dice.js";
+import { seededRandom } from "../../../src/sim/determinism.js";
 import { NOW, recordOf } from "./replica-kit.js";
 
 const GRACE_MS = 1_500;

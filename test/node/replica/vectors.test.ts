@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { Ed25519 } from "../../../src/node/replica/ed25519.js";
 import {
   decodeBatch,
   decodeItem,
@@ -17,7 +16,12 @@ import {
   partsOf,
   signedBytes,
 } from "../../../src/node/replica/member.js";
-import { normaliseSignature, schemeOf, verifySignature } from "../../../src/node/replica/signature.js";
+import {
+  Ed25519,
+  normaliseSignature,
+  schemeOf,
+  verifySignature,
+} from "../../../src/node/replica/signature.js";
 import {
   type BatchKind,
   batchFrame,
