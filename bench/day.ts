@@ -192,7 +192,7 @@ async function until<Result>(
     const result = await look();
     if (result) return result;
     if (performance.now() > endMs) throw new Error(`not within ${DEADLINE_MS / 1_000} s: ${what}`);
-    await pause(50);
+    await pause(100);
   }
 }
 

@@ -14,7 +14,7 @@ import { loopbackFlags, NodeProcess } from "../fixtures/node-process.js";
 const SCALE =
   process.env.EXEC_KILLS === "full"
     ? { items: 10_000, watcherKills: 20, nodeKills: 5, deadlineMs: 1_800_000 }
-    : { items: 300, watcherKills: 6, nodeKills: 2, deadlineMs: 120_000 };
+    : { items: 150, watcherKills: 4, nodeKills: 2, deadlineMs: 120_000 };
 
 /** One line an item: which run of the watcher, the item, and what was on standard input. */
 const COMMAND = 'h=$(sha256sum); echo "$RUN $HUBCAST_TIMESTAMP_MS $HUBCAST_DIGEST $h" >> "$D/runs"';
@@ -35,7 +35,7 @@ const PIECES = [
 ];
 
 function rawOf(index: number): string {
-  if (index % 250 === 249) return `${index} `.padEnd(1_000_000, "0123456789\n");
+  if (index % 100 === 99) return `${index} `.padEnd(1_000_000, "0123456789\n");
   return `${index} ${PIECES[index % PIECES.length]!.repeat(1 + (index % 5))}`;
 }
 

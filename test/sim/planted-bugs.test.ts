@@ -413,7 +413,7 @@ describe("the checkers see a replica that", () => {
     ["with wrong clocks", CLOCKS],
     ["that differ in much", LARGE],
   ])("in worlds %s has none of these", (_, options) => {
-    for (let seed = 1; seed <= 5; seed++) runWorld({ ...options, seed });
+    for (let seed = 1; seed <= 2; seed++) runWorld({ ...options, seed });
   });
 
   it("crashes", () => {

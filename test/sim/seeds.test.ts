@@ -17,33 +17,36 @@ function commitSeed(): number {
   }
 }
 
-/** Kinds of worlds, and how many seeds of each: small ones find most. */
+/**
+ * Kinds of worlds, and how many seeds of each: small ones find most. The bugs of planted-bugs.test.ts that small worlds find at
+ * all show within the first twelve seeds of a kind; the seed of the commit looks where no commit looked before.
+ */
 const WORLDS: readonly (readonly [string, number, Partial<SimulationOptions>])[] = [
-  ["of two nodes", 60, { nodes: 2, items: 60, loss: 0.1, partition: 2, churn: 1, durationMs: 8_000 }],
-  ["of three that crash", 60, { nodes: 3, items: 60, loss: 0.2, churn: 1, durationMs: 10_000 }],
+  ["of two nodes", 24, { nodes: 2, items: 60, loss: 0.1, partition: 2, churn: 1, durationMs: 8_000 }],
+  ["of three that crash", 24, { nodes: 3, items: 60, loss: 0.2, churn: 1, durationMs: 10_000 }],
   [
     "of five in partitions",
-    60,
+    24,
     { nodes: 5, items: 60, loss: 0.05, partition: 3, churn: 0.4, durationMs: 8_000 },
   ],
   [
     "of four whose items expire",
-    40,
+    16,
     { nodes: 4, items: 100, loss: 0.1, churn: 0.5, retentionMs: 6_000, skewMs: 1_000, durationMs: 10_000 },
   ],
   [
     "of six whose clocks are off",
-    30,
+    12,
     { nodes: 6, items: 60, loss: 0.1, partition: 2, skewMs: 59_000, durationMs: 8_000 },
   ],
   [
     "of five with wrong clocks",
-    30,
+    16,
     { nodes: 5, items: 60, loss: 0.05, churn: 0.2, clocks: 0.4, durationMs: 8_000 },
   ],
   [
     "of two with a wrong clock",
-    30,
+    16,
     { nodes: 2, items: 60, loss: 0.1, churn: 0.5, clocks: 0.5, durationMs: 8_000 },
   ],
   [
@@ -51,7 +54,7 @@ const WORLDS: readonly (readonly [string, number, Partial<SimulationOptions>])[]
     3,
     { nodes: 5, items: 1_200, loss: 0.1, partition: 3, churn: 0.4, durationMs: 8_000 },
   ],
-  ["of memory alone", 30, { nodes: 5, items: 60, loss: 0.1, churn: 1, disk: 0, durationMs: 8_000 }],
+  ["of memory alone", 12, { nodes: 5, items: 60, loss: 0.1, churn: 1, disk: 0, durationMs: 8_000 }],
   ["of two whose disks fail", 5, { nodes: 2, items: 2_000, loss: 0.1, churn: 1, disk: 1, durationMs: 4_000 }],
   ["of thirty", 3, { nodes: 30, items: 100, loss: 0.1, partition: 2, churn: 0.2, durationMs: 5_000 }],
   ["of fourteen where nothing goes wrong", 5, { nodes: 14, items: 60, durationMs: 8_000 }],

@@ -6,7 +6,7 @@ import { Dice } from "../../../src/sim/determinism.js";
 import { Lan } from "./lan.js";
 import { itemOf } from "./replica-kit.js";
 
-const SEEDS = 2_000;
+const SEEDS = 500;
 const REPLICAS_MAX = 7;
 const RETENTION_MS = 150_000;
 const STEPS_MAX = 40;
