@@ -107,6 +107,11 @@ export const DNSSD = {
   workBurst: 2_000,
   /** ... and that waits, at most 2 MiB of packets. Where there is more, the sender of whom most was read loses a packet. */
   workWaitingMax: 2_000,
+  /**
+   * A packet that has waited for so long is not read. By its size no packet waits for longer, but some set off a hundred
+   * times the work.
+   */
+  packetWaitMsMax: 2_500,
   /** Packets are read for so long in one turn of the event loop; then so many turns have none: a request takes several. */
   turnMsMax: 4,
   turnsBetween: 3,
