@@ -34,8 +34,8 @@ export interface Taken<Packet> {
 /**
  * The packets of one interface that wait to be read, within the work that it takes in a second. Senders of whom little was
  * read lately come first, and where there is no room one of whom most was read loses a packet: so those that flood, however
- * many, wait behind a newcomer. A packet that has waited for too long is dropped: what a flood left is not read for minutes
- * after it.
+ * many, wait behind a newcomer. Packets of theirs that have waited for too long are dropped: what a flood left is not read for
+ * minutes after it.
  */
 export class PacketQueue<Packet> {
   readonly #link: TokenBucket = { tokens: LINK_RATE.burst, atMs: 0 };
@@ -83,7 +83,7 @@ export class PacketQueue<Packet> {
       if (!first) return undefined;
       const [sender, waiting] = first;
       const { packet, cost, atMs } = this.#remove(sender, "shift");
-      if (nowMs - atMs > DNSSD.packetWaitMsMax) {
+      if (waiting.level > 0 && nowMs - atMs > DNSSD.packetWaitMsMax) {
         this.dropped(sender);
         continue;
       }
@@ -101,6 +101,8 @@ export class PacketQueue<Packet> {
     this.#link.tokens -= cost;
     this.#shares.of(sender, nowMs).tokens -= cost;
     if (!this.loopback) this.#senders.of(sender, nowMs).tokens -= cost;
+    const waiting = this.#waiting.get(sender);
+    if (waiting) this.#queue(sender, waiting);
   }
 
   /** How long until `take` gives a packet; Infinity when none waits. */
