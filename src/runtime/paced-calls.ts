@@ -31,3 +31,17 @@ export class PacedCalls {
     this.#next = 0;
   };
 }
+
+/** @returns waits for a turn of the event loop: so many callers have theirs in one, and then none in so many */
+export function turnsOf(perTurn: number, turnsBetween: number): () => Promise<void> {
+  let yields = 0;
+  const calls = new PacedCalls(perTurn, () => yields > 0 && yields-- > 0);
+  return () =>
+    new Promise((resolve) => {
+      const pass = () => {
+        yields = turnsBetween;
+        resolve();
+      };
+      calls.add([pass]);
+    });
+}

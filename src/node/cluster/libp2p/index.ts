@@ -18,7 +18,7 @@ import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p } from "libp2p";
 import { HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
-import { PacedCalls } from "../../../runtime/paced-calls.js";
+import { turnsOf } from "../../../runtime/paced-calls.js";
 import { Identity } from "../identity.js";
 import { type ClusterOptions, type Dial, type LinkEngine, type LinkListener, Mailbox } from "../port.js";
 import { type ListenOptions, listenAddresses, type PeerAddress, parsePeerAddress } from "./address.js";
@@ -130,7 +130,7 @@ async function createHost(
  * have hundreds at the same moment (bench/abuse.ts handshakes).
  */
 function oneAtATime<Components>(make: (components: Components) => ConnectionEncrypter) {
-  const turn = turns(1, TURNS_PER_HANDSHAKE - 1);
+  const turn = turnsOf(1, TURNS_PER_HANDSHAKE - 1);
   return (components: Components): ConnectionEncrypter => {
     const encrypter = make(components);
     const secureInbound = encrypter.secureInbound.bind(encrypter);
@@ -164,27 +164,13 @@ function firstBytes(stream: MessageStream, signal: AbortSignal | undefined): Pro
   return promise;
 }
 
-/** @returns waits for a turn of the event loop: so many pass in one, and then in none of so many */
-function turns(perTurn: number, turnsBetween: number): () => Promise<void> {
-  let yields = 0;
-  const calls = new PacedCalls(perTurn, () => yields > 0 && yields-- > 0);
-  return () =>
-    new Promise((resolve) => {
-      const pass = () => {
-        yields = turnsBetween;
-        resolve();
-      };
-      calls.add([pass]);
-    });
-}
-
 /**
  * That transport, with connections accepted some in each turn, and listeners whose beginning and end are no events. On each libp2p waits for a second with a timer that
  * holds up the end of a process, to write this node's addresses where its protocol `identify`, which is not used here, would
  * read them.
  */
 function quiet<Components>(make: (components: Components) => Transport) {
-  const turn = turns(ACCEPTED_PER_TURN, 0);
+  const turn = turnsOf(ACCEPTED_PER_TURN, 0);
   return (components: Components): Transport => {
     const transport = make(components);
     const createListener = transport.createListener.bind(transport);
