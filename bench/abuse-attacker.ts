@@ -32,6 +32,7 @@ const ATTACKS: Record<string, (what: string, port: string, id: string, address: 
   slow,
   churn,
   frames,
+  peers,
 };
 
 const NOTHING = {
@@ -43,6 +44,14 @@ const SLOW_HEADS: Record<string, string> = {
   bodies:
     "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n",
   bulk: "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: 100000\r\n\r\n",
+};
+
+const NEGOTIATION = "\x13/multistream/1.0.0\n\x07/noise\n";
+/** Of the port for peers: what comes on each connection. The first message of a handshake has 32 bytes. */
+const PEER_OPENINGS: Record<string, () => Buffer> = {
+  silent: () => Buffer.alloc(0),
+  nonsense: () => randomBytes(100),
+  handshakes: () => Buffer.concat([Buffer.from(NEGOTIATION), Buffer.of(0, 32), randomBytes(32)]),
 };
 
 const [attack = "", ...rest] = process.argv.slice(2);
@@ -176,6 +185,39 @@ async function churn(what: string, port: string): Promise<void> {
   };
   for (let n = 0; n < 200; n++) add();
   await report(() => ({ opened }));
+  stopped = true;
+}
+
+/**
+ * So many at a time connect to the port for peers, from many addresses, and leave when they were answered; the silent ones
+ * stay until they are cut.
+ */
+async function peers(what: string, _port: string, _id: string, address: string): Promise<void> {
+  const port = Number(/\/tcp\/(\d+)/.exec(address)![1]);
+  let opened = 0;
+  let answered = 0;
+  let stopped = false;
+  const add = () => {
+    if (stopped) return;
+    const localAddress = `127.1.${randomBytes(1)[0]}.${1 + (opened % 250)}`;
+    const socket = connect({ port, host: "127.0.0.1", localAddress });
+    let bytes = 0;
+    socket.once("connect", () => {
+      opened++;
+      socket.write(PEER_OPENINGS[what]!());
+    });
+    socket.on("error", () => {});
+    socket.on("data", (chunk) => {
+      bytes += chunk.length;
+      // Behind the answers of the negotiation.
+      if (bytes < NEGOTIATION.length + 32) return;
+      answered++;
+      socket.destroy();
+    });
+    socket.once("close", () => setTimeout(add, 5));
+  };
+  for (let n = 0; n < (what === "silent" ? 2_000 : 200); n++) add();
+  await report(() => ({ opened, answered }));
   stopped = true;
 }
 

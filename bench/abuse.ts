@@ -5,7 +5,7 @@
 // - one member that gossips 10 MB/s of items that fail their signatures, unsigned and signed ones, and comes back,
 // - one member that gossips what is held already, again and again in another order, as fast as it is read,
 // - HTTP that costs more than it weighs: chunks of one byte, refused bodies, short lines (bench/abuse-http.ts),
-// - 2,000 requests that come a byte a second; connections that come and go,
+// - 2,000 requests that come a byte a second; connections that come and go, to the API and to the port for peers,
 // - one member that sends frames of one kind without end, each well-formed, as fast as they are read.
 // npm run build && node bench/abuse.ts [SECONDS of each] [ATTACK]
 // Read: /readyz and the p99 of posts must stay under 100 ms, and the attacker must be held up or cut within 5 s: perSecond
@@ -82,6 +82,9 @@ async function measureAll(seconds: number, only?: string): Promise<void> {
       "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ],
     ["200 connections at a time that come, send nonsense, and leave", "churn", "nonsense\r\n\r\n"],
+    ["2,000 connections of peers that send nothing", "peers", "silent"],
+    ["200 connections of peers at a time that send nonsense", "peers", "nonsense"],
+    ["200 connections of peers at a time that begin a handshake, and leave", "peers", "handshakes"],
     ["10 MB/s of gossip with bad digests", "flood", "sha256"],
     ["10 MB/s of gossip with forged authors", "flood", "ed25519"],
     ["gossip of what is held, without end", "repeat", ""],

@@ -82,6 +82,11 @@ export const DNSSD = {
   instancesPerHostMax: 16,
   /** A, and AAAA, records of one host. */
   addressesPerHostMax: 16,
+  /**
+   * Instances that the records of one packet concern, and a few more of one host. Each costs work (`workPerChange`): the fewer
+   * a packet has, the sooner others are read. Ours have one.
+   */
+  instancesPerPacketMax: 32,
   /** SRV, or TXT, records of one instance: the newest counts, and the one before lives until it is flushed. */
   recordsPerInstanceMax: 2,
   /** Questions and records in one packet; 9,000 bytes of the shortest known answers hold 450. */
@@ -107,6 +112,11 @@ export const DNSSD = {
   workBurst: 2_000,
   /** ... and that waits, at most 2 MiB of packets. Where there is more, the sender of whom most was read loses a packet. */
   workWaitingMax: 2_000,
+  /**
+   * A packet that has waited for so long is not read, unless it is of a sender of whom little was read. By its size no packet
+   * waits for longer, but what it sets off may cost ten times as much.
+   */
+  packetWaitMsMax: 2_500,
   /** Packets are read for so long in one turn of the event loop; then so many turns have none: a request takes several. */
   turnMsMax: 4,
   turnsBetween: 3,

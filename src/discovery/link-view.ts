@@ -77,7 +77,8 @@ export class LinkView {
 
   /**
    * Takes the records of a response that belong to browsed types: first PTR, then SRV and TXT of instances that
-   * a PTR named, then addresses of hosts that an SRV named. So nothing is kept that no bounded list leads to.
+   * a PTR named, then addresses of hosts that an SRV named. So nothing is kept that no bounded list leads to. Records that
+   * concern more than `instancesPerPacketMax` instances are not taken.
    * @param introducer the sender's address
    * @returns instances to look at again
    */
@@ -89,6 +90,8 @@ export class LinkView {
   ): ReadonlySet<Instance> {
     const records = [...packet.answers, ...packet.additionals];
     const touched = new Set<Instance>();
+    const mayTouch = (instance: Instance | undefined) =>
+      touched.size < DNSSD.instancesPerPacketMax || (instance !== undefined && touched.has(instance));
     const browsed = [...types];
     /** Types without room for another of this sender. The search walks over all senders: once a packet is enough. */
     const full = new Set<ServiceType>();
@@ -96,15 +99,16 @@ export class LinkView {
       if (record.type !== "PTR") continue;
       const name = fold(record.name);
       const type = browsed.find((candidate) => name === typeName(candidate));
-      const instance =
-        type && (this.#find(record.data) ?? this.#make(record, type, introducer, touched, full));
+      const known = this.#find(record.data);
+      if (!type || !mayTouch(known)) continue;
+      const instance = known ?? this.#make(record, type, introducer, touched, full);
       if (!instance) continue;
       this.#cache.put(record, DNSSD.instancesMax, nowMs);
       touched.add(instance);
     }
     for (const record of records) {
       const instance = record.type === "SRV" || record.type === "TXT" ? this.#find(record.name) : undefined;
-      if (!instance) continue;
+      if (!instance || !mayTouch(instance)) continue;
       if (record.type === "SRV" && !isHostName(record.data.target)) continue;
       this.#cache.put(record, DNSSD.recordsPerInstanceMax, nowMs);
       touched.add(instance);
@@ -113,7 +117,8 @@ export class LinkView {
     for (const record of records) {
       if (record.type !== "A" && record.type !== "AAAA") continue;
       const instances = this.#byHost.get(fold(record.name));
-      if (!instances || !isReachable(record.data, this.via.loopback)) continue;
+      if (!instances || ![...instances].every(mayTouch)) continue;
+      if (!isReachable(record.data, this.via.loopback)) continue;
       const isNew = this.#cache.put(record, DNSSD.addressesPerHostMax, nowMs);
       if (isNew) for (const instance of instances) touched.add(instance);
     }

@@ -35,7 +35,13 @@ export class LinkSet {
   readonly #dropped = { overLimit: 0, malformed: 0, overLimitFrom: undefined as string | undefined };
   /** All interfaces with their subnets, wanted or not: they tell where a packet came in. */
   #machine: readonly UsableInterface[] = [];
-  readonly #reading = new PacketTurns((packet) => this.#read(packet));
+  readonly #reading = new PacketTurns(
+    (packet) => this.#read(packet),
+    (sender) => {
+      this.#dropped.overLimit++;
+      this.#dropped.overLimitFrom = sender;
+    },
+  );
   #checking: Promise<void> | undefined;
   #closed = false;
 
@@ -126,11 +132,7 @@ export class LinkSet {
   }
 
   #onReceived(via: UsableInterface, from: string, packet: ReceivedPacket): void {
-    if (!cameInThrough(via, from, this.#machine)) return;
-    const dropped = this.#reading.add(via.name, from, packet);
-    if (dropped === undefined) return;
-    this.#dropped.overLimit++;
-    this.#dropped.overLimitFrom = dropped;
+    if (cameInThrough(via, from, this.#machine)) this.#reading.add(via.name, from, packet);
   }
 
   #read({ bytes, decode }: ReceivedPacket): void {

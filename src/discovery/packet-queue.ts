@@ -15,7 +15,14 @@ interface Waiting<Packet> {
   readonly share: TokenBucket;
   /** How much was read of the sender lately, in steps. */
   level: number;
-  readonly packets: { readonly packet: Packet; readonly cost: number }[];
+  /** Oldest first. */
+  readonly packets: Received<Packet>[];
+}
+
+interface Received<Packet> {
+  readonly packet: Packet;
+  readonly cost: number;
+  readonly atMs: number;
 }
 
 /** A packet that is to be read now. */
@@ -27,7 +34,8 @@ export interface Taken<Packet> {
 /**
  * The packets of one interface that wait to be read, within the work that it takes in a second. Senders of whom little was
  * read lately come first, and where there is no room one of whom most was read loses a packet: so those that flood, however
- * many, wait behind a newcomer.
+ * many, wait behind a newcomer. Packets of theirs that have waited for too long are dropped: what a flood left is not read for
+ * minutes after it.
  */
 export class PacketQueue<Packet> {
   readonly #link: TokenBucket = { tokens: LINK_RATE.burst, atMs: 0 };
@@ -38,14 +46,19 @@ export class PacketQueue<Packet> {
   readonly #waiting = new Map<string, Waiting<Packet>>();
   #waitingCost = 0;
 
-  /** @param loopback all senders have one address */
-  constructor(private readonly loopback: boolean) {}
+  /** @param loopback all senders have one address @param dropped told the sender of each packet that is not read */
+  constructor(
+    private readonly loopback: boolean,
+    private readonly dropped: (sender: string) => void,
+  ) {}
 
-  /** @returns the sender of whom a packet was dropped for lack of room or budget */
-  add(sender: string, packet: Packet, cost: number, nowMs: number): string | undefined {
+  add(sender: string, packet: Packet, cost: number, nowMs: number): void {
     if (!this.loopback) {
       const own = this.#senders.of(sender, nowMs);
-      if (own.tokens <= 0) return sender;
+      if (own.tokens <= 0) {
+        this.dropped(sender);
+        return;
+      }
       own.tokens -= cost;
     }
     let waiting = this.#waiting.get(sender);
@@ -54,27 +67,33 @@ export class PacketQueue<Packet> {
       this.#waiting.set(sender, waiting);
       this.#queue(sender, waiting);
     }
-    waiting.packets.push({ packet, cost });
+    waiting.packets.push({ packet, cost, atMs: nowMs });
     this.#waitingCost += cost;
-    if (this.#waitingCost <= DNSSD.workWaitingMax) return undefined;
+    if (this.#waitingCost <= DNSSD.workWaitingMax) return;
     const [last] = this.#levels.findLast(({ size }) => size > 0)!.keys();
     this.#remove(last!, "pop");
-    return last;
+    this.dropped(last!);
   }
 
   /** The next packet; undefined when none waits, or the interface has had its work. */
   take(nowMs: number): Taken<Packet> | undefined {
     fill(this.#link, LINK_RATE, nowMs);
-    if (this.#link.tokens <= 0) return undefined;
-    const [first] = this.#levels.find(({ size }) => size > 0) ?? [];
-    if (!first) return undefined;
-    const [sender, waiting] = first;
-    const { packet, cost } = this.#remove(sender, "shift");
-    this.#link.tokens -= cost;
-    fill(waiting.share, SHARE_RATE, nowMs);
-    waiting.share.tokens -= cost;
-    if (waiting.packets.length > 0) this.#queue(sender, waiting);
-    return { sender, packet };
+    while (this.#link.tokens > 0) {
+      const [first] = this.#levels.find(({ size }) => size > 0) ?? [];
+      if (!first) return undefined;
+      const [sender, waiting] = first;
+      const { packet, cost, atMs } = this.#remove(sender, "shift");
+      if (waiting.level > 0 && nowMs - atMs > DNSSD.packetWaitMsMax) {
+        this.dropped(sender);
+        continue;
+      }
+      this.#link.tokens -= cost;
+      fill(waiting.share, SHARE_RATE, nowMs);
+      waiting.share.tokens -= cost;
+      if (waiting.packets.length > 0) this.#queue(sender, waiting);
+      return { sender, packet };
+    }
+    return undefined;
   }
 
   /** Charges what a packet cost beyond its size. */
@@ -82,6 +101,8 @@ export class PacketQueue<Packet> {
     this.#link.tokens -= cost;
     this.#shares.of(sender, nowMs).tokens -= cost;
     if (!this.loopback) this.#senders.of(sender, nowMs).tokens -= cost;
+    const waiting = this.#waiting.get(sender);
+    if (waiting) this.#queue(sender, waiting);
   }
 
   /** How long until `take` gives a packet; Infinity when none waits. */
@@ -99,7 +120,7 @@ export class PacketQueue<Packet> {
     this.#levels[waiting.level]!.set(sender, waiting);
   }
 
-  #remove(sender: string, end: "shift" | "pop"): { readonly packet: Packet; readonly cost: number } {
+  #remove(sender: string, end: "shift" | "pop"): Received<Packet> {
     const { packets, level } = this.#waiting.get(sender)!;
     const removed = packets[end]()!;
     this.#waitingCost -= removed.cost;

@@ -21,12 +21,15 @@ export class PacketTurns {
   /** Waits until an interface may have work again. */
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param read takes what its turn has come for */
-  constructor(private readonly read: (packet: ReceivedPacket) => void) {}
+  /** @param read takes what its turn has come for @param dropped told the sender of each packet that is not read */
+  constructor(
+    private readonly read: (packet: ReceivedPacket) => void,
+    private readonly dropped: (sender: string) => void,
+  ) {}
 
   /** @param loopback all senders have one address */
   open({ name, loopback }: { readonly name: string; readonly loopback: boolean }): void {
-    this.#queues.set(name, new PacketQueue(loopback));
+    this.#queues.set(name, new PacketQueue(loopback, this.dropped));
   }
 
   /** Packets of that interface that wait are not read any more. */
@@ -34,13 +37,12 @@ export class PacketTurns {
     this.#queues.delete(name);
   }
 
-  /** @returns the sender of whom a packet was dropped */
-  add(name: string, from: string, packet: ReceivedPacket): string | undefined {
-    const nowMs = performance.now();
+  add(name: string, from: string, packet: ReceivedPacket): void {
     const queue = this.#queues.get(name);
-    const dropped = queue?.add(from, packet, 1 + packet.bytes.length / 1_024, nowMs);
-    if (queue) this.#planIn(queue.waitMs(nowMs));
-    return dropped;
+    if (!queue) return;
+    const nowMs = performance.now();
+    queue.add(from, packet, 1 + packet.bytes.length / 1_024, nowMs);
+    this.#planIn(queue.waitMs(nowMs));
   }
 
   charge(name: string, sender: string, changes: number): void {

@@ -5,7 +5,7 @@ import { ServedCertificate } from "../runtime/certificate.js";
 import { listen } from "../runtime/listen.js";
 import { nowMs, WakeTimer } from "../runtime/runner.js";
 import { type Token, TokenTable } from "../runtime/tokens.js";
-import { PacedCalls } from "../runtime/turns.js";
+import { PacedCalls, paceHandshakes } from "../runtime/turns.js";
 import { checkToken } from "./client/options.js";
 import { Connection, remoteOf, WriteTurn, watchUnacknowledged } from "./connection.js";
 import type { FederationShell } from "./federation/index.js";
@@ -72,7 +72,9 @@ export class HubServer {
     if (options.tls === undefined) this.#server = createServer(socketOptions, this.#onConnection);
     else {
       const tls = { ...options.tls, handshakeTimeout: options.handshakeTimeoutMs };
-      this.#server = createTlsServer({ ...socketOptions, ...tls }, this.#onConnection);
+      const server = createTlsServer({ ...socketOptions, ...tls }, this.#onConnection);
+      paceHandshakes(server, options.handshakeTimeoutMs);
+      this.#server = server;
       this.#server.on("connection", this.#onRawSocket);
       this.#server.on("tlsClientError", this.#onTlsFailed);
     }

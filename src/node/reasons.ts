@@ -121,7 +121,7 @@ function apart(aheadMs: number): string {
 }
 
 function noPeer({ replica }: NodeParts): ReasonDetail {
-  const said = replica.membership.strangers().map(({ reason }) => reason);
+  const said = replica.membership.unreached().map(({ reason }) => reason);
   const [first, ...rest] = [...new Set(said)];
   if (first === undefined) return detail("noPeer");
   const more = rest.length > 0 ? `, and ${rest.length} more` : "";
@@ -138,7 +138,7 @@ function ownTwin({ replica, name, cluster }: NodeParts, nowMs: number): ReasonDe
 }
 
 function ofStrangers({ replica, name: self }: NodeParts): ReasonDetail[] {
-  const details = replica.membership.strangers().flatMap(({ id, name, address, code, reason }) => {
+  const details = [...replica.membership.strangers].flatMap(({ id, name, address, code, reason }) => {
     if (!code) return [];
     const message =
       code === "twin"

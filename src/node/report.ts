@@ -92,7 +92,7 @@ export function peersOf(node: ReportedParts): readonly Peer[] {
   const { roster, membership, clock } = node.replica;
   return [
     ...withoutPredecessors(roster.all(), membership).map((member) => peerOf(member, node, nowMs)),
-    ...membership.strangers().map((stranger) => unreachedPeer(stranger, clock)),
+    ...membership.unreached().map((stranger) => unreachedPeer(stranger, clock)),
   ];
 }
 

@@ -142,6 +142,19 @@ describe("lies to a browser", () => {
     expect(browser.events.length - before).toBe(16);
   });
 
+  test("a packet that changes the addresses of many hosts changes those of a few", () => {
+    const lan = new VirtualLink();
+    const browser = lan.browse();
+    const hosts = Array.from({ length: 32 }, (_, host) => host);
+    for (const host of hosts)
+      for (let index = 0; index < 16; index++)
+        lan.inject(response({ answers: service(`n${host} ${index}`, `H${host}`, "10.0.0.1") }));
+    const before = browser.events.length;
+    const answers = hosts.map((host) => ({ ...service("x", `H${host}`, "10.0.0.2")[3]!, flush: false }));
+    lan.inject(response({ answers }));
+    expect(browser.events.length - before).toBe(32);
+  });
+
   test.each([
     ["loopback", "127.0.0.1"],
     ["this host", "0.0.0.0"],

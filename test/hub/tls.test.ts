@@ -1,7 +1,10 @@
+import { once } from "node:events";
+import { connect } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { connectToHub } from "../../src/hub/client/index.js";
 import { type Hub, startHub } from "../../src/hub/index.js";
 import { FIRST, RENEWED, shownName } from "../fixtures/certificates.js";
+import { answerTurns } from "../fixtures/client-hellos.js";
 import { eventually } from "../fixtures/eventually.js";
 
 const { cert, key } = FIRST;
@@ -68,4 +71,17 @@ test("another certificate and another token are taken from then on, and who is c
   expect(() => hub.renew({ tls: { cert, key: RENEWED.key } })).toThrow("cannot be used");
   expect(() => hub.renew({ token: "" })).toThrow("token has 0 bytes");
   expect(await shownName(hub.port)).toBe("renewed");
+});
+
+test("handshakes that begin at the same moment leave turns of the event loop to others", async () => {
+  const answeredAt = await answerTurns(hub.port, 20);
+  expect(answeredAt).toHaveLength(20);
+  expect(answeredAt.at(-1)! - answeredAt[0]!).toBeGreaterThan(2 * 18);
+});
+
+test("who sends nothing is closed, and counted", async () => {
+  const silent = connect(hub.port, "127.0.0.1");
+  silent.resume();
+  await once(silent, "close");
+  expect(hub.stats().closed.tlsFailed).toBe(1);
 });

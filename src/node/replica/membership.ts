@@ -121,8 +121,13 @@ export class Membership {
     this.#candidates.punish(peer, nowMs);
   }
 
-  /** Nodes of the cluster and configured addresses that this node cannot meet, each with the reason. */
-  strangers(): Stranger[] {
+  /** Nodes of the cluster that this node cannot meet, each with its code. */
+  get strangers(): IterableIterator<Stranger> {
+    return this.#strangers.all();
+  }
+
+  /** Also addresses that were not reached, each with the reason: thousands where mDNS brings them. */
+  unreached(): Stranger[] {
     const unreached = this.#candidates.unreached().filter(({ id }) => !this.#strangers.has(id));
     return [...this.#strangers.all(), ...unreached];
   }

@@ -16,6 +16,7 @@ import type { LIMITS } from "../../core/limits.js";
 import { ServedCertificate, type TlsPair } from "../certificate.js";
 import { connectionsThatFit, type ListenFlags, listen } from "../listen.js";
 import type { Role, TokenTable } from "../tokens.js";
+import { paceHandshakes } from "../turns.js";
 import type { Gate } from "./gate.js";
 import { calledOf, type HttpLogger, isCostly, limitBody, problemOf, RefusalCounter } from "./problem.js";
 import { type Arrivals, ReadTurns } from "./read-turns.js";
@@ -98,6 +99,7 @@ export class HttpServer {
       serverFactory: (handle) => {
         const ofTls = { ...options, ...tls, handshakeTimeout: limits.requestTimeoutMs };
         const server = tls ? createTlsServer(ofTls, handle) : createServer(options, handle);
+        if (tls) paceHandshakes(server as unknown as TlsServer, limits.requestTimeoutMs);
         // Answered like any request; whether its body is asked for, #enter decides.
         return server.on("checkContinue", handle);
       },

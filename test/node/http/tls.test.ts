@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { connectToNode } from "../../../src/node/client.js";
 import { openHttpApi } from "../../../src/node/http/index.js";
 import { EXPIRED, FIRST, RENEWED, shownName } from "../../fixtures/certificates.js";
+import { answerTurns } from "../../fixtures/client-hellos.js";
 import { FakeServedNode } from "../../fixtures/fake-served-node.js";
 import { all } from "../../fixtures/http-call.js";
 
@@ -76,5 +77,13 @@ test("one that expired is taken, told in the log and shown", async () => {
 test("an API without TLS takes no certificate", async () => {
   const api = await openHttpApi({ node: new FakeServedNode(), port: 0 });
   expect(() => api.renew({ tls: FIRST })).toThrow("started without TLS");
+  await api.close();
+});
+
+test("handshakes that begin at the same moment leave turns of the event loop to others", async () => {
+  const api = await openHttpApi({ node: new FakeServedNode(), port: 0, tls: { cert, key } });
+  const answeredAt = await answerTurns(Number(new URL(api.url).port), 20);
+  expect(answeredAt).toHaveLength(20);
+  expect(answeredAt.at(-1)! - answeredAt[0]!).toBeGreaterThan(2 * 18);
   await api.close();
 });

@@ -110,7 +110,7 @@ describe("two that link", () => {
     expect(frames(effects, "hello"), "the other side is to know").toHaveLength(1);
     expect(reasons(effects)).toEqual(["versionDiffers"]);
     expect(only(effects, "notify")).toEqual([{ type: "notify", changes: [{ type: "peer", peer: "peer" }] }]);
-    const strangers = () => driver.replica.membership.strangers();
+    const strangers = () => [...driver.replica.membership.strangers];
     expect(strangers()).toMatchObject([{ id: "peer", name: "attic", code: "versionDiffers" }]);
     expect(strangers()[0]!.reason).toContain("runs hubcast 9.9, protocol 9");
     driver.connect("other");

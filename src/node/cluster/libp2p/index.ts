@@ -1,5 +1,15 @@
 import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
-import type { Connection, Libp2p, PeerId, Stream, Transport } from "@libp2p/interface";
+import type {
+  Connection,
+  ConnectionEncrypter,
+  Libp2p,
+  MessageStream,
+  MessageStreamEvents,
+  PeerId,
+  Stream,
+  Transport,
+  Upgrader,
+} from "@libp2p/interface";
 import { noise } from "@libp2p/noise";
 import { preSharedKey } from "@libp2p/pnet";
 import { tcp } from "@libp2p/tcp";
@@ -8,6 +18,7 @@ import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p } from "libp2p";
 import { HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
+import { turnsOf } from "../../../runtime/turns.js";
 import { Identity } from "../identity.js";
 import { type ClusterOptions, type Dial, type LinkEngine, type LinkListener, Mailbox } from "../port.js";
 import { type ListenOptions, listenAddresses, type PeerAddress, parsePeerAddress } from "./address.js";
@@ -42,6 +53,10 @@ const FLUSH_MS_MAX = 500;
 const CONNECTIONS_MAX = 1_024;
 /** ... of which so many in the handshake, which takes 5 ms of processor. */
 const PENDING_CONNECTIONS_MAX = 512;
+/** Connections that come at the same moment: so many are taken in one turn of the event loop, 0.2 ms each... */
+const ACCEPTED_PER_TURN = 8;
+/** ... and handshakes begin one in so many turns: a request takes several. */
+const TURNS_PER_HANDSHAKE = 3;
 /** New connections a second from one address: hundreds of nodes may share one. libp2p's default is 5. */
 const CONNECTIONS_PER_SECOND_MAX = 150;
 /** Bytes that a peer may send before they are read; so many wait here while a link is held. yamux: 16 MiB. */
@@ -83,7 +98,7 @@ async function createHost(
     addresses: { listen: [...(await listenAddresses(listen))] },
     // An idle link is the machine's to end: it has heartbeats.
     transports: [quiet(tcp({ inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 }))],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [oneAtATime(noise())],
     streamMuxers: [
       yamux({
         enableKeepAlive: false,
@@ -111,16 +126,62 @@ async function createHost(
 }
 
 /**
- * That transport, with listeners whose beginning and end are no events. On each libp2p waits for a second with a timer that
- * holds up the end of a process, to write this node's addresses where its protocol `identify`, which is not used here, would
- * read them.
+ * That encrypter, with handshakes of those that connect one after the other. A stranger has them for 32 bytes each, and may
+ * have hundreds at the same moment (bench/abuse.ts handshakes).
+ */
+function oneAtATime<Components>(make: (components: Components) => ConnectionEncrypter) {
+  const turn = turnsOf(1, TURNS_PER_HANDSHAKE - 1);
+  return (components: Components): ConnectionEncrypter => {
+    const encrypter = make(components);
+    const secureInbound = encrypter.secureInbound.bind(encrypter);
+    encrypter.secureInbound = async (stream, options) => {
+      await firstBytes(stream, options?.signal);
+      await turn();
+      return await secureInbound(stream, options);
+    };
+    return encrypter;
+  };
+}
+
+/** Resolves when a stream has something to read, or never will. */
+function firstBytes(stream: MessageStream, signal: AbortSignal | undefined): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const over = new AbortController();
+  const end = () => {
+    over.abort();
+    stream.removeEventListener("message", read);
+    resolve();
+  };
+  const read = ({ data }: MessageStreamEvents["message"]) => {
+    end();
+    // Without a listener it stays in the stream.
+    stream.unshift(data);
+  };
+  stream.addEventListener("message", read);
+  for (const type of ["remoteCloseWrite", "end", "close"] as const)
+    stream.addEventListener(type, end, { signal: over.signal });
+  signal?.addEventListener("abort", end, { signal: over.signal });
+  return promise;
+}
+
+/**
+ * That transport, with connections accepted some in each turn, and listeners whose beginning and end are no events. On each
+ * such event libp2p waits for a second, with a timer that holds up the end of a process, to write this node's addresses where
+ * its protocol `identify`, which is not used here, would read them.
  */
 function quiet<Components>(make: (components: Components) => Transport) {
+  const turn = turnsOf(ACCEPTED_PER_TURN, 0);
   return (components: Components): Transport => {
     const transport = make(components);
     const createListener = transport.createListener.bind(transport);
     transport.createListener = (options) => {
-      const listener = createListener(options);
+      const upgradeInbound: Upgrader["upgradeInbound"] = async (connection, upgrade) => {
+        await turn();
+        await options.upgrader.upgradeInbound(connection, upgrade);
+      };
+      // Inherits all that the upgrader does besides.
+      const upgrader: Upgrader = Object.assign(Object.create(options.upgrader), { upgradeInbound });
+      const listener = createListener({ ...options, upgrader });
       // Before those of libp2p are added.
       for (const type of ["listening", "close"] as const)
         listener.addEventListener(type, (event) => event.stopImmediatePropagation());

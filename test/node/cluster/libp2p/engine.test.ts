@@ -324,6 +324,44 @@ describe("libp2p: strangers on the port", () => {
     expect(node.links).toHaveLength(1);
   });
 
+  test.each([
+    ["", 0],
+    [", also when they connected long before", 1],
+  ])(
+    "who begin handshakes at the same moment have them one in several turns of the event loop%s",
+    async (_, when) => {
+      const node = await open();
+      const { host, port } = new URL(
+        withoutId(node.cluster.addresses[0]!).replace(/.*\/ip4\/(.*)\/tcp\//, "http://$1:"),
+      );
+      const negotiation = "\x13/multistream/1.0.0\n\x07/noise\n";
+      const begin = Buffer.concat([Buffer.of(0, 32), randomBytes(32)]);
+      const answeredAt: number[] = [];
+      let turn = 0;
+      let negotiated = 0;
+      const sockets = Array.from({ length: 20 }, () => {
+        const socket = connectTcp(Number(port), host.split(":")[0]!);
+        let bytes = 0;
+        socket.write(when === 0 ? Buffer.concat([Buffer.from(negotiation), begin]) : negotiation);
+        socket.on("data", (chunk) => {
+          bytes += chunk.length;
+          if (bytes === negotiation.length) negotiated++;
+          if (bytes < negotiation.length + 32 || answeredAt.length === 20) return;
+          answeredAt.push(turn);
+          socket.destroy();
+        });
+        return socket;
+      });
+      if (when === 1) {
+        await until("negotiated", () => negotiated === 20);
+        for (const socket of sockets) socket.write(begin);
+      }
+      for (; answeredAt.length < 20 && turn < 100_000; turn++) await new Promise(setImmediate);
+      // Two answers may be read in the same turn.
+      expect(answeredAt.at(-1)! - answeredAt[0]!).toBeGreaterThan(2 * 18);
+    },
+  );
+
   test("a second frame stream on one connection is refused", async () => {
     const node = await open();
     await using rogue = await openRogue();
