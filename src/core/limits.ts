@@ -85,8 +85,11 @@ export const LIMITS = {
 
   /** A node wants one reconciliation with a random peer this often, give or take a quarter. */
   syncIntervalMs: 20_000,
-  /** A peer that was silent for so long gets a ping... */
-  heartbeatMs: 1_000,
+  /**
+   * A peer that was silent for so long gets a ping: its answer has as long again, since a frame is never lost on a link, only
+   * late...
+   */
+  heartbeatMs: 1_500,
   /**
    * ... and without one for so long its link is cut. A killed machine must show within 5 s, 1.5 s of which others have
    * to tell of it.
@@ -111,8 +114,15 @@ export const LIMITS = {
   rosterMembersMax: 1_000,
   /** Members renew their record, with their count and fingerprint, this often... */
   recordRefreshMs: 10_000,
-  /** ... and in large clusters so seldom that a node hears of this many in a second: verifying one takes 0.2 ms. */
-  recordsPerSecond: 20,
+  /**
+   * ... and in large clusters so seldom that a node hears of this many in a second: to read, verify and pass on one takes 0.3
+   * ms, also while nothing happens...
+   */
+  recordsPerSecond: 5,
+  /** ... but no more seldom than this: two processes with one identity are known by their renewals (`TWINS_MS`)... */
+  recordRefreshMsMax: 100_000,
+  /** ... and of a sample in a second so many, were all members in it: there a member lives by its renewals. */
+  sampleRecordsPerSecond: 20,
   /** Records in one frame: to verify one takes 0.2 ms, and nothing else is done meanwhile. */
   recordsPerFrameMax: 32,
   /** Verified records that are remembered, since each comes again on other links: 2 MB. */

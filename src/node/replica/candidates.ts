@@ -39,6 +39,14 @@ const DIAL_MS = 250;
  * end.
  */
 const DIAL_LATES = 16;
+/**
+ * In a large cluster a node that has half of the links that it wants waits before it dials for another, so long for each member
+ * beyond some: while many join, others come to it meanwhile, and each link costs both ends a handshake, signs of life, and
+ * records that tell of it. Fewer links make longer ways, which small clusters need not have.
+ */
+const FILL_AT_ONCE_MEMBERS = 30;
+const FILL_MEMBER_MS = 60;
+const FILL_MS_MAX = 10_000;
 /** An attempt with more addresses than these counts for several: each address costs a connect. */
 const ADDRESSES_PER_ATTEMPT = 4;
 const BACKOFF_MS = 200;
@@ -87,6 +95,8 @@ export class Candidates {
   readonly #targets = new TokenBuckets({ perSecond: 0.5, burst: 3, namesMax: 4_096 });
   #lastAttempt = 0;
   #strangerAtMs = 0;
+  /** When a node that has some links may dial for more. */
+  #fillAtMs = 0;
   #lostTryAtMs = 0;
   #isClosed = false;
 
@@ -257,7 +267,9 @@ export class Candidates {
     let missing =
       Math.max(options.linksWanted - links.count, Math.ceil(options.linksWanted / 2) - dialled) -
       this.#attempts.size;
-    if (links.count + this.#attempts.size >= options.linksMax) missing = 0;
+    const soon = links.count + this.#attempts.size;
+    const isFilling = soon >= options.linksWanted / 2 && nowMs < this.#fillAtMs;
+    if (soon >= options.linksMax || isFilling) missing = 0;
     let [mayDialConfigured, mayDialOthers] = [this.#mayDial(true, nowMs), this.#mayDial(false, nowMs)];
     for (const candidate of candidates) {
       const { id, isConfigured } = candidate;
@@ -419,6 +431,8 @@ export class Candidates {
     }
     if (!this.#candidates.has(candidate.key)) this.#remember(candidate);
     else if (candidate.isConfigured && candidate.expected !== undefined) this.#hadTurn(candidate);
+    const beyond = Math.max(0, this.context.roster.size - FILL_AT_ONCE_MEMBERS);
+    this.#fillAtMs = nowMs + Math.min(FILL_MS_MAX, beyond * FILL_MEMBER_MS);
     const attempt = ++this.#lastAttempt;
     candidate.attempt = attempt;
     candidate.dialledAtMs = nowMs;

@@ -9,8 +9,10 @@ export interface RecordNews {
   readonly knownOn: Link[];
   /** This node's own. */
   readonly isOwn: boolean;
-  /** The record differs from the one before in more than its age. */
-  readonly isChange: boolean;
+  /** It tells of a new member, or of a lost link: all must hear of it soon, whatever tree they take for theirs. */
+  readonly isForAll: boolean;
+  /** The record differs from the one before in nothing but its age. */
+  readonly isRenewal: boolean;
   /** Number of links on which the record is still to be told. */
   tellings: number;
 }
@@ -26,14 +28,18 @@ const NEWS_MEMBER_MS = { tree: 2.5, all: 5 };
 /** ... and so many times as long as this node is woken late... */
 const NEWS_LATES = 2;
 /** ... but for losses, which others wait for; and where all of them merely renew what is known, or nobody follows links. */
-const NEWS_LOSS_MEMBER_MS = { tree: 0.5, all: 2.5 };
+const NEWS_LOSS_MEMBER_MS = { tree: 1, all: 5 };
 const NEWS_MEMBERS_MAX = 250;
-const RENEWALS_MS = 1_000;
+const RENEWALS_MS = 2_000;
+const SAMPLE_NEWS_MS = 1_000;
+/** With so few members all changes go on all links, so that all have the same tree at once. */
+const SMALL_MEMBERS = 30;
 
 /**
  * Records of members that are news here, on their way to the other links: at once when nothing was told lately, else
  * with what gathers; along the tree first, then on all links whose other end has not told it meanwhile, so all get it
- * whatever tree members take for theirs. A record that merely renews another goes along the tree alone.
+ * whatever tree members take for theirs. A record that merely renews another goes along the tree alone, and in a large cluster
+ * so does one that tells of new links: a member that misses it knows of others.
  */
 export class Dissemination {
   /** The last of each session of a member: others must hear of both twins. */
@@ -61,14 +67,16 @@ export class Dissemination {
   tell(news: RecordNews, former: MemberRecord | undefined, isUrgent: boolean, nowMs: number): void {
     const untold = former?.session === news.record.session ? this.#news.get(former) : undefined;
     if (untold) this.#news.delete(untold.record);
-    const isChange = news.isChange || untold?.isChange === true;
-    this.#news.set(news.record, { ...news, isChange });
+    const isSmall = this.context.roster.size <= SMALL_MEMBERS;
+    const isForAll = news.isForAll || untold?.isForAll === true || (isSmall && !news.isRenewal);
+    this.#news.set(news.record, { ...news, isForAll });
     const { isSample } = this.context.roster;
     const size = Math.min(this.context.roster.size, NEWS_MEMBERS_MAX);
     for (const scope of SCOPES) {
-      if (scope === "all" && (!isChange || isSample)) continue;
+      if (scope === "all" && (!isForAll || isSample)) continue;
       const soonMs = NEWS_MS + size * (isUrgent ? NEWS_LOSS_MEMBER_MS : NEWS_MEMBER_MS)[scope];
-      const calmMs = (isChange && !isSample ? soonMs : RENEWALS_MS) + NEWS_LATES * this.context.lateMs;
+      const gatherMs = isSample ? SAMPLE_NEWS_MS : news.isRenewal ? RENEWALS_MS : soonMs;
+      const calmMs = gatherMs + NEWS_LATES * this.context.lateMs;
       const dueAtMs = Math.min(this.#sentAtMs[scope], nowMs) + (isUrgent ? soonMs : calmMs);
       this.#atMs[scope] = Math.min(this.#atMs[scope], Math.max(nowMs, dueAtMs));
       if (this.#atMs[scope] <= nowMs) this.#send(scope, nowMs);
@@ -90,8 +98,8 @@ export class Dissemination {
     const up = [...links.up()];
     const start = roster.isSample ? Math.floor(options.random() * up.length) : 0;
     for (const link of [...up.slice(start), ...up.slice(0, start)]) {
-      const lacked = all.filter(({ knownOn, isOwn, isChange, tellings }) => {
-        const isWanted = (isChange && scope === "all") || link.isInTree !== false || (roster.isMesh && isOwn);
+      const lacked = all.filter(({ knownOn, isOwn, isForAll, tellings }) => {
+        const isWanted = (isForAll && scope === "all") || link.isInTree !== false || (roster.isMesh && isOwn);
         return isWanted && tellings > 0 && !knownOn.includes(link);
       });
       for (const news of lacked) {
@@ -103,8 +111,8 @@ export class Dissemination {
         lacked.map(({ record }) => record),
       );
     }
-    for (const { record, isChange } of all)
-      if (scope === "all" || !isChange || roster.isSample) this.#news.delete(record);
+    for (const { record, isForAll } of all)
+      if (scope === "all" || !isForAll || roster.isSample) this.#news.delete(record);
     for (const told of SCOPES) {
       if (scope === "tree" && told === "all") continue;
       this.#atMs[told] = Number.POSITIVE_INFINITY;

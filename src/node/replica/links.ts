@@ -42,7 +42,6 @@ export interface Link {
   greetedStarting: boolean;
   /** When it was last given items, epoch ms. */
   givenAtMs: number;
-  rosterAskedAtMs: number;
   readonly budget: LinkBudget;
 }
 
@@ -115,7 +114,6 @@ export class Links {
       differsSinceMs: 0,
       greetedStarting: false,
       givenAtMs: 0,
-      rosterAskedAtMs: 0,
       budget: new LinkBudget(nowMs),
     };
     this.#byNumber.set(number, link);

@@ -71,6 +71,11 @@ export function lostLinks(before: MemberRecord | undefined, { links }: MemberRec
   return false;
 }
 
+/** Whether two records name the same links. */
+export function sameLinks(before: MemberRecord, record: MemberRecord): boolean {
+  return before.links.size === record.links.size && !lostLinks(before, record);
+}
+
 /** Bytes of SHA-256 hashes, cut to 8 bytes each, back to back. @param hashes 16 hex digits each */
 export function packHashes(hashes: Iterable<string>): Uint8Array {
   return packHex(hashes);

@@ -4,7 +4,7 @@ import { Candidates } from "./candidates.js";
 import type { ReplicaContext } from "./context.js";
 import { Dissemination } from "./dissemination.js";
 import { type Link, slownessMs } from "./links.js";
-import { lostLinks, type MemberRecord, packHashes, unpackHashes } from "./member.js";
+import { lostLinks, type MemberRecord, packHashes, sameLinks, unpackHashes } from "./member.js";
 import type { DisconnectReason, ReplicaInput } from "./messages.js";
 import { OwnRecord, type Twin } from "./own-record.js";
 import { isTwin } from "./roster.js";
@@ -42,9 +42,12 @@ const RELEASE_MS = 1_000;
 const PING_MS = 5_000;
 /** A peer may be silent for so many round trips more: one that is busy is late with its own signs of life. */
 const SILENCE_ROUND_TRIPS = 2;
-/** Two rosters that differ are compared at most this often on one link... */
+/**
+ * Rosters that differ are compared at most this often: a newcomer gets nearly the same from all whom it links with, and news on
+ * its way besides...
+ */
 const ROSTER_MS = 2_000;
-/** ... and a sample, which news reaches on every link, so often on all of them, for each member of the cluster. */
+/** ... and a sample, which news reaches on every link, so often for each member of the cluster. */
 const ROSTER_SAMPLE_MEMBER_MS = 5;
 
 /**
@@ -317,6 +320,7 @@ export class Membership {
     }
     this.#tickAtMs = nowMs + TICK_MS;
     const silent: Link[] = [];
+    const ping = { t: "ping", atMs: nowMs, roster: this.fingerprint } as const;
     for (const link of links.all()) {
       const quietMs = nowMs - link.heardAtMs;
       const lostMs = LIMITS.heartbeatLostMs + SILENCE_ROUND_TRIPS * slownessMs(link);
@@ -328,7 +332,7 @@ export class Membership {
         nowMs - link.pingedAtMs >= (quietMs < LIMITS.heartbeatMs ? PING_MS : LIMITS.heartbeatMs)
       ) {
         link.pingedAtMs = nowMs;
-        send(link, { t: "ping", atMs: nowMs, roster: this.fingerprint });
+        send(link, ping);
       }
     }
     if (this.#own.refresh(nowMs)) roster.timePassed();
@@ -487,13 +491,15 @@ export class Membership {
     const isNews = state !== stateBefore || (heard === "new" && state !== "lost");
     if (isNewTwin || isNews) this.context.notifyPeer(record.id);
     if (heard === "new") this.#candidates.restarted(record);
-    if (!link) return heard;
+    // It tells of its first link in a moment, and is out of reach until then.
+    if (!link || (record.links.size === 0 && !record.left && !before)) return heard;
     const isLoss = record.left || (!roster.isSample && lostLinks(before, record));
     const isOfTwin = before?.session !== record.session;
-    const isChange = isLoss || isOfTwin || heard === "new" || before?.links.size !== record.links.size;
+    const isForAll = isLoss || isOfTwin || heard === "new" || before?.links.size === 0;
+    const isRenewal = !isForAll && before !== undefined && sameLinks(before, record);
     const isForFew = roster.isSample && !record.left && silentMs < SAMPLE_SILENT_MS;
     const tellings = isForFew ? SAMPLE_TELLINGS : Number.POSITIVE_INFINITY;
-    const news = { record, knownOn: [link], isOwn: false, isChange, tellings };
+    const news = { record, knownOn: [link], isOwn: false, isForAll, isRenewal, tellings };
     this.#dissemination.tell(news, former, isLoss, nowMs);
     return heard;
   }
@@ -502,9 +508,8 @@ export class Membership {
     const { roster, send } = this.context;
     // One of the two begins, so that not both send the same.
     if (!link.dialled) return;
-    if (theirs === this.fingerprint || nowMs - link.rosterAskedAtMs < ROSTER_MS) return;
-    if (roster.isSample && nowMs - this.#rosterAskedAtMs < roster.total * ROSTER_SAMPLE_MEMBER_MS) return;
-    link.rosterAskedAtMs = nowMs;
+    const everyMs = roster.isSample ? roster.total * ROSTER_SAMPLE_MEMBER_MS : ROSTER_MS;
+    if (theirs === this.fingerprint || nowMs - this.#rosterAskedAtMs < everyMs) return;
     this.#rosterAskedAtMs = nowMs;
     send(link, { t: "digest", members: roster.digest(this.record, nowMs) });
   }

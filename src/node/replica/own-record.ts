@@ -2,7 +2,7 @@ import { LIMITS } from "../../core/limits.js";
 import { hexId } from "../../core/machine.js";
 import type { ReplicaContext } from "./context.js";
 import type { Dissemination } from "./dissemination.js";
-import { encodeRecord, lostLinks, type MemberRecord } from "./member.js";
+import { encodeRecord, lostLinks, type MemberRecord, sameLinks } from "./member.js";
 import { TWINS_MS } from "./roster.js";
 import { encodeRecords } from "./wire.js";
 
@@ -65,8 +65,12 @@ export class OwnRecord {
 
   /** How often each member renews its record. */
   get refreshMs(): number {
-    if (this.context.options.hasBroker) return RENEW_MS;
-    return Math.max(LIMITS.recordRefreshMs, (this.context.roster.total * 1_000) / LIMITS.recordsPerSecond);
+    const { options, roster } = this.context;
+    if (options.hasBroker) return RENEW_MS;
+    const calmMs = roster.isSample
+      ? (roster.total * 1_000) / LIMITS.sampleRecordsPerSecond
+      : Math.min(LIMITS.recordRefreshMsMax, (roster.total * 1_000) / LIMITS.recordsPerSecond);
+    return Math.max(LIMITS.recordRefreshMs, calmMs);
   }
 
   /** Another process that speaks with this node's identity. */
@@ -100,7 +104,7 @@ export class OwnRecord {
   /** Renews the record when that is due. @returns whether it was */
   refresh(nowMs: number): boolean {
     if (nowMs < this.#refreshAtMs) return false;
-    if (this.#refreshAtMs > 0) this.#publish(nowMs, false, { isNews: !this.context.options.hasBroker });
+    if (this.#refreshAtMs > 0) this.#publish(nowMs, false, { isRenewal: true });
     this.#refreshLater(nowMs);
     return true;
   }
@@ -136,13 +140,13 @@ export class OwnRecord {
     this.#publishAtMs = Math.min(this.#publishAtMs, Math.max(nowMs + delayMs, earliestMs));
   }
 
-  /** @param isNews others are to hear of it at once; false where a broker keeps what is merely renewed */
+  /** @param isRenewal nothing is new but its age: a broker keeps it, and others need not hear of it at once */
   #publish(
     nowMs: number,
     left: boolean,
-    { incarnation = this.record.incarnation + 1, isNews = true } = {},
+    { incarnation = this.record.incarnation + 1, isRenewal = false } = {},
   ): void {
-    if (this.context.options.hasBroker && !isNews) {
+    if (this.context.options.hasBroker && isRenewal) {
       if (!this.record.left) this.#keep(nowMs, left, incarnation);
       return;
     }
@@ -160,8 +164,18 @@ export class OwnRecord {
       return;
     }
     const isUrgent = left || before.links.size === 0 || lostLinks(before, record);
+    // Others that lack a new link know of the others: they learn of it along the tree.
+    const isForAll = isUrgent || (!isRenewal && sameLinks(before, record));
     if (isUrgent) this.#lossToldAtMs = nowMs;
-    const news = { record, knownOn: [], isOwn: true, isChange: true, tellings: Number.POSITIVE_INFINITY };
+    const isSame = isRenewal && sameLinks(before, record);
+    const news = {
+      record,
+      knownOn: [],
+      isOwn: true,
+      isForAll,
+      isRenewal: isSame,
+      tellings: Number.POSITIVE_INFINITY,
+    };
     this.dissemination.tell(news, before, isUrgent, nowMs);
     // A leaving node has no later turn.
     if (left) this.dissemination.flush(nowMs);

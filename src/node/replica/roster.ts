@@ -1,6 +1,6 @@
 import { isLoopbackHost } from "../../core/hosts.js";
 import { LIMITS } from "../../core/limits.js";
-import { HASH_BYTES, type HoldingsSummary, type MemberRecord, memberHash } from "./member.js";
+import { HASH_BYTES, type HoldingsSummary, type MemberRecord, memberHash, sameLinks } from "./member.js";
 import { DIGEST_ENTRY_BYTES } from "./wire.js";
 
 /** Another member, as this node knows it. Large clusters have many: a row takes some 100 bytes. */
@@ -635,12 +635,6 @@ function isToldOf({ state, sinceMs }: Member, nowMs: number): boolean {
 function isMesh(reached: readonly Vertex[]): boolean {
   const others = reached.length - 1;
   return others <= LIMITS.linksWanted && reached.every(({ neighbours }) => neighbours.length === others);
-}
-
-function sameLinks({ links: a }: MemberRecord, { links: b }: MemberRecord): boolean {
-  if (a.size !== b.size) return false;
-  for (const hash of a) if (!b.has(hash)) return false;
-  return true;
 }
 
 /** A member that has left has no links. */

@@ -243,7 +243,7 @@ describe("signs of life", () => {
   it("are asked for, of those heard from every 5 s, and the answer tells round trip and clock", () => {
     const driver = makeDriver();
     driver.meet();
-    const [ping] = frames(driver.pass(1_250), "ping");
+    const [ping] = frames(driver.pass(LIMITS.heartbeatMs + 250), "ping");
     driver.nowMs = ping!.atMs + 40;
     driver.hear({ t: "pong", atMs: ping!.atMs, nowMs: driver.nowMs + 5_000 });
     expect(driver.replica.links.with("peer")).toMatchObject({ roundTripMs: 40, clockOffsetMs: 5_020 });
@@ -281,7 +281,7 @@ describe("signs of life", () => {
   it("may stay away for two round trips more from a peer that is slow", () => {
     const driver = makeDriver();
     driver.meet();
-    const [ping] = frames(driver.pass(1_250), "ping");
+    const [ping] = frames(driver.pass(LIMITS.heartbeatMs + 250), "ping");
     driver.nowMs = ping!.atMs + 2_000;
     driver.hear({ t: "pong", atMs: ping!.atMs, nowMs: driver.nowMs });
     expect(reasons(driver.pass(LIMITS.heartbeatLostMs + 3_900))).toEqual([]);
@@ -356,6 +356,20 @@ describe("a node dials", () => {
     const first = meetDialled(driver, driver.pass(250, pingAll(driver)));
     expect(first).toHaveLength(LIMITS.linksWanted - 1);
     expect(dials(driver.pass(3_000, pingAll(driver)))).toEqual([]);
+  });
+
+  it("in a large cluster half of them at once, and the rest later, unless others come to it meanwhile", () => {
+    for (const comers of [0, 3]) {
+      const driver = makeDriver();
+      driver.meet("a");
+      hearNeighbours(driver, "a", ...ids(100, "far").map((id) => recordOf(id)));
+      const met = meetDialled(driver, driver.pass(250, pingAll(driver)));
+      expect(met).toHaveLength(LIMITS.linksWanted / 2 - 1);
+      expect(dials(driver.pass(3_000, pingAll(driver)))).toEqual([]);
+      for (const peer of ids(comers, "comer")) driver.accept(peer);
+      const later = Array.from({ length: 80 }, () => meetDialled(driver, driver.pass(250, pingAll(driver))));
+      expect(later.flat()).toHaveLength(LIMITS.linksWanted / 2 - comers);
+    }
   });
 
   it("half of the links that it wants itself, though others have dialled it", () => {
@@ -971,7 +985,10 @@ describe("a record of this node that it did not write", () => {
 it("of twins the one that is linked stays; the other is told of it, and all others of both", () => {
   const driver = makeDriver();
   const of = (session: string, incarnation: number) =>
-    recordOf("peer", { session: session.repeat(16), incarnation: NOW + incarnation });
+    recordOf("peer", {
+      ...{ session: session.repeat(16), incarnation: NOW + incarnation },
+      links: new Set([memberHash("other")]),
+    });
   const [first, second, third] = [of("1", 1), of("2", 2), of("1", 3)] as const;
   const come = (link: number, record: typeof first): Effects => {
     driver.tell({ type: "linkUp", link, peer: "peer", address: addressOf("peer") });
@@ -1072,7 +1089,8 @@ describe("rosters of two that link", () => {
 });
 
 describe("records that are news", () => {
-  const newcomers = (count: number) => ids(count, "new").map((id) => recordOf(id));
+  const links = new Set([memberHash("far")]);
+  const newcomers = (count: number) => ids(count, "new").map((id) => recordOf(id, { links }));
   const told = (effects: Effects, peer: string) =>
     frames(effects, "records", peer).map(({ records }) => records.length);
 
@@ -1090,27 +1108,75 @@ describe("records that are news", () => {
     expect(told(driver.records(newcomers(3), "c"), "a"), "known").toEqual([]);
   });
 
-  it("go on along the tree alone when they merely renew what is known", () => {
-    const peers = ["a", "b", "c"];
-    // Not the root of the tree, which is the member with the smallest hash: all others hang on it.
-    const [self = "", apart = ""] = ids(20, "other").filter((id) =>
-      peers.some((peer) => memberHash(peer) < memberHash(id)),
-    );
-    const driver = makeDriver({ id: self });
-    for (const peer of [...peers, apart]) driver.meet(peer);
-    const linksOf = (id: string) => new Set([self, ...peers].filter((each) => each !== id).map(memberHash));
-    const say = (incarnation: number) =>
-      peers.map((id) => recordOf(id, { incarnation: NOW + incarnation, links: linksOf(id) }));
-    driver.records(say(1), "a");
-    driver.records([recordOf(apart, { incarnation: NOW + 1, links: new Set([memberHash(self)]) })], apart);
+  it.each([
+    ["alone", 40],
+    ["and on all links where members are few", 0],
+  ])(
+    "go on along the tree alone when they renew what is known, with new links along the tree %s",
+    (_, count) => {
+      const peers = ["a", "b", "c"];
+      const far = ids(count, "far");
+      const [root = ""] = peers.toSorted((one, other) => (memberHash(one) < memberHash(other) ? -1 : 1));
+      // Not the root of the tree, which is the member with the smallest hash: all others hang on it, or on its neighbour.
+      const [self = "", apart = ""] = ids(20, "other").filter((id) => memberHash(root) < memberHash(id));
+      const driver = makeDriver({ id: self });
+      for (const peer of [...peers, apart]) driver.meet(peer);
+      const linksOf = (id: string, more: readonly string[]) =>
+        new Set([self, ...peers, ...more].filter((each) => each !== id).map(memberHash));
+      const say = (incarnation: number, more: readonly string[] = []) =>
+        peers.map((id) =>
+          recordOf(id, {
+            incarnation: NOW + incarnation,
+            links: linksOf(id, id === root ? [...far, ...more] : more),
+          }),
+        );
+      driver.records(say(1), "a");
+      driver.records(
+        far.map((id) => recordOf(id, { links: new Set([memberHash(root)]) })),
+        "a",
+      );
+      driver.records([recordOf(apart, { incarnation: NOW + 1, links: new Set([memberHash(self)]) })], apart);
+      driver.pass(4_100, pingAll(driver));
+      const effects = driver.records(say(2), apart);
+      expect(peers.filter((peer) => told(effects, peer).length > 0)).toEqual([root]);
+      for (let incarnation = 3; incarnation < 9; incarnation++) driver.records(say(incarnation), apart);
+      expect(told(driver.pass(1_900, pingAll(driver)), root), "gathered").toEqual([]);
+      expect(told(driver.pass(200, pingAll(driver)), root)).toEqual([peers.length]);
+      driver.pass(2_000, pingAll(driver));
+      const gained = [...driver.records(say(9, ["new"]), apart), ...driver.pass(2_000, pingAll(driver))];
+      const isTold = (peer: string) => sent(gained, peer).some(({ id }) => peers.includes(id));
+      expect(peers.filter(isTold)).toEqual(count > 0 ? [root] : peers);
+    },
+  );
+
+  it("are renewed every 10 s, and in a large cluster so seldom that a node hears of five in a second", () => {
+    const renewals = (members: number) => {
+      const driver = makeDriver();
+      driver.meet("a");
+      hearNeighbours(driver, "a", ...ids(members, "far").map((id) => recordOf(id)));
+      driver.pass(30_000, pingAll(driver));
+      return published(driver.pass(120_000, pingAll(driver)), "a").length;
+    };
+    for (const [members, everyMs] of [
+      [0, LIMITS.recordRefreshMs],
+      [100, 20_000],
+    ] as const) {
+      expect(renewals(members)).toBeGreaterThanOrEqual(120_000 / (1.2 * everyMs));
+      expect(renewals(members)).toBeLessThanOrEqual(120_000 / (0.8 * everyMs));
+    }
+  });
+
+  it("are not told of a member that names no links yet: it is about to tell of the first itself", () => {
+    const driver = makeDriver();
+    for (const peer of ["a", "b"]) driver.meet(peer);
     driver.pass(2_000, pingAll(driver));
-    const effects = driver.records(say(2), apart);
-    const inTree = peers.filter((peer) => told(effects, peer).length > 0);
-    const [root] = peers.toSorted((one, other) => (memberHash(one) < memberHash(other) ? -1 : 1));
-    expect(inTree).toEqual([root]);
-    for (let incarnation = 3; incarnation < 9; incarnation++) driver.records(say(incarnation), apart);
-    expect(told(driver.pass(900, pingAll(driver)), root!), "gathered").toEqual([]);
-    expect(told(driver.pass(200, pingAll(driver)), root!)).toEqual([peers.length]);
+    const { id } = recordOf("new");
+    const isTold = (effects: Effects) => sent(effects, "b").some((record) => record.id === id);
+    expect(isTold([...driver.records([recordOf(id)], "a"), ...driver.pass(2_000, pingAll(driver))])).toBe(
+      false,
+    );
+    expect(driver.replica.roster.isAlive(id)).toBe(true);
+    expect(isTold(driver.records([recordOf(id, { incarnation: NOW + 1, links })], "a"))).toBe(true);
   });
 
   it("go on less often, as do records of its own, where the node is woken late", () => {
@@ -1122,7 +1188,7 @@ describe("records that are news", () => {
         driver.nowMs += 250 + lateMs;
         pingAll(driver)();
         const woken = driver.tell({ type: "woke" });
-        const heard = driver.records([recordOf(`new ${turn}`)], "a");
+        const heard = driver.records([recordOf(`new ${turn}`, { links })], "a");
         const effects = [...woken, ...heard, ...(turn < 5 ? driver.accept(`c ${turn}`) : [])];
         passedOn += frames(effects, "records", "b").length;
         own += published(effects, "b").length;
