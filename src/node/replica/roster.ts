@@ -170,7 +170,7 @@ const NEVER_REACHED_MS = 10_000;
 export const TWINS_MS = 120_000;
 /** Members that are gone are remembered for this long at least. */
 const GONE_MS_MIN = 600_000;
-/** Part of the places of a sample that those gone keep; it is whole again when those alive need no more than the rest. */
+/** Part of the places of a sample that gone members keep. The roster is whole again when the rest is enough for those alive. */
 const GONE_PART = 0.1;
 const NO_LINKS: ReadonlySet<string> = new Set();
 
@@ -298,7 +298,7 @@ export class Roster {
     const cameBack = member.state === "left" && !record.left;
     const isNews = isNewSession || record.left || cameBack;
     if (isNews) {
-      this.#count(member, () => {
+      this.#change(member, () => {
         member.renew(record, this.#at(nowMs));
         if (record.left) member.become("left", "said goodbye", this.#at(nowMs));
         else if (cameBack) member.become("alive", "", this.#at(nowMs));
@@ -386,7 +386,7 @@ export class Roster {
       }
       const state = isLost ? "lost" : "alive";
       if (state === member.state) continue;
-      this.#count(member, () => member.become(state, member.reason, this.#at(nowMs)));
+      this.#change(member, () => member.become(state, member.reason, this.#at(nowMs)));
       if (state === "lost" && member.reason === "") member.reason = "no chain of links leads to it";
       changed.push(member);
     }
@@ -417,11 +417,11 @@ export class Roster {
     if (!member) return false;
     if (member.vertex) reach(member.vertex);
     const wasLost = member.state === "lost";
-    if (wasLost) this.#count(member, () => member.become("alive", "", this.#at(nowMs)));
+    if (wasLost) this.#change(member, () => member.become("alive", "", this.#at(nowMs)));
     return wasLost;
   }
 
-  /** A neighbour lists this session of a member as lost: it has waited, so here no chain is waited for as for a new one. */
+  /** A neighbour lists this session of a member as lost: the neighbour has waited for a chain of links, so this node need not. */
   lostElsewhere({ hash, session }: Pick<MemberRecord, "hash" | "session">): void {
     const member = this.#members.get(hash);
     if (member?.vertex && member.record.session === session) member.vertex.isReached = true;
@@ -429,7 +429,7 @@ export class Roster {
 
   /** Changes the state of a member, where no links tell it. */
   mark(member: Member, state: Member["state"], reason: string, nowMs: number): void {
-    this.#count(member, () => member.become(state, reason, this.#at(nowMs)));
+    this.#change(member, () => member.become(state, reason, this.#at(nowMs)));
   }
 
   /** This node's own links have changed. */
@@ -478,7 +478,7 @@ export class Roster {
     );
   }
 
-  /** A place is needed: of who is gone for longest, or else the roster becomes a sample, which is one of hashes. */
+  /** Frees a place: that of the member gone for longest. Where nobody is gone, the roster becomes a sample, by the smallest hashes. */
   #evict(nowMs: number): void {
     const gone = this.#longestGone;
     if (!gone) this.#becomeSample(nowMs);
@@ -601,7 +601,7 @@ export class Roster {
   }
 
   /** Changes a member, and keeps count and fingerprint of those alive. */
-  #count(member: Member, change: () => void): void {
+  #change(member: Member, change: () => void): void {
     if (member.state === "alive") this.#toggle(member, -1);
     change();
     if (member.state === "alive") this.#toggle(member, 1);
@@ -626,7 +626,7 @@ function reach(vertex: Vertex): void {
   vertex.unreachedSinceMs = 0;
 }
 
-/** Others are told of those gone for half as long as they are remembered: who was forgotten somewhere does not come back. */
+/** Others are told of gone members for half as long as these are remembered, so that one forgotten elsewhere does not come back. */
 function isToldOf({ state, sinceMs }: Member, nowMs: number): boolean {
   return state === "alive" || nowMs - sinceMs < GONE_MS_MIN / 2;
 }
@@ -654,9 +654,9 @@ interface Own {
 }
 
 /**
- * A node without a data directory has another id after each start, and the one before is remembered as gone. The member
- * that came to the same name on the same machine afterwards stands for it, be it this node. Two that lived at one time are
- * two nodes, whatever their names.
+ * A node without a data directory has another id after each start, and the one before is remembered as gone. A later
+ * member of the same name on the same machine replaces it in lists, also where that is this node. Two that lived at one time
+ * are two nodes, whatever their names.
  */
 export function withoutPredecessors(members: Iterable<Member>, own: Own): Member[] {
   const places = Map.groupBy(members, ({ record }) => placeOfNode(record));
