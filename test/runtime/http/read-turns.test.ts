@@ -89,6 +89,35 @@ test("work waits while connections come, one in each turn, but not for ever", ()
   expect(turns).toBeLessThan(100);
 });
 
+test("of connections that come at once some are read in each turn, in order, and one that was there before goes first", async () => {
+  const order: string[] = [];
+  let thisTurn = 0;
+  let mostInTurn = 0;
+  const early = await open((request, response) => {
+    order.push(request.url!);
+    if (thisTurn++ === 0)
+      setImmediate(() => {
+        mostInTurn = Math.max(mostInTurn, thisTurn);
+        thisTurn = 0;
+      });
+    response.end();
+  });
+  const ask = (client: Socket, path: string) => client.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
+  ask(early, "/early");
+  await once(early, "data");
+  const { port } = server.address() as AddressInfo;
+  let accepted = 0;
+  server.on("connection", () => accepted++);
+  const clients = Array.from({ length: 200 }, () => connect(port, "127.0.0.1"));
+  await turnsUntil(() => accepted === 200 && clients.every(({ connecting }) => !connecting));
+  for (const [index, client] of clients.entries()) ask(client, `/${index}`);
+  ask(early, "/again");
+  await turnsUntil(() => order.length === 202);
+  expect(mostInTurn).toBeLessThan(40);
+  expect(order.indexOf("/again")).toBeLessThan(100);
+  for (const client of [early, ...clients]) client.destroy();
+});
+
 test("what comes behind a refusal is read now and then, and the rest waits in the kernel", async () => {
   const turns = new ReadTurns(60_000, () => {});
   let refused: Socket | undefined;
