@@ -67,7 +67,7 @@ export function parseInstant(text: string, nowMs: number): number {
 /** A length of time for people: `340 ms`, `2.5 s`, `12 min`, `3 h 20 min`. @param lengthMs milliseconds */
 export function formatDuration(lengthMs: number): string {
   if (lengthMs < 10) return `${Number(lengthMs.toFixed(1))} ms`;
-  // What rounding would carry to the next unit is shown in that one.
+  // A length that rounds up to 1,000 ms or 60 s is shown in the larger unit.
   if (lengthMs < 999.5) return `${Math.round(lengthMs)} ms`;
   if (lengthMs < 59_950) return `${(lengthMs / 1000).toFixed(1)} s`;
   const minutes = Math.floor(Math.max(lengthMs / 60_000, 1));

@@ -46,6 +46,7 @@ import { type Bound, decodeCursor, encodeCursor } from "./replica/item-set/bound
 import { schemeOf, signerOf } from "./replica/signature.js";
 import { ReplicaShell } from "./replica-shell.js";
 import { peersOf, statusOf, Vitals } from "./report.js";
+import { stopping } from "./verification/verifier.js";
 
 /** How long members have to say what they hold. */
 const FRESH_MS_MAX = 1_000;
@@ -347,12 +348,12 @@ class Node implements StartedNode, ServedNode {
   }
 
   #refuseWhenStopping(): void {
-    if (this.#isStopping) throw new HubcastError("stopping", "the node is shutting down");
+    if (this.#isStopping) throw stopping();
   }
 
   async #close(): Promise<void> {
     this.#isStopping = true;
-    // What was posted before is taken in the next turn (PostGathering).
+    // Posts made before this call are handed over at the end of this turn (PostGathering).
     await new Promise((resolve) => setImmediate(resolve));
     // First the others hear of it, while requests are finished; then nothing comes in any more.
     const goodbye = this.#discovery?.close();

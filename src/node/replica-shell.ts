@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { HubcastError } from "../core/errors.js";
+import type { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { LINE_KIND } from "../core/text.js";
 import { VERSION } from "../core/version.js";
@@ -31,7 +31,7 @@ import { encodeFrame, type Frame } from "./replica/wire.js";
 import { peerOf, unreachedPeer } from "./report.js";
 import { loadInto, openStorage } from "./storage/index.js";
 import type { Storage } from "./storage/port.js";
-import { Verifier } from "./verification/verifier.js";
+import { stopping, Verifier } from "./verification/verifier.js";
 
 /** Of reconciliation. They are rare, and tell what differs. */
 const ROUND_FRAMES: ReadonlySet<Frame["t"]> = new Set(["reconcile", "reconciled", "roundDone"]);
@@ -178,7 +178,7 @@ export class ReplicaShell {
     items: readonly Item[],
     receipts: readonly (OpenReceipt | undefined)[] = [],
   ): Promise<readonly PostOutcome[]> {
-    if (this.#isClosed) return Promise.reject(new HubcastError("stopping", "the node is shutting down"));
+    if (this.#isClosed) return Promise.reject(stopping());
     const beganMs = performance.now();
     return new Promise((resolve) => {
       const request = ++this.#lastRequest;

@@ -67,7 +67,7 @@ export class Requests {
     if (session.refusal === "clientsMax") return "clientsMax";
     const refusal = options.refuseToken?.(bytes.subarray(nameEnd), session);
     if (refusal !== undefined) return refusal;
-    // It ends up in logs and on the terminals of others.
+    // The name is shown in logs and on the terminals of other clients.
     session.name = printable(bytes.toString("utf8", 3, nameEnd));
     session.wantsPresence = (bytes[1]! & FEATURE.presence) !== 0 && session.version > 1;
     session.refusal = undefined;

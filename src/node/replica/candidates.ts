@@ -449,7 +449,8 @@ export class Candidates {
   }
 
   /**
-   * Senders of mDNS take turns, and so do the nodes that one names. Without that, those that fail would be tried again before the rest is tried once.
+   * Senders of mDNS take turns, and so do the nodes that one names. Without turns, nodes that fail would be tried again before
+   * the rest is tried once.
    */
   #hadTurn(dialled: Candidate): void {
     const siblings = [...this.#candidates.values()].filter(

@@ -9,7 +9,7 @@ export interface RecordNews {
   readonly knownOn: Link[];
   /** This node's own. */
   readonly isOwn: boolean;
-  /** It tells of a new member, or of a lost link: all must hear of it soon, whatever tree they take for theirs. */
+  /** The record tells of a new member or a lost link: it goes on all links, since members may differ about the tree. */
   readonly isForAll: boolean;
   /** The record differs from the one before in nothing but its age. */
   readonly isRenewal: boolean;
@@ -19,8 +19,7 @@ export interface RecordNews {
 
 /**
  * Records to pass on are gathered for so long after others went out, for each member a little longer: a frame costs
- * what 20 do. Links of the tree go first: by the time of the others, their other end
- * mostly has the record...
+ * what 20 do. Links of the tree go first: when the other links have their turn, their other end mostly has the record...
  */
 const SCOPES = ["all", "tree"] as const;
 const NEWS_MS = 30;

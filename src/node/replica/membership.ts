@@ -491,7 +491,7 @@ export class Membership {
     const isNews = state !== stateBefore || (heard === "new" && state !== "lost");
     if (isNewTwin || isNews) this.context.notifyPeer(record.id);
     if (heard === "new") this.#candidates.restarted(record);
-    // It tells of its first link in a moment, and is out of reach until then.
+    // A new member without links is out of reach. Its next record names its first link, and is passed on.
     if (!link || (record.links.size === 0 && !record.left && !before)) return heard;
     const isLoss = record.left || (!roster.isSample && lostLinks(before, record));
     const isOfTwin = before?.session !== record.session;

@@ -164,17 +164,13 @@ export class OwnRecord {
       return;
     }
     const isUrgent = left || before.links.size === 0 || lostLinks(before, record);
-    // Others that lack a new link know of the others: they learn of it along the tree.
-    const isForAll = isUrgent || (!isRenewal && sameLinks(before, record));
+    const hasSameLinks = sameLinks(before, record);
     if (isUrgent) this.#lossToldAtMs = nowMs;
-    const isSame = isRenewal && sameLinks(before, record);
     const news = {
-      record,
-      knownOn: [],
-      isOwn: true,
-      isForAll,
-      isRenewal: isSame,
-      tellings: Number.POSITIVE_INFINITY,
+      ...{ record, knownOn: [], isOwn: true, tellings: Number.POSITIVE_INFINITY },
+      // Members that miss a new link know this node by its other links: they learn of the new one along the tree.
+      isForAll: isUrgent || (!isRenewal && hasSameLinks),
+      isRenewal: isRenewal && hasSameLinks,
     };
     this.dissemination.tell(news, before, isUrgent, nowMs);
     // A leaving node has no later turn.

@@ -166,7 +166,8 @@ function batchEnd(queue: readonly Waiting[], start: number): number {
   return end;
 }
 
-function stopping(): HubcastError {
+/** The error of calls that a node no longer takes. */
+export function stopping(): HubcastError {
   return new HubcastError("stopping", "the node is shutting down");
 }
 

@@ -217,7 +217,7 @@ describe("a hub that was out of reach", () => {
     const [gap] = ofType(b, b2, 29);
     expect(gap!.subarray(16).toString()).toBe("hub-1");
     expect(Number(gap!.readBigUInt64BE(8) - gap!.readBigUInt64BE(0))).toBeGreaterThanOrEqual(3_000);
-    // It was addressed by what was lost, and version 1 has no frame to report it.
+    // A lost message was addressed to this client, and version 1 has no frame to report the loss.
     expect(b1.session.closeReason).toBe("messagesLost");
     expect(ofType(a, a2, 29)).toHaveLength(1);
     expect(a1.session.closeReason).toBeUndefined();
