@@ -1,26 +1,18 @@
-// The cost of a link between two nodes. Two processes on the loopback interface, libp2p as it comes, one stream.
-// node bench/links.ts [encryption...]   names of packages under @libp2p that are installed; default noise
-// Read: CPU us is the time of processor of one message on each side, kernel included. `busy`: each message in a turn of its
+// The cost of a link between two nodes. Two processes on the loopback interface, each with the engine of a node.
+// npm run build && node bench/links.ts
+// Read: CPU us is the time of processor of one frame on each side, kernel included. `busy`: each frame in a turn of its
 // own, and the next at once. `sparse`: one in a millisecond, so each wakes both processes. `bulk`: as fast as it goes. A
-// handshake is from dial to the open stream, in processes that are warm. docs/decisions/0011 has a run.
+// handshake is from dial to the link, in processes that are warm. docs/decisions/0011 has a run.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as pause, setImmediate as turn } from "node:timers/promises";
-import type { Libp2p, Stream } from "@libp2p/interface";
-import { preSharedKey } from "@libp2p/pnet";
-import { tcp } from "@libp2p/tcp";
-import { yamux } from "@libp2p/yamux";
-import { multiaddr } from "@multiformats/multiaddr";
-import { createLibp2p, type Libp2pOptions } from "libp2p";
+import { openLibp2pCluster } from "../build/src/node/cluster/libp2p/index.js";
+import type { LinkEngine } from "../build/src/node/cluster/port.js";
 
-interface Setting {
-  readonly encryption: string;
-  readonly hasClusterKey: boolean;
-}
 type Pace = "busy" | "sparse" | "bulk";
 type Order =
   | {
-      readonly do: "messages";
+      readonly do: "frames";
       readonly address: string;
       readonly count: number;
       readonly bytes: number;
@@ -35,7 +27,6 @@ interface Answer {
   readonly tookMs: number;
 }
 interface Row {
-  readonly encryption: string;
   readonly "cluster key": string;
   readonly what: string;
   readonly "CPU us, dialler": number;
@@ -43,10 +34,8 @@ interface Row {
   readonly us: number;
 }
 
-const PROTOCOL = "/bench/1";
-const SWARM_KEY = Buffer.from(`/key/swarm/psk/1.0.0/\n/base16/\n${"ab".repeat(32)}`);
-
-const MESSAGES = [
+const CLUSTER_KEY = Buffer.alloc(32, 0xab);
+const FRAMES = [
   ["busy", 300, 5_000],
   ["busy", 5_000, 4_000],
   ["busy", 60_000, 1_000],
@@ -57,18 +46,14 @@ const MESSAGES = [
 ] as const;
 const HANDSHAKES = 50;
 
-if (process.send) await serve(JSON.parse(process.argv[2]!) as Setting);
-else {
-  const encryptions = process.argv.slice(2);
-  const rows: Row[] = [];
-  for (const encryption of encryptions.length > 0 ? encryptions : ["noise"]) {
-    for (const hasClusterKey of [false, true]) rows.push(...(await measure({ encryption, hasClusterKey })));
-  }
-  console.table(rows);
-}
+if (process.send) await serve(process.argv[2] === "yes");
+else console.table([...(await measure("no")), ...(await measure("yes"))]);
 
-async function measure(setting: Setting): Promise<Row[]> {
-  const children = [start(setting), start(setting)] as const;
+async function measure(hasClusterKey: string): Promise<Row[]> {
+  const children = [0, 1].map(() => fork(import.meta.filename, [hasClusterKey])) as [
+    ChildProcess,
+    ChildProcess,
+  ];
   const [dialler, other] = children;
   const rows: Row[] = [];
   const row = async (what: string, count: number, order: Order): Promise<void> => {
@@ -80,8 +65,7 @@ async function measure(setting: Setting): Promise<Row[]> {
     const [dialled, answered] = after.map(({ cpuMs }, side) => cpuMs - before[side]!.cpuMs);
     const each = (ms: number) => Math.round((ms * 1_000) / count);
     rows.push({
-      encryption: setting.encryption,
-      "cluster key": setting.hasClusterKey ? "yes" : "no",
+      "cluster key": hasClusterKey,
       what,
       "CPU us, dialler": each(dialled!),
       "CPU us, other": each(answered!),
@@ -90,18 +74,14 @@ async function measure(setting: Setting): Promise<Row[]> {
   };
   try {
     const { address } = await ask(other, { do: "address" });
-    for (const [pace, bytes, count] of MESSAGES) {
-      await row(`${bytes} B, ${pace}`, count, { do: "messages", address, bytes, count, pace });
+    for (const [pace, bytes, count] of FRAMES) {
+      await row(`${bytes} B, ${pace}`, count, { do: "frames", address, bytes, count, pace });
     }
     await row("handshake", HANDSHAKES, { do: "handshakes", address, count: HANDSHAKES });
   } finally {
     for (const child of children) child.kill("SIGKILL");
   }
   return rows;
-}
-
-function start(setting: Setting): ChildProcess {
-  return fork(import.meta.filename, [JSON.stringify(setting)]);
 }
 
 async function ask(child: ChildProcess, order: Order): Promise<Answer> {
@@ -111,69 +91,72 @@ async function ask(child: ChildProcess, order: Order): Promise<Answer> {
 }
 
 /** Answers one order after the other. */
-async function serve({ encryption, hasClusterKey }: Setting): Promise<void> {
-  const libp2p = await createLibp2p({
-    addresses: { listen: ["/ip4/127.0.0.1/tcp/0"] },
-    transports: [tcp()],
-    connectionEncrypters: [await encrypter(encryption)],
-    streamMuxers: [yamux({ enableKeepAlive: false })],
-    ...(hasClusterKey && { connectionProtector: preSharedKey({ psk: SWARM_KEY }) }),
-    connectionManager: { inboundConnectionThreshold: 10_000 },
-    connectionMonitor: { enabled: false },
+async function serve(hasClusterKey: boolean): Promise<void> {
+  let up: (link: number) => void = () => {};
+  let echoed: () => void = () => {};
+  let wanted = 0;
+  /** A long queue of frames: to send more waits. */
+  let isLong = false;
+  const engine: LinkEngine = await openLibp2pCluster({
+    cluster: "bench",
+    listen: { hosts: ["127.0.0.1"] },
+    ...(hasClusterKey && { clusterKey: CLUSTER_KEY }),
+    listener: {
+      admits: () => true,
+      linkUp: ({ link }) => {
+        wanted = 0;
+        up(link);
+      },
+      linkDown() {},
+      dialFailed(_, reason) {
+        throw new Error(reason);
+      },
+      queued(_, long) {
+        isLong = long;
+      },
+      // The first frame says how many come; one byte is the answer to all of them.
+      frame(link, bytes) {
+        if (bytes.length === 1) echoed();
+        else if (wanted === 0) wanted = Buffer.from(bytes).readUInt32BE() - 1;
+        else if (--wanted === 0) engine.send(link, Buffer.of(1));
+      },
+    },
   });
-  await libp2p.handle(PROTOCOL, echoLast);
+  const connect = (address: string) =>
+    new Promise<number>((resolve) => {
+      up = resolve;
+      isLong = false;
+      engine.dial({ attempt: 1, addresses: [address] });
+    });
+  const send = async ({ address, bytes, count, pace }: Extract<Order, { do: "frames" }>) => {
+    const link = await connect(address);
+    const answered = new Promise<void>((resolve) => {
+      echoed = resolve;
+    });
+    const frame = Buffer.alloc(bytes, 7);
+    const first = Buffer.alloc(bytes, 7);
+    first.writeUInt32BE(count);
+    for (let sent = 0; sent < count; sent++) {
+      engine.send(link, sent === 0 ? first : frame);
+      if (pace === "busy") await turn();
+      else if (pace === "sparse") await pause(1);
+      // `queued` is told between two microtasks.
+      else await undefined;
+      while (isLong) await turn();
+    }
+    await answered;
+    engine.disconnect(link, "over");
+  };
   process.on("message", async (order: Order) => {
     const startedMs = performance.now();
-    if (order.do === "messages") await send(libp2p, order);
-    if (order.do === "handshakes") await connectOften(libp2p, order.address, order.count);
+    if (order.do === "frames") await send(order);
+    if (order.do === "handshakes")
+      for (let made = 0; made < order.count; made++) engine.disconnect(await connect(order.address), "over");
     const { user, system } = process.cpuUsage();
-    const address = String(libp2p.getMultiaddrs()[0]);
-    process.send!({ address, cpuMs: (user + system) / 1_000, tookMs: performance.now() - startedMs });
+    process.send!({
+      address: engine.addresses[0]!,
+      cpuMs: (user + system) / 1_000,
+      tookMs: performance.now() - startedMs,
+    } satisfies Answer);
   });
-}
-
-type Encrypter = NonNullable<Libp2pOptions["connectionEncrypters"]>[number];
-
-async function encrypter(name: string): Promise<Encrypter> {
-  const made = (await import(`@libp2p/${name}`)) as Record<string, () => Encrypter>;
-  return made[name]!();
-}
-
-/** The first eight bytes say how many bytes come; one byte is the answer to all of them. */
-function echoLast(stream: Stream): void {
-  let wanted = -1;
-  let got = 0;
-  stream.addEventListener("message", ({ data }) => {
-    if (wanted < 0) wanted = Number(Buffer.from(data.subarray(0, 8)).readBigUInt64BE());
-    got += data.byteLength;
-    if (got === wanted) stream.send(Buffer.of(1));
-  });
-}
-
-async function send(
-  libp2p: Libp2p,
-  { address, bytes, count, pace }: Extract<Order, { do: "messages" }>,
-): Promise<void> {
-  const connection = await libp2p.dial(multiaddr(address));
-  const stream = await connection.newStream(PROTOCOL);
-  const answered = once(stream as never, "message");
-  const first = Buffer.alloc(bytes, 7);
-  first.writeBigUInt64BE(BigInt(bytes * count));
-  const message = Buffer.alloc(bytes, 7);
-  for (let sent = 0; sent < count; sent++) {
-    const goesOn = stream.send(sent === 0 ? first : message);
-    if (!goesOn) await stream.onDrain();
-    if (pace === "busy") await turn();
-    if (pace === "sparse") await pause(1);
-  }
-  await answered;
-  await connection.close();
-}
-
-async function connectOften(libp2p: Libp2p, address: string, count: number): Promise<void> {
-  for (let made = 0; made < count; made++) {
-    const connection = await libp2p.dial(multiaddr(address));
-    await connection.newStream(PROTOCOL);
-    await connection.close();
-  }
 }

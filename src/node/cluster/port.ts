@@ -40,8 +40,9 @@ export interface LinkEngine extends Engine {
   send(link: number, frame: Uint8Array): void;
 
   /**
-   * Stops or goes on reading a link. Once `hold(link, true)` has returned, no frame of it is delivered: what has been read
-   * waits here (at most one window of the stream, 1 MiB), the rest waits at the peer.
+   * Stops or goes on reading a link. Once `hold(link, true)` has returned, no frame of it is delivered: some 1 MiB is read
+   * and waits here, the rest waits in the system and at the peer. Behind that much the end of the link is seen only when
+   * something is sent, or when it is read again.
    */
   hold(link: number, held: boolean): void;
 

@@ -12,8 +12,10 @@ const TURN_MS_MAX = 16;
 const SLICE_MS_MAX = 2;
 /** Turns without frames behind one whose time was used up, unless they are long: an HTTP request is answered over several. */
 const TURNS_BETWEEN = 3;
-/** More bytes that wait for their turn: the stream is not read, and yamux lets the peer send one window more. */
+/** While more bytes wait for their turn, or because the link is held, the stream is not read. */
 const BACKLOG_BYTES_MAX = 1_048_576;
+/** An empty frame says that it is the last one. */
+const LAST = frameHeader(0);
 
 export interface FrameStreamListener {
   frame(frame: Uint8Array): void;
@@ -102,7 +104,8 @@ export class FrameStream {
   #isLong = false;
   #flushScheduled = false;
   #ended = false;
-  #flushed: (() => void) | undefined;
+  /** The last frame of the peer was read, which this side waits for. */
+  #finished: (() => void) | undefined;
 
   /** The listener is called by `turns`, or through its `post`. */
   constructor(stream: Stream, turns: DeliveryTurns, listener: FrameStreamListener) {
@@ -110,22 +113,17 @@ export class FrameStream {
     this.#turns = turns;
     this.#listener = listener;
     stream.addEventListener("drain", () => this.#flush());
-    // `end` alone would come late: what arrives in front of it waits while the link is held.
-    for (const event of ["remoteCloseWrite", "end"] as const) {
-      stream.addEventListener(event, () => this.#endBehindRest("it closed the connection"));
-    }
-    stream.addEventListener("close", ({ error }) =>
-      this.#endBehindRest(error ? describe(error) : "connection closed"),
-    );
+    stream.addEventListener("close", ({ error }) => this.#end(error ? describe(error) : "connection closed"));
     stream.addEventListener("message", ({ data }) => this.#received(data));
-    if (stream.status !== "open") this.#end("it closed the connection");
+    if (stream.status === "open") queueMicrotask(() => this.#pace());
+    else this.#end("it closed the connection");
   }
 
   /** Frames sent in one turn leave together. Past peerQueueBytesMax the stream ends. */
   send(frame: Uint8Array): void {
     if (this.#ended) return;
-    if (frame.length > LIMITS.peerFrameBytesMax) {
-      throw new RangeError(`a frame of ${frame.length} bytes exceeds peerFrameBytesMax`);
+    if (frame.length === 0 || frame.length > LIMITS.peerFrameBytesMax) {
+      throw new RangeError(`a frame has 1 to peerFrameBytesMax bytes, not ${frame.length}`);
     }
     this.#pieces.push(frameHeader(frame.length), frame);
     this.#piecesBytes += FRAME_HEADER_BYTES + frame.length;
@@ -140,7 +138,7 @@ export class FrameStream {
     }
   }
 
-  /** No frame is delivered while it is held; yamux lets the peer send one window, which waits here. */
+  /** No frame is delivered while it is held; up to BACKLOG_BYTES_MAX wait here. */
   hold(held: boolean): void {
     if (held === this.#isHeld || this.#ended) return;
     this.#isHeld = held;
@@ -153,19 +151,17 @@ export class FrameStream {
    * said so, or the stream is over: then each has read all that it will read.
    */
   async finish(): Promise<void> {
-    const { promise: closed, resolve: close } = Promise.withResolvers<void>();
-    this.#stream.addEventListener("close", () => close(), { once: true });
     this.#ended = true;
     this.#inbox = [];
     if (this.#stream.status !== "open") return;
-    // Read on, to see the other side hang up.
+    const { promise: finished, resolve: finish } = Promise.withResolvers<void>();
+    this.#finished = finish;
+    this.#stream.addEventListener("close", () => finish(), { once: true });
+    this.#pieces.push(LAST);
+    this.#piecesBytes += LAST.length;
     this.#resume();
-    const { promise: flushed, resolve: flush } = Promise.withResolvers<void>();
-    this.#flushed = flush;
     this.#flush();
-    await Promise.race([flushed, closed]);
-    await this.#stream.close().catch(() => {});
-    await closed;
+    await finished;
   }
 
   /** Bytes that wait on this side; what the kernel has taken does not count. */
@@ -174,19 +170,24 @@ export class FrameStream {
   }
 
   #received(chunk: Uint8Array | Iterable<Uint8Array>): void {
-    if (this.#ended) return;
+    if (this.#ended && !this.#finished) return;
     try {
       for (const bytes of chunk instanceof Uint8Array ? [chunk] : chunk)
-        this.#reader.push(bytes, (frame) => {
-          this.#inbox.push(frame);
-          this.#inboxBytes += frame.length;
-        });
+        this.#reader.push(bytes, (frame) => this.#read(frame));
     } catch (error) {
       this.#end(describe(error));
     }
     // Not from inside: a stream that is paused while it resumes goes on to read.
     if (this.#inboxBytes > BACKLOG_BYTES_MAX) this.#turns.post(() => this.#pace());
     this.#turns.add(this);
+  }
+
+  #read(frame: Uint8Array): void {
+    if (frame.length === 0) this.#end("it closed the connection");
+    else if (!this.#ended) {
+      this.#inbox.push(frame);
+      this.#inboxBytes += frame.length;
+    }
   }
 
   /** Delivers what was read, one frame at least: the rest has its turn when others had theirs. */
@@ -222,7 +223,7 @@ export class FrameStream {
   /** Lets the peer send, or not. */
   #pace(): void {
     if (this.#ended) return;
-    if (!this.#isHeld && this.#inboxBytes <= BACKLOG_BYTES_MAX) this.#resume();
+    if (this.#inboxBytes <= BACKLOG_BYTES_MAX) this.#resume();
     else if (this.#stream.readStatus === "readable") this.#stream.pause();
   }
 
@@ -250,7 +251,6 @@ export class FrameStream {
       this.#isLong = isLong;
       if (!this.#ended) this.#turns.post(() => this.#listener.queued(isLong));
     }
-    if (this.#pieces.length === 0) this.#flushed?.();
   }
 
   /** The next piece, or as many small ones as fit into one. */
@@ -266,13 +266,8 @@ export class FrameStream {
     return joined;
   }
 
-  /** Behind what the stream still has, unless that waits because the link is held. */
-  #endBehindRest(reason: string): void {
-    if (!this.#isHeld) this.#resume();
-    this.#end(reason);
-  }
-
   #end(reason: string): void {
+    this.#finished?.();
     if (this.#ended) return;
     this.#ended = true;
     this.#endReason = reason;

@@ -13,7 +13,6 @@ import type {
 import { noise } from "@libp2p/noise";
 import { preSharedKey } from "@libp2p/pnet";
 import { tcp } from "@libp2p/tcp";
-import { yamux } from "@libp2p/yamux";
 import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p } from "libp2p";
 import { HubcastError } from "../../../core/errors.js";
@@ -24,6 +23,7 @@ import { type ClusterOptions, type Dial, type LinkEngine, type LinkListener, Mai
 import { type ListenOptions, listenAddresses, type PeerAddress, parsePeerAddress } from "./address.js";
 import { DialFault, dialFirst, NO_HANDSHAKE } from "./dial.js";
 import { DeliveryTurns, FrameStream } from "./frame-stream.js";
+import { LINK_PROTOCOL, linkMuxer } from "./muxer.js";
 
 export interface Libp2pClusterOptions extends ClusterOptions {
   readonly listen?: ListenOptions;
@@ -34,9 +34,6 @@ export interface Libp2pClusterOptions extends ClusterOptions {
   /** Ids of the peers that may connect; without it any may that the listener admits. */
   readonly allowPeers?: ReadonlySet<string>;
 }
-
-/** The protocol of the frame stream. */
-export const SYNC_PROTOCOL = "/hubcast/sync/1";
 
 /** How long the TCP connect of one address may take, so that of peerHandshakeMsMax some is left for its handshake. */
 const CONNECT_MS_MAX = 5_000;
@@ -59,11 +56,9 @@ const ACCEPTED_PER_TURN = 8;
 const TURNS_PER_HANDSHAKE = 3;
 /** New connections a second from one address: hundreds of nodes may share one. libp2p's default is 5. */
 const CONNECTIONS_PER_SECOND_MAX = 150;
-/** Bytes that a peer may send before they are read; so many wait here while a link is held. yamux: 16 MiB. */
-const WINDOW_BYTES_MAX = 1_048_576;
 
 /**
- * Starts the embedded engine: libp2p over TCP, encrypted with noise, one yamux stream for each link. Peers are found
+ * Starts the embedded engine: libp2p over TCP, encrypted with noise, one connection for each link. Peers are found
  * elsewhere and handed to `dial`.
  * @throws portInUse, cannotListen, invalidOption; nothing is left open then
  */
@@ -99,13 +94,7 @@ async function createHost(
     // An idle link is the machine's to end: it has heartbeats.
     transports: [quiet(tcp({ inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 }))],
     connectionEncrypters: [oneAtATime(noise())],
-    streamMuxers: [
-      yamux({
-        enableKeepAlive: false,
-        maxInboundStreams: 4,
-        streamOptions: { maxStreamWindowSize: WINDOW_BYTES_MAX },
-      }),
-    ],
+    streamMuxers: [linkMuxer],
     connectionGater: {
       denyInboundEncryptedConnection: denies,
       denyOutboundEncryptedConnection: denies,
@@ -165,23 +154,29 @@ function firstBytes(stream: MessageStream, signal: AbortSignal | undefined): Pro
 }
 
 /**
- * That transport, with connections accepted some in each turn, and listeners whose beginning and end are no events. On each
- * such event libp2p waits for a second, with a timer that holds up the end of a process, to write this node's addresses where
- * its protocol `identify`, which is not used here, would read them.
+ * That transport, with connections accepted some in each turn and written to in few pieces, and listeners whose beginning and
+ * end are no events. On each such event libp2p waits for a second, with a timer that holds up the end of a process, to write
+ * this node's addresses where its protocol `identify`, which is not used here, would read them.
  */
 function quiet<Components>(make: (components: Components) => Transport) {
   const turn = turnsOf(ACCEPTED_PER_TURN, 0);
+  /** Inherits all that the upgrader does besides. */
+  const upgraderOf = (upgrader: Upgrader): Upgrader =>
+    Object.assign(Object.create(upgrader), {
+      upgradeInbound: async (connection, options) => {
+        await turn();
+        await upgrader.upgradeInbound(joiningWrites(connection), options);
+      },
+      upgradeOutbound: (connection, options) => upgrader.upgradeOutbound(joiningWrites(connection), options),
+    } satisfies Partial<Upgrader>);
   return (components: Components): Transport => {
     const transport = make(components);
+    const dial = transport.dial.bind(transport);
+    transport.dial = (address, options) =>
+      dial(address, { ...options, upgrader: upgraderOf(options.upgrader) });
     const createListener = transport.createListener.bind(transport);
     transport.createListener = (options) => {
-      const upgradeInbound: Upgrader["upgradeInbound"] = async (connection, upgrade) => {
-        await turn();
-        await options.upgrader.upgradeInbound(connection, upgrade);
-      };
-      // Inherits all that the upgrader does besides.
-      const upgrader: Upgrader = Object.assign(Object.create(options.upgrader), { upgradeInbound });
-      const listener = createListener({ ...options, upgrader });
+      const listener = createListener({ ...options, upgrader: upgraderOf(options.upgrader) });
       // Before those of libp2p are added.
       for (const type of ["listening", "close"] as const)
         listener.addEventListener(type, (event) => event.stopImmediatePropagation());
@@ -189,6 +184,13 @@ function quiet<Components>(make: (components: Components) => Transport) {
     };
     return transport;
   };
+}
+
+/** That connection, with one write of the socket for each call of `send`: noise sends the length of a message as a piece of its own. */
+function joiningWrites<Connection extends MessageStream>(connection: Connection): Connection {
+  const send = connection.send.bind(connection);
+  connection.send = (data) => send(data.subarray());
+  return connection;
 }
 
 interface OpenLink {
@@ -231,10 +233,7 @@ class Libp2pEngine extends Identity implements LinkEngine {
     this.#libp2p.addEventListener("peer:disconnect", ({ detail }) => {
       this.#libp2p.peerStore.delete(detail).catch(() => {});
     });
-    await this.#libp2p.handle(SYNC_PROTOCOL, (stream, connection) => this.#accepted(stream, connection), {
-      maxInboundStreams: 1,
-      maxOutboundStreams: 1,
-    });
+    await this.#libp2p.handle(LINK_PROTOCOL, (stream, connection) => this.#accepted(stream, connection));
   }
 
   admits(peer: string): boolean {
@@ -333,7 +332,7 @@ class Libp2pEngine extends Identity implements LinkEngine {
     try {
       const id = connection.remotePeer.toString();
       if (peer !== undefined && id !== peer) throw new DialFault(`is another node: ${id}`);
-      return { connection, stream: await connection.newStream(SYNC_PROTOCOL, { signal }) };
+      return { connection, stream: await connection.newStream(LINK_PROTOCOL, { signal }) };
     } catch (error) {
       connection.abort(error as Error);
       throw error;
@@ -348,10 +347,8 @@ class Libp2pEngine extends Identity implements LinkEngine {
     if (connection.status !== "open") this.#settled(connection);
   }
 
-  /** The peer opened a frame stream; only who dialled may, and once. */
   #accepted(stream: Stream, connection: Connection): void {
     if (this.#settled(connection)) this.#up(connection, stream, undefined);
-    else stream.abort(new Error("the frame stream is open already, or not the peer's to open"));
   }
 
   #settled(connection: Connection): boolean {

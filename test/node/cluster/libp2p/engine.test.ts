@@ -2,17 +2,14 @@ import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect as connectTcp, createServer, type Server, type Socket } from "node:net";
+import type { StreamMuxerFactory } from "@libp2p/interface";
 import { noise } from "@libp2p/noise";
 import { tcp } from "@libp2p/tcp";
-import { yamux } from "@libp2p/yamux";
 import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p } from "libp2p";
 import { afterEach, describe, expect, test } from "vitest";
-import {
-  type Libp2pClusterOptions,
-  openLibp2pCluster,
-  SYNC_PROTOCOL,
-} from "../../../../src/node/cluster/libp2p/index.js";
+import { type Libp2pClusterOptions, openLibp2pCluster } from "../../../../src/node/cluster/libp2p/index.js";
+import { LINK_PROTOCOL, linkMuxer } from "../../../../src/node/cluster/libp2p/muxer.js";
 import type { LinkEngine } from "../../../../src/node/cluster/port.js";
 import { describeCluster } from "../contract.js";
 import { Recorder, until } from "../recorder.js";
@@ -362,21 +359,25 @@ describe("libp2p: strangers on the port", () => {
     },
   );
 
-  test("a second frame stream on one connection is refused", async () => {
+  test("who sends anything else in place of the opening byte is cut off", async () => {
     const node = await open();
-    await using rogue = await openRogue();
-    const busy = await rogue.libp2p.dial(multiaddr(node.cluster.addresses[0]!));
-    const stream = await busy.newStream(SYNC_PROTOCOL);
-    const second = await busy.newStream(SYNC_PROTOCOL);
-    await until("the second is refused", () => second.status !== "open");
-    expect([stream.status, node.up.length]).toEqual(["open", 1]);
+    await using rogue = await openRogue(() => ({
+      protocol: LINK_PROTOCOL,
+      createStreamMuxer: (connection) => {
+        connection.send(Buffer.from("GET / HTTP/1.1"));
+        return linkMuxer().createStreamMuxer(connection);
+      },
+    }));
+    const connection = await rogue.libp2p.dial(multiaddr(node.cluster.addresses[0]!));
+    await until("cut off", () => connection.status !== "open");
+    expect(node.links).toEqual([]);
   });
 
   test("who sends a frame that is too large is cut off, and no other", async () => {
     const node = await open();
     await using rogue = await openRogue();
     const connection = await rogue.libp2p.dial(multiaddr(node.cluster.addresses[0]!));
-    const stream = await connection.newStream(SYNC_PROTOCOL);
+    const stream = await connection.newStream(LINK_PROTOCOL);
     const friend = await open();
     dial(friend, node);
     await until("both are in", () => node.up.length === 2);
@@ -445,11 +446,11 @@ function dial(from: Recorder, to: Recorder): number {
 }
 
 /** A libp2p without our engine. */
-async function openRogue() {
+async function openRogue(muxer: () => StreamMuxerFactory = linkMuxer) {
   const libp2p = await createLibp2p({
     transports: [tcp()],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux({ enableKeepAlive: false })],
+    streamMuxers: [muxer],
   });
   return { libp2p, [Symbol.asyncDispose]: async () => await libp2p.stop() };
 }
