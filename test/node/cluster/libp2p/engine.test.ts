@@ -451,6 +451,7 @@ async function openRogue(muxer: () => StreamMuxerFactory = linkMuxer) {
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [muxer],
+    connectionMonitor: { enabled: false },
   });
   return { libp2p, [Symbol.asyncDispose]: async () => await libp2p.stop() };
 }
