@@ -32,6 +32,8 @@ export class HubServer {
   readonly #writeTurn = new WriteTurn();
   /** Thousands of connections may end at the same moment. */
   readonly #endings = new PacedCalls(HUB_LIMITS.turnEndingsMax);
+  /** New connections that wait to be read: each may have sent as much as one read takes. */
+  readonly #beginnings = new PacedCalls(HUB_LIMITS.turnBeginningsMax);
   readonly #startedAtMs: number;
   #address = "";
   #turnEndPlanned = false;
@@ -69,7 +71,8 @@ export class HubServer {
       // Bytes that are put back stop the reading (Connection), however few. Nothing else waits in these streams.
       highWaterMark: 1,
     };
-    if (options.tls === undefined) this.#server = createServer(socketOptions, this.#onConnection);
+    if (options.tls === undefined)
+      this.#server = createServer({ ...socketOptions, pauseOnConnect: true }, this.#onConnection);
     else {
       const tls = { ...options.tls, handshakeTimeout: options.handshakeTimeoutMs };
       const server = createTlsServer({ ...socketOptions, ...tls }, this.#onConnection);
@@ -202,6 +205,7 @@ export class HubServer {
     );
     this.#federation?.idTaken();
     this.carryOut();
+    if (this.options.tls === undefined) this.#beginnings.add([() => connection.setReading(session.reading)]);
   };
 
   /** With TLS, a connection before its handshake must end with the hub too. */

@@ -311,10 +311,18 @@ class FlowControl {
     return this.#leftOver.length > 0;
   }
 
-  /** One at a time, so that the clock is looked at in between. */
+  /** One at a time, so that the clock is looked at in between. Those that this turn has no room for wait for the next. */
   resumeLeftOver(): void {
+    if (this.state.turnSpent) {
+      this.#forTurn = [...this.#leftOver.reverse(), ...this.#forTurn];
+      this.#leftOver = [];
+      return;
+    }
     const next = this.#leftOver.pop();
-    if (next !== undefined) this.resume([next]);
+    if (next === undefined) return;
+    // What it has sent meanwhile is read before the turn can look at it: the chunk that its stream has, and one more.
+    this.state.turnBytes += HUB_LIMITS.turnReceivedFactor * 2 * next.chunkBytes;
+    this.resume([next]);
   }
 
   /** The session receives no more: its waiters resume. */

@@ -108,7 +108,7 @@ export const HUB_LIMITS = {
    * The weight of a received byte: it is read into fresh memory, and copied again where a frame is cut. 250 MB that
    * came at once took 450 ms.
    */
-  turnReceivedFactor: 4,
+  turnReceivedFactor: 12,
   /** The weight of one queued piece besides its bytes: some 0.2 us, in which 512 bytes can be copied. */
   turnPieceBytes: 512,
   /** The weight of a request besides its answer: it is parsed, looked up, and makes resolved recipients stale. */
@@ -135,6 +135,8 @@ export const HUB_LIMITS = {
   shareStepMs: 10,
   /** Connections whose end is told to the machine in one turn: some 2 ms, where thousands end at the same moment. */
   turnEndingsMax: 32,
+  /** New connections that are read for the first time in one turn: 4 MiB, where hundreds begin at the same moment. */
+  turnBeginningsMax: 64,
   /** Bytes handed to the kernel in one turn, some 20 ms. Further writes wait for the next one. */
   turnWriteBytesMax: 67_108_864,
   /** The weight of one write there besides its bytes: some 5 us. */

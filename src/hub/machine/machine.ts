@@ -9,7 +9,7 @@ import { Outbox } from "./outbox.js";
 import { LinkReceiver } from "./receive.js";
 import { type Outcome, Relay } from "./relay.js";
 import { Requests } from "./requests.js";
-import { type HubView, type RemoteHub, Session, type SessionView } from "./session.js";
+import { type HubView, type RemoteHub, Session, type SessionView, type Share } from "./session.js";
 import { type Effects, HubState, MACHINE_DEFAULTS, type MachineOptions } from "./state.js";
 
 const MESSAGES: ReadonlySet<number> = new Set([FRAME.relay, FRAME.namedRelay, FRAME.toAll, FRAME.toGroup]);
@@ -233,6 +233,7 @@ export class HubMachine {
   #received(session: Session, chunk: Buffer): void {
     if (!session.sending) return;
     session.bytesIn += chunk.length;
+    session.chunkBytes = chunk.length;
     const work = HUB_LIMITS.turnReceivedFactor * chunk.length;
     this.#state.turnBytes += work;
     session.share.spend(work);
@@ -297,7 +298,7 @@ class Frames {
     while (session.sending && session.pausedFor === undefined) {
       const found = inbox.peek();
       if (found === "frame") {
-        if (this.state.turnSpent && !share.covers(this.state.turnBytes - before)) {
+        if (this.#mustWait(share, before)) {
           flow.pauseForTurn(session, this.state.turnBytes > before);
           if (session.link === undefined && !MESSAGES.has(inbox.buffer[inbox.start + 4]!)) session.park();
           return;
@@ -323,10 +324,16 @@ class Frames {
       else if (memory.isFullFor(withinShare) && !inbox.midFrame) flow.pauseForMemory(session);
       else {
         session.frameBeganAtMs = inbox.midFrame ? session.frameBeganAtMs || this.state.nowMs : 0;
-        if (!withinShare && this.state.turnSpent) flow.pauseForTurn(session, true);
+        if (this.#mustWait(share, before)) flow.pauseForTurn(session, true);
       }
       return;
     }
+  }
+
+  /** @param before the work of this turn that was done for others */
+  #mustWait(share: Share, before: number): boolean {
+    const { turnSpent, turnBytes, sharesReserve } = this.state;
+    return turnSpent && !share.covers(turnBytes - before + sharesReserve);
   }
 
   /** Messages before the fault are still delivered, after a pause if need be. */

@@ -98,6 +98,8 @@ export class Session implements SessionView {
   answerBytes = 0;
 
   bytesIn = 0;
+  /** Of its last chunk. */
+  chunkBytes = 0;
   framesIn = 0;
   /** How often, and how long altogether, it paused for a receiver, for memory, or for its share. */
   pauses = 0;
@@ -147,7 +149,7 @@ export class Session implements SessionView {
  * - Requests over the share wait until it has grown: they are cheap to send and can be expensive to answer.
  * Updated once for each chunk, not for each frame.
  */
-class Share {
+export class Share {
   readonly #work: TokenBucket;
   readonly #requests: TokenBucket;
 

@@ -72,6 +72,14 @@ export class HubState {
     return this.turnBytes >= HUB_LIMITS.turnBytesMax || this.nowMs >= this.#turnEndsAtMs;
   }
 
+  /**
+   * What a client's share must cover besides: the shares of hundreds of clients grow by more than turns can do. Where they do,
+   * only clients that left half of theirs unused come before others.
+   */
+  get sharesReserve(): number {
+    return this.turnBytes >= 2 * HUB_LIMITS.turnBytesMax ? HUB_LIMITS.shareBurstBytes / 2 : 0;
+  }
+
   /** Takes the time of an input. A turn begins with its first work: the event loop may have slept before. */
   setNow(nowMs: number): void {
     this.nowMs = nowMs;

@@ -55,10 +55,10 @@ describe("a turn of the event loop", () => {
     expect([from[0]!.session.pausedFor, light.session.pausedFor]).toEqual(["turn", undefined]);
     expect(light.session.framesIn).toBe(1);
     // That is not without end either.
-    for (let count = 0; count < 2; count += 1) world.receive(light.session, Buffer.from(MESSAGE));
-    expect(light.session).toMatchObject({ pausedFor: "turn", framesIn: 2 });
+    for (let count = 0; count < 3; count += 1) world.receive(light.session, relay(LIST, Buffer.alloc(100)));
+    expect(light.session).toMatchObject({ pausedFor: "turn", framesIn: 3 });
     world.settle();
-    expect(light.session).toMatchObject({ pausedFor: undefined, framesIn: 3 });
+    expect(light.session).toMatchObject({ pausedFor: undefined, framesIn: 4 });
   });
 
   it("ends after its time, however little work that was", () => {
@@ -76,7 +76,7 @@ describe("a turn of the event loop", () => {
     const { world, from } = ground(1);
     const [{ session }] = from as [(typeof from)[0]];
     // Flushed before the turn ends.
-    world.receive(session, relay(LIST, Buffer.alloc(HUB_LIMITS.flushBytes)));
+    world.receive(session, relay(LIST, Buffer.alloc(HUB_LIMITS.flushBytes / 2)));
     world.machine.effects.flushUrgent((receiver) => {
       expect(world.machine.takeBatch(receiver, world.nowMs)).not.toHaveLength(0);
       world.nowMs += 1;
@@ -139,11 +139,50 @@ describe("a turn of the event loop", () => {
     expect([...from, light].map(({ session }) => session.reading)).toEqual([true, true, true]);
   });
 
+  it("resumes no more senders than it can read from", () => {
+    const { world } = ground(0);
+    const begun = relay([1], Buffer.alloc(HUB_LIMITS.payloadBytesMax)).subarray(0, 65_536);
+    const perTurn = HUB_LIMITS.turnBytesMax / HUB_LIMITS.turnReceivedFactor / begun.length;
+    const senders = Array.from({ length: Math.ceil(4 * perTurn) }, () => world.connect());
+    for (const { session } of senders) {
+      session.share.spend(OVER_SHARE);
+      world.receive(session, Buffer.from(begun));
+    }
+    const reading = () => senders.filter(({ session }) => session.reading).length;
+    // One chunk waits in the stream of each, and one more is read before it stops.
+    const before = reading();
+    expect(before).toBeLessThanOrEqual(Math.ceil(perTurn));
+    for (let turn = 1; turn <= 3; turn += 1) {
+      world.machine.handle({ type: "turned" }, world.nowMs);
+      while (world.machine.hasLeftOver) world.machine.handle({ type: "continued" }, world.nowMs);
+      expect(reading() - before).toBe(turn * Math.floor(perTurn / 2));
+    }
+    world.settle();
+    expect(reading()).toBe(senders.length);
+  });
+
+  it("is for clients that left much of their share unused, when shares alone take two turns", () => {
+    const { world } = ground(0);
+    const begun = relay([1], Buffer.alloc(HUB_LIMITS.payloadBytesMax)).subarray(0, 65_536);
+    const perTurn = HUB_LIMITS.turnBytesMax / HUB_LIMITS.turnReceivedFactor / begun.length;
+    const ample = world.connect();
+    world.nowMs += 1_000;
+    // All are within their share: it has grown, and 65,536 bytes do not use it up.
+    const senders = Array.from({ length: Math.ceil(3 * perTurn) }, () => world.connect());
+    world.nowMs += 100;
+    for (const { session } of senders) world.receive(session, Buffer.from(begun));
+    world.receive(ample.session, relay([1], "x"));
+    const paused = senders.filter(({ session }) => !session.reading).length;
+    expect(paused).toBe(senders.length - Math.ceil(2 * perTurn) + 1);
+    expect(ample.session).toMatchObject({ reading: true, framesIn: 1 });
+  });
+
   it("may end within a chunk", () => {
     const { world, from, turns } = ground(1);
     world.send(from[0]!, Buffer.concat(new Array<Buffer>(12).fill(MESSAGE)));
-    // With a receiver listed twice, each message is queued when the next one begins.
-    expect(turns.map(sum).filter((count) => count > 0)).toEqual([6, 5, 1]);
+    // With a receiver listed twice, each message is queued when the next one begins. In later turns the sender counts as one that
+    // sends as much again.
+    expect(turns.map(sum).filter((count) => count > 0)).toEqual([6, 4, 2]);
   });
 
   it("stops the clocks of a client that waits for the next one", () => {
