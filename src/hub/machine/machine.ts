@@ -193,7 +193,9 @@ export class HubMachine {
         delivery.close(input.session, input.reason);
         input.session.outbox.drop();
         this.#sessions.delete(input.session);
-        if (this.#sessions.size === 0) this.#tickAtMs = Number.POSITIVE_INFINITY;
+        if (this.#sessions.size > 0) break;
+        this.#tickAtMs = Number.POSITIVE_INFINITY;
+        state.frames.freeKept();
         break;
       case "unacknowledged":
         this.#deadlines.unacknowledged(input.session, input.bytes);
@@ -248,6 +250,7 @@ export class HubMachine {
     if (nowMs < this.#tickAtMs) return;
     this.#tickAtMs = nowMs + HUB_LIMITS.tickMs;
     this.#deadlines.check(this.#sessions);
+    this.#state.frames.freeUnused();
   }
 
   /** Resumes paused senders, which may let others resume. */

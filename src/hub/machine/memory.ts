@@ -85,6 +85,8 @@ export class FrameBuffers {
   /** Free buffers, by length. */
   readonly #kept = new Map<number, Buffer[]>();
   #keptBytes = 0;
+  /** A buffer was asked for since `freeUnused`. */
+  #isUsed = false;
 
   /** @param reuses false when frames outlive their release */
   constructor(
@@ -118,6 +120,7 @@ export class FrameBuffers {
     if (bytes < keptFrameBytesMin) {
       return { buffer: Buffer.allocUnsafeSlow(bytes), backing: new Backing(bytes, this.memory) };
     }
+    this.#isUsed = true;
     const length = Math.ceil(bytes / keptFrameStepBytes) * keptFrameStepBytes;
     const kept = this.#kept.get(length)?.pop();
     if (kept !== undefined) this.#keptBytes -= length;
@@ -126,6 +129,18 @@ export class FrameBuffers {
       buffer: whole.subarray(0, bytes),
       backing: new Backing(length, this.memory, () => this.#giveBack(whole)),
     };
+  }
+
+  /** Frees the buffers that are kept, unless one was asked for since the last call. */
+  freeUnused(): void {
+    if (!this.#isUsed) this.freeKept();
+    this.#isUsed = false;
+  }
+
+  freeKept(): void {
+    for (const buffers of this.#kept.values()) for (const buffer of buffers) free(buffer);
+    this.#kept.clear();
+    this.#keptBytes = 0;
   }
 
   #giveBack(whole: Buffer): void {

@@ -54,6 +54,18 @@ describe("memory of large frames", () => {
     expect(kept).toBeGreaterThan(keptFramesBytesMax - 2 * LARGE);
   });
 
+  it("is freed when none was asked for since the last look", () => {
+    const frames = new FrameBuffers(new MemoryBudget());
+    const { buffer, backing } = frames.take(LARGE);
+    const { buffer: memory } = buffer;
+    backing.release();
+    frames.freeUnused();
+    expect(memory.byteLength).toBeGreaterThan(0);
+    frames.freeUnused();
+    expect(memory.byteLength).toBe(0);
+    expect(frames.take(LARGE).buffer.buffer.byteLength).toBeGreaterThanOrEqual(LARGE);
+  });
+
   it("is not kept for small frames, nor by a client", () => {
     const small = new FrameBuffers(new MemoryBudget());
     const first = small.take(keptFrameBytesMin - 1);
