@@ -25,10 +25,11 @@ export interface DiscoveryOptions {
   readonly logger: NodeLogger;
   found(node: FoundNode): void;
   /** A node of this cluster that cannot be met, or this node's id in another process. */
-  apart(
+  strangerSeen(
     stranger: Pick<Stranger, "name" | "address"> & { peer: string; code: "clusterKeyDiffers" | "twin" },
   ): void;
-  gone(id: string): void;
+  /** It, or that stranger, is not announced any more. */
+  vanished(id: string): void;
   renamed(name: string): void;
 }
 
@@ -56,10 +57,10 @@ export async function openDiscovery(options: DiscoveryOptions): Promise<Discover
     onWarning: (warning) => logger.warn({ code: warning.code }, `discovery: ${warning.message}`),
   });
   const k = options.clusterKey && keyMark(options.clusterKey);
-  const candidates = new Candidates();
+  const introduced = new IntroducedNodes();
   const { peerPort } = options;
   /** Ids of those that cannot be met, by the name that shows them. */
-  const apart = new Map<string, string>();
+  const strangers = new Map<string, string>();
   const look = (service: DiscoveredService) => {
     const { id: peer, name, txt, sightings } = service;
     if (peer === undefined || txt.cluster !== cluster || txt.p2p === undefined) return;
@@ -68,14 +69,14 @@ export async function openDiscovery(options: DiscoveryOptions): Promise<Discover
     const other = isOwn ? places.find((place) => !isHere(place, peerPort)) : places[0];
     if (isOwn || txt.k !== k) {
       if (!other) return;
-      apart.set(name, peer);
+      strangers.set(name, peer);
       const code = isOwn ? "twin" : "clusterKeyDiffers";
-      options.apart({ peer, name, address: hostAndPort(other), code });
+      options.strangerSeen({ peer, name, address: hostAndPort(other), code });
       return;
     }
-    apart.delete(name);
-    const candidate = candidates.up(service, Date.now());
-    if (candidate) options.found(candidate);
+    strangers.delete(name);
+    const node = introduced.up(service, Date.now());
+    if (node) options.found(node);
     else
       logger.debug(
         { peerName: service.name, introducer: service.introducer },
@@ -88,8 +89,8 @@ export async function openDiscovery(options: DiscoveryOptions): Promise<Discover
       changed: look,
       down: (service) => {
         const { id: peer, name } = service;
-        const wasApart = apart.delete(name) && ![...apart.values()].includes(peer!);
-        if (peer !== undefined && (candidates.down(service) || wasApart)) options.gone(peer);
+        const wasStranger = strangers.delete(name) && ![...strangers.values()].includes(peer!);
+        if (peer !== undefined && (introduced.down(service) || wasStranger)) options.vanished(peer);
       },
     });
   }
@@ -114,10 +115,10 @@ export function keyMark(clusterKey: Uint8Array): string {
 }
 
 /**
- * The nodes that multicast DNS shows now. Nothing of it is proven, so one sender introduces a bounded number of them,
+ * The nodes that multicast DNS shows now, by who introduced them. Nothing of it is proven, so one sender introduces a bounded number of them,
  * and one machine is dialled for a bounded number: else a sender could have every node dial a victim.
  */
-export class Candidates {
+export class IntroducedNodes {
   /** By id. */
   readonly #shown = new Map<string, Shown>();
   readonly #introducers = new Shares(LIMITS.introducedNodesMax);

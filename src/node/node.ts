@@ -305,8 +305,8 @@ class Node implements StartedNode, ServedNode {
       ...(this.#http && { http: this.#http.address }),
       logger,
       found: ({ id, ...found }) => shell.tell({ type: "found", peer: id, ...found }),
-      apart: (stranger) => shell.tell({ type: "strangerSeen", ...stranger }),
-      gone: (id) => shell.tell({ type: "vanished", peer: id }),
+      strangerSeen: (stranger) => shell.tell({ type: "strangerSeen", ...stranger }),
+      vanished: (peer) => shell.tell({ type: "peerVanished", peer }),
       renamed: (name) => {
         logger.warn(
           { name, wished: shell.name },

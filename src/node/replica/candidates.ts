@@ -17,8 +17,8 @@ interface Candidate {
   /** The id that was met there last, or is expected. */
   id: string | undefined;
   addresses: readonly string[];
-  /** Named by the user or by mDNS: tried for good. */
-  readonly isConfigured: boolean;
+  /** By the input `found`, from the user or from mDNS: tried for good. */
+  readonly isFound: boolean;
   /** The peer or, by mDNS, the sender that named the address, or `NO_INTRODUCER`. */
   readonly introducer: string;
   failures: number;
@@ -50,8 +50,8 @@ const FILL_MS_MAX = 10_000;
 /** An attempt with more addresses than these counts for several: each address costs a connect. */
 const ADDRESSES_PER_ATTEMPT = 4;
 const BACKOFF_MS = 200;
-/** Longest wait for a configured address: a SYN every 3 s costs nothing, and a healed partition must close within 10 s. */
-const BACKOFF_CONFIGURED_MS_MAX = 3_000;
+/** Longest wait for an address that was found: a SYN every 3 s costs nothing, and a healed partition must close within 10 s. */
+const BACKOFF_FOUND_MS_MAX = 3_000;
 const BACKOFF_MS_MAX = 30_000;
 /** Addresses learned from others are given up after so many failures in a row. */
 const FAILURES_MAX = 5;
@@ -62,7 +62,7 @@ const FULL_MEMBER_MS = 10;
 /** Members drawn until one has room: the first of them that has is dialled, else the last. */
 const ROOM_TRIES = 4;
 /** With links enough, an address that leads to nobody known is tried this often... */
-const STRANGER_MS = 1_000;
+const UNKNOWN_MS = 1_000;
 /** ... and a lost member, drawn at random, this often. */
 const LOST_TRY_MS_MIN = 5_000;
 const LOST_TRY_MS_MAX = 10_000;
@@ -88,13 +88,13 @@ export class Candidates {
   /** Addresses taken from one introducer, and connects to them. */
   readonly #introducers = new TokenBuckets({ perSecond: 8, burst: 128, namesMax: 1_024 });
   /** Connects to addresses that peers and records named, of all introducers together. */
-  readonly #strangers = new TokenBuckets({ perSecond: 32, burst: 256, namesMax: 1 });
+  readonly #named = new TokenBuckets({ perSecond: 32, burst: 256, namesMax: 1 });
   /** Attempts with those that the user or mDNS named: thousands that fail at once would leave no time for anything else. */
-  readonly #configured = new TokenBuckets({ perSecond: 32, burst: 8, namesMax: 1 });
+  readonly #found = new TokenBuckets({ perSecond: 32, burst: 8, namesMax: 1 });
   /** Connects to one address, whoever named it. */
   readonly #targets = new TokenBuckets({ perSecond: 0.5, burst: 3, namesMax: 4_096 });
   #lastAttempt = 0;
-  #strangerAtMs = 0;
+  #unknownAtMs = 0;
   /** When a node that has some links may dial for more. */
   #fillAtMs = 0;
   #lostTryAtMs = 0;
@@ -107,7 +107,7 @@ export class Candidates {
     return LIMITS.peerHandshakeMsMax + Math.round(HANDSHAKE_LATES * this.context.lateMs);
   }
 
-  /** Configured addresses that were not reached and lead to no member, each with the reason. */
+  /** Found addresses that were not reached and lead to no member, each with the reason. */
   unreached(): Stranger[] {
     return [...this.#candidates.values()].flatMap((candidate) => this.#unreached(candidate) ?? []);
   }
@@ -118,8 +118,8 @@ export class Candidates {
     return called && this.#unreached(called);
   }
 
-  #unreached({ key, id, addresses, fault, isConfigured }: Candidate): Stranger | undefined {
-    if (!fault || !isConfigured || (id !== undefined && this.context.roster.get(id))) return undefined;
+  #unreached({ key, id, addresses, fault, isFound }: Candidate): Stranger | undefined {
+    if (!fault || !isFound || (id !== undefined && this.context.roster.get(id))) return undefined;
     return { id: id ?? key, name: id ?? key, address: addresses[0] ?? "", ...fault };
   }
 
@@ -147,15 +147,13 @@ export class Candidates {
     if (id === this.context.options.id || addresses.length === 0) return;
     const key = id ?? addresses.toSorted().join(" ");
     const known = this.#candidates.get(key);
-    if (known?.isConfigured) {
+    if (known?.isFound) {
       const isNew = addresses.some((address) => !known.addresses.includes(address));
       known.addresses = [...new Set([...addresses, ...known.addresses])].slice(0, LIMITS.peerAddressesMax);
       if (isNew) Object.assign(known, { failures: 0, nextAtMs: Math.min(known.nextAtMs, nowMs) });
     } else {
       const nextAtMs = nowMs + (id !== undefined && this.context.options.id > id ? COURTESY_MS : 0);
-      this.#remember(
-        newCandidate(key, { expected: id, addresses, isConfigured: true, introducer, nextAtMs }),
-      );
+      this.#remember(newCandidate(key, { expected: id, addresses, isFound: true, introducer, nextAtMs }));
     }
     // That one alone: an attacker brings thousands by mDNS, and a walk over all for each would cost a second of every ten.
     this.#dialAny([this.#candidates.get(key)!], nowMs);
@@ -177,7 +175,7 @@ export class Candidates {
       bucket.tokens--;
       this.#remember(
         newCandidate(id, {
-          ...{ expected: id, addresses: usable(addresses, introducer.address), isConfigured: false },
+          ...{ expected: id, addresses: usable(addresses, introducer.address), isFound: false },
           ...{ introducer: introducer.peer, nextAtMs: nowMs },
         }),
       );
@@ -187,9 +185,7 @@ export class Candidates {
   /** A member has no room, and is not asked again for a while. */
   full(peer: string, nowMs: number): void {
     if (!this.#candidates.has(peer))
-      this.#remember(
-        newCandidate(peer, { expected: peer, addresses: [], isConfigured: false, nextAtMs: nowMs }),
-      );
+      this.#remember(newCandidate(peer, { expected: peer, addresses: [], isFound: false, nextAtMs: nowMs }));
     const fullMs = Math.max(FULL_MS, this.context.roster.total * FULL_MEMBER_MS);
     this.#amend(peer, { failures: 0, nextAtMs: nowMs + fullMs });
   }
@@ -224,7 +220,7 @@ export class Candidates {
     if (!candidate) return;
     if (candidate.failures > 1 || nowMs - candidate.dialledAtMs! >= QUICK_FAILURE_MS)
       this.#notReached(candidate, reason, nowMs);
-    if (self && candidate.isConfigured) this.#candidates.delete(candidate.key);
+    if (self && candidate.isFound) this.#candidates.delete(candidate.key);
     this.#backOff(candidate, nowMs);
     this.dial(nowMs);
   }
@@ -270,20 +266,20 @@ export class Candidates {
     const soon = links.count + this.#attempts.size;
     const isFilling = soon >= options.linksWanted / 2 && nowMs < this.#fillAtMs;
     if (soon >= options.linksMax || isFilling) missing = 0;
-    let [mayDialConfigured, mayDialOthers] = [this.#mayDial(true, nowMs), this.#mayDial(false, nowMs)];
+    let [mayDialFound, mayDialOthers] = [this.#mayDial(true, nowMs), this.#mayDial(false, nowMs)];
     for (const candidate of candidates) {
-      const { id, isConfigured } = candidate;
-      if (!mayDialConfigured && (!mayDialOthers || missing <= 0)) break;
-      const mayDial = isConfigured ? mayDialConfigured : mayDialOthers;
-      const isWanted = missing > 0 || (isConfigured && nowMs >= this.#strangerAtMs);
+      const { id, isFound } = candidate;
+      if (!mayDialFound && (!mayDialOthers || missing <= 0)) break;
+      const mayDial = isFound ? mayDialFound : mayDialOthers;
+      const isWanted = missing > 0 || (isFound && nowMs >= this.#unknownAtMs);
       if (!mayDial || !isWanted || !this.#isDue(candidate, nowMs)) continue;
       // Last, since it takes a hash.
       if (id !== undefined && roster.isAlive(id)) continue;
       if (this.#begin(candidate, nowMs)) {
-        this.#strangerAtMs = nowMs + STRANGER_MS;
+        this.#unknownAtMs = nowMs + UNKNOWN_MS;
         missing--;
       }
-      mayDialConfigured = this.#mayDial(true, nowMs);
+      mayDialFound = this.#mayDial(true, nowMs);
       mayDialOthers = this.#mayDial(false, nowMs);
     }
     return missing;
@@ -305,9 +301,8 @@ export class Candidates {
     this.#candidates.delete(candidate.key);
     this.#candidates.set(candidate.key, candidate);
     if (this.#candidates.size <= LIMITS.candidatesMax) return;
-    for (const { key, isConfigured, attempt } of this.#candidates.values()) {
-      if ((isConfigured && this.#candidates.size <= 2 * LIMITS.candidatesMax) || attempt !== undefined)
-        continue;
+    for (const { key, isFound, attempt } of this.#candidates.values()) {
+      if ((isFound && this.#candidates.size <= 2 * LIMITS.candidatesMax) || attempt !== undefined) continue;
       this.#candidates.delete(key);
       return;
     }
@@ -331,10 +326,10 @@ export class Candidates {
 
   /** Told once, until it is reached. */
   #notReached(candidate: Candidate, reason: string, nowMs: number): void {
-    const { key, id, fault, isConfigured } = candidate;
+    const { key, id, fault, isFound } = candidate;
     const isKnown = id !== undefined && this.context.roster.get(id) !== undefined;
     candidate.fault = { reason, sinceMs: fault?.sinceMs ?? nowMs };
-    if (fault === undefined && isConfigured && !isKnown) this.context.notifyPeer(id ?? key);
+    if (fault === undefined && isFound && !isKnown) this.context.notifyPeer(id ?? key);
   }
 
   /**
@@ -368,23 +363,22 @@ export class Candidates {
     }
     if (drawn) {
       const candidate = this.#candidateFor(drawn, false);
-      if (this.#mayDial(candidate.isConfigured, nowMs)) this.#begin(candidate, nowMs);
+      if (this.#mayDial(candidate.isFound, nowMs)) this.#begin(candidate, nowMs);
     }
-    if (nowMs < this.#strangerAtMs) return;
+    if (nowMs < this.#unknownAtMs) return;
     // A record alone may be made up. Its member may also have lost the one that both knew, before a chain led to it.
     for (const member of roster.drawn(options.random)) {
       if (member.wasReached || !isDue(member)) continue;
-      if (this.#begin(this.#candidateFor(member, false), nowMs)) this.#strangerAtMs = nowMs + STRANGER_MS;
+      if (this.#begin(this.#candidateFor(member, false), nowMs)) this.#unknownAtMs = nowMs + UNKNOWN_MS;
       return;
     }
   }
 
   #candidateFor({ record }: Member, afresh: boolean): Candidate {
     const known = this.#candidates.get(record.id);
-    if (known?.isConfigured) return known;
+    if (known?.isFound) return known;
     const candidate =
-      known ??
-      newCandidate(record.id, { expected: record.id, addresses: [], isConfigured: false, nextAtMs: 0 });
+      known ?? newCandidate(record.id, { expected: record.id, addresses: [], isFound: false, nextAtMs: 0 });
     // A loopback address leads to the member only if its record came from this machine: over loopback.
     const viaLoopback = Array.from(this.context.links.up()).some(({ address }) => isLoopback(address));
     candidate.addresses = usable(
@@ -396,41 +390,37 @@ export class Candidates {
   }
 
   /** While an attempt is under way, the next waits: handshakes that all begin at once on one machine all time out. */
-  #mayDial(isConfigured: boolean, nowMs: number): boolean {
-    if (isConfigured && this.#configured.of("", nowMs).tokens < 1) return false;
+  #mayDial(isFound: boolean, nowMs: number): boolean {
+    if (isFound && this.#found.of("", nowMs).tokens < 1) return false;
     const fromMs = nowMs - DIAL_MS - DIAL_LATES * this.context.lateMs;
-    return this.#underWay(isConfigured).every(({ dialledAtMs }) => dialledAtMs! <= fromMs);
+    return this.#underWay(isFound).every(({ dialledAtMs }) => dialledAtMs! <= fromMs);
   }
 
   /** Attempts of one kind: neither keeps the other from being dialled, though all of it be silent. */
-  #underWay(isConfigured: boolean): Candidate[] {
-    return [...this.#attempts.values()].filter((candidate) => candidate.isConfigured === isConfigured);
+  #underWay(isFound: boolean): Candidate[] {
+    return [...this.#attempts.values()].filter((candidate) => candidate.isFound === isFound);
   }
 
   #isDue(candidate: Candidate | undefined, nowMs: number): boolean {
     if (!candidate) return true;
-    const { id, attempt, nextAtMs, failures, isConfigured } = candidate;
-    if (attempt !== undefined || nextAtMs > nowMs || (!isConfigured && failures >= FAILURES_MAX))
-      return false;
+    const { id, attempt, nextAtMs, failures, isFound } = candidate;
+    if (attempt !== undefined || nextAtMs > nowMs || (!isFound && failures >= FAILURES_MAX)) return false;
     return id === undefined || (!this.context.links.with(id) && this.admits(id, nowMs));
   }
 
   #begin(candidate: Candidate, nowMs: number): boolean {
     if (candidate.attempt !== undefined) return false;
-    if (this.#underWay(candidate.isConfigured).length >= LIMITS.dialsAtOnceMax) return false;
+    if (this.#underWay(candidate.isFound).length >= LIMITS.dialsAtOnceMax) return false;
     if (candidate.id !== undefined && this.context.links.with(candidate.id)) return false;
-    if (candidate.isConfigured)
-      this.#configured.of("", nowMs).tokens -= Math.max(
-        1,
-        candidate.addresses.length / ADDRESSES_PER_ATTEMPT,
-      );
-    const addresses = candidate.isConfigured ? candidate.addresses : this.#allowed(candidate, nowMs);
+    if (candidate.isFound)
+      this.#found.of("", nowMs).tokens -= Math.max(1, candidate.addresses.length / ADDRESSES_PER_ATTEMPT);
+    const addresses = candidate.isFound ? candidate.addresses : this.#allowed(candidate, nowMs);
     if (addresses.length === 0) {
       this.#backOff(candidate, nowMs);
       return false;
     }
     if (!this.#candidates.has(candidate.key)) this.#remember(candidate);
-    else if (candidate.isConfigured && candidate.expected !== undefined) this.#hadTurn(candidate);
+    else if (candidate.isFound && candidate.expected !== undefined) this.#hadTurn(candidate);
     const beyond = Math.max(0, this.context.roster.size - FILL_AT_ONCE_MEMBERS);
     this.#fillAtMs = nowMs + Math.min(FILL_MS_MAX, beyond * FILL_MEMBER_MS);
     const attempt = ++this.#lastAttempt;
@@ -454,8 +444,8 @@ export class Candidates {
    */
   #hadTurn(dialled: Candidate): void {
     const siblings = [...this.#candidates.values()].filter(
-      ({ introducer, isConfigured, expected }) =>
-        introducer === dialled.introducer && isConfigured && expected !== undefined,
+      ({ introducer, isFound, expected }) =>
+        introducer === dialled.introducer && isFound && expected !== undefined,
     );
     for (const candidate of [...siblings.filter((one) => one !== dialled), dialled]) {
       this.#candidates.delete(candidate.key);
@@ -463,9 +453,9 @@ export class Candidates {
     }
   }
 
-  /** The addresses of a stranger that may be dialled now. One target is dialled rarely, whoever names it. */
+  /** Those addresses of somebody named by others that may be dialled now. One target is dialled rarely, whoever names it. */
   #allowed({ addresses, introducer }: Candidate, nowMs: number): readonly string[] {
-    const shared = [this.#introducers.of(introducer, nowMs), this.#strangers.of("", nowMs)];
+    const shared = [this.#introducers.of(introducer, nowMs), this.#named.of("", nowMs)];
     return addresses.filter((address) => {
       const buckets = [...shared, this.#targets.of(targetOf(address) ?? "", nowMs)];
       if (buckets.some(({ tokens }) => tokens < 1)) return false;
@@ -476,8 +466,8 @@ export class Candidates {
 
   /** Half of the wait is jitter, so that nodes that lost each other at once do not meet at once again and again. */
   #backOff(candidate: Candidate, nowMs: number): void {
-    const { failures, isConfigured } = candidate;
-    const most = isConfigured ? BACKOFF_CONFIGURED_MS_MAX : BACKOFF_MS_MAX;
+    const { failures, isFound } = candidate;
+    const most = isFound ? BACKOFF_FOUND_MS_MAX : BACKOFF_MS_MAX;
     const fullMs = Math.min(most, BACKOFF_MS * 2 ** Math.max(0, failures - 1));
     const waitMs = (fullMs + DIAL_LATES * this.context.lateMs) * (0.5 + this.context.options.random() / 2);
     candidate.nextAtMs = nowMs + waitMs;
@@ -486,7 +476,7 @@ export class Candidates {
 
 function newCandidate(
   key: string,
-  given: Pick<Candidate, "expected" | "addresses" | "isConfigured" | "nextAtMs"> & { introducer?: string },
+  given: Pick<Candidate, "expected" | "addresses" | "isFound" | "nextAtMs"> & { introducer?: string },
 ): Candidate {
   return { introducer: NO_INTRODUCER, ...given, key, id: given.expected, failures: 0, attempt: undefined };
 }

@@ -156,7 +156,7 @@ export class Membership {
   }
 
   /** Somebody found by mDNS said goodbye there. */
-  forgotten(id: string): void {
+  vanished(id: string): void {
     this.#strangers.forget(id);
     this.#candidates.forget(id);
   }

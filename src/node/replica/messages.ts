@@ -54,7 +54,7 @@ export type ReplicaInput =
       readonly code: "clusterKeyDiffers" | "twin";
     }
   /** Discovery says that this member has said goodbye. */
-  | { readonly type: "vanished"; readonly peer: string }
+  | { readonly type: "peerVanished"; readonly peer: string }
   /** A connection with a peer is there. `attempt`: this node dialled it. */
   | {
       readonly type: "linkUp";

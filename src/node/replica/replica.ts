@@ -198,8 +198,8 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
       case "found":
         this.membership.found(input, nowMs);
         break;
-      case "vanished":
-        this.membership.forgotten(input.peer);
+      case "peerVanished":
+        this.membership.vanished(input.peer);
         break;
       case "strangerSeen":
         this.membership.strangerSeen(input, nowMs);

@@ -113,7 +113,9 @@ export class FrameStream {
     this.#turns = turns;
     this.#listener = listener;
     stream.addEventListener("drain", () => this.#flush());
-    stream.addEventListener("close", ({ error }) => this.#end(error ? describe(error) : "connection closed"));
+    stream.addEventListener("close", ({ error }) =>
+      this.#end(error ? describe(error) : "it closed the connection"),
+    );
     stream.addEventListener("message", ({ data }) => this.#received(data));
     if (stream.status === "open") queueMicrotask(() => this.#pace());
     else this.#end("it closed the connection");

@@ -92,7 +92,7 @@ async function createHost(
     ...(clusterKey && { connectionProtector: preSharedKey({ psk: swarmKey(clusterKey) }) }),
     addresses: { listen: [...(await listenAddresses(listen))] },
     // An idle link is the machine's to end: it has heartbeats.
-    transports: [quiet(tcp({ inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 }))],
+    transports: [adapted(tcp({ inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 }))],
     connectionEncrypters: [oneAtATime(noise())],
     streamMuxers: [linkMuxer],
     connectionGater: {
@@ -115,7 +115,7 @@ async function createHost(
 }
 
 /**
- * That encrypter, with handshakes of those that connect one after the other. A stranger has them for 32 bytes each, and may
+ * That encrypter, with handshakes of those that connect one after the other. Anyone has them for 32 bytes each, and may
  * have hundreds at the same moment (bench/abuse.ts handshakes).
  */
 function oneAtATime<Components>(make: (components: Components) => ConnectionEncrypter) {
@@ -158,7 +158,7 @@ function firstBytes(stream: MessageStream, signal: AbortSignal | undefined): Pro
  * end are no events. On each such event libp2p waits for a second, with a timer that holds up the end of a process, to write
  * this node's addresses where its protocol `identify`, which is not used here, would read them.
  */
-function quiet<Components>(make: (components: Components) => Transport) {
+function adapted<Components>(make: (components: Components) => Transport) {
   const turn = turnsOf(ACCEPTED_PER_TURN, 0);
   /** Inherits all that the upgrader does besides. */
   const upgraderOf = (upgrader: Upgrader): Upgrader =>
