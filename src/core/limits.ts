@@ -158,6 +158,8 @@ export const LIMITS = {
   linkPatienceMs: 4_000,
   /** Batches remembered, to recognise a second copy and to answer peers that missed the first. */
   batchesSeenMax: 8_192,
+  /** Bytes kept of them, to make them again: 1,000 batches of 256 small items each. */
+  batchContentsBytesMax: 8_388_608,
   /** Batches that may be announced in one frame, or be missing here. */
   announcedMax: 4_096,
   /** Questions remembered, to route their answers back. */

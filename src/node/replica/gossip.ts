@@ -14,13 +14,11 @@ import {
   unpackDigests,
 } from "./wire.js";
 
-/** A batch that was received or sent. */
-interface Seen {
+/** What a batch can be made of again. */
+interface Content {
   readonly kind: BatchKind;
-  /** Of its items, 32 bytes each, so that it can be made again for those who missed it. Empty until verified. */
-  digests: Uint8Array;
-  /** The whole frame, of the kinds that are small. */
-  readonly bytes: Uint8Array | undefined;
+  /** The digests of its items, 32 bytes each, which are held anyway; of a question the whole frame. */
+  readonly bytes: Uint8Array;
 }
 
 /** A batch that came, on its way through verification and commit. */
@@ -38,7 +36,6 @@ interface Missing {
   atMs: number;
 }
 
-const NONE = new Uint8Array();
 /** Announcements are gathered for so long: each frame costs both ends 50 us, and the tree brings what they announce... */
 const ANNOUNCE_MS = 250;
 /** ... but while the tree changes, or is not known, some may miss a batch. */
@@ -83,8 +80,11 @@ export class Gossip {
     rejected: 0,
     repairs: 0,
   };
-  /** Received or sent lately, oldest first. */
-  readonly #seen = new Map<string, Seen>();
+  /** Ids of batches that were received or sent lately, oldest first. */
+  readonly #seen = new Set<string>();
+  /** Of those that were passed on, for peers that missed them, oldest first; as many as batchContentsBytesMax holds. */
+  readonly #contents = new Map<string, Content>();
+  #contentsBytes = 0;
   readonly #arrived = new Map<string, Arrived>();
   /** Verified, and not passed on before their commit. */
   #uncommitted: { readonly commit: number; readonly id: string }[] = [];
@@ -139,7 +139,8 @@ export class Gossip {
     this.#flushedAtMs = nowMs;
     this.figures.itemsSent += items.length;
     const frame = batchFrame("items", encodeBatch(items));
-    this.#remember(frame, packDigests(items.map(({ digest }) => digest)));
+    this.#remember(frame.id);
+    this.#keep(frame.id, { kind: "items", bytes: packDigests(items.map(({ digest }) => digest)) });
     this.#spread(frame, undefined, nowMs);
   }
 
@@ -147,7 +148,8 @@ export class Gossip {
   ask(question: Question, nowMs: number): string {
     this.flush(nowMs);
     const frame = batchFrame("question", encodeQuestion(question));
-    this.#remember(frame, NONE);
+    this.#remember(frame.id);
+    this.#keep(frame.id, frame);
     this.#spread(frame, undefined, nowMs);
     return frame.id;
   }
@@ -160,7 +162,7 @@ export class Gossip {
       return;
     }
     this.figures.batchesReceived++;
-    this.#remember(frame, NONE);
+    this.#remember(frame.id);
     const missing = this.#missing.get(frame.id);
     if (missing) this.#lateMs += (nowMs - missing.announcedAtMs - this.#lateMs) / 8;
     this.#missing.delete(frame.id);
@@ -189,22 +191,27 @@ export class Gossip {
     const pending = items.map(({ digest }) => commits.byDigest(digest)?.commit ?? 0);
     this.figures.itemsReceived += items.length;
     this.figures.duplicates += known;
-    const seen = this.#seen.get(id);
-    if (seen) seen.digests = packDigests(items.map(({ digest }) => digest));
     const taken = this.context.take(items, "gossip", nowMs).commit;
     const commit = Math.max(taken, ...pending);
     const currentMs = this.context.clock.ms(nowMs) - CURRENT_MS;
     const isNews = known < items.length || items.some(({ timestampMs }) => timestampMs > currentMs);
-    if (!isNews) this.#arrived.delete(id);
-    else if (commit > 0)
+    if (!isNews) {
+      this.#arrived.delete(id);
+      return;
+    }
+    this.#keep(id, { kind: "items", bytes: packDigests(items.map(({ digest }) => digest)) });
+    if (commit > 0)
       this.#uncommitted.push({ commit: Math.max(commit, this.#uncommitted.at(-1)?.commit ?? 0), id });
     else this.#passOn(id, nowMs);
   }
 
   /** A question was read. @param isForeign it is not this node's own */
   verifiedQuestion(id: string, isForeign: boolean, nowMs: number): void {
-    if (isForeign) this.#passOn(id, nowMs);
-    else this.#arrived.delete(id);
+    const arrived = this.#arrived.get(id);
+    if (isForeign && arrived) {
+      this.#keep(id, arrived.frame);
+      this.#passOn(id, nowMs);
+    } else this.#arrived.delete(id);
   }
 
   /** All commits up to and with this number are durable. @param tookMs the last of them */
@@ -329,17 +336,29 @@ export class Gossip {
     this.#announcing.clear();
   }
 
-  #remember({ id, kind, bytes }: BatchFrame, digests: Uint8Array): void {
-    this.#seen.set(id, { kind, digests, bytes: kind === "items" ? undefined : bytes });
+  #remember(id: string): void {
+    this.#seen.add(id);
     if (this.#seen.size > LIMITS.batchesSeenMax) this.#seen.delete(this.#seen.keys().next().value!);
+  }
+
+  #keep(id: string, { kind, bytes }: Content): void {
+    this.#contents.set(id, { kind, bytes });
+    this.#contentsBytes += bytes.length;
+    for (const [oldest, content] of this.#contents) {
+      if (this.#contentsBytes <= LIMITS.batchContentsBytesMax && this.#contents.size <= LIMITS.batchesSeenMax)
+        return;
+      this.#contents.delete(oldest);
+      this.#contentsBytes -= content.bytes.length;
+    }
   }
 
   /** Makes a batch again, byte for byte. @returns undefined when an item of it is not held */
   #rebuild(id: string): BatchFrame | undefined {
-    const seen = this.#seen.get(id);
-    if (!seen) return undefined;
-    if (seen.bytes) return { t: "batch", id, kind: seen.kind, bytes: seen.bytes };
-    const items = unpackDigests(seen.digests).map((digest) => this.context.holdings.byDigest(digest));
+    const content = this.#contents.get(id);
+    if (!content) return undefined;
+    const { kind, bytes } = content;
+    if (kind !== "items") return { t: "batch", id, kind, bytes };
+    const items = unpackDigests(bytes).map((digest) => this.context.holdings.byDigest(digest));
     if (items.length === 0 || items.includes(undefined)) return undefined;
     const frame = batchFrame("items", encodeBatch(items as Item[]));
     return frame.id === id ? frame : undefined;

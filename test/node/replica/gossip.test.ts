@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../../src/core/limits.js";
 import { decodeBatch, encodeBatch, encodedLength, type Item } from "../../../src/node/replica/item.js";
 import { memberHash } from "../../../src/node/replica/member.js";
-import { type BatchFrame, batchFrame, payloadOf } from "../../../src/node/replica/wire.js";
+import { type BatchFrame, batchFrame, encodeQuestion, payloadOf } from "../../../src/node/replica/wire.js";
 import {
   Driver,
   frames,
@@ -413,6 +413,33 @@ describe("a batch that is asked for", () => {
     const [batch] = pushed(posted(driver, itemOf("y")), "a");
     driver.tell({ type: "queued", link: linkOf("b"), isLong: true });
     expect(frames(graft(driver, batch!, "b"), "gone", "b")).toHaveLength(1);
+  });
+
+  it("is gone when it was not verified: nothing is kept for it", () => {
+    const driver = linked("a", "b");
+    const frame = batchFrame("question", Buffer.alloc(LIMITS.peerFrameBytesMax / 2));
+    driver.hear(frame, "a");
+    driver.tell({ type: "batchRejected", batch: frame.id, overloaded: false });
+    expect(frames(graft(driver, frame, "b"), "gone", "b")).toHaveLength(1);
+  });
+
+  it("is gone when too much came since: batches are kept by their bytes", () => {
+    const driver = linked("a", "b");
+    const [first] = pushed(posted(driver, itemOf("x")), "a");
+    const digests = Buffer.alloc(32 * LIMITS.digestsPerFrameMax);
+    const pose = (number: number) => {
+      const question = { t: "held", asker: "a", number, digests } as const;
+      const frame = batchFrame("question", encodeQuestion(question));
+      driver.hear(frame, "a");
+      driver.tell({ type: "batchVerified", batch: frame.id, content: { kind: "question", question } });
+      return frame;
+    };
+    const count = Math.ceil(LIMITS.batchContentsBytesMax / digests.length);
+    const [second, ...others] = Array.from({ length: count }, (_, number) => pose(number));
+    expect(frames(graft(driver, first!, "b"), "gone", "b")).toHaveLength(1);
+    expect(frames(graft(driver, second!, "b"), "gone", "b")).toHaveLength(1);
+    for (const frame of others)
+      expect(frames(graft(driver, frame, "b"), "batch", "b").map(({ id }) => id)).toEqual([frame.id]);
   });
 
   it("and is still on its way to the disk comes when it is durable", () => {
