@@ -1,4 +1,4 @@
-import { free, isWhole } from "../../core/buffers.js";
+import { free, isWhole, park } from "../../core/buffers.js";
 import { HUB_LIMITS } from "./limits.js";
 
 const { freedChunkBytesMin, keptFrameBytesMin, keptFrameStepBytes, keptFramesBytesMax } = HUB_LIMITS;
@@ -94,18 +94,9 @@ export class FrameBuffers {
     private readonly reuses = true,
   ) {}
 
-  /**
-   * Bytes of a chunk that wait for long, copied to memory that returns to the system when it is freed. The C library
-   * keeps the 64 KiB blocks that sockets are read into, wherever a small block lies behind them: 900 flooding clients
-   * would leave 190 MB (bench/abuse-hub.ts lists).
-   */
+  /** Bytes of a chunk that wait for long. */
   park(rest: Buffer): Buffer {
-    const { length, buffer } = rest;
-    // V8 maps the pages of resizable buffers itself. Parked bytes are not copied again.
-    if (!this.reuses || length < freedChunkBytesMin || (buffer as ArrayBuffer).resizable) return rest;
-    const parked = Buffer.from(new ArrayBuffer(length, { maxByteLength: length }));
-    rest.copy(parked);
-    return parked;
+    return this.reuses ? park(rest) : rest;
   }
 
   /** The backing of a chunk from a socket. */

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { free, isWhole } from "../../core/buffers.js";
+import { free, isWhole, park } from "../../core/buffers.js";
 
 /** Bytes given to the parser in one go. As chunks of one byte, or as requests without a body, they take it 1 to 3 ms. */
 const SLICE_BYTES = 4_096;
@@ -264,7 +264,10 @@ export class ReadTurns {
     reading.state = "waiting";
     reading.isShort = rest.length <= SLICE_BYTES;
     reading.socket.pause();
-    this.#putBack(reading, rest);
+    const parked = park(rest);
+    // Nothing of a whole chunk was given to the parser.
+    if (parked !== rest && isWhole(rest)) free(rest);
+    this.#putBack(reading, parked);
     if (this.#waiting.size === 0) setImmediate(this.#turn);
     if (reading.isNew && !this.#waiting.has(reading)) this.#newWaiting++;
     this.#waiting.add(reading);

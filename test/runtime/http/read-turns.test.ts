@@ -156,6 +156,33 @@ test("what comes behind a refusal leaves no garbage", async () => {
   client.destroy();
 });
 
+test("chunks that wait are kept in memory that the system gets back", async () => {
+  const first = await open((request) => void request.resume());
+  const parked = new Set<ArrayBufferLike>();
+  const freed: ArrayBufferLike[] = [];
+  server.on("connection", (socket: Socket) => {
+    const unshift = socket.unshift.bind(socket);
+    socket.unshift = (bytes: Buffer) => {
+      if (bytes.length > 16_384) parked.add(bytes.buffer);
+      unshift(bytes);
+    };
+    // In front of the reader.
+    socket.prependListener("data", ({ length, buffer }: Buffer) => {
+      if (length === buffer.byteLength && !(buffer as ArrayBuffer).resizable) freed.push(buffer);
+    });
+  });
+  const { port } = server.address() as AddressInfo;
+  const clients = [first, ...Array.from({ length: 19 }, () => connect(port, "127.0.0.1"))];
+  for (const client of clients) {
+    client.write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.write("1\r\nx\r\n".repeat(100_000));
+  }
+  await turnsUntil(() => freed.some((buffer) => (buffer as ArrayBuffer).detached));
+  expect(parked.size).toBeGreaterThan(0);
+  for (const buffer of parked) expect(buffer).toMatchObject({ resizable: true });
+  for (const client of clients) client.destroy();
+});
+
 test("of connections that wait with more bytes than fit, the one that waits longest is cut", async () => {
   let cuts = 0;
   const turns = new ReadTurns(1_000, () => cuts++, 300_000);
