@@ -14,7 +14,7 @@ import {
   unpackDigests,
 } from "./wire.js";
 
-/** What a batch can be made of again. */
+/** The part of a batch from which this node makes the batch again. */
 interface Content {
   readonly kind: BatchKind;
   /** The digests of its items, 32 bytes each, which are held anyway; of a question the whole frame. */
@@ -342,14 +342,20 @@ export class Gossip {
   }
 
   #keep(id: string, { kind, bytes }: Content): void {
+    // The id may have been forgotten, and the batch have come again.
+    this.#drop(id);
     this.#contents.set(id, { kind, bytes });
     this.#contentsBytes += bytes.length;
-    for (const [oldest, content] of this.#contents) {
-      if (this.#contentsBytes <= LIMITS.batchContentsBytesMax && this.#contents.size <= LIMITS.batchesSeenMax)
-        return;
-      this.#contents.delete(oldest);
-      this.#contentsBytes -= content.bytes.length;
+    const { batchContentsBytesMax, batchesSeenMax } = LIMITS;
+    for (const oldest of this.#contents.keys()) {
+      if (this.#contentsBytes <= batchContentsBytesMax && this.#contents.size <= batchesSeenMax) return;
+      this.#drop(oldest);
     }
+  }
+
+  #drop(id: string): void {
+    this.#contentsBytes -= this.#contents.get(id)?.bytes.length ?? 0;
+    this.#contents.delete(id);
   }
 
   /** Makes a batch again, byte for byte. @returns undefined when an item of it is not held */

@@ -442,6 +442,24 @@ describe("a batch that is asked for", () => {
       expect(frames(graft(driver, frame, "b"), "batch", "b").map(({ id }) => id)).toEqual([frame.id]);
   });
 
+  it("counts once however often it comes", () => {
+    const driver = linked("a", "b");
+    const [kept] = pushed(posted(driver, itemOf("x")), "a");
+    const large = batchFrame("question", Buffer.alloc(LIMITS.batchContentsBytesMax / 8));
+    const question = { t: "held", asker: "a", number: 1, digests: Buffer.alloc(32) } as const;
+    for (let round = 0; round < 9; round++) {
+      driver.hear(large, "a");
+      driver.tell({ type: "batchVerified", batch: large.id, content: { kind: "question", question } });
+      // Its id is forgotten.
+      for (let n = 0; n < LIMITS.batchesSeenMax; n++) {
+        const other = batchFrame("question", Buffer.from(`${round} ${n}`));
+        driver.hear(other, "a");
+        driver.tell({ type: "batchRejected", batch: other.id, overloaded: true });
+      }
+    }
+    expect(frames(graft(driver, kept!, "b"), "batch", "b").map(({ id }) => id)).toEqual([kept!.id]);
+  });
+
   it("and is still on its way to the disk comes when it is durable", () => {
     const driver = linked("a", "b");
     makeLazy(driver, "b");
