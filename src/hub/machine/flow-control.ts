@@ -320,7 +320,8 @@ class FlowControl {
     }
     const next = this.#leftOver.pop();
     if (next === undefined) return;
-    // What it has sent meanwhile is read before the turn can look at it: the chunk that its stream has, and one more.
+    // The stream of the sender has a chunk already, and reads another one before the machine can pause the sender again. The turn
+    // counts both in advance, at the length of the last chunk.
     this.state.turnBytes += HUB_LIMITS.turnReceivedFactor * 2 * next.chunkBytes;
     this.resume([next]);
   }

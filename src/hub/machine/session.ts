@@ -98,7 +98,7 @@ export class Session implements SessionView {
   answerBytes = 0;
 
   bytesIn = 0;
-  /** Of its last chunk. */
+  /** Length of the last chunk that was read. */
   chunkBytes = 0;
   framesIn = 0;
   /** How often, and how long altogether, it paused for a receiver, for memory, or for its share. */

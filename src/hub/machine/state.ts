@@ -73,8 +73,9 @@ export class HubState {
   }
 
   /**
-   * What a client's share must cover besides: the shares of hundreds of clients grow by more than turns can do. Where they do,
-   * only clients that left half of theirs unused come before others.
+   * Bytes that a share must have left besides the work that it covers. The shares of hundreds of clients together grow by more
+   * than the hub can do. A turn that has done twice its work is such a case: from then on only clients that left half of their
+   * burst unused are served in it.
    */
   get sharesReserve(): number {
     return this.turnBytes >= 2 * HUB_LIMITS.turnBytesMax ? HUB_LIMITS.shareBurstBytes / 2 : 0;

@@ -88,9 +88,9 @@ export class Candidates {
   /** Addresses taken from one introducer, and connects to them. */
   readonly #introducers = new TokenBuckets({ perSecond: 8, burst: 128, namesMax: 1_024 });
   /** Connects to addresses that peers and records named, of all introducers together. */
-  readonly #named = new TokenBuckets({ perSecond: 32, burst: 256, namesMax: 1 });
+  readonly #namedDials = new TokenBuckets({ perSecond: 32, burst: 256, namesMax: 1 });
   /** Attempts with those that the user or mDNS named: thousands that fail at once would leave no time for anything else. */
-  readonly #found = new TokenBuckets({ perSecond: 32, burst: 8, namesMax: 1 });
+  readonly #foundDials = new TokenBuckets({ perSecond: 32, burst: 8, namesMax: 1 });
   /** Connects to one address, whoever named it. */
   readonly #targets = new TokenBuckets({ perSecond: 0.5, burst: 3, namesMax: 4_096 });
   #lastAttempt = 0;
@@ -391,7 +391,7 @@ export class Candidates {
 
   /** While an attempt is under way, the next waits: handshakes that all begin at once on one machine all time out. */
   #mayDial(isFound: boolean, nowMs: number): boolean {
-    if (isFound && this.#found.of("", nowMs).tokens < 1) return false;
+    if (isFound && this.#foundDials.of("", nowMs).tokens < 1) return false;
     const fromMs = nowMs - DIAL_MS - DIAL_LATES * this.context.lateMs;
     return this.#underWay(isFound).every(({ dialledAtMs }) => dialledAtMs! <= fromMs);
   }
@@ -413,7 +413,10 @@ export class Candidates {
     if (this.#underWay(candidate.isFound).length >= LIMITS.dialsAtOnceMax) return false;
     if (candidate.id !== undefined && this.context.links.with(candidate.id)) return false;
     if (candidate.isFound)
-      this.#found.of("", nowMs).tokens -= Math.max(1, candidate.addresses.length / ADDRESSES_PER_ATTEMPT);
+      this.#foundDials.of("", nowMs).tokens -= Math.max(
+        1,
+        candidate.addresses.length / ADDRESSES_PER_ATTEMPT,
+      );
     const addresses = candidate.isFound ? candidate.addresses : this.#allowed(candidate, nowMs);
     if (addresses.length === 0) {
       this.#backOff(candidate, nowMs);
@@ -453,9 +456,9 @@ export class Candidates {
     }
   }
 
-  /** Those addresses of somebody named by others that may be dialled now. One target is dialled rarely, whoever names it. */
+  /** The addresses of a candidate that may be dialled now. Each target is dialled rarely, whoever names it. */
   #allowed({ addresses, introducer }: Candidate, nowMs: number): readonly string[] {
-    const shared = [this.#introducers.of(introducer, nowMs), this.#named.of("", nowMs)];
+    const shared = [this.#introducers.of(introducer, nowMs), this.#namedDials.of("", nowMs)];
     return addresses.filter((address) => {
       const buckets = [...shared, this.#targets.of(targetOf(address) ?? "", nowMs)];
       if (buckets.some(({ tokens }) => tokens < 1)) return false;

@@ -8,6 +8,9 @@ const RECEIVERS = 25;
 const LIST = Array.from({ length: 10 * RECEIVERS }, (_, index) => 1 + (index % RECEIVERS));
 const SIZE = Math.ceil(HUB_LIMITS.turnBytesMax / 5 / LIST.length);
 const MESSAGE = relay(LIST, Buffer.alloc(SIZE));
+/** One read of a frame that goes on, and how many of them are a turn's work. */
+const begun = relay([1], Buffer.alloc(HUB_LIMITS.payloadBytesMax)).subarray(0, 65_536);
+const perTurn = HUB_LIMITS.turnBytesMax / HUB_LIMITS.turnReceivedFactor / begun.length;
 /** For good: the clock of these tests stands still. */
 const OVER_SHARE = 2 * HUB_LIMITS.shareBurstBytes;
 
@@ -141,8 +144,6 @@ describe("a turn of the event loop", () => {
 
   it("resumes no more senders than it can read from", () => {
     const { world } = ground(0);
-    const begun = relay([1], Buffer.alloc(HUB_LIMITS.payloadBytesMax)).subarray(0, 65_536);
-    const perTurn = HUB_LIMITS.turnBytesMax / HUB_LIMITS.turnReceivedFactor / begun.length;
     const senders = Array.from({ length: Math.ceil(4 * perTurn) }, () => world.connect());
     for (const { session } of senders) {
       session.share.spend(OVER_SHARE);
@@ -163,8 +164,6 @@ describe("a turn of the event loop", () => {
 
   it("is for clients that left much of their share unused, when shares alone take two turns", () => {
     const { world } = ground(0);
-    const begun = relay([1], Buffer.alloc(HUB_LIMITS.payloadBytesMax)).subarray(0, 65_536);
-    const perTurn = HUB_LIMITS.turnBytesMax / HUB_LIMITS.turnReceivedFactor / begun.length;
     const ample = world.connect();
     world.nowMs += 1_000;
     // All are within their share: it has grown, and 65,536 bytes do not use it up.

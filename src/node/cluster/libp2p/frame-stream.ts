@@ -144,7 +144,6 @@ export class FrameStream {
   hold(held: boolean): void {
     if (held === this.#isHeld || this.#ended) return;
     this.#isHeld = held;
-    this.#pace();
     if (!held) this.#turns.add(this);
   }
 
