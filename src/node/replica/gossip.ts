@@ -19,6 +19,7 @@ interface Content {
   readonly kind: BatchKind;
   /** The digests of its items, 32 bytes each, which are held anyway; of a question the whole frame. */
   readonly bytes: Uint8Array;
+  readonly keptAtMs: number;
 }
 
 /** A batch that came, on its way through verification and commit. */
@@ -56,6 +57,8 @@ const REPAIR_COMMITS = 4;
  * are slow.
  */
 const REPAIR_DELAYS = 3;
+/** Nobody asks for a batch later: by then all links that announced it were asked in turn, or reconciliation brought it. */
+const CONTENT_MS = 30_000;
 /** A batch is not passed on if all of its items are known and older than this. */
 const CURRENT_MS = 10_000;
 
@@ -140,7 +143,7 @@ export class Gossip {
     this.figures.itemsSent += items.length;
     const frame = batchFrame("items", encodeBatch(items));
     this.#remember(frame.id);
-    this.#keep(frame.id, { kind: "items", bytes: packDigests(items.map(({ digest }) => digest)) });
+    this.#keep(frame.id, { kind: "items", bytes: packDigests(items.map(({ digest }) => digest)) }, nowMs);
     this.#spread(frame, undefined, nowMs);
   }
 
@@ -149,7 +152,7 @@ export class Gossip {
     this.flush(nowMs);
     const frame = batchFrame("question", encodeQuestion(question));
     this.#remember(frame.id);
-    this.#keep(frame.id, frame);
+    this.#keep(frame.id, frame, nowMs);
     this.#spread(frame, undefined, nowMs);
     return frame.id;
   }
@@ -199,7 +202,7 @@ export class Gossip {
       this.#arrived.delete(id);
       return;
     }
-    this.#keep(id, { kind: "items", bytes: packDigests(items.map(({ digest }) => digest)) });
+    this.#keep(id, { kind: "items", bytes: packDigests(items.map(({ digest }) => digest)) }, nowMs);
     if (commit > 0)
       this.#uncommitted.push({ commit: Math.max(commit, this.#uncommitted.at(-1)?.commit ?? 0), id });
     else this.#passOn(id, nowMs);
@@ -209,7 +212,7 @@ export class Gossip {
   verifiedQuestion(id: string, isForeign: boolean, nowMs: number): void {
     const arrived = this.#arrived.get(id);
     if (isForeign && arrived) {
-      this.#keep(id, arrived.frame);
+      this.#keep(id, arrived.frame, nowMs);
       this.#passOn(id, nowMs);
     } else this.#arrived.delete(id);
   }
@@ -261,6 +264,10 @@ export class Gossip {
     if (nowMs >= this.#flushAtMs) this.flush(nowMs);
     if (nowMs >= this.#announceAtMs) this.#announce();
     if (nowMs >= this.#repairAtMs) this.#repairDue(nowMs);
+    for (const [id, { keptAtMs }] of this.#contents) {
+      if (nowMs - keptAtMs < CONTENT_MS) break;
+      this.#drop(id);
+    }
   }
 
   /** Members may not agree on the tree yet, or do not know it. */
@@ -341,10 +348,10 @@ export class Gossip {
     if (this.#seen.size > LIMITS.batchesSeenMax) this.#seen.delete(this.#seen.keys().next().value!);
   }
 
-  #keep(id: string, { kind, bytes }: Content): void {
+  #keep(id: string, { kind, bytes }: Pick<Content, "kind" | "bytes">, nowMs: number): void {
     // The id may have been forgotten, and the batch have come again.
     this.#drop(id);
-    this.#contents.set(id, { kind, bytes });
+    this.#contents.set(id, { kind, bytes, keptAtMs: nowMs });
     this.#contentsBytes += bytes.length;
     const { batchContentsBytesMax, batchesSeenMax } = LIMITS;
     for (const oldest of this.#contents.keys()) {

@@ -442,6 +442,17 @@ describe("a batch that is asked for", () => {
       expect(frames(graft(driver, frame, "b"), "batch", "b").map(({ id }) => id)).toEqual([frame.id]);
   });
 
+  it("is gone after 30 s: a quiet node does not keep what nobody asks for", () => {
+    const driver = linked("a", "b");
+    const [batch] = pushed(posted(driver, itemOf("x")), "a");
+    driver.lose("b");
+    driver.pass(29_000);
+    driver.meet("b");
+    expect(frames(graft(driver, batch!, "b"), "batch", "b")).toHaveLength(1);
+    driver.pass(3_000);
+    expect(frames(graft(driver, batch!, "b"), "gone", "b")).toHaveLength(1);
+  });
+
   it("counts once however often it comes", () => {
     const driver = linked("a", "b");
     const [kept] = pushed(posted(driver, itemOf("x")), "a");
