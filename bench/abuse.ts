@@ -52,6 +52,7 @@ const FRAMES = [
     "gone",
     "prune",
     "digest",
+    "news",
     "question",
     "count",
     "answers",

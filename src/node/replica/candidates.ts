@@ -240,6 +240,12 @@ export class Candidates {
       if (candidate.id === peer && !candidate.fault) this.#notReached(candidate, reason, nowMs);
   }
 
+  /** A link has begun or ended: in a large cluster another is dialled later, unless half of them are missing. */
+  fillLater(nowMs: number): void {
+    const beyond = Math.max(0, this.context.roster.size - FILL_AT_ONCE_MEMBERS);
+    this.#fillAtMs = nowMs + Math.min(FILL_MS_MAX, beyond * FILL_MEMBER_MS);
+  }
+
   /** Begins the attempts that are due: to fill the links, to meet who is not known yet, to find again who was lost. */
   dial(nowMs: number): void {
     const { options, roster } = this.context;
@@ -424,8 +430,7 @@ export class Candidates {
     }
     if (!this.#candidates.has(candidate.key)) this.#remember(candidate);
     else if (candidate.isFound && candidate.expected !== undefined) this.#hadTurn(candidate);
-    const beyond = Math.max(0, this.context.roster.size - FILL_AT_ONCE_MEMBERS);
-    this.#fillAtMs = nowMs + Math.min(FILL_MS_MAX, beyond * FILL_MEMBER_MS);
+    this.fillLater(nowMs);
     const attempt = ++this.#lastAttempt;
     candidate.attempt = attempt;
     candidate.dialledAtMs = nowMs;

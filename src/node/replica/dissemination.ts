@@ -1,6 +1,7 @@
 import type { ReplicaContext } from "./context.js";
 import type { Link } from "./links.js";
-import type { MemberRecord } from "./member.js";
+import { type MemberRecord, memberHash, packHashes } from "./member.js";
+import { digestOf, entriesOf } from "./roster.js";
 
 /** A record to pass on. */
 export interface RecordNews {
@@ -11,10 +12,19 @@ export interface RecordNews {
   readonly isOwn: boolean;
   /** The record tells of a new member or a lost link: it goes on all links, since members may differ about the tree. */
   readonly isForAll: boolean;
+  /** The record itself goes on all links. Others are announced off the tree, and asked for by members that lack them. */
+  readonly isPushed: boolean;
   /** The record differs from the one before in nothing but its age. */
   readonly isRenewal: boolean;
   /** Number of links on which the record is still to be told. */
   tellings: number;
+}
+
+/** A record that was announced, and is asked for. */
+interface Asked {
+  readonly atMs: number;
+  /** Links on which it was announced besides. */
+  readonly others: Link[];
 }
 
 /**
@@ -27,17 +37,22 @@ const NEWS_MEMBER_MS = { tree: 2.5, all: 5 };
 /** ... and so many times as long as this node is woken late... */
 const NEWS_LATES = 2;
 /** ... but for losses, which others wait for; and where all of them merely renew what is known, or nobody follows links. */
-const NEWS_LOSS_MEMBER_MS = { tree: 1, all: 5 };
+const NEWS_LOSS_MEMBER_MS = { tree: 1, all: 2 };
 const NEWS_MEMBERS_MAX = 250;
 const RENEWALS_MS = 2_000;
 const SAMPLE_NEWS_MS = 1_000;
+/** An announced record that does not come is asked of the next peer that announced it, after this long... */
+const ASK_MS = 500;
+/** ... and so many times as long as this node is woken late. */
+const ASK_LATES = 4;
 /** With so few members all changes go on all links, so that all have the same tree at once. */
 const SMALL_MEMBERS = 30;
 
 /**
  * Records of members that are news here, on their way to the other links: at once when nothing was told lately, else
  * with what gathers; along the tree first, then on all links whose other end has not told it meanwhile, so all get it
- * whatever tree members take for theirs. A record that merely renews another goes along the tree alone, and in a large cluster
+ * whatever tree members take for theirs. Off the tree a hash announces the record, and who lacks it asks for it: when 20 of
+ * 200 are killed, 75 members tell of it, and each record would come to each member six times. A record that merely renews another goes along the tree alone, and in a large cluster
  * so does one that tells of new links: a member that misses it knows of others.
  */
 export class Dissemination {
@@ -46,6 +61,8 @@ export class Dissemination {
   /** When they are told next on the links of the tree and on all, and were last. */
   readonly #atMs = { tree: Number.POSITIVE_INFINITY, all: Number.POSITIVE_INFINITY };
   readonly #sentAtMs = { tree: 0, all: 0 };
+  /** Records that were announced, by the hash of their member; the one asked for longest first. */
+  readonly #asked = new Map<string, Asked>();
 
   /** @param give sends records on a link */
   constructor(
@@ -62,12 +79,34 @@ export class Dissemination {
     this.#news.get(record)?.knownOn.push(link);
   }
 
+  /** The peer of a link has news of these members. A record that this node lacks is asked of one peer at a time. */
+  announced(link: Link, members: Uint8Array, nowMs: number): void {
+    const { roster, options } = this.context;
+    const selfHash = memberHash(options.id);
+    const want: string[] = [];
+    for (const [hash, incarnation] of entriesOf(members)) {
+      const record = roster.byHash(hash)?.record;
+      if (record?.incarnation === incarnation) this.knownOn(link, record);
+      else if (hash !== selfHash && roster.lacks(hash, incarnation)) {
+        const asked = this.#asked.get(hash);
+        if (!asked) want.push(hash);
+        else if (!asked.others.includes(link)) asked.others.push(link);
+      }
+    }
+    for (const hash of want) this.#asked.set(hash, { atMs: nowMs, others: [] });
+    this.#ask(link, want);
+  }
+
+  /** A record of this member came. */
+  came(hash: string): void {
+    this.#asked.delete(hash);
+  }
+
   /** Passes a record on. @param former the last one of its member; of the same session, it need not be told any more */
   tell(news: RecordNews, former: MemberRecord | undefined, isUrgent: boolean, nowMs: number): void {
     const untold = former?.session === news.record.session ? this.#news.get(former) : undefined;
     if (untold) this.#news.delete(untold.record);
-    const isSmall = this.context.roster.size <= SMALL_MEMBERS;
-    const isForAll = news.isForAll || untold?.isForAll === true || (isSmall && !news.isRenewal);
+    const isForAll = news.isForAll || untold?.isForAll === true || (this.#isSmall && !news.isRenewal);
     this.#news.set(news.record, { ...news, isForAll });
     const { isSample } = this.context.roster;
     const size = Math.min(this.context.roster.size, NEWS_MEMBERS_MAX);
@@ -84,11 +123,37 @@ export class Dissemination {
 
   tick(nowMs: number): void {
     for (const scope of SCOPES) if (nowMs >= this.#atMs[scope]) this.#send(scope, nowMs);
+    this.#askAgain(nowMs);
   }
 
   /** Tells all now: there is no later turn. */
   flush(nowMs: number): void {
     this.#send("all", nowMs);
+  }
+
+  #ask(link: Link, hashes: readonly string[]): void {
+    const none = new Uint8Array();
+    if (hashes.length > 0)
+      this.context.send(link, { t: "records", records: [], lost: none, want: packHashes(hashes) });
+  }
+
+  /** Asks the next peer that announced them for records that stay away. */
+  #askAgain(nowMs: number): void {
+    const before = nowMs - ASK_MS - ASK_LATES * this.context.lateMs;
+    const again = new Map<Link, string[]>();
+    for (const [hash, { atMs, others }] of this.#asked) {
+      if (atMs > before) break;
+      this.#asked.delete(hash);
+      const next = others.find(({ state }) => state === "up");
+      if (!next) continue;
+      this.#asked.set(hash, { atMs: nowMs, others: others.slice(others.indexOf(next) + 1) });
+      again.set(next, [...(again.get(next) ?? []), hash]);
+    }
+    for (const [link, hashes] of again) this.#ask(link, hashes);
+  }
+
+  get #isSmall(): boolean {
+    return this.context.roster.size <= SMALL_MEMBERS;
   }
 
   #send(scope: (typeof SCOPES)[number], nowMs: number): void {
@@ -101,14 +166,17 @@ export class Dissemination {
         const isWanted = (isForAll && scope === "all") || link.isInTree !== false || (roster.isMesh && isOwn);
         return isWanted && tellings > 0 && !knownOn.includes(link);
       });
+      const pushed: MemberRecord[] = [];
+      const announced: MemberRecord[] = [];
+      const isPushing = this.#isSmall || link.isInTree !== false;
       for (const news of lacked) {
         news.knownOn.push(link);
         news.tellings--;
+        (isPushing || news.isPushed ? pushed : announced).push(news.record);
       }
-      this.give(
-        link,
-        lacked.map(({ record }) => record),
-      );
+      this.give(link, pushed);
+      if (announced.length > 0)
+        this.context.send(link, { t: "digest", members: digestOf(announced), part: true });
     }
     for (const { record, isForAll } of all)
       if (scope === "all" || !isForAll || roster.isSample) this.#news.delete(record);

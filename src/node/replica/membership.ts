@@ -248,6 +248,7 @@ export class Membership {
     roster.linksChanged();
     this.#own.relinked(!link.isReleased, nowMs);
     if (link.isReleased && links.count === 0) this.#aloneUntilMs = nowMs + ALONE_MS;
+    this.#candidates.fillLater(nowMs);
     this.#judge(nowMs);
     this.#candidates.dial(nowMs);
   }
@@ -266,6 +267,11 @@ export class Membership {
     this.#give(link, [this.record, ...give.map(({ record }) => record)], packHashes(want));
   }
 
+  /** A peer has news of these members. */
+  announced(link: Link, members: Uint8Array, nowMs: number): void {
+    this.#dissemination.announced(link, members, nowMs);
+  }
+
   /** Takes records from a peer, verified: news, or what its roster has and this one lacks. Gives those that it wants. */
   records(
     link: Link,
@@ -275,6 +281,7 @@ export class Membership {
     const { roster } = this.context;
     const lostThere = new Set(unpackHashes(lost));
     for (const record of records) {
+      this.#dissemination.came(record.hash);
       this.hear(record, nowMs, link);
       if (lostThere.has(record.hash)) roster.lostElsewhere(record);
     }
@@ -499,7 +506,9 @@ export class Membership {
     const isRenewal = !isForAll && before !== undefined && sameLinks(before, record);
     const isForFew = roster.isSample && !record.left && silentMs < SAMPLE_SILENT_MS;
     const tellings = isForFew ? SAMPLE_TELLINGS : Number.POSITIVE_INFINITY;
-    const news = { record, knownOn: [link], isOwn: false, isForAll, isRenewal, tellings };
+    // By its incarnation alone a peer that knows the other session would not ask for it.
+    const isPushed = before !== undefined && isOfTwin;
+    const news = { record, knownOn: [link], isPushed, isOwn: false, isForAll, isRenewal, tellings };
     this.#dissemination.tell(news, former, isLoss, nowMs);
     return heard;
   }
@@ -511,7 +520,7 @@ export class Membership {
     const everyMs = roster.isSample ? roster.total * ROSTER_SAMPLE_MEMBER_MS : ROSTER_MS;
     if (theirs === this.fingerprint || nowMs - this.#rosterAskedAtMs < everyMs) return;
     this.#rosterAskedAtMs = nowMs;
-    send(link, { t: "digest", members: roster.digest(this.record, nowMs) });
+    send(link, { t: "digest", members: roster.digest(this.record, nowMs), part: false });
   }
 
   /** Looks at the chains of links again, unless a moment ago: in a roster of n it costs some 3 n us. */

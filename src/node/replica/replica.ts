@@ -449,7 +449,8 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
         this.membership.referred(link, frame.peers, frame.release, nowMs);
         return undefined;
       case "digest":
-        this.membership.digest(link, frame.members, nowMs);
+        if (frame.part) this.membership.announced(link, frame.members, nowMs);
+        else this.membership.digest(link, frame.members, nowMs);
         return undefined;
       case "batch":
         this.#gossip.arrived(link, frame, nowMs);

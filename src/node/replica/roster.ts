@@ -323,37 +323,27 @@ export class Roster {
   /** Hash and incarnation of every member, to compare with another roster. @param self this node's own record */
   digest(self: MemberRecord, nowMs: number): Uint8Array {
     const members = [...this.#members.values()].filter((member) => isToldOf(member, nowMs));
-    const entries = Buffer.alloc((1 + members.length) * DIGEST_ENTRY_BYTES);
-    let at = 0;
-    const add = ({ hash, incarnation }: MemberRecord) => {
-      entries.write(hash, at, "hex");
-      entries.writeUIntBE(incarnation, at + HASH_BYTES, 6);
-      at += DIGEST_ENTRY_BYTES;
-    };
-    add(self);
-    for (const { record } of members) add(record);
-    return entries;
+    return digestOf([self, ...members.map(({ record }) => record)]);
   }
 
   /** Compares with the digest of another roster. @returns records that it lacks, and hashes of those that this one lacks */
   compare(digest: Uint8Array, nowMs: number): { give: Member[]; want: string[] } {
-    const theirs = new Map<string, number>();
-    const entries = Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength);
-    for (let at = 0; at < entries.length; at += DIGEST_ENTRY_BYTES) {
-      theirs.set(entries.toString("hex", at, at + HASH_BYTES), entries.readUIntBE(at + HASH_BYTES, 6));
-    }
+    const theirs = new Map(entriesOf(digest));
     const give = [...this.#members.values()].filter(
       (member) =>
         member.record.incarnation > (theirs.get(member.record.hash) ?? -1) && isToldOf(member, nowMs),
     );
     const selfHash = memberHash(this.self());
     const want = [...theirs]
-      .filter(([hash, incarnation]) => {
-        const known = this.#members.get(hash);
-        return known ? known.record.incarnation < incarnation : hash !== selfHash && this.#hasRoomFor(hash);
-      })
+      .filter(([hash, incarnation]) => hash !== selfHash && this.lacks(hash, incarnation))
       .map(([hash]) => hash);
     return { give, want };
+  }
+
+  /** Whether a record of another member, of this incarnation, would be news here. */
+  lacks(hash: string, incarnation: number): boolean {
+    const known = this.#members.get(hash);
+    return known ? known.record.incarnation < incarnation : this.#hasRoomFor(hash);
   }
 
   /**
@@ -612,6 +602,25 @@ export class Roster {
     this.#words[0] ^= record.words[0];
     this.#words[1] ^= record.words[1];
   }
+}
+
+/** Hash and incarnation of each record, as they travel. */
+export function digestOf(records: readonly MemberRecord[]): Uint8Array {
+  const entries = Buffer.alloc(records.length * DIGEST_ENTRY_BYTES);
+  let at = 0;
+  for (const { hash, incarnation } of records) {
+    entries.write(hash, at, "hex");
+    entries.writeUIntBE(incarnation, at + HASH_BYTES, 6);
+    at += DIGEST_ENTRY_BYTES;
+  }
+  return entries;
+}
+
+/** Hash and incarnation of each member in a digest. */
+export function* entriesOf(digest: Uint8Array): Generator<[string, number], void, void> {
+  const entries = Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength);
+  for (let at = 0; at < entries.length; at += DIGEST_ENTRY_BYTES)
+    yield [entries.toString("hex", at, at + HASH_BYTES), entries.readUIntBE(at + HASH_BYTES, 6)];
 }
 
 function vertexOf(hash: string, unreachedSinceMs: number): Vertex {

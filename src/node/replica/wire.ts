@@ -16,8 +16,8 @@ export type Frame =
   | { readonly t: "pong"; readonly atMs: number; readonly nowMs: number }
   /** Members that the receiver may link with. `release`: the link ends by choice, and they stand in for it. */
   | { readonly t: "refer"; readonly peers: readonly PeerAddresses[]; readonly release: boolean }
-  /** Hash, incarnation (6 bytes) of every member in the sender's roster. */
-  | { readonly t: "digest"; readonly members: Uint8Array }
+  /** Hash, incarnation (6 bytes) of every member in the sender's roster; with `part` of some, of which it has news. */
+  | { readonly t: "digest"; readonly members: Uint8Array; readonly part: boolean }
   /** Records that the receiver may lack, and hashes of those that the sender lacks. */
   | {
       readonly t: "records";
@@ -350,7 +350,7 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, Accepts>>>> = Obje
     pong: { atMs: whole, nowMs: whole },
     refer: { peers: list(peerAddresses, LIMITS.referredMax), release: flag },
     // The sender itself stands among them.
-    digest: { members: packed(DIGEST_ENTRY_BYTES, LIMITS.rosterMembersMax + 1) },
+    digest: { members: packed(DIGEST_ENTRY_BYTES, LIMITS.rosterMembersMax + 1), part: flag },
     records: {
       records: list(isBytes, LIMITS.recordsPerFrameMax),
       lost: packed(HASH_BYTES, LIMITS.recordsPerFrameMax),

@@ -81,7 +81,7 @@ describe("a link is held", () => {
       () => ({ t: "have", digests: Buffer.alloc(32 * LIMITS.digestsPerFrameMax, 1) }),
       LIMITS.linkWorkBurst / (4 * 32 * LIMITS.digestsPerFrameMax) + 1,
     ],
-    ["digests of rosters", () => ({ t: "digest", members: Buffer.alloc(14 * 1_000) }), 150],
+    ["digests of rosters", () => ({ t: "digest", members: Buffer.alloc(14 * 1_000), part: false }), 150],
     [
       "answers to nothing",
       () => ({
@@ -132,7 +132,7 @@ describe("a link is held", () => {
     const driver = makeDriver();
     driver.meet();
     for (let count = 0; count < 64; count++) driver.hear({ t: "want", digests: unknown });
-    const digest = () => ({ t: "digest", members: Buffer.alloc(14 * 1_000) }) as const;
+    const digest = () => ({ t: "digest", members: Buffer.alloc(14 * 1_000), part: false }) as const;
     expect(until(driver, digest, 150)).toBeLessThan(80);
   });
 

@@ -3,6 +3,7 @@ import { LIMITS } from "../../../src/core/limits.js";
 import { decodeRecord, memberHash, packHashes, unpackHashes } from "../../../src/node/replica/member.js";
 import type { ReplicaEffect } from "../../../src/node/replica/messages.js";
 import type { Replica } from "../../../src/node/replica/replica.js";
+import { digestOf, entriesOf } from "../../../src/node/replica/roster.js";
 import type { HelloFrame } from "../../../src/node/replica/wire.js";
 import { seededRandom } from "../../../src/sim/determinism.js";
 import {
@@ -370,6 +371,22 @@ describe("a node dials", () => {
       const later = Array.from({ length: 80 }, () => meetDialled(driver, driver.pass(250, pingAll(driver))));
       expect(later.flat()).toHaveLength(LIMITS.linksWanted / 2 - comers);
     }
+  });
+
+  it("for a lost link only later in a large cluster, unless half of its links are missing", () => {
+    const soonAfter = (members: number, lost: number) => {
+      const driver = makeDriver();
+      const peers = ids(LIMITS.linksWanted);
+      for (const peer of peers) driver.meet(peer);
+      hearNeighbours(driver, peers[0]!, ...ids(members, "far").map((id) => recordOf(id)));
+      driver.pass(30_000, pingAll(driver));
+      const begun = peers.slice(-lost).flatMap((peer) => dials(driver.lose(peer)));
+      const soon = [...begun, ...dials(driver.pass(1_000, pingAll(driver)))].length;
+      return [soon > 0, dials(driver.pass(12_000, pingAll(driver))).length > 0];
+    };
+    expect(soonAfter(20, 1)).toEqual([true, true]);
+    expect(soonAfter(200, 1)).toEqual([false, true]);
+    expect(soonAfter(200, LIMITS.linksWanted / 2 + 1)).toEqual([true, true]);
   });
 
   it("half of the links that it wants itself, though others have dialled it", () => {
@@ -1059,7 +1076,7 @@ describe("rosters of two that link", () => {
     driver.meet();
     hearRecords(driver, "peer", recordOf("gone"), recordOf("here"));
     driver.pass(10_000, pingAll(driver));
-    const [answer] = frames(driver.hear({ t: "digest", members: new Uint8Array() }), "records");
+    const [answer] = frames(driver.hear({ t: "digest", members: new Uint8Array(), part: false }), "records");
     expect(unpackHashes(answer!.lost).sort()).toEqual([memberHash("gone"), memberHash("here")].sort());
 
     const newcomer = makeDriver();
@@ -1080,9 +1097,10 @@ describe("rosters of two that link", () => {
     driver.meet();
     hearRecords(driver, "peer", ...ids(128, "x").map((id) => recordOf(id)));
     hearRecords(driver, "peer", ...ids(128, "y").map((id) => recordOf(id)));
-    const records = frames(driver.hear({ t: "digest", members: new Uint8Array() }), "records").map(
-      (frame) => frame.records.length,
-    );
+    const records = frames(
+      driver.hear({ t: "digest", members: new Uint8Array(), part: false }),
+      "records",
+    ).map((frame) => frame.records.length);
     expect(records.reduce((sum, count) => sum + count, 0)).toBe(1 + 1 + 256);
     expect(Math.max(...records)).toBeLessThanOrEqual(LIMITS.recordsPerFrameMax);
   });
@@ -1148,6 +1166,80 @@ describe("records that are news", () => {
       expect(peers.filter(isTold)).toEqual(count > 0 ? [root] : peers);
     },
   );
+
+  describe("of losses, in a large cluster, off the tree", () => {
+    /** Linked with peers of which the tree keeps one, and far members that hang on that one. */
+    function large() {
+      const peers = ["a", "b", "c"];
+      const far = ids(40, "far");
+      const [root = ""] = peers.toSorted((one, other) => (memberHash(one) < memberHash(other) ? -1 : 1));
+      const [self = ""] = ids(20, "other").filter((id) => memberHash(root) < memberHash(id));
+      const driver = makeDriver({ id: self });
+      for (const peer of peers) driver.meet(peer);
+      const linksOf = (id: string) =>
+        new Set([self, ...peers, ...(id === root ? far : [])].filter((each) => each !== id).map(memberHash));
+      driver.records(
+        [
+          ...peers.map((id) => recordOf(id, { incarnation: NOW + 1, links: linksOf(id) })),
+          ...far.map((id) => recordOf(id, { links: new Set([root, "far 0"].map(memberHash)) })),
+        ],
+        root,
+      );
+      driver.pass(4_100, pingAll(driver));
+      const [from, off] = peers.filter((peer) => peer !== root);
+      const loss = recordOf("far 1", { incarnation: NOW + 2, links: new Set([memberHash("far 0")]) });
+      return { driver, root, from: from!, off: off!, loss };
+    }
+    const announced = (effects: Effects, peer: string) =>
+      frames(effects, "digest", peer).filter(({ part }) => part);
+    const wanted = (effects: Effects, peer: string) =>
+      frames(effects, "records", peer).flatMap(({ want }) => unpackHashes(want));
+
+    it("are announced, and given to who asks", () => {
+      const { driver, root, from, off, loss } = large();
+      const effects = [...driver.records([loss], from), ...driver.pass(1_000, pingAll(driver))];
+      expect(sent(effects, root).map(({ id }) => id)).toEqual(["far 1"]);
+      expect(sent(effects, off).filter(({ id }) => id === "far 1")).toEqual([]);
+      expect(announced(effects, off).map(({ members }) => [...entriesOf(members)])).toEqual([
+        [[loss.hash, NOW + 2]],
+      ]);
+      const asked = driver.records([], off, packHashes([loss.hash]));
+      expect(sent(asked, off).map(({ incarnation }) => incarnation)).toEqual([NOW + 2]);
+    });
+
+    it("are asked of the first who announces them, and of the next when they stay away", () => {
+      const { driver, from, off, loss } = large();
+      const tell = (peer: string) =>
+        driver.hear({ t: "digest", members: digestOf([loss]), part: true }, peer);
+      expect(wanted(tell(from), from)).toEqual([loss.hash]);
+      expect(wanted(tell(off), off), "asked for").toEqual([]);
+      expect(wanted(driver.pass(800, pingAll(driver)), off)).toEqual([loss.hash]);
+      driver.records([loss], off);
+      expect(wanted(driver.pass(800, pingAll(driver)), from), "come").toEqual([]);
+      expect(wanted(tell(from), from), "known").toEqual([]);
+    });
+
+    it("are not announced to who has announced them", () => {
+      const { driver, from, off, loss } = large();
+      driver.records(
+        [recordOf("far 2", { incarnation: NOW + 2, links: new Set([memberHash("far 0")]) })],
+        from,
+      );
+      driver.records([loss], from);
+      driver.hear({ t: "digest", members: digestOf([loss]), part: true }, off);
+      const later = driver.pass(1_000, pingAll(driver));
+      expect(announced(later, off).flatMap(({ members }) => [...entriesOf(members)])).toEqual([]);
+    });
+
+    it("that a peer makes up are asked for, and lead to nothing", () => {
+      const { driver, off } = large();
+      const mine = driver.replica.membership.record;
+      const made = [recordOf("nobody"), mine].map((record) => ({ ...record, incarnation: NOW + 99_000 }));
+      const effects = driver.hear({ t: "digest", members: digestOf(made), part: true }, off);
+      expect(wanted(effects, off)).toEqual([memberHash("nobody")]);
+      expect(driver.replica.roster.get("nobody")).toBeUndefined();
+    });
+  });
 
   it("are renewed every 10 s, and in a large cluster so seldom that a node hears of five in a second", () => {
     const renewals = (members: number) => {

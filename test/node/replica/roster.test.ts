@@ -456,8 +456,9 @@ describe("a full roster", () => {
     const roster = new Roster(() => "me", LIMITS.rosterMembersMax);
     for (let index = 0; index < LIMITS.rosterMembersMax; index++) roster.hear(recordOf(`${index}`), NOW);
     const members = roster.digest(self, NOW);
-    expect(decodeFrame(encodeFrame({ t: "digest", members }))).toEqual({
+    expect(decodeFrame(encodeFrame({ t: "digest", members, part: false }))).toEqual({
       t: "digest",
+      part: false,
       members: Uint8Array.from(members),
     });
     const { want } = rosterOf().compare(members, NOW);
