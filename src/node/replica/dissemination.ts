@@ -115,7 +115,10 @@ export class Dissemination {
       const soonMs = NEWS_MS + size * (isUrgent ? NEWS_LOSS_MEMBER_MS : NEWS_MEMBER_MS)[scope];
       const gatherMs = isSample ? SAMPLE_NEWS_MS : news.isRenewal ? RENEWALS_MS : soonMs;
       const calmMs = gatherMs + NEWS_LATES * this.context.lateMs;
-      const dueAtMs = Math.min(this.#sentAtMs[scope], nowMs) + (isUrgent ? soonMs : calmMs);
+      // What the tree brings meanwhile need not be announced.
+      const isAnnounced = scope === "all" && !news.isPushed && !this.#isSmall;
+      const fromMs = isAnnounced ? nowMs : Math.min(this.#sentAtMs[scope], nowMs);
+      const dueAtMs = fromMs + (isUrgent ? soonMs : calmMs);
       this.#atMs[scope] = Math.min(this.#atMs[scope], Math.max(nowMs, dueAtMs));
       if (this.#atMs[scope] <= nowMs) this.#send(scope, nowMs);
     }
