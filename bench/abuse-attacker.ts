@@ -299,8 +299,8 @@ async function frames(kind: string, _port: string, id: string, address: string):
     graft: () => ({ t: "graft", id: randomBytes(16) }),
     gone: () => ({ t: "gone", id: randomBytes(16) }),
     prune: () => ({ t: "prune" }),
-    digest: () => ({ t: "digest", members: randomBytes(14 * LIMITS.rosterMembersMax), part: false }),
-    news: () => ({ t: "digest", members: randomBytes(14 * LIMITS.rosterMembersMax), part: true }),
+    roster: () => ({ t: "roster", members: randomBytes(14 * LIMITS.rosterMembersMax), part: false }),
+    news: () => ({ t: "roster", members: randomBytes(14 * LIMITS.rosterMembersMax), part: true }),
     refer: () => ({
       ...{ t: "refer", release: false },
       peers: Array.from({ length: LIMITS.referredMax }, () => ({

@@ -321,7 +321,7 @@ export class ReplicaShell {
           if (error.code === "stopping") return;
           this.options.logger.warn({ err: error }, "a message of the log could not be verified");
           // Members that took its items show that this node lacks them.
-          message.settle("ignore");
+          message.acknowledge("ignore");
         });
       },
       logUp: (isNew) => {
@@ -330,7 +330,7 @@ export class ReplicaShell {
       },
       logDown: (reason) => this.options.logger.warn({ reason }, "NATS is away"),
       broker: (isUp) => this.tell({ type: "brokerChanged", isUp }),
-      leads: (leads) => this.tell({ type: "ledChanged", leads }),
+      leader: (isLeader) => this.tell({ type: "leaderChanged", isLeader }),
       registry: (entries) => this.#inbox.registry(entries),
       published: (kind, payload) => {
         this.frameFigures.bytesReceived += payload.length;
@@ -349,7 +349,7 @@ export class ReplicaShell {
     const items = await this.#verified(message.bytes);
     if (!items) {
       this.logFigures.rejected++;
-      message.settle("reject");
+      message.acknowledge("reject");
       return;
     }
     this.logFigures.itemsReceived += items.length;
@@ -404,8 +404,8 @@ export class ReplicaShell {
         this.#answers.get(effect.request)?.(effect.outcomes);
         this.#answers.delete(effect.request);
         break;
-      case "settle":
-        this.#logged.get(effect.message)?.settle(effect.verdict);
+      case "acknowledge":
+        this.#logged.get(effect.message)?.acknowledge(effect.verdict);
         this.#logged.delete(effect.message);
         break;
       case "dial":
@@ -422,8 +422,8 @@ export class ReplicaShell {
         this.#links.disconnect(link, reason);
         break;
       }
-      case "hold":
-        this.#links.hold(effect.link, effect.held);
+      case "holdUp":
+        this.#links.holdUp(effect.link, effect.isHeldUp);
         break;
       case "verify":
         this.#inbox.verify(effect);

@@ -43,7 +43,7 @@ export class SimNode implements LinkEnd {
   frozen = false;
   /** Open links by number, each with this node's side of it. */
   readonly #links = new Map<number, { readonly link: VirtualLink; readonly side: Side }>();
-  readonly #held = new Set<number>();
+  readonly #heldUp = new Set<number>();
   /** Digests of the items whose receipts are pending, by request. */
   readonly #asked = new Map<number, string>();
   readonly #inbox: Inbox;
@@ -219,8 +219,8 @@ export class SimNode implements LinkEnd {
         open?.link.close(open.side);
         break;
       }
-      case "hold":
-        this.#hold(effect.link, effect.held);
+      case "holdUp":
+        this.#holdUp(effect.link, effect.isHeldUp);
         break;
       case "verify":
         this.#inbox.verify(effect);
@@ -229,7 +229,7 @@ export class SimNode implements LinkEnd {
         safety.receipt(this, this.#asked.get(effect.request)!, effect.receipt);
         this.#asked.delete(effect.request);
         break;
-      case "settle":
+      case "acknowledge":
       case "counted":
       case "notify":
         break;
@@ -243,15 +243,15 @@ export class SimNode implements LinkEnd {
     return isTelling ? { ...frame, nowMs: frame.nowMs + liesMs } : frame;
   }
 
-  #hold(number: number, held: boolean): void {
+  #holdUp(number: number, isHeldUp: boolean): void {
     const open = this.#links.get(number);
-    if (!open || this.#held.has(number) === held) return;
+    if (!open || this.#heldUp.has(number) === isHeldUp) return;
     const peersSide = open.side === 0 ? 1 : 0;
-    if (held) {
-      this.#held.add(number);
+    if (isHeldUp) {
+      this.#heldUp.add(number);
       open.link.freeze(peersSide);
     } else {
-      this.#held.delete(number);
+      this.#heldUp.delete(number);
       open.link.thaw(peersSide);
     }
   }

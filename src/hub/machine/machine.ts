@@ -183,7 +183,7 @@ export class HubMachine {
         break;
       case "sent":
         if (input.atOnce) state.extendTurn(state.nowMs - this.#takenAtMs);
-        input.session.outbox.settle(state.nowMs, input.atOnce);
+        input.session.outbox.written(state.nowMs, input.atOnce);
         delivery.flow.progressed(input.session);
         break;
       case "ended":

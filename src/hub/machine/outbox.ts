@@ -15,7 +15,7 @@ const {
 } = HUB_LIMITS;
 
 /**
- * The send queue of one receiver. `push` queues; `take` returns the oldest bytes as one batch for one write; `settle`
+ * The send queue of one receiver. `push` queues; `take` returns the oldest bytes as one batch for one write; `written`
  * confirms that the kernel has taken the batch. One batch at a time.
  * bench/hub.ts: a push costs some 10 ns; a delivery of 128 bytes costs its share of the batch's write.
  */
@@ -47,7 +47,7 @@ export class Outbox {
     private readonly joins: JoinBuffers,
   ) {}
 
-  /** Bytes of the batch that is not settled. */
+  /** Bytes of the batch that is being written. */
   get flightBytes(): number {
     return this.#flightBytes;
   }
@@ -109,7 +109,7 @@ export class Outbox {
   }
 
   /** @param atOnce the kernel took the batch within the write */
-  settle(nowMs: number, atOnce: boolean): void {
+  written(nowMs: number, atOnce: boolean): void {
     this.#batchBytes = atOnce ? Math.min(2 * this.#batchBytes, batchBytesMax) : batchBytesMin;
     this.progressAtMs = nowMs;
     this.bytes -= this.#flightBytes;

@@ -40,11 +40,11 @@ export interface LinkEngine extends Engine {
   send(link: number, frame: Uint8Array): void;
 
   /**
-   * Stops or goes on reading a link. Once `hold(link, true)` has returned, no frame of it is delivered: some 1 MiB is read
+   * Stops or goes on reading a link. Once `holdUp(link, true)` has returned, no frame of it is delivered: some 1 MiB is read
    * and waits here, the rest waits in the system and at the peer. Behind that much the end of the link is seen only when
    * something is sent, or when it is read again.
    */
-  hold(link: number, held: boolean): void;
+  holdUp(link: number, isHeldUp: boolean): void;
 
   /**
    * Ends a link. `linkDown` follows with this reason, no frame of it is delivered any more, and the frames sent before
@@ -88,7 +88,7 @@ export interface MessageLog {
   readonly isUp: boolean;
   /** Why not, for people; empty while it can. */
   readonly reason: string;
-  /** All that the log had when the node was started has been handed over and settled. */
+  /** All that the log had when the node was started has been handed over and acknowledged. */
   readonly caughtUp: boolean;
   /** Something that the log had when it was found last is still to be handed over. */
   readonly isBehind: boolean;
@@ -109,8 +109,8 @@ export type GossipVerdict = "accept" | "ignore" | "reject";
 /** A message of the engine's log that another node appended. */
 export interface GossipMessage {
   readonly bytes: Uint8Array;
-  /** Must be called once: the log hands on more only as messages are settled. */
-  settle(verdict: GossipVerdict): void;
+  /** Must be called once: the log hands on more only as messages are acknowledged. */
+  acknowledge(verdict: GossipVerdict): void;
   /**
    * The log is read but once: called right before its items are handed on, so that what is stored with them is the
    * position behind it. Such a message must not be left to reconciliation.
@@ -150,7 +150,7 @@ export interface BrokerListener {
   logDown(reason: string): void;
   gossip(message: GossipMessage): void;
   /** This node is elected: of all nodes at most one should be. Told again when it is so no more. */
-  leads(leads: boolean): void;
+  leader(isLeader: boolean): void;
   /** All entries of the registry. @see RegistryEntry for `ageMs` */
   registry(entries: readonly { readonly record: Uint8Array; readonly ageMs: number }[]): void;
   /** Another member published. */

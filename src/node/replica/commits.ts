@@ -103,7 +103,7 @@ export class Commits {
   }
 
   /** Takes out what was waiting for commits up to and with this number, oldest first. */
-  settle(commit: number): { items: PendingItem[]; answers: Answer[]; messages: number[] } {
+  ended(commit: number): { items: PendingItem[]; answers: Answer[]; messages: number[] } {
     const items: PendingItem[] = [];
     // Insertion order is commit order, so the settled ones are at the front.
     for (const pending of this.#byDigest.values()) {

@@ -1,7 +1,7 @@
 import type { ReplicaContext } from "./context.js";
 import type { Link } from "./links.js";
 import { type MemberRecord, memberHash, packHashes } from "./member.js";
-import { digestOf, entriesOf } from "./roster.js";
+import { decodeEntries, encodeEntries } from "./roster.js";
 
 /** A record to pass on. */
 export interface RecordNews {
@@ -84,7 +84,7 @@ export class Dissemination {
     const { roster, options } = this.context;
     const selfHash = memberHash(options.id);
     const want: string[] = [];
-    for (const [hash, incarnation] of entriesOf(members)) {
+    for (const [hash, incarnation] of decodeEntries(members)) {
       const record = roster.byHash(hash)?.record;
       if (record?.incarnation === incarnation) this.knownOn(link, record);
       else if (hash !== selfHash && roster.lacks(hash, incarnation)) {
@@ -179,7 +179,7 @@ export class Dissemination {
       }
       this.give(link, pushed);
       if (announced.length > 0)
-        this.context.send(link, { t: "digest", members: digestOf(announced), part: true });
+        this.context.send(link, { t: "roster", members: encodeEntries(announced), part: true });
     }
     for (const { record, isForAll } of all)
       if (scope === "all" || !isForAll || roster.isSample) this.#news.delete(record);

@@ -137,15 +137,15 @@ export class Links {
 
 /**
  * The work that one link may cause, for frames of all kinds together: one bucket of work, in bytes (a frame costs its bytes,
- * and what answering it costs besides), and one of frames. Past either the link is held: not read until the bucket has
+ * and what answering it costs besides), and one of frames. Past either the link is held up: not read until the bucket has
  * refilled. A link that is held most of the time for `linkPatienceMs` is cut.
  */
 export class LinkBudget {
   #work: number = LIMITS.linkWorkBurst;
   #frames: number = LIMITS.linkFramesBurst;
   #atMs: number;
-  #heldMs = 0;
-  isHeld = false;
+  #heldUpMs = 0;
+  isHeldUp = false;
 
   constructor(nowMs: number) {
     this.#atMs = nowMs;
@@ -168,12 +168,12 @@ export class LinkBudget {
 
   /** The link has pressed against its budget for longer than an honest peer does. */
   get isPressing(): boolean {
-    return this.#heldMs > LIMITS.linkPatienceMs;
+    return this.#heldUpMs > LIMITS.linkPatienceMs;
   }
 
   /** Looks at the last stretch of time: pressure grows while the link is held, and fades while it is not. */
   elapse(stretchMs: number): void {
-    this.#heldMs = Math.max(0, this.#heldMs + (this.isHeld ? stretchMs : -stretchMs / 2));
+    this.#heldUpMs = Math.max(0, this.#heldUpMs + (this.isHeldUp ? stretchMs : -stretchMs / 2));
   }
 
   #refill(nowMs: number): void {

@@ -262,7 +262,7 @@ export class Membership {
   }
 
   /** Takes the digest of a peer's roster, and answers with what either lacks. */
-  digest(link: Link, members: Uint8Array, nowMs: number): void {
+  rosterReceived(link: Link, members: Uint8Array, nowMs: number): void {
     const { give, want } = this.context.roster.compare(members, nowMs);
     this.#give(link, [this.record, ...give.map(({ record }) => record)], packHashes(want));
   }
@@ -332,7 +332,7 @@ export class Membership {
       const quietMs = nowMs - link.heardAtMs;
       const lostMs = LIMITS.heartbeatLostMs + SILENCE_ROUND_TRIPS * slownessMs(link);
       const limitMs = link.state === "up" ? lostMs : this.#candidates.handshakeMs;
-      if (link.budget.isHeld) link.heardAtMs = nowMs;
+      if (link.budget.isHeldUp) link.heardAtMs = nowMs;
       else if (quietMs >= limitMs) silent.push(link);
       else if (
         link.state === "up" &&
@@ -520,7 +520,7 @@ export class Membership {
     const everyMs = roster.isSample ? roster.total * ROSTER_SAMPLE_MEMBER_MS : ROSTER_MS;
     if (theirs === this.fingerprint || nowMs - this.#rosterAskedAtMs < everyMs) return;
     this.#rosterAskedAtMs = nowMs;
-    send(link, { t: "digest", members: roster.digest(this.record, nowMs), part: false });
+    send(link, { t: "roster", members: roster.entries(this.record, nowMs), part: false });
   }
 
   /** Looks at the chains of links again, unless a moment ago: in a roster of n it costs some 3 n us. */

@@ -18,12 +18,12 @@ export type ReplicaInput =
       /** Wanted for those that are held then; `receipt` follows. */
       readonly receipts?: readonly PostedReceipt[];
     }
-  /** A message of the engine's log was read; `settle` with the same message follows. */
+  /** A message of the engine's log was read; `acknowledge` with the same message follows. */
   | { readonly type: "logged"; readonly message: number; readonly items: readonly Item[] }
   /** The broker is there, or away. */
   | { readonly type: "brokerChanged"; readonly isUp: boolean }
   /** This member was elected leader, or is it no more. */
-  | { readonly type: "ledChanged"; readonly leads: boolean }
+  | { readonly type: "leaderChanged"; readonly isLeader: boolean }
   /** All records that the broker keeps; the answer to `readRegistry`. */
   | { readonly type: "registryRead"; readonly entries: readonly RegistryEntry[] }
   /** Members told all others of themselves. */
@@ -156,7 +156,7 @@ export type ReplicaEffect =
       readonly posted: boolean;
     }
   | { readonly type: "answer"; readonly request: number; readonly outcomes: readonly PostOutcome[] }
-  | { readonly type: "settle"; readonly message: number; readonly verdict: "accept" | "ignore" }
+  | { readonly type: "acknowledge"; readonly message: number; readonly verdict: "accept" | "ignore" }
   | {
       readonly type: "dial";
       readonly attempt: number;
@@ -173,7 +173,7 @@ export type ReplicaEffect =
       readonly reason: DisconnectReason;
     }
   /** The link is not to be read, or read again. */
-  | { readonly type: "hold"; readonly link: number; readonly held: boolean }
+  | { readonly type: "holdUp"; readonly link: number; readonly isHeldUp: boolean }
   /** Decode and verify this batch: `batchVerified` or `batchRejected` follows. */
   | { readonly type: "verify"; readonly frame: BatchFrame }
   /** The broker is to keep this record of this member, in place of the one before. */

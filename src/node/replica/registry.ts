@@ -45,7 +45,7 @@ const TICK_MS = 250;
  */
 export class Registry {
   #isUp = false;
-  #leads = false;
+  #isLeader = false;
   #downAtMs = Number.NEGATIVE_INFINITY;
   #readAtMs = Number.POSITIVE_INFINITY;
   #newsAtMs = 0;
@@ -69,15 +69,15 @@ export class Registry {
   }
 
   /** This member was elected. */
-  get leads(): boolean {
-    return this.#leads;
+  get isLeader(): boolean {
+    return this.#isLeader;
   }
 
   /** The broker is there, or away. */
   changed(isUp: boolean, nowMs: number): void {
     if (isUp === this.#isUp) return;
     this.#isUp = isUp;
-    this.#leads &&= isUp;
+    this.#isLeader &&= isUp;
     this.#downAtMs = nowMs;
     // Another broker, or this one without what it kept in memory: all meet there anew.
     if (isUp) this.membership.changed(nowMs);
@@ -86,10 +86,10 @@ export class Registry {
   }
 
   /** This member was elected, or is leader no more. */
-  led(leads: boolean, nowMs: number): void {
-    this.#leads = leads;
+  leaderChanged(isLeader: boolean, nowMs: number): void {
+    this.#isLeader = isLeader;
     this.#newsAtMs = nowMs;
-    if (!leads) return;
+    if (!isLeader) return;
     this.context.emit({ type: "readRegistry" });
     this.#readAtMs = nowMs + READ_AGAIN_MS;
   }
@@ -112,7 +112,7 @@ export class Registry {
       else this.#silent(member, nowMs - ageMs, nowMs);
     }
     for (const member of roster.all()) if (!seen.has(member.record.hash)) this.#silent(member, nowMs, nowMs);
-    if (this.#leads) this.#tell(nowMs);
+    if (this.#isLeader) this.#tell(nowMs);
   }
 
   /** Members tell of themselves. */
@@ -164,10 +164,10 @@ export class Registry {
       return;
     }
     if (nowMs >= this.#readAtMs) {
-      this.#readAtMs = this.#leads ? nowMs + READ_MS : Number.POSITIVE_INFINITY;
+      this.#readAtMs = this.#isLeader ? nowMs + READ_MS : Number.POSITIVE_INFINITY;
       this.context.emit({ type: "readRegistry" });
     }
-    if (this.#leads && nowMs >= this.#newsAtMs) this.#tell(nowMs);
+    if (this.#isLeader && nowMs >= this.#newsAtMs) this.#tell(nowMs);
   }
 
   /** Tells all members what they were not told. */

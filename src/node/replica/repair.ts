@@ -34,8 +34,8 @@ export class Repair implements Differences {
     this.#rounds = new Rounds(context, this);
   }
 
-  /** @param leads this node is the leader of its cluster */
-  tick(nowMs: number, leads: boolean): void {
+  /** @param isLeader this node is the leader of its cluster */
+  tick(nowMs: number, isLeader: boolean): void {
     if (nowMs < this.#tickAtMs) return;
     this.#tickAtMs = nowMs + TICK_MS;
     const { owed } = this.#rounds;
@@ -44,11 +44,11 @@ export class Repair implements Differences {
     forgetOlder(this.#wanted, nowMs - WANTED_MS);
     const { roster, options } = this.context;
     const same = roster.alive().filter(({ record }) => record.policy === options.policy.text);
-    const isIdle = !(leads || same.every(({ record }) => record.id > options.id)) || !options.hasReadLog();
+    const isIdle = !(isLeader || same.every(({ record }) => record.id > options.id)) || !options.hasReadLog();
     const differing = isIdle ? [] : same.filter((member) => this.#differs(member.summary));
     const ids = new Set(differing.map(({ record }) => record.id));
     for (const id of this.#differing.keys()) if (!ids.has(id)) this.#differing.delete(id);
-    for (const id of ids) this.#consider(id, leads ? DIFFERS_MS : DIFFERS_TOLD_MS, nowMs);
+    for (const id of ids) this.#consider(id, isLeader ? DIFFERS_MS : DIFFERS_TOLD_MS, nowMs);
     this.#rounds.advance(nowMs);
   }
 

@@ -167,8 +167,8 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
       case "brokerChanged":
         this.#registry.changed(input.isUp, nowMs);
         break;
-      case "ledChanged":
-        this.#registry.led(input.leads, nowMs);
+      case "leaderChanged":
+        this.#registry.leaderChanged(input.isLeader, nowMs);
         break;
       case "registryRead":
         this.#registry.read(input.entries, nowMs);
@@ -448,9 +448,9 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
       case "refer":
         this.membership.referred(link, frame.peers, frame.release, nowMs);
         return undefined;
-      case "digest":
+      case "roster":
         if (frame.part) this.membership.announced(link, frame.members, nowMs);
-        else this.membership.digest(link, frame.members, nowMs);
+        else this.membership.rosterReceived(link, frame.members, nowMs);
         return undefined;
       case "batch":
         this.#gossip.arrived(link, frame, nowMs);
@@ -498,10 +498,10 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
 
   #charge(link: Link, work: number, nowMs: number): void {
     const { budget } = link;
-    if (!budget.charge(work, nowMs) || budget.isHeld) return;
-    budget.isHeld = true;
+    if (!budget.charge(work, nowMs) || budget.isHeldUp) return;
+    budget.isHeldUp = true;
     this.figures.linksHeld++;
-    this.emit({ type: "hold", link: link.number, held: true });
+    this.emit({ type: "holdUp", link: link.number, isHeldUp: true });
     this.#releaseAtMs = Math.min(this.#releaseAtMs, budget.freeAtMs);
   }
 
@@ -515,10 +515,10 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
       budget.elapse(stretchMs);
       if (budget.isPressing) {
         this.cut(link, "overBudget");
-      } else if (budget.isHeld && budget.freeAtMs <= nowMs) {
-        budget.isHeld = false;
-        this.emit({ type: "hold", link: link.number, held: false });
-      } else if (budget.isHeld) this.#releaseAtMs = Math.min(this.#releaseAtMs, budget.freeAtMs);
+      } else if (budget.isHeldUp && budget.freeAtMs <= nowMs) {
+        budget.isHeldUp = false;
+        this.emit({ type: "holdUp", link: link.number, isHeldUp: false });
+      } else if (budget.isHeldUp) this.#releaseAtMs = Math.min(this.#releaseAtMs, budget.freeAtMs);
     }
   }
 
@@ -546,7 +546,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     this.#questions.look(nowMs);
     if (!this.options.hasBroker) return;
     this.#registry.tick(nowMs);
-    if (this.#registry.isUp) this.#repair.tick(nowMs, this.#registry.leads);
+    if (this.#registry.isUp) this.#repair.tick(nowMs, this.#registry.isLeader);
   }
 
   #gone(link: Link, reason: string, nowMs: number): void {
@@ -598,7 +598,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
 
   #logged(message: number, items: readonly Item[], nowMs: number): void {
     const { fresh, commit } = this.take(items, "gossip", nowMs);
-    if (fresh === 0) this.emit({ type: "settle", message, verdict: "ignore" });
+    if (fresh === 0) this.emit({ type: "acknowledge", message, verdict: "ignore" });
     else this.commits.settleAfter(commit, message);
   }
 
@@ -613,7 +613,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
   }
 
   #committed(commit: number, nowMs: number): void {
-    const { items, answers, messages } = this.commits.settle(commit);
+    const { items, answers, messages } = this.commits.ended(commit);
     const changes: ReplicaChange[] = [];
     const publish: Item[] = [];
     for (const { item, origin } of items) {
@@ -624,7 +624,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     if (publish.length > 0 && !this.options.hasBroker) this.#gossip.publish(publish, nowMs);
     this.#answer(answers, nowMs);
     this.#gossip.committed(commit, this.#commitTook(commit, nowMs), nowMs);
-    for (const message of messages) this.emit({ type: "settle", message, verdict: "accept" });
+    for (const message of messages) this.emit({ type: "acknowledge", message, verdict: "accept" });
     if (changes.length > 0) this.emit({ type: "notify", changes });
     this.#questions.held(
       items.map(({ item }) => item.digest),
@@ -640,7 +640,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
   }
 
   #commitFailed(commit: number, code: CommitRefusal, nowMs: number): void {
-    const { items, answers, messages } = this.commits.settle(commit);
+    const { items, answers, messages } = this.commits.ended(commit);
     const lost = new Set(items.map(({ item }) => item));
     const revised = (outcome: PostOutcome): PostOutcome =>
       lost.has(outcome.item) ? { status: "refused", code, item: outcome.item } : outcome;
@@ -651,7 +651,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     // Answers that wait for a later commit may depend on this one, too.
     this.commits.revise(revised);
     this.#gossip.committed(commit, this.#commitTook(commit, nowMs), nowMs);
-    for (const message of messages) this.emit({ type: "settle", message, verdict: "ignore" });
+    for (const message of messages) this.emit({ type: "acknowledge", message, verdict: "ignore" });
   }
 
   #commitTook(commit: number, nowMs: number): number {
@@ -715,7 +715,7 @@ function workOf(input: Exclude<LinkInput, { type: "garbled" | "helloReceived" | 
     case "want":
       return input.bytes + LIMITS.itemsPerAnswerBytes;
     // Each id is looked up.
-    case "digest":
+    case "roster":
     case "announce":
       return input.bytes * 16;
     case "have":

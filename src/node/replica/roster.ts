@@ -1,7 +1,7 @@
 import { isLoopbackHost } from "../../core/hosts.js";
 import { LIMITS } from "../../core/limits.js";
 import { HASH_BYTES, type HoldingsSummary, type MemberRecord, memberHash, sameLinks } from "./member.js";
-import { DIGEST_ENTRY_BYTES } from "./wire.js";
+import { ROSTER_ENTRY_BYTES } from "./wire.js";
 
 /** Another member, as this node knows it. Large clusters have many: a row takes some 100 bytes. */
 export class Member {
@@ -321,14 +321,14 @@ export class Roster {
   }
 
   /** Hash and incarnation of every member, to compare with another roster. @param self this node's own record */
-  digest(self: MemberRecord, nowMs: number): Uint8Array {
+  entries(self: MemberRecord, nowMs: number): Uint8Array {
     const members = [...this.#members.values()].filter((member) => isToldOf(member, nowMs));
-    return digestOf([self, ...members.map(({ record }) => record)]);
+    return encodeEntries([self, ...members.map(({ record }) => record)]);
   }
 
   /** Compares with the digest of another roster. @returns records that it lacks, and hashes of those that this one lacks */
-  compare(digest: Uint8Array, nowMs: number): { give: Member[]; want: string[] } {
-    const theirs = new Map(entriesOf(digest));
+  compare(entries: Uint8Array, nowMs: number): { give: Member[]; want: string[] } {
+    const theirs = new Map(decodeEntries(entries));
     const give = [...this.#members.values()].filter(
       (member) =>
         member.record.incarnation > (theirs.get(member.record.hash) ?? -1) && isToldOf(member, nowMs),
@@ -605,21 +605,21 @@ export class Roster {
 }
 
 /** Hash and incarnation of each record, as they travel. */
-export function digestOf(records: readonly MemberRecord[]): Uint8Array {
-  const entries = Buffer.alloc(records.length * DIGEST_ENTRY_BYTES);
+export function encodeEntries(records: readonly MemberRecord[]): Uint8Array {
+  const entries = Buffer.alloc(records.length * ROSTER_ENTRY_BYTES);
   let at = 0;
   for (const { hash, incarnation } of records) {
     entries.write(hash, at, "hex");
     entries.writeUIntBE(incarnation, at + HASH_BYTES, 6);
-    at += DIGEST_ENTRY_BYTES;
+    at += ROSTER_ENTRY_BYTES;
   }
   return entries;
 }
 
 /** Hash and incarnation of each member in a digest. */
-export function* entriesOf(digest: Uint8Array): Generator<[string, number], void, void> {
+export function* decodeEntries(digest: Uint8Array): Generator<[string, number], void, void> {
   const entries = Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength);
-  for (let at = 0; at < entries.length; at += DIGEST_ENTRY_BYTES)
+  for (let at = 0; at < entries.length; at += ROSTER_ENTRY_BYTES)
     yield [entries.toString("hex", at, at + HASH_BYTES), entries.readUIntBE(at + HASH_BYTES, 6)];
 }
 

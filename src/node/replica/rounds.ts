@@ -85,7 +85,7 @@ export class Rounds {
     return this.#open;
   }
 
-  /** Answers a round that a peer leads. @returns why the peer must go, if it must */
+  /** Answers a round that a peer initiated. @returns why the peer must go, if it must */
   respond(peer: string, number: number, message: Uint8Array, nowMs: number): RoundBreach | undefined {
     const breach = this.#count(peer, number, nowMs);
     if (breach) return breach;

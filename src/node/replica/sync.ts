@@ -190,7 +190,7 @@ export class Sync {
       // The peer knows what this node said before that. With another policy no round follows, so it is told now.
       if (!this.#sharesPolicy(link)) this.#tellSummaryTo(link, nowMs);
     }
-    if (this.#leads(link)) {
+    if (this.#initiates(link)) {
       this.#uncompared.add(link.peer);
       this.#compare(link.peer, nowMs);
     } else if (this.#reconciled.has(link.peer) && this.#isBehind(link)) {
@@ -200,12 +200,12 @@ export class Sync {
   }
 
   /**
-   * Peers that meet reconcile once; later, when what gossip should have settled differs. One of the two leads, and
+   * Peers that meet reconcile once; later, when what gossip should have settled differs. One of the two initiates the round, and
    * leaves alone for now a peer that is still fetching what an earlier round found.
    */
   #compare(peer: string, nowMs: number): void {
     const link = this.context.links.with(peer);
-    if (!link?.summary || !this.#leads(link)) this.#uncompared.delete(peer);
+    if (!link?.summary || !this.#initiates(link)) this.#uncompared.delete(peer);
     else if (!this.#isOccupied(link, nowMs) && !this.#lags(link.summary, nowMs)) {
       this.#uncompared.delete(peer);
       if (!this.#reconciled.has(peer) || this.#isBehind(link)) this.#rounds.request(peer, nowMs);
@@ -239,8 +239,8 @@ export class Sync {
     return isFetching && this.#reconciled.has(peer);
   }
 
-  /** Of two that meet the one that is still starting leads; of equals, and later on, the one with the smaller id. */
-  #leads({ peer, hello, greetedStarting }: Link): boolean {
+  /** Of two that meet the one that is still starting initiates a round; of equals, and later on, the one with the smaller id. */
+  #initiates({ peer, hello, greetedStarting }: Link): boolean {
     if (this.#reconciled.has(peer) || greetedStarting === hello!.starting)
       return this.context.options.id < peer;
     return greetedStarting;

@@ -14,6 +14,8 @@ interface Want {
 
 /** One peer's share of the table. */
 interface Share {
+  /** All that is queued or asked for: of its own, so that a peer that goes with 262,144 digests costs nothing. */
+  wanted: Set<string>;
   /** To be asked for, in order, from `head` on. */
   queue: string[];
   /** The slots in front of it are free: returned entries go there, so that tens of thousands need not move. */
@@ -27,29 +29,29 @@ interface Share {
  * asking side holds all the state; the giving side answers each `want` as far as one frame goes.
  */
 export class Wants {
-  readonly #wanted = new Set<string>();
   readonly #shares = new Map<string, Share>();
 
   /** Digests wanted from anybody. */
   get size(): number {
-    return this.#wanted.size;
+    let size = 0;
+    for (const { wanted } of this.#shares.values()) size += wanted.size;
+    return size;
   }
 
   /** Digests wanted from one peer. */
   from(peer: string): number {
-    const share = this.#shares.get(peer);
-    return share
-      ? share.queue.length - share.head + share.asked.reduce((sum, { digests }) => sum + digests.length, 0)
-      : 0;
+    return this.#shares.get(peer)?.wanted.size ?? 0;
   }
 
   /** Wants those of a peer's digests that are not wanted from another already, up to the bound. */
   add(peer: string, digests: readonly string[]): void {
     const share = this.#share(peer);
+    const all = [...this.#shares.values()].map(({ wanted }) => wanted);
+    let room = LIMITS.wantsMax - this.size;
     for (const digest of digests) {
-      if (this.#wanted.has(digest)) continue;
-      if (this.#wanted.size >= LIMITS.wantsMax) return;
-      this.#wanted.add(digest);
+      if (all.some((wanted) => wanted.has(digest))) continue;
+      if (room-- <= 0) return;
+      share.wanted.add(digest);
       share.queue.push(digest);
     }
   }
@@ -64,7 +66,7 @@ export class Wants {
     while (share && share.queue.length > share.head && share.asked.length < LIMITS.wantsInFlight) {
       const digests = takeFront(share, LIMITS.digestsPerFrameMax).filter((digest) => {
         const known = isKnown(digest);
-        if (known) this.#wanted.delete(digest);
+        if (known) share.wanted.delete(digest);
         return !known;
       });
       if (digests.length === 0) continue;
@@ -87,7 +89,7 @@ export class Wants {
     if (!share || !want || served < 1 || served > want.digests.length) return false;
     share.asked.shift();
     const covered = want.digests.slice(0, served);
-    for (const digest of covered) this.#wanted.delete(digest);
+    for (const digest of covered) share.wanted.delete(digest);
     putInFront(share, want.digests.slice(served));
     return areAmong(received, covered);
   }
@@ -95,17 +97,17 @@ export class Wants {
   /** Gives up what a peer has not been asked for yet. */
   dropQueue(peer: string): void {
     const share = this.#shares.get(peer);
-    if (share) for (const digest of takeFront(share, share.queue.length)) this.#wanted.delete(digest);
+    if (!share) return;
+    share.queue = [];
+    share.head = 0;
+    share.wanted = new Set(share.asked.flatMap(({ digests }) => digests));
   }
 
   /** Gives up everything wanted from a peer; the next round finds it again. @returns how many digests that were */
   drop(peer: string): number {
-    const share = this.#shares.get(peer);
-    if (!share) return 0;
-    const digests = [...share.queue.slice(share.head), ...share.asked.flatMap((want) => want.digests)];
-    for (const digest of digests) this.#wanted.delete(digest);
+    const count = this.from(peer);
     this.#shares.delete(peer);
-    return digests.length;
+    return count;
   }
 
   /** The oldest answer that each peer owes. */
@@ -118,7 +120,7 @@ export class Wants {
   #share(peer: string): Share {
     let share = this.#shares.get(peer);
     if (!share) {
-      share = { queue: [], head: 0, asked: [] };
+      share = { wanted: new Set(), queue: [], head: 0, asked: [] };
       this.#shares.set(peer, share);
     }
     return share;

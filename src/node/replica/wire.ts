@@ -17,7 +17,7 @@ export type Frame =
   /** Members that the receiver may link with. `release`: the link ends by choice, and they stand in for it. */
   | { readonly t: "refer"; readonly peers: readonly PeerAddresses[]; readonly release: boolean }
   /** Hash, incarnation (6 bytes) of every member in the sender's roster; with `part` of some, of which it has news. */
-  | { readonly t: "digest"; readonly members: Uint8Array; readonly part: boolean }
+  | { readonly t: "roster"; readonly members: Uint8Array; readonly part: boolean }
   /** Records that the receiver may lack, and hashes of those that the sender lacks. */
   | {
       readonly t: "records";
@@ -160,7 +160,7 @@ export class FrameDecodeError extends Error {
 export const BATCH_ID_BYTES = 16;
 export const HELD_BYTES = HASH_BYTES + 2;
 export const COUNT_BYTES = HASH_BYTES + 4 + 16;
-export const DIGEST_ENTRY_BYTES = HASH_BYTES + 6;
+export const ROSTER_ENTRY_BYTES = HASH_BYTES + 6;
 const HELD_NEWS_BYTES = HASH_BYTES + 4 + 6 + 6 + 16 + 16 + 6;
 
 /** First byte of a batch frame; a CBOR map begins with 0xa0 or more. */
@@ -350,7 +350,7 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, Accepts>>>> = Obje
     pong: { atMs: whole, nowMs: whole },
     refer: { peers: list(peerAddresses, LIMITS.referredMax), release: flag },
     // The sender itself stands among them.
-    digest: { members: packed(DIGEST_ENTRY_BYTES, LIMITS.rosterMembersMax + 1), part: flag },
+    roster: { members: packed(ROSTER_ENTRY_BYTES, LIMITS.rosterMembersMax + 1), part: flag },
     records: {
       records: list(isBytes, LIMITS.recordsPerFrameMax),
       lost: packed(HASH_BYTES, LIMITS.recordsPerFrameMax),

@@ -188,13 +188,13 @@ function commitQueued(): void {
       return length > GROUP_LENGTH_MAX && index > 0;
     });
     const group = queue.splice(0, end === -1 ? queue.length : end);
-    reply(...settle(group));
+    reply(...commit(group));
     if (logBytes > COPY_LOG_BYTES || logFileBytes() > LOG_BYTES_MAX) tryToCopyLog();
   }
 }
 
 /** Writes a group in one transaction: one sync of the disk serves all of it. @returns a reply for each change */
-function settle(group: readonly Commit[]): StorageReply[] {
+function commit(group: readonly Commit[]): StorageReply[] {
   try {
     if (group.some(({ add }) => add.length > 0)) requireRoom(group);
     transaction(() => write(group));

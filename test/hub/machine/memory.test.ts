@@ -89,7 +89,7 @@ describe("memory of pieces that are joined for one write", () => {
     const [join] = outbox.take(0);
     expect(join).toHaveLength(1_024 * count);
     const { buffer } = join!;
-    outbox.settle(0, true);
+    outbox.written(0, true);
     return buffer;
   }
 

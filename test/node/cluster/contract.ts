@@ -123,7 +123,7 @@ export function describeCluster(name: string, engine: EngineUnderTest): void {
 
     test("past peerQueueBytesMax the link ends", async () => {
       const { left, right, toRight, toLeft } = await openPair();
-      right.cluster.hold(toLeft.link, true);
+      right.cluster.holdUp(toLeft.link, true);
       const frame = Buffer.alloc(LIMITS.peerFrameBytesMax);
       for (let bytes = 0; bytes < LIMITS.peerQueueBytesMax + 4_000_000; bytes += frame.length) {
         left.cluster.send(toRight.link, frame);
@@ -143,11 +143,11 @@ export function describeCluster(name: string, engine: EngineUnderTest): void {
     test("to a link that is not up are dropped", async () => {
       const { left, right, toRight, toLeft } = await openPair();
       left.cluster.send(toRight.link + 1, Buffer.from("nobody"));
-      left.cluster.hold(toRight.link + 1, true);
+      left.cluster.holdUp(toRight.link + 1, true);
       left.cluster.disconnect(toRight.link + 1, "nobody");
       left.cluster.disconnect(toRight.link, "enough");
       left.cluster.send(toRight.link, Buffer.from("late"));
-      left.cluster.hold(toRight.link, true);
+      left.cluster.holdUp(toRight.link, true);
       await until("down", () => right.up.length === 0);
       expect(toLeft.frames).toEqual([]);
     });
@@ -183,16 +183,16 @@ export function describeCluster(name: string, engine: EngineUnderTest): void {
   describe(`${name}: hold`, () => {
     test("stops delivery at once, and loses nothing", async () => {
       const { left, right, toRight, toLeft } = await openPair();
-      let isHeld = false;
+      let isHeldUp = false;
       right.onFrame = ({ link, frames }, frame) => {
-        if (isHeld) right.faults.push("a frame of a link that is held");
+        if (isHeldUp) right.faults.push("a frame of a link that is held up");
         frames.push(frame);
         if (frames.length % 3 !== 0) return;
-        right.cluster.hold(link, true);
-        isHeld = true;
+        right.cluster.holdUp(link, true);
+        isHeldUp = true;
         setTimeout(() => {
-          isHeld = false;
-          right.cluster.hold(link, false);
+          isHeldUp = false;
+          right.cluster.holdUp(link, false);
         }, 2);
       };
       for (let index = 0; index < 100; index++) left.cluster.send(toRight.link, Buffer.of(index));
@@ -202,7 +202,7 @@ export function describeCluster(name: string, engine: EngineUnderTest): void {
 
     test("makes the sender wait, and the other direction goes on", async () => {
       const { left, right, toRight, toLeft } = await openPair();
-      right.cluster.hold(toLeft.link, true);
+      right.cluster.holdUp(toLeft.link, true);
       const frame = Buffer.alloc(1_000_000, 7);
       for (let count = 0; count < 20; count++) left.cluster.send(toRight.link, frame);
       right.cluster.send(toLeft.link, Buffer.from("I do not listen"));
@@ -215,7 +215,7 @@ export function describeCluster(name: string, engine: EngineUnderTest): void {
       }
       expect(toRight.queued).toEqual([true]);
       expect(toLeft.frames).toEqual([]);
-      right.cluster.hold(toLeft.link, false);
+      right.cluster.holdUp(toLeft.link, false);
       await until("all arrived", () => toLeft.frames.length === 20);
       expect(toLeft.frames.every((arrived) => arrived.equals(frame))).toBe(true);
       await until("the queue is short again", () => toRight.queued.at(-1) === false);
@@ -223,11 +223,11 @@ export function describeCluster(name: string, engine: EngineUnderTest): void {
 
     test("of a link that ends drops what was not delivered", async () => {
       const { left, right, toRight, toLeft } = await openPair();
-      right.cluster.hold(toLeft.link, true);
+      right.cluster.holdUp(toLeft.link, true);
       left.cluster.send(toRight.link, Buffer.from("too late"));
       left.cluster.disconnect(toRight.link, "enough");
       await until("down", () => toLeft.reason !== undefined);
-      right.cluster.hold(toLeft.link, false);
+      right.cluster.holdUp(toLeft.link, false);
       expect(toLeft.frames).toEqual([]);
     });
   });
@@ -267,7 +267,7 @@ export function describeCluster(name: string, engine: EngineUnderTest): void {
       await Promise.all([left.cluster.close(), left.cluster.close()]);
       await left.cluster.close();
       left.cluster.send(toRight.link, Buffer.from("late"));
-      left.cluster.hold(toRight.link, true);
+      left.cluster.holdUp(toRight.link, true);
       left.cluster.disconnect(toRight.link, "late");
       dial(left, right);
     });

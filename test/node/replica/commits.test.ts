@@ -136,8 +136,8 @@ describe("a message of the log", () => {
     const driver = new Driver();
     driver.hold(a);
     const effects = driver.tell(logged(a, b));
-    expect(only(effects, "settle")).toEqual([]);
-    expect(only(driver.committed(commitOf(effects)), "settle")).toMatchObject([{ verdict: "accept" }]);
+    expect(only(effects, "acknowledge")).toEqual([]);
+    expect(only(driver.committed(commitOf(effects)), "acknowledge")).toMatchObject([{ verdict: "accept" }]);
   });
 
   it.each([
@@ -146,13 +146,13 @@ describe("a message of the log", () => {
   ])("is ignored at once when all of it %s", (_, before) => {
     const driver = new Driver();
     before(driver);
-    expect(driver.tell(logged(a))).toMatchObject([{ type: "settle", verdict: "ignore" }]);
+    expect(driver.tell(logged(a))).toMatchObject([{ type: "acknowledge", verdict: "ignore" }]);
   });
 
   it("is ignored when the commit fails, and what was in it may come again", () => {
     const driver = new Driver();
     const failed = driver.tell({ type: "commitFailed", commit: commitOf(driver.tell(logged(a))) });
-    expect(failed).toMatchObject([{ type: "settle", verdict: "ignore" }]);
+    expect(failed).toMatchObject([{ type: "acknowledge", verdict: "ignore" }]);
     expect(only(driver.tell(logged(a)), "commit")).toHaveLength(1);
   });
 });

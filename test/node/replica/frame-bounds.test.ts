@@ -39,7 +39,7 @@ test("answers of many that meet at one node leave it in frames that the asker ta
 test("the digest of a roster at its limit, the node itself included, is one that others take", () => {
   const { roster } = makeReplica();
   for (let n = 0; n < LIMITS.rosterMembersMax; n++) roster.hear(recordOf(`member-${n}`), NOW);
-  takenByOthers({ t: "digest", members: roster.digest(recordOf("me"), NOW), part: false });
+  takenByOthers({ t: "roster", members: roster.entries(recordOf("me"), NOW), part: false });
 });
 
 test("a batch that one peer announces again and again is asked for once", () => {

@@ -34,12 +34,12 @@ describe("the budget of a link", () => {
 
   it("feels pressure while the link is held, and forgets it half as fast", () => {
     const budget = new LinkBudget(NOW);
-    budget.isHeld = true;
+    budget.isHeldUp = true;
     budget.elapse(LIMITS.linkPatienceMs);
     expect(budget.isPressing).toBe(false);
     budget.elapse(1);
     expect(budget.isPressing).toBe(true);
-    budget.isHeld = false;
+    budget.isHeldUp = false;
     budget.elapse(2);
     expect(budget.isPressing).toBe(false);
   });
@@ -52,7 +52,8 @@ describe("the budget of a link", () => {
 });
 
 const makeDriver = () => new Driver(makeReplica({ syncIntervalMs: 1e12 }));
-const holds = (effects: Parameters<typeof only>[0]) => only(effects, "hold").map(({ held }) => held);
+const holds = (effects: Parameters<typeof only>[0]) =>
+  only(effects, "holdUp").map(({ isHeldUp }) => isHeldUp);
 /** A digest of nothing that is held. */
 const unknown = Buffer.alloc(32, 7);
 
@@ -81,7 +82,7 @@ describe("a link is held", () => {
       () => ({ t: "have", digests: Buffer.alloc(32 * LIMITS.digestsPerFrameMax, 1) }),
       LIMITS.linkWorkBurst / (4 * 32 * LIMITS.digestsPerFrameMax) + 1,
     ],
-    ["digests of rosters", () => ({ t: "digest", members: Buffer.alloc(14 * 1_000), part: false }), 150],
+    ["digests of rosters", () => ({ t: "roster", members: Buffer.alloc(14 * 1_000), part: false }), 150],
     [
       "answers to nothing",
       () => ({
@@ -132,7 +133,7 @@ describe("a link is held", () => {
     const driver = makeDriver();
     driver.meet();
     for (let count = 0; count < 64; count++) driver.hear({ t: "want", digests: unknown });
-    const digest = () => ({ t: "digest", members: Buffer.alloc(14 * 1_000), part: false }) as const;
+    const digest = () => ({ t: "roster", members: Buffer.alloc(14 * 1_000), part: false }) as const;
     expect(until(driver, digest, 150)).toBeLessThan(80);
   });
 
@@ -155,7 +156,7 @@ describe("a link that is held", () => {
     driver.meet();
     flood(driver);
     const effects = driver.pass(200);
-    expect(only(effects, "hold")).toEqual([{ type: "hold", link: linkOf("peer"), held: false }]);
+    expect(only(effects, "holdUp")).toEqual([{ type: "holdUp", link: linkOf("peer"), isHeldUp: false }]);
     expect(reasons(driver.pass(1_000))).toEqual([]);
   });
 

@@ -3,7 +3,7 @@ import { LIMITS } from "../../../src/core/limits.js";
 import { decodeRecord, memberHash, packHashes, unpackHashes } from "../../../src/node/replica/member.js";
 import type { ReplicaEffect } from "../../../src/node/replica/messages.js";
 import type { Replica } from "../../../src/node/replica/replica.js";
-import { digestOf, entriesOf } from "../../../src/node/replica/roster.js";
+import { decodeEntries, encodeEntries } from "../../../src/node/replica/roster.js";
 import type { HelloFrame } from "../../../src/node/replica/wire.js";
 import { seededRandom } from "../../../src/sim/determinism.js";
 import {
@@ -298,7 +298,7 @@ describe("signs of life", () => {
   it("are not missed from a link that is not read, because it asked for too much", () => {
     const driver = makeDriver();
     driver.meet();
-    driver.replica.links.with("peer")!.budget.isHeld = true;
+    driver.replica.links.with("peer")!.budget.isHeldUp = true;
     expect(driver.replica.membership.tick(NOW + 100_000)).toEqual([]);
     expect(driver.replica.membership.tick(NOW + 100_250)).toEqual([]);
   });
@@ -1046,17 +1046,17 @@ describe("rosters of two that link", () => {
 
   it("are compared by the one that dialled, when they differ, and not when they are equal", () => {
     const driver = makeDriver();
-    expect(frames(driver.meet(), "digest")).toHaveLength(1);
+    expect(frames(driver.meet(), "roster")).toHaveLength(1);
     const fingerprint = () => driver.replica.membership.fingerprint;
-    expect(frames(driver.hear({ t: "ping", atMs: NOW, roster: fingerprint() }), "digest")).toEqual([]);
+    expect(frames(driver.hear({ t: "ping", atMs: NOW, roster: fingerprint() }), "roster")).toEqual([]);
     driver.nowMs += 2_000;
-    expect(frames(driver.hear({ t: "ping", atMs: NOW, roster: "f".repeat(16) }), "digest")).toHaveLength(1);
+    expect(frames(driver.hear({ t: "ping", atMs: NOW, roster: "f".repeat(16) }), "roster")).toHaveLength(1);
     expect(
-      frames(driver.hear({ t: "ping", atMs: NOW, roster: "f".repeat(16) }), "digest"),
+      frames(driver.hear({ t: "ping", atMs: NOW, roster: "f".repeat(16) }), "roster"),
       "every 2 s",
     ).toEqual([]);
     const accepted = makeDriver();
-    expect(frames(accepted.accept(), "digest")).toEqual([]);
+    expect(frames(accepted.accept(), "roster")).toEqual([]);
   });
 
   it("lead to what either lacks, and news is passed on to others, not back", () => {
@@ -1076,7 +1076,7 @@ describe("rosters of two that link", () => {
     driver.meet();
     hearRecords(driver, "peer", recordOf("gone"), recordOf("here"));
     driver.pass(10_000, pingAll(driver));
-    const [answer] = frames(driver.hear({ t: "digest", members: new Uint8Array(), part: false }), "records");
+    const [answer] = frames(driver.hear({ t: "roster", members: new Uint8Array(), part: false }), "records");
     expect(unpackHashes(answer!.lost).sort()).toEqual([memberHash("gone"), memberHash("here")].sort());
 
     const newcomer = makeDriver();
@@ -1098,7 +1098,7 @@ describe("rosters of two that link", () => {
     hearRecords(driver, "peer", ...ids(128, "x").map((id) => recordOf(id)));
     hearRecords(driver, "peer", ...ids(128, "y").map((id) => recordOf(id)));
     const records = frames(
-      driver.hear({ t: "digest", members: new Uint8Array(), part: false }),
+      driver.hear({ t: "roster", members: new Uint8Array(), part: false }),
       "records",
     ).map((frame) => frame.records.length);
     expect(records.reduce((sum, count) => sum + count, 0)).toBe(1 + 1 + 256);
@@ -1191,7 +1191,7 @@ describe("records that are news", () => {
       return { driver, root, from: from!, off: off!, loss };
     }
     const announced = (effects: Effects, peer: string) =>
-      frames(effects, "digest", peer).filter(({ part }) => part);
+      frames(effects, "roster", peer).filter(({ part }) => part);
     const wanted = (effects: Effects, peer: string) =>
       frames(effects, "records", peer).flatMap(({ want }) => unpackHashes(want));
 
@@ -1200,7 +1200,7 @@ describe("records that are news", () => {
       const effects = [...driver.records([loss], from), ...driver.pass(1_000, pingAll(driver))];
       expect(sent(effects, root).map(({ id }) => id)).toEqual(["far 1"]);
       expect(sent(effects, off).filter(({ id }) => id === "far 1")).toEqual([]);
-      expect(announced(effects, off).map(({ members }) => [...entriesOf(members)])).toEqual([
+      expect(announced(effects, off).map(({ members }) => [...decodeEntries(members)])).toEqual([
         [[loss.hash, NOW + 2]],
       ]);
       const asked = driver.records([], off, packHashes([loss.hash]));
@@ -1210,7 +1210,7 @@ describe("records that are news", () => {
     it("are asked of the first who announces them, and of the next when they stay away", () => {
       const { driver, from, off, loss } = large();
       const tell = (peer: string) =>
-        driver.hear({ t: "digest", members: digestOf([loss]), part: true }, peer);
+        driver.hear({ t: "roster", members: encodeEntries([loss]), part: true }, peer);
       expect(wanted(tell(from), from)).toEqual([loss.hash]);
       expect(wanted(tell(off), off), "asked for").toEqual([]);
       expect(wanted(driver.pass(800, pingAll(driver)), off)).toEqual([loss.hash]);
@@ -1223,9 +1223,9 @@ describe("records that are news", () => {
       const { driver, from, off, loss } = large();
       const other = recordOf("far 2", { incarnation: NOW + 2, links: new Set([memberHash("far 0")]) });
       driver.records([loss, other], from);
-      driver.hear({ t: "digest", members: digestOf([loss]), part: true }, off);
+      driver.hear({ t: "roster", members: encodeEntries([loss]), part: true }, off);
       const later = driver.pass(1_000, pingAll(driver));
-      expect(announced(later, off).flatMap(({ members }) => [...entriesOf(members)])).toEqual([
+      expect(announced(later, off).flatMap(({ members }) => [...decodeEntries(members)])).toEqual([
         [other.hash, NOW + 2],
       ]);
     });
@@ -1234,7 +1234,7 @@ describe("records that are news", () => {
       const { driver, off } = large();
       const mine = driver.replica.membership.record;
       const made = [recordOf("nobody"), mine].map((record) => ({ ...record, incarnation: NOW + 99_000 }));
-      const effects = driver.hear({ t: "digest", members: digestOf(made), part: true }, off);
+      const effects = driver.hear({ t: "roster", members: encodeEntries(made), part: true }, off);
       expect(wanted(effects, off)).toEqual([memberHash("nobody")]);
       expect(driver.replica.roster.get("nobody")).toBeUndefined();
     });

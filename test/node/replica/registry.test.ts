@@ -127,7 +127,7 @@ describe("the leader", () => {
 
   it("tells of a member once, and that one is lost within 5 s of its last renewal", () => {
     const driver = open();
-    driver.tell({ type: "ledChanged", leads: true });
+    driver.tell({ type: "leaderChanged", isLeader: true });
     const first = lead(driver, 4_000, () => [[renewed("a", driver), 0]]);
     expect(news(first).flatMap(({ records }) => records.map((bytes) => decodeRecord(bytes)!.id))).toEqual([
       "me",
@@ -150,7 +150,7 @@ describe("the leader", () => {
 
   it("tells what a member holds every 5 s at most, and every 15 s while nothing changes", () => {
     const driver = open();
-    driver.tell({ type: "ledChanged", leads: true });
+    driver.tell({ type: "leaderChanged", isLeader: true });
     let count = 0;
     const record = () => renewed("a", driver, { holdings: holding(count) });
     lead(driver, 4_000, () => [[record(), 0]]);
@@ -172,7 +172,7 @@ describe("the leader", () => {
     read(driver, [former, 0]);
     pass(driver, 2_000);
     const last = renewed("former", driver);
-    driver.tell({ type: "ledChanged", leads: true });
+    driver.tell({ type: "leaderChanged", isLeader: true });
     read(driver, [last, 2_600]);
     expect(stateOf(driver, "former"), "it was renewed since this member heard of it").toBe("alive");
     driver.nowMs += 1_200;
@@ -227,7 +227,7 @@ describe("the clock of a member", () => {
 
   it("is told by the leader with the record, and again within 5 s of a step", () => {
     const driver = open();
-    driver.tell({ type: "ledChanged", leads: true });
+    driver.tell({ type: "leaderChanged", isLeader: true });
     let aheadMs = 500;
     const told: number[] = [];
     const look = (ms: number) => {
@@ -263,9 +263,9 @@ describe("members that differ", () => {
   const item = itemOf("x", "x", NOW - 60_000);
   const apart = (id: string) => recordOf(id, { holdings: { ...holding(9), sinceMs: NOW - 3_600_000 } });
 
-  function differing(id: string, peer: string, ms: number, leads = false): Effects {
+  function differing(id: string, peer: string, ms: number, isLeader = false): Effects {
     const driver = open({ id });
-    driver.tell({ type: "ledChanged", leads });
+    driver.tell({ type: "leaderChanged", isLeader });
     driver.hold(item);
     read(driver, [apart(peer), 0]);
     return pass(driver, ms);

@@ -92,7 +92,7 @@ it("the largest incarnation that a record may have fits in the digest of a roste
   expect(decodeRecord(recordOf("a", { incarnation: incarnation + 1 }).bytes)).toBeUndefined();
   const roster = rosterOf(recordOf("a", { incarnation }));
   expect(roster.hear(recordOf("a", { incarnation: incarnation + 1 }), NOW)).toBe("newer");
-  expect(() => roster.digest(self, NOW)).not.toThrow();
+  expect(() => roster.entries(self, NOW)).not.toThrow();
 });
 
 describe("a member that says goodbye", () => {
@@ -337,7 +337,7 @@ describe("two rosters that are compared", () => {
       recordOf("me", { incarnation: NOW + 9 }),
     ])
       theirs.hear(record, NOW);
-    const { give, want } = ours.compare(theirs.digest(recordOf("peer"), NOW), NOW);
+    const { give, want } = ours.compare(theirs.entries(recordOf("peer"), NOW), NOW);
     expect(give.map(({ record }) => record.id)).toEqual(["newer here"]);
     expect(new Set(want)).toEqual(new Set(["old here", "only there", "peer"].map(memberHash)));
   });
@@ -347,17 +347,17 @@ describe("two rosters that are compared", () => {
     const peer = recordOf("peer");
     const theirs = new Roster(() => "peer", 1_000);
     for (const record of [recordOf("b"), recordOf("c"), self]) theirs.hear(record, NOW);
-    const { give, want } = ours.compare(theirs.digest(peer, NOW), NOW);
+    const { give, want } = ours.compare(theirs.entries(peer, NOW), NOW);
     for (const { record } of give) theirs.hear(record, NOW);
     for (const hash of want) ours.hear(theirs.byHash(hash)?.record ?? peer, NOW);
     expect(ours.fingerprint(self)).toBe(theirs.fingerprint(peer));
-    expect(ours.compare(theirs.digest(peer, NOW), NOW)).toEqual({ give: [], want: [] });
+    expect(ours.compare(theirs.entries(peer, NOW), NOW)).toEqual({ give: [], want: [] });
   });
 
   it("tell of those gone for a while only, so that the forgotten do not come back", () => {
     const roster = rosterOf(recordOf("a", { left: true }));
     const told = (nowMs: number) =>
-      new Roster(() => "b", 1_000).compare(roster.digest(self, nowMs), nowMs).want;
+      new Roster(() => "b", 1_000).compare(roster.entries(self, nowMs), nowMs).want;
     expect(told(NOW + 60_000)).toContain(memberHash("a"));
     expect(told(NOW + 600_000)).toEqual([memberHash("me")]);
   });
@@ -390,7 +390,7 @@ describe("a cluster larger than the roster", () => {
     )!;
     expect(roster.hear(last, NOW)).toBe("noRoom");
     const other = new Roster(() => last.id, 100);
-    expect(roster.compare(other.digest(last, NOW), NOW).want).toEqual([]);
+    expect(roster.compare(other.entries(last, NOW), NOW).want).toEqual([]);
   });
 
   it.each([1_500, 3_000, 10_000])("is estimated within 10 %%: %d members", (count) => {
@@ -455,9 +455,9 @@ describe("a full roster", () => {
   it("is compared in a frame that its peer can read", () => {
     const roster = new Roster(() => "me", LIMITS.rosterMembersMax);
     for (let index = 0; index < LIMITS.rosterMembersMax; index++) roster.hear(recordOf(`${index}`), NOW);
-    const members = roster.digest(self, NOW);
-    expect(decodeFrame(encodeFrame({ t: "digest", members, part: false }))).toEqual({
-      t: "digest",
+    const members = roster.entries(self, NOW);
+    expect(decodeFrame(encodeFrame({ t: "roster", members, part: false }))).toEqual({
+      t: "roster",
       part: false,
       members: Uint8Array.from(members),
     });

@@ -24,7 +24,7 @@ describe("two that meet", () => {
     expect(lan.replicas.map(({ holdings }) => holdings.size)).toEqual([120, 120]);
     expect(
       lan.replicas.map(({ figures }) => figures.rounds),
-      "the smaller id leads",
+      "the smaller id initiates",
     ).toEqual([1, 0]);
     expect(lan.replicas.map(({ starting }) => starting)).toEqual([false, false]);
   });

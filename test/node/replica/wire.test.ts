@@ -6,7 +6,6 @@ import { LIMITS } from "../../../src/core/limits.js";
 import {
   batchFrame,
   COUNT_BYTES,
-  DIGEST_ENTRY_BYTES,
   decodeFrame,
   decodeQuestion,
   encodeFrame,
@@ -17,6 +16,7 @@ import {
   packDigests,
   payloadOf,
   type Question,
+  ROSTER_ENTRY_BYTES,
   unpackDigests,
 } from "../../../src/node/replica/wire.js";
 
@@ -46,7 +46,7 @@ const FRAMES: readonly Frame[] = [
   { t: "ping", atMs: 1, roster },
   { t: "pong", atMs: 1, nowMs: 2 },
   { t: "refer", peers: [{ id: "a", addresses: ["/ip4/127.0.0.1/tcp/1"] }], release: true },
-  { t: "digest", members: new Uint8Array(2 * DIGEST_ENTRY_BYTES), part: true },
+  { t: "roster", members: new Uint8Array(2 * ROSTER_ENTRY_BYTES), part: true },
   { t: "records", records: [digest, id], lost: new Uint8Array(8), want: new Uint8Array(16) },
   { t: "announce", ids: digest },
   { t: "graft", id },
@@ -106,7 +106,7 @@ describe("a frame is refused", () => {
     ["with two batches to graft", { t: "graft", id: new Uint8Array(32) }],
     [
       "with half an entry of a roster",
-      { t: "digest", members: new Uint8Array(DIGEST_ENTRY_BYTES + 1), part: false },
+      { t: "roster", members: new Uint8Array(ROSTER_ENTRY_BYTES + 1), part: false },
     ],
     ["with half an answer", { ...FRAMES[11], held: new Uint8Array(HELD_BYTES + 1) }],
     ["with the fingerprint of a roster cut off", { t: "ping", atMs: 1, roster: roster.slice(1) }],

@@ -12,7 +12,7 @@ const TURN_MS_MAX = 16;
 const SLICE_MS_MAX = 2;
 /** Turns without frames behind one whose time was used up, unless they are long: an HTTP request is answered over several. */
 const TURNS_BETWEEN = 3;
-/** While more bytes wait for their turn, or because the link is held, the stream is not read. */
+/** While more bytes wait for their turn, or because the link is held up, the stream is not read. */
 const BACKLOG_BYTES_MAX = 1_048_576;
 /** An empty frame says that it is the last one. */
 const LAST = frameHeader(0);
@@ -96,7 +96,7 @@ export class FrameStream {
   #inbox: Uint8Array[] = [];
   #delivered = 0;
   #inboxBytes = 0;
-  #isHeld = false;
+  #isHeldUp = false;
   /** Why the stream is over; the listener is told behind what was read. */
   #endReason: string | undefined;
   #pieces: Uint8Array[] = [];
@@ -140,11 +140,11 @@ export class FrameStream {
     }
   }
 
-  /** No frame is delivered while it is held; up to BACKLOG_BYTES_MAX wait here. */
-  hold(held: boolean): void {
-    if (held === this.#isHeld || this.#ended) return;
-    this.#isHeld = held;
-    if (!held) this.#turns.add(this);
+  /** No frame is delivered while it is held up; up to BACKLOG_BYTES_MAX wait here. */
+  holdUp(isHeldUp: boolean): void {
+    if (isHeldUp === this.#isHeldUp || this.#ended) return;
+    this.#isHeldUp = isHeldUp;
+    if (!isHeldUp) this.#turns.add(this);
   }
 
   /**
@@ -194,7 +194,7 @@ export class FrameStream {
   /** Delivers what was read, one frame at least: the rest has its turn when others had theirs. */
   deliver(endMs: number): void {
     try {
-      while (!this.#isHeld && this.#delivered < this.#inbox.length) {
+      while (!this.#isHeldUp && this.#delivered < this.#inbox.length) {
         const frame = this.#inbox[this.#delivered++]!;
         this.#inboxBytes -= frame.length;
         this.#listener.frame(frame);
@@ -206,7 +206,7 @@ export class FrameStream {
   }
 
   #sliceOver(): void {
-    const isBehind = this.#delivered < this.#inbox.length && !this.#isHeld;
+    const isBehind = this.#delivered < this.#inbox.length && !this.#isHeldUp;
     if (this.#endReason !== undefined && !isBehind) {
       this.#inbox = [];
       this.#listener.ended(this.#endReason);

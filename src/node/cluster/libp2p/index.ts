@@ -253,8 +253,8 @@ class Libp2pEngine extends Identity implements LinkEngine {
     this.#links.get(link)?.frames.send(frame);
   }
 
-  hold(link: number, held: boolean): void {
-    this.#links.get(link)?.frames.hold(held);
+  holdUp(link: number, isHeldUp: boolean): void {
+    this.#links.get(link)?.frames.holdUp(isHeldUp);
   }
 
   disconnect(link: number, reason: string): void {
@@ -343,15 +343,15 @@ class Libp2pEngine extends Identity implements LinkEngine {
     if (connection.direction === "outbound") return;
     const giveUp = () => connection.abort(new Error("the peer opened no frame stream"));
     this.#awaited.set(connection, setTimeout(giveUp, ACCEPT_MS_MAX));
-    connection.addEventListener("close", () => this.#settled(connection), { once: true });
-    if (connection.status !== "open") this.#settled(connection);
+    connection.addEventListener("close", () => this.#endAwait(connection), { once: true });
+    if (connection.status !== "open") this.#endAwait(connection);
   }
 
   #accepted(stream: Stream, connection: Connection): void {
-    if (this.#settled(connection)) this.#up(connection, stream, undefined);
+    if (this.#endAwait(connection)) this.#up(connection, stream, undefined);
   }
 
-  #settled(connection: Connection): boolean {
+  #endAwait(connection: Connection): boolean {
     clearTimeout(this.#awaited.get(connection));
     return this.#awaited.delete(connection);
   }

@@ -129,7 +129,7 @@ class NatsEngine extends Identity implements BrokerEngine {
     const { listener } = this.#options;
     return {
       broker: (isUp) => this.#tell(() => listener.broker(isUp)),
-      leads: (leads) => this.#tell(() => listener.leads(leads)),
+      leader: (isLeader) => this.#tell(() => listener.leader(isLeader)),
       registry: (entries) => this.#tell(() => listener.registry(entries)),
       published: (kind, payload) => this.#tell(() => listener.published(kind, payload)),
       told: (peer, frame) => this.#tell(() => listener.told(peer, frame)),

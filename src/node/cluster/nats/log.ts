@@ -163,9 +163,9 @@ export class Log implements MessageLog {
     this.#isTold = false;
   }
 
-  #deliver({ bytes, mark, taken, settle }: LogMessage): void {
-    if (this.#attached?.appender.isOwn(mark)) settle();
-    else this.#options.gossip({ bytes, taken, settle });
+  #deliver({ bytes, mark, taken, acknowledge }: LogMessage): void {
+    if (this.#attached?.appender.isOwn(mark)) acknowledge();
+    else this.#options.gossip({ bytes, taken, acknowledge });
   }
 }
 

@@ -4,7 +4,7 @@ import type { PublishKind } from "../../replica/messages.js";
 import type { BrokerListener } from "../port.js";
 import { apiCode, isId, lastToken, type Names } from "./stream.js";
 
-export type MembersListener = Pick<BrokerListener, "broker" | "leads" | "registry" | "published" | "told">;
+export type MembersListener = Pick<BrokerListener, "broker" | "leader" | "registry" | "published" | "told">;
 
 interface MembersOptions {
   readonly connection: NatsConnection;
@@ -208,7 +208,7 @@ export class Members {
       if (kv !== this.#kv) return;
       this.#revision = revision;
       this.#confirmedAtMs = performance.now();
-      if (led === undefined) this.#options.listener.leads(true);
+      if (led === undefined) this.#options.listener.leader(true);
     } catch (error) {
       if (isConflict(error) || performance.now() - this.#confirmedAtMs > 2 * CONFIRM_MS) this.#stepDown();
       this.#failed(error);
@@ -221,7 +221,7 @@ export class Members {
     this.#heardLeader();
     if (this.#revision === undefined) return;
     this.#revision = undefined;
-    this.#options.listener.leads(false);
+    this.#options.listener.leader(false);
   }
 }
 

@@ -8,7 +8,7 @@ export interface LogMessage {
   /** As its author marked it. */
   readonly mark: string;
   taken(): void;
-  settle(): void;
+  acknowledge(): void;
 }
 
 interface ReaderOptions {
@@ -23,7 +23,7 @@ interface ReaderOptions {
 /** The server sends a sign of life when there is nothing else. */
 const HEARTBEAT_MS = 1_000;
 const SILENCE_MS_MAX = 3_500;
-/** Messages that were handed over and are not settled; past it the server is kept waiting. */
+/** Messages that were handed over and are not acknowledged; past it the server is kept waiting. */
 const OPEN_MAX = 256;
 
 /**
@@ -144,8 +144,8 @@ export class Reader {
       bytes: message.data,
       mark: message.headers?.get("Nats-Msg-Id") ?? "",
       taken: () => progress.taken(stream),
-      settle: () => {
-        progress.settled(stream);
+      acknowledge: () => {
+        progress.acknowledged(stream);
         this.#answerFlowControl();
         this.#look();
       },
@@ -209,7 +209,7 @@ export class StreamPosition {
   #taken: number;
   /** Taken, with one before them that is not. */
   readonly #ahead = new Set<number>();
-  /** Not taken, or not settled. */
+  /** Not taken, or not acknowledged. */
   readonly #open = new Set<number>();
 
   private constructor(created: string, sequence: number) {
@@ -237,7 +237,7 @@ export class StreamPosition {
     return this.#created === created;
   }
 
-  /** Messages that were received and are not settled yet. */
+  /** Messages that were received and are not acknowledged yet. */
   get open(): number {
     return this.#open.size;
   }
@@ -262,7 +262,7 @@ export class StreamPosition {
     while (this.#ahead.delete(this.#taken + 1)) this.#taken++;
   }
 
-  settled(sequence: number): void {
+  acknowledged(sequence: number): void {
     this.taken(sequence);
     this.#open.delete(sequence);
   }

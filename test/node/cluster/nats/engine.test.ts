@@ -33,11 +33,11 @@ class Recorder implements BrokerListener {
 
   gossip(message: GossipMessage): void {
     this.items.push(`${Buffer.from(message.bytes)}`);
-    message.settle("accept");
+    message.acknowledge("accept");
   }
 
-  leads(leads: boolean): void {
-    this.isLeader = leads;
+  leader(isLeader: boolean): void {
+    this.isLeader = isLeader;
   }
 
   registry(entries: Recorder["entries"]): void {

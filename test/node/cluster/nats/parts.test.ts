@@ -43,13 +43,13 @@ describe("the position", () => {
   test("stands behind the last message up to which all were taken", () => {
     const progress = fresh();
     for (const sequence of [1, 2, 3, 4]) expect(progress.received(sequence, sequence - 1)).toBe(true);
-    progress.settled(3);
+    progress.acknowledged(3);
     progress.taken(1);
     expect(progress.position).toBe("2026-01-01/1");
     expect(progress.open).toBe(3);
     progress.taken(2);
     expect(progress.position).toBe("2026-01-01/3");
-    for (const sequence of [1, 2, 4]) progress.settled(sequence);
+    for (const sequence of [1, 2, 4]) progress.acknowledged(sequence);
     expect([progress.position, progress.open]).toEqual(["2026-01-01/4", 0]);
   });
 
@@ -63,20 +63,20 @@ describe("the position", () => {
   test("passes over what has expired, however much", () => {
     const progress = fresh("2026-01-01/5");
     expect(progress.received(2_000_000_000, 5)).toBe(true);
-    progress.settled(2_000_000_000);
+    progress.acknowledged(2_000_000_000);
     expect(progress.sequence).toBe(2_000_000_000);
     expect(progress.received(2_000_000_001, 2_000_000_000)).toBe(true);
     expect(progress.received(2_000_000_005, 2_000_000_001)).toBe(true);
-    progress.settled(2_000_000_005);
+    progress.acknowledged(2_000_000_005);
     expect(progress.sequence).toBe(2_000_000_000);
-    progress.settled(2_000_000_001);
+    progress.acknowledged(2_000_000_001);
     expect(progress.sequence).toBe(2_000_000_005);
   });
 
   test("a message that comes again is known", () => {
     const progress = fresh();
     expect([progress.received(1, 0), progress.received(2, 1)]).toEqual([true, true]);
-    progress.settled(1);
+    progress.acknowledged(1);
     expect([progress.received(1, 0), progress.received(2, 1)]).toEqual([false, false]);
   });
 
