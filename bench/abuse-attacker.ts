@@ -51,6 +51,7 @@ const NEGOTIATION = "\x13/multistream/1.0.0\n\x07/noise\n";
 const PEER_OPENINGS: Record<string, () => Buffer> = {
   silent: () => Buffer.alloc(0),
   nonsense: () => randomBytes(100),
+  lines: () => Buffer.concat([Buffer.from("\x13/multistream/1.0.0\n"), Buffer.alloc(1_200_000, "\x02a\n")]),
   handshakes: () => Buffer.concat([Buffer.from(NEGOTIATION), Buffer.of(0, 32), randomBytes(32)]),
 };
 

@@ -88,6 +88,7 @@ async function measureAll(seconds: number, only?: string): Promise<void> {
     ["2,000 connections of peers that send nothing", "peers", "silent"],
     ["200 connections of peers at a time that send nonsense", "peers", "nonsense"],
     ["200 connections of peers at a time that begin a handshake, and leave", "peers", "handshakes"],
+    ["200 connections of peers at a time that name protocols without end", "peers", "lines"],
     ["10 MB/s of gossip with bad digests", "flood", "sha256"],
     ["10 MB/s of gossip with forged authors", "flood", "ed25519"],
     ["gossip of what is held, without end", "repeat", ""],

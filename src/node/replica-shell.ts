@@ -101,6 +101,7 @@ export class ReplicaShell {
         knows: (digest) => this.replica.knows(digest),
         knowsRecord: (record) => this.replica.knowsRecord(record),
         isOutdated: (record) => this.replica.isOutdated(record),
+        requestsOn: (link) => this.replica.requestsOn(link),
       },
       {
         items: (items) => verifier.check(items),

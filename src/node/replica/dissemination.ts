@@ -23,6 +23,8 @@ export interface RecordNews {
 /** A record that was announced, and is asked for. */
 interface Asked {
   readonly atMs: number;
+  /** The latest that was announced. */
+  incarnation: number;
   /** Links on which it was announced besides. */
   readonly others: Link[];
 }
@@ -87,19 +89,22 @@ export class Dissemination {
     for (const [hash, incarnation] of decodeEntries(members)) {
       const record = roster.byHash(hash)?.record;
       if (record?.incarnation === incarnation) this.knownOn(link, record);
-      else if (hash !== selfHash && roster.lacks(hash, incarnation)) {
-        const asked = this.#asked.get(hash);
-        if (!asked) want.push(hash);
-        else if (!asked.others.includes(link)) asked.others.push(link);
+      if (hash === selfHash || !roster.lacks(hash, incarnation)) continue;
+      const asked = this.#asked.get(hash);
+      if (!asked) {
+        want.push(hash);
+        this.#asked.set(hash, { atMs: nowMs, incarnation, others: [] });
+      } else {
+        asked.incarnation = Math.max(asked.incarnation, incarnation);
+        if (!asked.others.includes(link)) asked.others.push(link);
       }
     }
-    for (const hash of want) this.#asked.set(hash, { atMs: nowMs, others: [] });
     this.#ask(link, want);
   }
 
-  /** A record of this member came. */
-  came(hash: string): void {
-    this.#asked.delete(hash);
+  /** A record came. Where a later one was announced meanwhile, that one is asked for in its turn. */
+  came({ hash, incarnation }: MemberRecord): void {
+    if (incarnation >= (this.#asked.get(hash)?.incarnation ?? 0)) this.#asked.delete(hash);
   }
 
   /** Passes a record on. @param former the last one of its member; of the same session, it need not be told any more */
@@ -144,12 +149,12 @@ export class Dissemination {
   #askAgain(nowMs: number): void {
     const before = nowMs - ASK_MS - ASK_LATES * this.context.lateMs;
     const again = new Map<Link, string[]>();
-    for (const [hash, { atMs, others }] of this.#asked) {
+    for (const [hash, { atMs, incarnation, others }] of this.#asked) {
       if (atMs > before) break;
       this.#asked.delete(hash);
       const next = others.find(({ state }) => state === "up");
       if (!next) continue;
-      this.#asked.set(hash, { atMs: nowMs, others: others.slice(others.indexOf(next) + 1) });
+      this.#asked.set(hash, { atMs: nowMs, incarnation, others: others.slice(others.indexOf(next) + 1) });
       again.set(next, [...(again.get(next) ?? []), hash]);
     }
     for (const [link, hashes] of again) this.#ask(link, hashes);

@@ -212,7 +212,9 @@ export class Gossip {
   verifiedQuestion(id: string, isForeign: boolean, nowMs: number): void {
     const arrived = this.#arrived.get(id);
     if (isForeign && arrived) {
-      this.#keep(id, arrived.frame, nowMs);
+      const { kind, bytes } = arrived.frame;
+      // A copy: its bytes are a view of all that was read with them.
+      this.#keep(id, { kind, bytes: Uint8Array.from(bytes) }, nowMs);
       this.#passOn(id, nowMs);
     } else this.#arrived.delete(id);
   }

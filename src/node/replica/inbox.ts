@@ -82,6 +82,8 @@ interface Known {
   knowsRecord(record: MemberRecord): boolean;
   /** A later record of the same session is known. */
   isOutdated(record: MemberRecord): boolean;
+  /** Requests for items that the peer of a link has not answered; 0 where the link is not up. */
+  requestsOn(link: number): number;
 }
 
 /**
@@ -90,6 +92,8 @@ interface Known {
  */
 export class Inbox {
   readonly #queues = new SerialQueues();
+  /** Answers with items that are being verified, by link. */
+  readonly #checking = new Map<number, number>();
   /** Batches that nobody looked at, because too much waited to be verified; reconciliation brings them. */
   skipped = 0;
 
@@ -244,6 +248,10 @@ export class Inbox {
     frame: Extract<Frame, { readonly t: "items" }>,
     bytes: number,
   ): ReplicaInput | Promise<ReplicaInput> {
+    const checking = this.#checking.get(link) ?? 0;
+    // To verify what nobody asked for would keep others waiting: the replica cuts the link.
+    if (checking >= this.known.requestsOn(link))
+      return { type: "itemsReceived", link, served: 0, items: [], invalid: 0, bytes };
     const items = this.decoding.items(frame);
     const unknown = items.filter(({ digest }) => !this.known.knows(digest));
     const input = (verdicts: readonly boolean[]): ReplicaInput => {
@@ -253,7 +261,15 @@ export class Inbox {
       return { type: "itemsReceived", link, served, items: valid, invalid: bad.size, bytes };
     };
     const verdicts = this.verification.items(unknown);
-    return verdicts instanceof Promise ? verdicts.then(input) : input(verdicts);
+    if (!(verdicts instanceof Promise)) return input(verdicts);
+    this.#checking.set(link, checking + 1);
+    return verdicts.then(input).finally(() => this.#checked(link));
+  }
+
+  #checked(link: number): void {
+    const checking = this.#checking.get(link)! - 1;
+    if (checking > 0) this.#checking.set(link, checking);
+    else this.#checking.delete(link);
   }
 
   /** One that a peer passes on. Whether an outdated one is signed does not matter: nothing comes of it. */

@@ -281,7 +281,7 @@ export class Membership {
     const { roster } = this.context;
     const lostThere = new Set(unpackHashes(lost));
     for (const record of records) {
-      this.#dissemination.came(record.hash);
+      this.#dissemination.came(record);
       this.hear(record, nowMs, link);
       if (lostThere.has(record.hash)) roster.lostElsewhere(record);
     }

@@ -335,6 +335,12 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     return this.roster.outdates(record);
   }
 
+  /** Requests for items that the peer of a link has not answered. */
+  requestsOn(number: number): number {
+    const link = this.links.get(number);
+    return link?.state === "up" ? this.wants.asked(link.peer) : 0;
+  }
+
   /** Whether a peer may connect. */
   admits(peer: string, nowMs: number): boolean {
     return this.membership.admits(peer, nowMs);

@@ -43,6 +43,11 @@ export class Wants {
     return this.#shares.get(peer)?.wanted.size ?? 0;
   }
 
+  /** `want` frames that a peer has not answered. */
+  asked(peer: string): number {
+    return this.#shares.get(peer)?.asked.length ?? 0;
+  }
+
   /** Wants those of a peer's digests that are not wanted from another already, up to the bound. */
   add(peer: string, digests: readonly string[]): void {
     const share = this.#share(peer);

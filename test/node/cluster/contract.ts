@@ -121,6 +121,16 @@ export function describeCluster(name: string, engine: EngineUnderTest): void {
       expect(toRight.queued.slice(0, 2)).toEqual([true, false]);
     });
 
+    test("past peerQueueBytesMax the link ends, where frames are small long before: each costs more than its bytes", async () => {
+      const { left, right, toRight, toLeft } = await openPair();
+      right.cluster.holdUp(toLeft.link, true);
+      const frame = Buffer.alloc(40);
+      for (let sent = 0; sent < LIMITS.peerQueueBytesMax / 400; sent++)
+        left.cluster.send(toRight.link, frame);
+      await until("it is down", () => toRight.reason !== undefined);
+      expect(toRight.reason).toContain("peerQueueBytesMax");
+    });
+
     test("past peerQueueBytesMax the link ends", async () => {
       const { left, right, toRight, toLeft } = await openPair();
       right.cluster.holdUp(toLeft.link, true);

@@ -442,6 +442,18 @@ describe("a batch that is asked for", () => {
       expect(frames(graft(driver, frame, "b"), "batch", "b").map(({ id }) => id)).toEqual([frame.id]);
   });
 
+  it("keeps of what was read with a question the question alone", () => {
+    const driver = linked("a", "b");
+    const question = { t: "held", asker: "a", number: 1, digests: Buffer.alloc(32) } as const;
+    const { id, kind, bytes } = batchFrame("question", encodeQuestion(question));
+    const read = Buffer.concat([bytes, Buffer.alloc(65_536)]);
+    driver.hear({ t: "batch", id, kind, bytes: read.subarray(0, bytes.length) }, "a");
+    driver.tell({ type: "batchVerified", batch: id, content: { kind: "question", question } });
+    const [again] = frames(graft(driver, { t: "batch", id, kind, bytes }, "b"), "batch", "b");
+    expect(Buffer.from(again!.bytes)).toEqual(Buffer.from(bytes));
+    expect(again!.bytes.buffer.byteLength).toBe(bytes.length);
+  });
+
   it("is gone after 30 s: a quiet node does not keep what nobody asks for", () => {
     const driver = linked("a", "b");
     const [batch] = pushed(posted(driver, itemOf("x")), "a");

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { LIMITS } from "../../../src/core/limits.js";
 import { signItem } from "../../../src/node/keys.js";
 import { Inbox, VerifiedRecords } from "../../../src/node/replica/inbox.js";
@@ -41,18 +41,22 @@ let inbox: Inbox;
 let checked: string[];
 let knownRecords: Set<MemberRecord["id"]>;
 let outdated: Set<MemberRecord["id"]>;
+/** Requests that each link has open. */
+let requests: number;
 
 beforeEach(() => {
   told = [];
   checked = [];
   knownRecords = new Set();
   outdated = new Set();
+  requests = 4;
   verifier = new Verifier();
   inbox = new Inbox(
     {
       knows: () => false,
       knowsRecord: ({ id }) => knownRecords.has(id),
       isOutdated: ({ id }) => outdated.has(id),
+      requestsOn: () => requests,
     },
     {
       items: (items) => verifier.check(items),
@@ -98,6 +102,18 @@ describe("frames of items", () => {
     frame(1, { t: "roundDone", round: 1 });
     inbox.link({ type: "linkDown", link: 1, reason: "gone" });
     expect(told.map(({ type }) => type)).toEqual(["itemsReceived", "frameReceived", "linkDown"]);
+  });
+
+  test("that nobody asked for, or more than were, are not verified, and the replica is told of an answer to nothing", async () => {
+    requests = 0;
+    items(1, signed(1));
+    expect(told).toMatchObject([{ type: "itemsReceived", link: 1, served: 0, items: [] }]);
+    requests = 2;
+    for (let count = 0; count < 4; count++) items(2, signed(count));
+    await vi.waitFor(() => expect(told).toHaveLength(5));
+    expect(told.slice(1).map((input) => "items" in input && input.items.length)).toEqual([1, 1, 0, 0]);
+    items(2, signed(9));
+    await vi.waitFor(() => expect(told.at(-1)).toMatchObject({ items: [{}] }));
   });
 
   test("of signed items hold up what comes behind them on the link; other links and signs of life do not wait", async () => {

@@ -1219,6 +1219,17 @@ describe("records that are news", () => {
       expect(wanted(tell(from), from), "known").toEqual([]);
     });
 
+    it("are asked for again when an earlier one comes than was announced meanwhile", () => {
+      const { driver, from, off, loss } = large();
+      const later = recordOf("far 1", { incarnation: NOW + 3, links: new Set() });
+      const tell = (record: typeof loss, peer: string) =>
+        driver.hear({ t: "roster", members: encodeEntries([record]), part: true }, peer);
+      tell(loss, from);
+      expect(wanted(tell(later, off), off)).toEqual([]);
+      driver.records([loss], from);
+      expect(wanted(driver.pass(1_000, pingAll(driver)), off)).toEqual([later.hash]);
+    });
+
     it("are not announced to who has announced them", () => {
       const { driver, from, off, loss } = large();
       const other = recordOf("far 2", { incarnation: NOW + 2, links: new Set([memberHash("far 0")]) });

@@ -14,6 +14,8 @@ const SLICE_MS_MAX = 2;
 const TURNS_BETWEEN = 3;
 /** While more bytes wait for their turn, or because the link is held up, the stream is not read. */
 const BACKLOG_BYTES_MAX = 1_048_576;
+/** A waiting piece takes so much besides its bytes: millions of small frames would take ten times what they are. */
+const PIECE_BYTES = 225;
 /** An empty frame says that it is the last one. */
 const LAST = frameHeader(0);
 
@@ -167,7 +169,7 @@ export class FrameStream {
 
   /** Bytes that wait on this side; what the kernel has taken does not count. */
   get #queuedBytes(): number {
-    return this.#piecesBytes + this.#stream.writeBufferLength;
+    return this.#piecesBytes + this.#pieces.length * PIECE_BYTES + this.#stream.writeBufferLength;
   }
 
   #received(chunk: Uint8Array | Iterable<Uint8Array>): void {

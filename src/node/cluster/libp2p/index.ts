@@ -5,6 +5,7 @@ import type {
   Libp2p,
   MessageStream,
   MessageStreamEvents,
+  MultiaddrConnection,
   PeerId,
   Stream,
   Transport,
@@ -13,6 +14,7 @@ import type {
 import { noise } from "@libp2p/noise";
 import { preSharedKey } from "@libp2p/pnet";
 import { tcp } from "@libp2p/tcp";
+import type { AbstractMultiaddrConnection } from "@libp2p/utils";
 import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p } from "libp2p";
 import { HubcastError } from "../../../core/errors.js";
@@ -44,6 +46,8 @@ const CONNECT_MS_MAX = 5_000;
 const ACCEPT_MS_MAX = 20_000;
 /** Each dial has a timeout of its own, which is shorter. */
 const DIAL_MS_MAX = 120_000;
+/** Bytes until both sides have proven who they are: 300 come from an honest one. */
+const OPENING_BYTES_MAX = 2_048;
 /** How long peers may take to read what was sent before a link ends. */
 const FLUSH_MS_MAX = 500;
 /** Connections at the same time. The machine keeps far fewer; a whole cluster may ask one node for addresses at once. */
@@ -154,8 +158,8 @@ function firstBytes(stream: MessageStream, signal: AbortSignal | undefined): Pro
 }
 
 /**
- * That transport, with connections accepted some in each turn and written to in few pieces, and listeners whose beginning and
- * end are no events. On each such event libp2p waits for a second, with a timer that holds up the end of a process, to write
+ * That transport, with connections accepted some in each turn, written to in few pieces and bounded in what they may
+ * cost, and listeners whose beginning and end are no events. On each such event libp2p waits for a second, with a timer that holds up the end of a process, to write
  * this node's addresses where its protocol `identify`, which is not used here, would read them.
  */
 function adapted<Components>(make: (components: Components) => Transport) {
@@ -163,11 +167,13 @@ function adapted<Components>(make: (components: Components) => Transport) {
   /** Inherits all that the upgrader does besides. */
   const upgraderOf = (upgrader: Upgrader): Upgrader =>
     Object.assign(Object.create(upgrader), {
-      upgradeInbound: async (connection, options) => {
-        await turn();
-        await upgrader.upgradeInbound(joiningWrites(connection), options);
-      },
-      upgradeOutbound: (connection, options) => upgrader.upgradeOutbound(joiningWrites(connection), options),
+      upgradeInbound: (connection, options) =>
+        bounded(connection, async (bound) => {
+          await turn();
+          await upgrader.upgradeInbound(bound, options);
+        }),
+      upgradeOutbound: (connection, options) =>
+        bounded(connection, (bound) => upgrader.upgradeOutbound(bound, options)),
     } satisfies Partial<Upgrader>);
   return (components: Components): Transport => {
     const transport = make(components);
@@ -186,11 +192,33 @@ function adapted<Components>(make: (components: Components) => Transport) {
   };
 }
 
-/** That connection, with one write of the socket for each call of `send`: noise sends the length of a message as a piece of its own. */
-function joiningWrites<Connection extends MessageStream>(connection: Connection): Connection {
+/**
+ * Opens a connection, within bounds that libp2p does not set. It answers each line in front of the handshake, 20 us each and
+ * thousands in one read; and a socket that was closed by its peer stays for as long as the peer does not read what was
+ * written before. Each `send` is one write: noise sends the length of a message as a piece of its own.
+ */
+async function bounded<Opened>(
+  given: MultiaddrConnection,
+  open: (connection: MultiaddrConnection) => Promise<Opened>,
+): Promise<Opened> {
+  const connection = given as AbstractMultiaddrConnection;
   const send = connection.send.bind(connection);
   connection.send = (data) => send(data.subarray());
-  return connection;
+  connection.addEventListener("close", () => {
+    setTimeout(() => connection.sendReset(new Error("it was closed")), FLUSH_MS_MAX).unref();
+  });
+  const { onData } = connection;
+  let bytes = 0;
+  connection.onData = (data) => {
+    bytes += data.byteLength;
+    if (bytes > OPENING_BYTES_MAX) connection.abort(new Error("its opening is too long"));
+    else onData.call(connection, data);
+  };
+  try {
+    return await open(connection);
+  } finally {
+    connection.onData = onData;
+  }
 }
 
 interface OpenLink {
@@ -293,14 +321,21 @@ class Libp2pEngine extends Identity implements LinkEngine {
     const expected = peer ?? addresses.find(({ id }) => id !== undefined)?.id;
     if (expected === this.id) throw new DialFault("the id is this node's own", true);
     if (addresses.length === 0) throw new DialFault("there is no address that can be read");
-    const signal = AbortSignal.any([this.#over.signal, AbortSignal.timeout(timeoutMs)]);
-    const { connection, stream } = await dialFirst({
-      addresses,
-      signal,
-      connect: (address, over) => this.#connect(address, expected, over),
-      discard: (late) => late.connection.abort(new Error("another address was faster")),
-    });
-    this.#up(connection, stream, attempt);
+    // Of AbortSignal.timeout below two of AbortSignal.any Node keeps 1 KB for good.
+    const deadline = new AbortController();
+    const expired = () => deadline.abort(new DOMException("the dial took too long", "TimeoutError"));
+    const timer = setTimeout(expired, timeoutMs);
+    try {
+      const { connection, stream } = await dialFirst({
+        addresses,
+        signal: AbortSignal.any([this.#over.signal, deadline.signal]),
+        connect: (address, over) => this.#connect(address, expected, over),
+        discard: (late) => late.connection.abort(new Error("another address was faster")),
+      });
+      this.#up(connection, stream, attempt);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async #connect(address: string, peer: string | undefined, signal: AbortSignal) {

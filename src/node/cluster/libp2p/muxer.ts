@@ -38,6 +38,7 @@ class LinkMuxer extends AbstractStreamMuxer<LinkStream> {
   override onCreateStream({ protocol, signal }: CreateStreamOptions): Promise<LinkStream> {
     if (protocol !== LINK_PROTOCOL || this.#asked || this.maConn.direction === "inbound")
       throw new Error("a connection has one stream, which the side that dialled opens");
+    signal?.throwIfAborted();
     const asked = Promise.withResolvers<LinkStream>();
     this.#asked = asked;
     signal?.addEventListener("abort", () => asked.reject(signal.reason), { once: true });

@@ -1,10 +1,13 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
 import { connect as connectTcp, createServer, type Server, type Socket } from "node:net";
+import { queryObjects } from "node:v8";
 import type { StreamMuxerFactory } from "@libp2p/interface";
 import { noise } from "@libp2p/noise";
 import { tcp } from "@libp2p/tcp";
+import { multiaddrConnectionPair } from "@libp2p/utils";
 import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p } from "libp2p";
 import { afterEach, describe, expect, test } from "vitest";
@@ -14,6 +17,8 @@ import type { LinkEngine } from "../../../../src/node/cluster/port.js";
 import { describeCluster } from "../contract.js";
 import { Recorder, until } from "../recorder.js";
 
+/** What comes in front of a handshake. */
+const NEGOTIATION = "\x13/multistream/1.0.0\n\x07/noise\n";
 const LOOPBACK = { hosts: ["127.0.0.1"] };
 const privateKeys = new WeakMap<LinkEngine, Uint8Array>();
 
@@ -140,6 +145,20 @@ describe("libp2p: dial", () => {
       addresses: [`127.0.0.1:${node.cluster.port}`, `127.0.0.1:${other.cluster.port}`],
     });
     await until("the other is up", () => node.up.length === 1);
+  });
+
+  test("that fails leaves nothing behind", async () => {
+    const node = await open();
+    const fail = async (count: number) => {
+      const before = node.failures.length;
+      for (let index = 0; index < count; index++) {
+        node.cluster.dial({ attempt: ++attempts, addresses: ["127.0.0.1:1"], timeoutMs: 200 });
+        await until("answered", () => node.failures.length === before + index + 1);
+      }
+      return queryObjects(AbortSignal, { format: "count" });
+    };
+    const first = await fail(50);
+    expect(await fail(200)).toBeLessThan(first + 100);
   });
 
   test("of many at once, from one address, meets all", async () => {
@@ -331,7 +350,7 @@ describe("libp2p: strangers on the port", () => {
       const { host, port } = new URL(
         withoutId(node.cluster.addresses[0]!).replace(/.*\/ip4\/(.*)\/tcp\//, "http://$1:"),
       );
-      const negotiation = "\x13/multistream/1.0.0\n\x07/noise\n";
+      const negotiation = NEGOTIATION;
       const begin = Buffer.concat([Buffer.of(0, 32), randomBytes(32)]);
       const answeredAt: number[] = [];
       let turn = 0;
@@ -359,6 +378,51 @@ describe("libp2p: strangers on the port", () => {
     },
   );
 
+  test.each([
+    ["lines that name protocols", "\x13/multistream/1.0.0\n", "\x02a\n"],
+    ["bytes behind the first message of a handshake", `${NEGOTIATION}\0\x20${"x".repeat(32)}`, "x"],
+  ])("who sends %s without end is cut off, and not read to the end", async (_, first, unit) => {
+    const node = await open();
+    const socket = connectTcp(node.cluster.port!, "127.0.0.1").on("error", () => {});
+    socket.resume().write(first);
+    const chunk = Buffer.from(unit.repeat(65_536));
+    const write = () => {
+      while (!socket.destroyed && socket.write(chunk));
+    };
+    socket.on("drain", write);
+    write();
+    // 16 MB of lines would take a minute.
+    await until("it is cut off", () => socket.destroyed, 5_000);
+    expect(socket.bytesWritten).toBeLessThan(16_000_000);
+  });
+
+  test("a member that closes and does not read what was sent leaves no socket behind, nor holds up the end", async () => {
+    const [node, other] = [await open(), await open()];
+    const sockets: Socket[] = [];
+    const note = (message: unknown) => void sockets.push((message as { socket: Socket }).socket);
+    const clients: Socket[] = [];
+    const noteClient = (message: unknown) => void clients.push((message as { socket: Socket }).socket);
+    subscribe("net.server.socket", note);
+    subscribe("net.client.socket", noteClient);
+    try {
+      dial(other, node);
+      await until("up", () => node.up.length === 1 && other.up.length === 1);
+      clients[0]!.pause();
+      for (let count = 0; count < 16; count++) node.cluster.send(node.up[0]!.link, Buffer.alloc(1_000_000));
+      clients[0]!.end();
+      await until("down", () => node.up.length === 0);
+      await until(
+        "it is let go",
+        () => sockets.length > 0 && sockets.every(({ destroyed }) => destroyed),
+        5_000,
+      );
+    } finally {
+      unsubscribe("net.server.socket", note);
+      unsubscribe("net.client.socket", noteClient);
+    }
+    await node.cluster.close();
+  });
+
   test("who sends anything else in place of the opening byte is cut off", async () => {
     const node = await open();
     await using rogue = await openRogue(() => ({
@@ -371,6 +435,13 @@ describe("libp2p: strangers on the port", () => {
     const connection = await rogue.libp2p.dial(multiaddr(node.cluster.addresses[0]!));
     await until("cut off", () => connection.status !== "open");
     expect(node.links).toEqual([]);
+  });
+
+  test("a stream that is asked for when its dial is over already is not waited for", async () => {
+    const [outbound] = multiaddrConnectionPair();
+    const muxer = linkMuxer().createStreamMuxer(outbound);
+    const signal = AbortSignal.abort(new Error("over"));
+    await expect(muxer.createStream({ protocol: LINK_PROTOCOL, signal })).rejects.toThrow("over");
   });
 
   test("who sends a frame that is too large is cut off, and no other", async () => {
