@@ -29,19 +29,20 @@ interface Asked {
   readonly others: Link[];
 }
 
-/**
- * Records to pass on are gathered for so long after others went out, for each member a little longer: a frame costs
- * what 20 do. Links of the tree go first: when the other links have their turn, their other end mostly has the record...
- */
+/** Records go on the links of the tree first. When all links have their turn, most members have the record. */
 const SCOPES = ["all", "tree"] as const;
+/** Records are gathered for this long after the last ones went out, since a frame costs what 20 records do... */
 const NEWS_MS = 30;
+/** ... for each member, up to NEWS_MEMBERS_MAX, this much longer... */
 const NEWS_MEMBER_MS = { tree: 2.5, all: 5 };
-/** ... and so many times as long as this node is woken late... */
-const NEWS_LATES = 2;
-/** ... but for losses, which others wait for; and where all of them merely renew what is known, or nobody follows links. */
-const NEWS_LOSS_MEMBER_MS = { tree: 1, all: 2 };
 const NEWS_MEMBERS_MAX = 250;
+/** ... and by this many times the lateness of this node. */
+const NEWS_LATES = 2;
+/** A record that tells of a loss waits less: others need it to find who is lost. */
+const NEWS_LOSS_MEMBER_MS = { tree: 1, all: 2 };
+/** A record that merely renews another waits longer... */
 const RENEWALS_MS = 2_000;
+/** ... and so does each record of a sample, whose links nobody follows. */
 const SAMPLE_NEWS_MS = 1_000;
 /** An announced record that does not come is asked of the next peer that announced it, after this long... */
 const ASK_MS = 500;
@@ -52,9 +53,9 @@ const SMALL_MEMBERS = 30;
 
 /**
  * Records of members that are news here, on their way to the other links: at once when nothing was told lately, else
- * with what gathers; along the tree first, then on all links whose other end has not told it meanwhile, so all get it
- * whatever tree members take for theirs. Off the tree a hash announces the record, and who lacks it asks for it: when 20 of
- * 200 are killed, 75 members tell of it, and each record would come to each member six times. A record that merely renews another goes along the tree alone, and in a large cluster
+ * with what gathers; along the tree first, then on all links whose other end has not told it meanwhile. So a record
+ * reaches all members also while they differ about the tree. Off the tree only its hash is sent, and a member that lacks the
+ * record asks for it: when 20 of 200 members are killed, 75 others publish a record, of which each member would get six copies. A record that merely renews another goes along the tree alone, and in a large cluster
  * so does one that tells of new links: a member that misses it knows of others.
  */
 export class Dissemination {
@@ -120,7 +121,7 @@ export class Dissemination {
       const soonMs = NEWS_MS + size * (isUrgent ? NEWS_LOSS_MEMBER_MS : NEWS_MEMBER_MS)[scope];
       const gatherMs = isSample ? SAMPLE_NEWS_MS : news.isRenewal ? RENEWALS_MS : soonMs;
       const calmMs = gatherMs + NEWS_LATES * this.context.lateMs;
-      // What the tree brings meanwhile need not be announced.
+      // An announcement waits the whole time, also after a quiet moment: by then the tree has brought most records.
       const isAnnounced = scope === "all" && !news.isPushed && !this.#isSmall;
       const fromMs = isAnnounced ? nowMs : Math.min(this.#sentAtMs[scope], nowMs);
       const dueAtMs = fromMs + (isUrgent ? soonMs : calmMs);

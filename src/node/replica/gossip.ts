@@ -48,7 +48,7 @@ const GRAFT_MS = 5_000;
 const REPAIR_MS_MIN = 150;
 /** ... at most after this long, whatever delays members feign... */
 const REPAIR_MS_MAX = 5_000;
-/** ... and where the tree stands after this, since there a batch stays away only when members are busy... */
+/** ... and at least this long where the tree is settled: there a batch is late only because members are busy... */
 const REPAIR_SETTLED_MS_MIN = 500;
 /** ... and after so many commits: the members in front commit it before they push it. */
 const REPAIR_COMMITS = 4;
@@ -85,7 +85,7 @@ export class Gossip {
   };
   /** Ids of batches that were received or sent lately, oldest first. */
   readonly #seen = new Set<string>();
-  /** Of those that were passed on, for peers that missed them, oldest first; as many as batchContentsBytesMax holds. */
+  /** Contents of batches that were made or passed on here, for peers that missed them, oldest first. Bounded by time and bytes. */
   readonly #contents = new Map<string, Content>();
   #contentsBytes = 0;
   readonly #arrived = new Map<string, Arrived>();

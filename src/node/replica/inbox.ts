@@ -289,7 +289,7 @@ export class Inbox {
   }
 }
 
-/** Says nothing of what came before or after it: a node that is busy checking items must not pass for a dead one. */
+/** Handled at once, in front of frames that came before it: a node that is busy checking items must not pass for a dead one. */
 function isSignOfLife(input: ReplicaInput): boolean {
   return input.type === "frameReceived" && (input.frame.t === "ping" || input.frame.t === "pong");
 }

@@ -5,12 +5,18 @@ import { LIMITS } from "../../../core/limits.js";
 const FRAME_HEADER_BYTES = 4;
 /** Small pieces are joined up to this size: one encryption and one write for many frames. */
 const JOIN_BYTES_MAX = 65_536;
-/** In one turn of the event loop the frames of all links have a third of the time that others took, within these... */
+/**
+ * Time in one turn of the event loop for the frames of all links: a third of what the turns since the last frames took,
+ * within these bounds.
+ */
 const TURN_MS_MIN = 4;
 const TURN_MS_MAX = 16;
-/** ... and those of one link for so long, before other links have theirs. */
+/** Of that, the time for the frames of one link, before other links have theirs. */
 const SLICE_MS_MAX = 2;
-/** Turns without frames behind one whose time was used up, unless they are long: an HTTP request is answered over several. */
+/**
+ * A turn that used up its time is followed by so many turns without frames, since an HTTP request is answered over several
+ * turns. Where turns are long, one is enough.
+ */
 const TURNS_BETWEEN = 3;
 /** While more bytes wait for their turn, or because the link is held up, the stream is not read. */
 const BACKLOG_BYTES_MAX = 1_048_576;
@@ -36,8 +42,9 @@ export class DeliveryTurns {
   readonly #waiting = new Set<FrameStream>();
   /** When the time of this turn is used up; 0 before its first delivery. */
   #endMs = 0;
-  /** Turns that are left to others, and since when; 0 when no frame waits. */
+  /** Turns without frames that are still to come. */
   #yields = 0;
+  /** When frames last used up their time; 0 when none waits since. */
   #leftAtMs = 0;
   #isPosted = false;
 
@@ -180,7 +187,7 @@ export class FrameStream {
     } catch (error) {
       this.#end(describe(error));
     }
-    // Not from inside: a stream that is paused while it resumes goes on to read.
+    // Later: libp2p calls this from inside of resume(), and would go on to read though it is paused here.
     if (this.#inboxBytes > BACKLOG_BYTES_MAX) this.#turns.post(() => this.#pace());
     this.#turns.add(this);
   }

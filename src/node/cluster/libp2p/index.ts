@@ -119,8 +119,8 @@ async function createHost(
 }
 
 /**
- * That encrypter, with handshakes of those that connect one after the other. Anyone has them for 32 bytes each, and may
- * have hundreds at the same moment (bench/abuse.ts handshakes).
+ * That encrypter, with inbound handshakes one after the other: 32 bytes from anyone begin one, which costs 5 ms, and
+ * hundreds may begin at the same moment (bench/abuse.ts handshakes).
  */
 function oneAtATime<Components>(make: (components: Components) => ConnectionEncrypter) {
   const turn = turnsOf(1, TURNS_PER_HANDSHAKE - 1);
@@ -159,8 +159,8 @@ function firstBytes(stream: MessageStream, signal: AbortSignal | undefined): Pro
 
 /**
  * That transport, with connections accepted some in each turn, written to in few pieces and bounded in what they may
- * cost, and listeners whose beginning and end are no events. On each such event libp2p waits for a second, with a timer that holds up the end of a process, to write
- * this node's addresses where its protocol `identify`, which is not used here, would read them.
+ * cost, and listeners whose beginning and end are no events. On each such event libp2p sets a timer of one second, to write
+ * this node's addresses for its protocol `identify`, which is not used here; the timer holds up the end of a process.
  */
 function adapted<Components>(make: (components: Components) => Transport) {
   const turn = turnsOf(ACCEPTED_PER_TURN, 0);
@@ -239,7 +239,7 @@ class Libp2pEngine extends Identity implements LinkEngine {
   #lastLink = 0;
   /** Accepted, and the peer has not opened the frame stream yet. */
   readonly #awaited = new Map<Connection, NodeJS.Timeout>();
-  /** Dialled connections that belong to an attempt: libp2p joins dials of one address into one. */
+  /** Dialled connections that an attempt has taken. libp2p gives one connection to all who dial an address at once. */
   readonly #dialled = new WeakSet<Connection>();
   /** Links that are being flushed. */
   readonly #endings = new Set<Promise<void>>();

@@ -55,7 +55,7 @@ class LinkMuxer extends AbstractStreamMuxer<LinkStream> {
     if (bytes[0] !== OPENING[0] || (this.maConn.direction === "outbound" && !this.#asked))
       throw new Error("it opens no frame stream");
     this.#stream = new LinkStream(this.maConn, (data) => this.send(data));
-    // Until its reader resumes it, so that nothing more is kept for it.
+    // Its reader resumes it. Until then TCP holds up the peer, and nothing is kept in memory.
     this.#stream.pause();
     this.#stream.onData(bytes.subarray(1));
     if (this.#asked) this.#asked.resolve(this.#stream);
@@ -81,7 +81,7 @@ class LinkStream extends AbstractStream {
   }
 
   override sendData(data: Bytes): SendResult {
-    // The list is emptied as it is sent.
+    // Counted first, since sending empties the list.
     const sentBytes = data.byteLength;
     return { sentBytes, canSendMore: this.write(data) };
   }
