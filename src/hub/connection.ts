@@ -95,7 +95,7 @@ export class Connection {
     if (this.session.parked) {
       this.socket.pause();
       // A stream that has something stops reading at once.
-      this.socket.unshift(this.machine.park(chunk));
+      this.socket.unshift(this.machine.park(this.session, chunk));
       return;
     }
     this.machine.handle({ type: "received", session: this.session, chunk }, this.nowMs());

@@ -53,7 +53,9 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
   const { port } = server;
   const extras: Closeable[] = [];
   let closing: Promise<void> | undefined;
+  const over = new AbortController();
   const close = (): Promise<void> => {
+    over.abort();
     closing ??= closeAll(server, extras, federation);
     return closing;
   };
@@ -74,7 +76,7 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
     await close();
     throw error;
   }
-  options.signal?.addEventListener("abort", () => void close(), { once: true });
+  options.signal?.addEventListener("abort", () => void close(), { once: true, signal: over.signal });
   return {
     address: server.address,
     port,

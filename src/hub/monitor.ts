@@ -40,7 +40,7 @@ export async function startMonitor(port: number, hub: Watched, tokens: TokenTabl
   app.addHook("onRequest", async (_request, reply) => {
     reply.header("cache-control", "no-store");
   });
-  // A list of all clients takes milliseconds: however many are asked for at once, messages go between.
+  // What looks at all clients takes milliseconds: however much is asked for at once, messages go between.
   const turns = new PacedCalls(1);
   const read = { config: { role: "read" }, exposeHeadRoute: true } as const;
   app.get("/healthz", { exposeHeadRoute: true }, async () => ({ status: "ok" }));
@@ -49,16 +49,20 @@ export async function startMonitor(port: number, hub: Watched, tokens: TokenTabl
     reply.code(state === "ready" ? 200 : 503);
     return { status: state };
   });
-  app.get("/v1/status", read, async () => hub.status());
+  const turn = () => new Promise<void>((resolve) => turns.add([resolve]));
+  app.get("/v1/status", read, async () => {
+    await turn();
+    return hub.status();
+  });
   app.get<{ Querystring: ClientQuery }>(
     "/v1/clients",
     { ...read, schema: { querystring: CLIENT_QUERY } },
     async ({ query }) => {
-      await new Promise<void>((resolve) => turns.add([resolve]));
+      await turn();
       return { clients: clientsOf(hub, query) };
     },
   );
-  serveMetrics(app, hubFigures(hub));
+  serveMetrics(app, hubFigures(hub), { turn });
   const bound = await server.listen(HOST, port, { port: "--monitor-port" });
   return {
     url: `http://${HOST}:${bound.port}`,
@@ -123,31 +127,38 @@ function compare(a: string | number | undefined, b: string | number | undefined,
 
 /** The figures of GET /metrics; docs/metrics.md explains each. */
 function hubFigures(hub: Watched): readonly Figure[] {
+  let status: HubStatus | undefined;
+  /** Of this turn: it walks all clients, and twenty figures are read from it. */
+  const statusNow = (): HubStatus => {
+    if (status === undefined) setImmediate(() => (status = undefined));
+    status ??= hub.status();
+    return status;
+  };
   return [
-    ...STATUS_FIGURES.map(([name, help, figure]) => ({ name, help, read: () => figure(hub.status()) })),
+    ...STATUS_FIGURES.map(([name, help, figure]) => ({ name, help, read: () => figure(statusNow()) })),
     reasonsFigure(
       "hubcast_hub_degraded",
       "1 for each reason why the hub is degraded.",
       HUB_REASONS,
-      () => hub.status().reasons,
+      () => statusNow().reasons,
     ),
     {
       name: "hubcast_hub_closed_total",
       help: "Connections that ended, by reason.",
       labels: ["reason"],
-      read: () => Object.entries(hub.status().closed).map(([reason, count]) => [{ reason }, count]),
+      read: () => Object.entries(statusNow().closed).map(([reason, count]) => [{ reason }, count]),
     },
     {
       name: "hubcast_hub_certificate_expires_seconds",
       help: "When its certificate expires, epoch seconds; absent without TLS.",
-      read: () => secondsOf(hub.status().certificateExpiresAtMs),
+      read: () => secondsOf(statusNow().certificateExpiresAtMs),
     },
     {
       name: "hubcast_hub_info",
       help: "Always 1; the labels say which hub this is.",
       labels: ["name", "version", "engine"],
       read() {
-        const { name, router } = hub.status();
+        const { name, router } = statusNow();
         return [[{ name, version: VERSION, engine: router?.engine ?? "local" }, 1]];
       },
     },

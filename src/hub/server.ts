@@ -68,7 +68,7 @@ export class HubServer {
       allowHalfOpen: true,
       keepAlive: true,
       keepAliveInitialDelay: 30_000,
-      // Bytes that are put back stop the reading (Connection), however few. Nothing else waits in these streams.
+      // So that a single byte that Connection puts back stops the reading.
       highWaterMark: 1,
     };
     if (options.tls === undefined)

@@ -86,7 +86,7 @@ const TURNS_PER_HANDSHAKE = 3;
 
 /**
  * Lets the handshakes of a TLS server begin one in several turns of the event loop, each when its client has sent something.
- * Anyone has them for one packet each, and may send hundreds at the same moment.
+ * One packet from anyone begins a handshake, and hundreds may come at the same moment.
  * @param timeoutMs how long a client may send nothing
  */
 export function paceHandshakes(server: Server, timeoutMs: number): void {

@@ -1,5 +1,7 @@
+import { getEventListeners } from "node:events";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { LIMITS } from "../../src/core/limits.js";
+import { MessageQueue } from "../../src/hub/client/client.js";
 import { connectToHub, type HubClient, type HubClientOptions } from "../../src/hub/client/index.js";
 import { type Hub, startHub } from "../../src/hub/index.js";
 import { RawClient, relay } from "./raw-client.js";
@@ -151,6 +153,57 @@ describe("a client of version 2", () => {
   });
 });
 
+describe("a client with much to read", () => {
+  it("reads on when there is room again, also where a message takes several reads", async () => {
+    const [a, b] = [await join(), await join({ backlogBytesMax: 1_000_000, reconnect: false })];
+    const messages = b.messages();
+    const first = messages.next();
+    const sending = Promise.all(Array.from({ length: 30 }, () => a.relay([b.id], Buffer.alloc(300_000))));
+    for (let count = 0; count < 30; count++) {
+      const { value } = await (count === 0 ? first : messages.next());
+      expect(value.payload).toHaveLength(300_000);
+      // Longer than what is on its way takes to arrive.
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await sending;
+  });
+
+  it("keeps the latest without a reader, and pushes back with one", async () => {
+    const queue = new MessageQueue<number>(
+      10,
+      () => 1,
+      () => {},
+    );
+    for (let item = 0; item < 100_000; item++) queue.put(item);
+    expect(queue.dropped).toBe(100_000 - 10);
+    const read = queue.read();
+    expect((await read.next()).value).toBe(100_000 - 10);
+    for (let item = 0; item < 20; item++) queue.put(item);
+    expect(queue.full).toBe(true);
+  });
+});
+
+describe("a client that closes", () => {
+  it("has written what was sent before, and says that of each message", async () => {
+    const [a, b] = [await join(), await join()];
+    const sent = Array.from({ length: 20 }, () => a.relay([b.id], Buffer.alloc(900_000)));
+    const closing = a.close();
+    await expect(a.relay([b.id], "late")).rejects.toMatchObject({ code: "connectionLost" });
+    const messages = b.messages();
+    for (let count = 0; count < 20; count++)
+      expect((await messages.next()).value.payload).toHaveLength(900_000);
+    await Promise.all([closing, ...sent]);
+  });
+
+  it("leaves nothing at a signal that outlives it, nor does one that never was connected, nor a hub", async () => {
+    const { signal } = new AbortController();
+    for (let count = 0; count < 3; count++) await (await connectToHub(hub.address, { signal })).close();
+    await expect(connectToHub("127.0.0.1:1", { signal })).rejects.toMatchObject({ code: "unreachable" });
+    await (await startHub({ port: 0, signal })).close();
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+  });
+});
+
 describe("a lost connection", () => {
   it("is dialled again, and says what may have been missed", async () => {
     const { port } = hub;
@@ -166,6 +219,20 @@ describe("a lost connection", () => {
     const b = await join();
     expect(await b.sendToGroup("g", "again", { receipt: true })).toMatchObject({ reached: 1 });
     expect(await payloads(a, 1)).toEqual(["again"]);
+  });
+
+  it("leaves out the groups that were left meanwhile, though their join was not answered", async () => {
+    const { port } = hub;
+    const a = await join({ random: () => 0.5 });
+    await Promise.all([a.join("left"), a.leave("left"), a.join("kept")]);
+    await hub.close();
+    hub = await startHub({ port });
+    const events = a.events();
+    while ((await events.next()).value.type !== "reconnected");
+    await a.ping();
+    const b = await join();
+    expect(await b.sendToGroup("kept", "x", { receipt: true })).toMatchObject({ reached: 1 });
+    expect(await b.sendToGroup("left", "x", { receipt: true })).toMatchObject({ reached: 0 });
   });
 
   it("is dialled again with the token of then, which a function gives", async () => {
@@ -209,6 +276,15 @@ describe("a lost connection", () => {
 });
 
 describe("connecting", () => {
+  it("waits for a token no longer than for the hub, nor behind an abort", async () => {
+    const token = () => new Promise<string>(() => {});
+    await expect(connectToHub(hub.address, { token, connectTimeoutMs: 100 })).rejects.toBeInstanceOf(Error);
+    const stop = new AbortController();
+    const connecting = connectToHub(hub.address, { token, signal: stop.signal });
+    stop.abort(new Error("enough"));
+    await expect(connecting).rejects.toBeInstanceOf(Error);
+  });
+
   it("says when nothing listens, and when something else answers", async () => {
     const { port } = hub;
     await hub.close();

@@ -56,6 +56,29 @@ describe("monitoring", () => {
     b.close();
   });
 
+  it("looks at all clients once for a scrape, and for one scrape in a turn of the event loop", async () => {
+    let looks = 0;
+    await start();
+    const watched = {
+      status: () => {
+        looks++;
+        return hub.stats();
+      },
+      clients: () => [],
+    };
+    const monitor = await startMonitor(0, watched as never, new TokenTable([], "hub"));
+    try {
+      const scrapes = Array.from(
+        { length: 8 },
+        async () => await (await fetch(`${monitor.url}/metrics`)).text(),
+      );
+      for (const text of await Promise.all(scrapes)) expect(text).toMatch(/^hubcast_hub_clients 0$/m);
+      expect(looks).toBeLessThanOrEqual(8);
+    } finally {
+      await monitor.close();
+    }
+  });
+
   it("takes few pipelined requests of a connection at a time, and answers all", async () => {
     const CALLS = 2_000;
     let taken = 0;

@@ -53,7 +53,9 @@ export class ReconnectingClient implements HubClient {
     this.#messages = new MessageQueue(options.backlogBytesMax, messageSize, onRoom);
     this.#events = new MessageQueue<HubClientEvent>(EVENTS_MAX, () => 1, onRoom);
     this.#redial = new Redial(options.random, () => this.#dialAgain());
-    options.signal?.addEventListener("abort", () => void this.close(), { once: true });
+    const { signal } = this.#stop;
+    // A signal may outlive thousands of clients.
+    options.signal?.addEventListener("abort", () => void this.close(), { once: true, signal });
   }
 
   get id(): number {
@@ -127,12 +129,18 @@ export class ReconnectingClient implements HubClient {
   async join(group: string, options: { signal?: AbortSignal } = {}): Promise<number> {
     const { socket, calls } = this.#openVersion2("join");
     checkGroup(group);
-    const members = await calls.groups.ask(
-      () => this.#ask(socket.send(nameFrame(FRAME.join, group))),
-      options.signal,
-    );
+    // From now on: `leave` may be called before the answer.
+    const isNew = !this.#groups.has(group);
     this.#groups.add(group);
-    return members;
+    try {
+      return await calls.groups.ask(
+        () => this.#ask(socket.send(nameFrame(FRAME.join, group))),
+        options.signal,
+      );
+    } catch (error) {
+      if (isNew) this.#groups.delete(group);
+      throw error;
+    }
   }
 
   async leave(group: string, options: { signal?: AbortSignal } = {}): Promise<number> {
@@ -205,7 +213,8 @@ export class ReconnectingClient implements HubClient {
     if (message !== undefined) this.#messages.put(message);
     else if (event !== undefined) this.#events.put(event);
     else this.#connection?.calls.take(frame);
-    return !this.#messages.full || this.#connection?.calls.pending === true;
+    const isFull = this.#messages.full || this.#events.full;
+    return !isFull || this.#connection?.calls.pending === true;
   }
 
   #onLost(reason: CloseReason): void {
@@ -237,13 +246,14 @@ export class ReconnectingClient implements HubClient {
 
   #end(): void {
     this.#closed = true;
+    this.#stop.abort();
     if (this.#messages.dropped > 0) this.#events.put({ type: "dropped", messages: this.#messages.dropped });
     this.#messages.end();
     this.#events.end();
   }
 
   #open(): OpenConnection {
-    if (this.#connection !== undefined) return this.#connection;
+    if (this.#connection !== undefined && !this.#closed) return this.#connection;
     throw new HubcastError(
       "connectionLost",
       this.#closed ? "the client is closed" : "not connected to the hub now",
@@ -333,6 +343,8 @@ export class MessageQueue<T> {
   /** Items dropped for lack of a reader. */
   dropped = 0;
   #items: T[] = [];
+  /** Those in front of it were dropped. */
+  #first = 0;
   #size = 0;
   #reading = false;
   #ended = false;
@@ -354,10 +366,12 @@ export class MessageQueue<T> {
     if (this.#ended) return;
     this.#items.push(item);
     this.#size += this.sizeOf(item);
-    while (!this.#reading && this.#size > this.sizeMax && this.#items.length > 1) {
-      this.#size -= this.sizeOf(this.#items.shift()!);
+    while (!this.#reading && this.#size > this.sizeMax && this.#items.length - this.#first > 1) {
+      this.#size -= this.sizeOf(this.#items[this.#first++]!);
       this.dropped += 1;
     }
+    // Half of it at least: to take single items off a long array moves all of it.
+    if (2 * this.#first > this.#items.length) this.#items = this.#take();
     this.#wake?.();
   }
 
@@ -380,9 +394,7 @@ export class MessageQueue<T> {
     try {
       while (signal?.aborted !== true) {
         if (this.#items.length > 0) {
-          // In batches: shifting single items off a long array is slow.
-          const batch = this.#items;
-          this.#items = [];
+          const batch = this.#take();
           yield* this.#drain(batch, signal);
         } else if (this.#ended) return;
         else await this.#change();
@@ -409,6 +421,13 @@ export class MessageQueue<T> {
       // A reader that stopped early leaves the rest to the next one.
       if (index < batch.length) this.#items = [...batch.slice(index), ...this.#items];
     }
+  }
+
+  #take(): T[] {
+    const items = this.#first > 0 ? this.#items.slice(this.#first) : this.#items;
+    this.#items = [];
+    this.#first = 0;
+    return items;
   }
 
   async #change(): Promise<void> {

@@ -70,6 +70,8 @@ export class HubConnection {
   /** Writes a head and its payload, uncopied when it is large. Resolves when there is room for the next. */
   async send(head: Buffer, payload?: Uint8Array): Promise<void> {
     const socket = this.#socket;
+    // Behind end() a write would destroy the socket, with what waits in it.
+    if (socket.writableEnded || socket.destroyed) throw this.#lost();
     let room: boolean;
     if (payload === undefined) room = socket.write(head);
     else if (payload.length < JOIN_BELOW) room = socket.write(Buffer.concat([head, payload]));
@@ -80,18 +82,19 @@ export class HubConnection {
       socket.uncork();
     }
     if (room) return;
-    if (socket.destroyed) throw this.#lost();
     // Waiting senders share one promise, or each would be a listener.
     this.#drained ??= drained(socket).then(() => {
       this.#drained = undefined;
     });
     await this.#drained;
-    if (socket.destroyed) throw this.#lost();
+    if (socket.destroyed && !socket.writableFinished) throw this.#lost();
   }
 
   resume(): void {
     if (!this.#reading) this.#liveness?.heard(performance.now());
     this.#reading = true;
+    // Also where the next chunk completes no message.
+    this.#wantsMore = true;
     this.#socket.resume();
   }
 
@@ -113,14 +116,11 @@ export class HubConnection {
   /** Ends the connection when everything is written, or when the hub takes nothing. */
   end(): void {
     this.#ended = true;
+    clearInterval(this.#timer);
     this.#socket.end();
     this.resume();
-    let left = this.#socket.writableLength;
-    const timer = setInterval(() => {
-      if (this.#socket.writableLength === left) this.cut();
-      left = this.#socket.writableLength;
-    }, END_TIMEOUT_MS).unref();
-    this.#socket.once("close", () => clearInterval(timer));
+    // Node looks whether bytes leave within one write, too.
+    this.#socket.setTimeout(END_TIMEOUT_MS, () => this.cut());
   }
 
   cut(): void {
@@ -175,16 +175,15 @@ export class HubConnection {
   }
 }
 
-/** Resolves when the socket can take more, or is closed. */
+/** Resolves when the socket can take more, has written everything and ended, or is closed. */
 async function drained(socket: Socket): Promise<void> {
+  const events = ["drain", "finish", "close"];
   await new Promise<void>((resolve) => {
     const done = (): void => {
-      socket.off("drain", done);
-      socket.off("close", done);
+      for (const event of events) socket.off(event, done);
       resolve();
     };
-    socket.on("drain", done);
-    socket.on("close", done);
+    for (const event of events) socket.on(event, done);
   });
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { HubcastError } from "../../core/errors.js";
 import { tokenOf } from "../../core/options.js";
 import {
@@ -51,7 +52,7 @@ export async function dial(
   signal: AbortSignal,
   handlers: DialHandlers,
 ): Promise<OpenConnection> {
-  const first = await firstFrame(options);
+  const first = await inTime(firstFrame(options), address, options, signal);
   signal.throwIfAborted();
   const calls = new Calls(options.callTimeoutMs);
   const closed = Promise.withResolvers<void>();
@@ -100,6 +101,28 @@ export async function dial(
     signal.addEventListener("abort", onAbort, { once: true });
     socket.send(first).catch(() => {});
   });
+}
+
+/** Waits for the function that gives the token no longer than for the hub, nor behind an abort. */
+async function inTime<T>(
+  answer: Promise<T>,
+  address: HubAddress,
+  { connectTimeoutMs }: CompleteHubClientOptions,
+  signal: AbortSignal,
+): Promise<T> {
+  const over = new AbortController();
+  const late = async (): Promise<never> => {
+    await pause(connectTimeoutMs, undefined, { signal: AbortSignal.any([signal, over.signal]) }).catch(
+      () => {},
+    );
+    signal.throwIfAborted();
+    throw silentError(address, connectTimeoutMs);
+  };
+  try {
+    return await Promise.race([answer, late()]);
+  } finally {
+    over.abort();
+  }
 }
 
 async function firstFrame(options: HubClientOptions): Promise<Buffer> {

@@ -24,7 +24,10 @@ export async function connectToHub(address: string, options: HubClientOptions = 
       return client;
     } catch (error) {
       const again = error instanceof HubcastError && MAY_COME.has(error.code);
-      if (!complete.retry || !again) throw error;
+      if (!complete.retry || !again) {
+        await client.close();
+        throw error;
+      }
       complete.onRetry?.(error);
     }
     await setTimeout(backoffMs(attempt, complete.random), undefined, signalOf(complete));

@@ -28,7 +28,7 @@ const TOLD_REASONS: ReadonlySet<CloseReason> = new Set<CloseReason>([
   "stopping",
 ]);
 
-/** A wake-up later than this shows that the hub itself was busy. */
+/** If a wake-up is later than this, the hub was busy, and what it knows of its receivers is old. */
 const LATE_MS = 20;
 
 /** Queues frames for their receivers, and begins and ends sessions. */
@@ -320,8 +320,8 @@ class FlowControl {
     }
     const next = this.#leftOver.pop();
     if (next === undefined) return;
-    // The stream of the sender has a chunk already, and reads another one before the machine can pause the sender again. The turn
-    // counts both in advance, at the length of the last chunk.
+    // The stream of the sender hands over two chunks before the sender can be paused again. Both count now, each as long as
+    // the last one.
     this.state.turnBytes += HUB_LIMITS.turnReceivedFactor * 2 * next.chunkBytes;
     this.resume([next]);
   }
@@ -340,8 +340,8 @@ class FlowControl {
   }
 
   /**
-   * How long a receiver may take nothing. Under `evict`, the time doubles with each receiver that counted as frozen
-   * and was not: a reader that takes bytes every 300 ms would otherwise let in a burst at each of its pauses, up to
+   * How long a receiver may take nothing. Under `evict`, the time doubles each time that the receiver counted as frozen
+   * and then took bytes: a reader that takes bytes every 300 ms would otherwise let in a burst at each of its pauses, up to
    * its limit.
    */
   patienceOf({ revivals }: Session): number {

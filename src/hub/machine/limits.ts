@@ -65,6 +65,8 @@ export const HUB_LIMITS = {
   drainTimeoutMs: 5_000,
   /** How often deadlines of all clients are checked; they are that coarse. */
   tickMs: 1_000,
+  /** Work, counted as in turnBytesMax, that deadlines may cause in one turn; the rest is checked `shareStepMs` later. */
+  tickBytesMax: 16_777_216,
 
   /** Pieces smaller than this are copied together when flushed: a vector costs more than copying 2 KiB. */
   joinBelowBytes: 2_048,
@@ -95,7 +97,7 @@ export const HUB_LIMITS = {
   /**
    * Work of one turn of the event loop: bytes received, and for each delivery its bytes and `turnPieceBytes`. Further
    * work waits for the next turn, so that timers, signals and pending writes get theirs in between. 64 MiB take some
-   * 20 ms; with less, each of a thousand receivers would be flushed for less than a write is worth.
+   * 20 ms; a smaller limit would collect so little for each of a thousand receivers that writes would cost most.
    */
   turnBytesMax: 67_108_864,
   /**
@@ -116,13 +118,16 @@ export const HUB_LIMITS = {
   /** The weight of one client in a list of ids, and in a roster with names: some 6 ns and 150 ns. */
   listEntryBytes: 24,
   rosterEntryBytes: 512,
+  /** Memory of a receipt that waits for its receivers, and of each id in it that is not known. */
+  receiptBytes: 512,
+  receiptIdBytes: 8,
   /** The weight of one receiver when a list or a group is resolved, and of one that a receipt names: some 20 ns. */
   resolveBytes: 64,
-  /** A client's share, in the same bytes of work: its cost in a second before others come first, some 5 ms ... */
+  /** Work that a client may cause in a second before clients within their share come first: some 5 ms of time ... */
   shareBytesPerSecond: 16_777_216,
   /** ... its burst, and its largest debt ... */
   shareBurstBytes: 4_194_304,
-  /** ... and its first allowance: little, or a client that reconnects all the time never owes anything. */
+  /** ... and what a new connection starts with: little, or a client could reconnect to get a full share again. */
   shareFirstBytes: 262_144,
   /** The same for requests: 70 lists of 900 clients, or 1,300 pings a second; a burst of 17 lists. */
   requestBytesPerSecond: 2_097_152,

@@ -144,10 +144,12 @@ export class HubMachine {
   }
 
   /** A chunk of a session that is `parked`: the shell keeps the copy, and hands it over when the session is read again. */
-  park(chunk: Buffer): Buffer {
+  park(session: SessionView, chunk: Buffer): Buffer {
     const { frames } = this.#state;
     const parked = frames.park(chunk);
-    if (parked !== chunk) frames.backingOf(chunk).release();
+    if (parked === chunk) return chunk;
+    frames.backingOf(chunk).release();
+    this.#countWaiting(session as Session, parked.length);
     return parked;
   }
 
@@ -192,6 +194,7 @@ export class HubMachine {
       case "disconnected":
         delivery.close(input.session, input.reason);
         input.session.outbox.drop();
+        this.#countWaiting(input.session, 0);
         this.#sessions.delete(input.session);
         if (this.#sessions.size > 0) break;
         this.#tickAtMs = Number.POSITIVE_INFINITY;
@@ -232,7 +235,14 @@ export class HubMachine {
     }
   }
 
+  /** The bytes of a session that wait in the shell. */
+  #countWaiting(session: Session, bytes: number): void {
+    this.#state.memory.add(bytes - session.waitingBytes);
+    session.waitingBytes = bytes;
+  }
+
   #received(session: Session, chunk: Buffer): void {
+    this.#countWaiting(session, 0);
     if (!session.sending) return;
     session.bytesIn += chunk.length;
     session.chunkBytes = chunk.length;
@@ -248,8 +258,8 @@ export class HubMachine {
     const { nowMs } = this.#state;
     this.#delivery.flow.woke();
     if (nowMs < this.#tickAtMs) return;
-    this.#tickAtMs = nowMs + HUB_LIMITS.tickMs;
-    this.#deadlines.check(this.#sessions);
+    const isDone = this.#deadlines.check(this.#sessions);
+    this.#tickAtMs = nowMs + (isDone ? HUB_LIMITS.tickMs : HUB_LIMITS.shareStepMs);
     this.#state.frames.freeUnused();
   }
 
@@ -429,10 +439,18 @@ class Deadlines {
     private readonly delivery: Delivery,
   ) {}
 
-  /** @param sessions every connection, listed or not */
-  check(sessions: Iterable<Session>): void {
+  /**
+   * Closes and announces a bounded number: each is told to all who watch, and a switch that dies silences thousands.
+   * @param sessions every connection, listed or not
+   * @returns false when some are left for a later turn
+   */
+  check(sessions: Iterable<Session>): boolean {
+    const { state } = this;
+    const bytesMax = state.turnBytes + HUB_LIMITS.tickBytesMax;
+    let closings = 0;
     for (const session of sessions) {
       if (!session.open) continue;
+      if (closings >= HUB_LIMITS.turnEndingsMax || state.turnBytes >= bytesMax) return false;
       if (session.refusal !== undefined) this.#refused(session);
       else {
         if (!session.announced) this.delivery.announce(session);
@@ -440,7 +458,9 @@ class Deadlines {
         if (session.open) this.#frame(session);
         if (session.open && session.version > 1) this.#ping(session);
       }
+      if (!session.open) closings += 1;
     }
+    return true;
   }
 
   /** A client of version 1 answers no pings: unacknowledged bytes that do not change show that its peer is gone. */

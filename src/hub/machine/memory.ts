@@ -29,7 +29,7 @@ export class MemoryBudget {
     this.usedBytes -= bytes;
   }
 
-  /** Frames that may exceed the budget, when nothing else would ever move. */
+  /** Frames that may begin beyond the budget: where paused senders hold all memory, one of them must go on. */
   exceptions = 0;
 
   /** Whether a frame of that size may be begun; uses up an exception. @param withinShare its client is within its share */

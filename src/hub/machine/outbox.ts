@@ -57,7 +57,7 @@ export class Outbox {
   }
 
   /**
-   * How long the receiver took nothing. A batch that the hub has not handed over does not count against the receiver.
+   * How long the receiver took nothing. Only a batch that the kernel was given counts: what still waits in the hub is not the receiver's fault.
    */
   stalledMs(nowMs: number): number {
     return this.#flightBytes > 0 ? nowMs - this.progressAtMs : 0;

@@ -158,8 +158,12 @@ export class Relay {
   }
 
   #receipt(sender: Session, recipients: Recipients, number: number): Receipt {
+    const { memory } = this.state;
     this.state.turnBytes += HUB_LIMITS.resolveBytes * recipients.unknown.length;
+    const bytes = HUB_LIMITS.receiptBytes + HUB_LIMITS.receiptIdBytes * recipients.unknown.length;
+    memory.add(bytes);
     return new Receipt(number, [...recipients.unknown], (receipt) => {
+      memory.remove(bytes);
       this.delivery.answer(sender, receiptFrame(receipt));
     });
   }

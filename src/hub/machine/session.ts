@@ -56,7 +56,7 @@ export class Session implements SessionView {
   /** Presence frames have told others of it. */
   announced = false;
   /**
-   * The machine still handles its frames. Outlives `open` while a message that it sent before its end waits for a receiver.
+   * The machine still handles its frames: also behind its end, while a message that it sent before waits for a receiver.
    */
   sending = true;
   /** Why it is turned away; told in answer to a hello. */
@@ -72,6 +72,8 @@ export class Session implements SessionView {
   reading = true;
   /** Its requests wait: its unread bytes are copied to memory that the system gets back when they are freed. */
   parked = false;
+  /** Of a chunk that the shell keeps meanwhile. */
+  waitingBytes = 0;
   /** The outbox exceeds half of its limit: senders pause, unless it is frozen. */
   congested = false;
   /** It took nothing for longer than senders wait. */

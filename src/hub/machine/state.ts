@@ -73,9 +73,8 @@ export class HubState {
   }
 
   /**
-   * Bytes that a share must have left besides the work that it covers. The shares of hundreds of clients together grow by more
-   * than the hub can do. A turn that has done twice its work is such a case: from then on only clients that left half of their
-   * burst unused are served in it.
+   * What a client must have left of its share, besides the work at hand. Hundreds of shares together allow more work than the
+   * hub can do: once a turn has done twice its limit, only clients that left half of their burst unused are served in it.
    */
   get sharesReserve(): number {
     return this.turnBytes >= 2 * HUB_LIMITS.turnBytesMax ? HUB_LIMITS.shareBurstBytes / 2 : 0;

@@ -47,7 +47,16 @@ const MISNAMED = [
 export function serveMetrics(
   app: FastifyInstance,
   figures: readonly Figure[],
-  { timings = [], response = {} }: { readonly timings?: readonly Timing[]; readonly response?: object } = {},
+  {
+    timings = [],
+    response = {},
+    turn = async () => {},
+  }: {
+    readonly timings?: readonly Timing[];
+    readonly response?: object;
+    /** Waited for before each scrape: figures may take long. */
+    readonly turn?: () => Promise<void>;
+  } = {},
 ): void {
   let opened: Promise<Registry> | undefined;
   app.get(
@@ -59,6 +68,7 @@ export function serveMetrics(
     async (_request, reply) => {
       opened ??= openRegistry(figures, timings);
       const registry = await opened;
+      await turn();
       reply.headers({ "content-type": registry.contentType, "cache-control": "no-store" });
       return await registry.metrics();
     },

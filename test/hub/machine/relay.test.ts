@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { HUB_LIMITS } from "../../../src/hub/machine/limits.js";
 import { frame, hello, relay, u64 } from "../raw-client.js";
 import { HubWorld } from "./world.js";
 
@@ -204,4 +205,19 @@ describe("random bytes", () => {
       { numRuns: 1_000 },
     );
   });
+});
+
+it("receipts that wait for a receiver count in the memory of the hub, and no longer when they are over", () => {
+  const world = new HubWorld();
+  const [sender, receiver] = [world.connect(), world.connect()];
+  for (const wire of [sender, receiver]) world.send(wire, hello());
+  receiver.room = 0;
+  const { memory } = world.machine;
+  const usedBytes = () => memory.usedBytes;
+  const before = usedBytes();
+  for (let number = 1; number <= 100; number++)
+    world.send(sender, named(1, number, [receiver.session.id, 99], ""));
+  expect(usedBytes() - before).toBeGreaterThan(100 * HUB_LIMITS.receiptBytes);
+  world.read(receiver, Number.POSITIVE_INFINITY);
+  expect(usedBytes() - before).toBeLessThan(HUB_LIMITS.receiptBytes);
 });

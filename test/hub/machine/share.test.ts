@@ -90,16 +90,19 @@ describe("requests", () => {
     world.receive(flooder.session, chunk);
     expect(flooder.session).toMatchObject({ pausedFor: "share", parked: true });
     expect(chunk.buffer).toMatchObject({ detached: true });
-    const parked = world.machine.park(next);
+    const usedBytes = world.machine.memory.usedBytes;
+    const parked = world.machine.park(flooder.session, next);
+    expect(world.machine.memory.usedBytes).toBe(usedBytes + parked.length);
     expect(next.buffer).toMatchObject({ detached: true });
     expect(parked).toEqual(many(LIST, 8_000));
-    expect(world.machine.park(parked)).toBe(parked);
+    expect(world.machine.park(flooder.session, parked)).toBe(parked);
     for (let round = 0; round < 10; round += 1) world.pass(1_000);
     expect(flooder.session).toMatchObject({ pausedFor: undefined, parked: false, framesIn: 8_000 });
-    expect(world.machine.memory.usedBytes).toBe(0);
+    expect(world.machine.memory.usedBytes, "the shell has it").toBe(parked.length);
     world.receive(flooder.session, parked);
     for (let round = 0; round < 10; round += 1) world.pass(1_000);
     expect(flooder.session.framesIn).toBe(16_000);
+    expect(world.machine.memory.usedBytes).toBe(0);
   });
 
   it("of a client that left are not answered, and what it sent is delivered", () => {

@@ -210,3 +210,20 @@ describe("a turn of the event loop", () => {
     expect(world.machine.memory.usedBytes).toBe(0);
   });
 });
+
+it("closes and announces a bounded number of silent connections in one turn, and all soon", () => {
+  const count = 10 * HUB_LIMITS.turnEndingsMax;
+  const world = new HubWorld({ refuseToken: () => "unauthorized", handshakeTimeoutMs: 1_000 });
+  const wires = Array.from({ length: count }, () => world.connect());
+  const open = () => wires.filter(({ session }) => session.open).length;
+  const inOneTurn: number[] = [];
+  for (let turns = 0; open() > 0 && turns < 1_000; turns++) {
+    const before = open();
+    world.nowMs = Math.max(world.nowMs, world.wakeAtMs);
+    world.wake();
+    inOneTurn.push(before - open());
+  }
+  expect(open()).toBe(0);
+  expect(Math.max(...inOneTurn)).toBe(HUB_LIMITS.turnEndingsMax);
+  expect(world.nowMs).toBeLessThan(1_000_000 + 4_000);
+});
