@@ -125,11 +125,19 @@ describe.skipIf(reason)(`seen by strace${reason ? ` (skipped: ${reason})` : ""}`
     expect(alone).toBeGreaterThanOrEqual(20);
     // The first one after the log started over syncs the log's head, too.
     expect(alone).toBeLessThanOrEqual(22);
-    const together = await syncsOf(() =>
-      Promise.all(Array.from({ length: 200 }, (_, n) => post(`with-${n}`))),
-    );
+    // In one request, so that they come at once also where the machine is busy.
+    const body = Array.from({ length: 200 }, (_, n) => JSON.stringify({ id: `with-${n}`, raw: "kept" }));
+    const together = await syncsOf(async () => {
+      const headers = { "content-type": "application/x-ndjson" };
+      const response = await fetch(`${node.url}/v1/items?results=full`, {
+        method: "POST",
+        headers,
+        body: body.join("\n"),
+      });
+      expect((await response.text()).match(/"status":"accepted"/g)).toHaveLength(200);
+    });
     expect(together).toBeGreaterThan(0);
-    expect(together).toBeLessThan(150);
+    expect(together).toBeLessThan(50);
   });
 
   test(`a node killed in the middle of a commit ${AIMED_ROUNDS} times has everything that it acknowledged`, {

@@ -173,7 +173,7 @@ export interface HubClient extends AsyncDisposable {
   /**
    * Received messages, oldest first. Ends when the client is closed. While the reader takes none, the backlog fills, then
    * the hub is not read any more, which slows senders down; without a reader, the latest are kept. One reader at a
-   * time.
+   * time. `signal` ends a reader that waits; its `return()` does so only with the next message.
    */
   messages(options?: Abortable): AsyncIterableIterator<HubMessage>;
   /** Presence of other clients and the state of the connection. One reader at a time. */

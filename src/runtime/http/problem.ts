@@ -98,7 +98,8 @@ export class RefusalCounter extends Map<string, number> {
     const fields = calledOf(request.raw);
     if (isInternal(error)) this.#logger.error({ err: thrown, ...fields }, "a request failed");
     else this.#logger.debug({ code: error.code, ...fields }, error.message);
-    if (raw.headersSent) {
+    // A client that is gone reads no answer. Thousands may go at once.
+    if (raw.headersSent || request.raw.socket.destroyed) {
       raw.destroy();
       return;
     }

@@ -245,14 +245,15 @@ export class HttpServer {
       socket.destroy();
       return;
     }
-    if (error.code === "ERR_HTTP_REQUEST_TIMEOUT" && socket.bytesRead === 0) {
-      // No request was begun. There may be thousands of them at once, and an answer costs more than the connection did.
-      this.refusals.count("requestTimeout");
+    const { status, reason, problem } = misunderstanding(error.code);
+    this.refusals.count(problem.code);
+    const isUnbegun = error.code === "ERR_HTTP_REQUEST_TIMEOUT" && socket.bytesRead === 0;
+    if (isUnbegun || error.code === "HPE_INVALID_EOF_STATE") {
+      // No request was begun, or the client left inside of one. There may be thousands of them at once, and an answer costs
+      // more than the connection did.
       socket.destroy();
       return;
     }
-    const { status, reason, problem } = misunderstanding(error.code);
-    this.refusals.count(problem.code);
     const body = JSON.stringify(problemOf(problem, status));
     socket.end(
       `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n` +
