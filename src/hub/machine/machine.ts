@@ -242,7 +242,7 @@ export class HubMachine {
   }
 
   #received(session: Session, chunk: Buffer): void {
-    this.#countWaiting(session, 0);
+    if (session.waitingBytes > 0) this.#countWaiting(session, 0);
     if (!session.sending) return;
     session.bytesIn += chunk.length;
     session.chunkBytes = chunk.length;
