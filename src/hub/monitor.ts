@@ -40,7 +40,7 @@ export async function startMonitor(port: number, hub: Watched, tokens: TokenTabl
   app.addHook("onRequest", async (_request, reply) => {
     reply.header("cache-control", "no-store");
   });
-  // What looks at all clients takes milliseconds: however much is asked for at once, messages go between.
+  // A request that looks at all clients takes milliseconds. One is answered in each turn, so that messages go between.
   const turns = new PacedCalls(1);
   const read = { config: { role: "read" }, exposeHeadRoute: true } as const;
   app.get("/healthz", { exposeHeadRoute: true }, async () => ({ status: "ok" }));

@@ -343,7 +343,7 @@ export class MessageQueue<T> {
   /** Items dropped for lack of a reader. */
   dropped = 0;
   #items: T[] = [];
-  /** Those in front of it were dropped. */
+  /** Index of the oldest item: items before it were dropped. */
   #first = 0;
   #size = 0;
   #reading = false;

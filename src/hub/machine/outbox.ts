@@ -57,7 +57,8 @@ export class Outbox {
   }
 
   /**
-   * How long the receiver took nothing. Only a batch that the kernel was given counts: what still waits in the hub is not the receiver's fault.
+   * How long the receiver took nothing. Only a batch that the kernel was given counts: what still waits in the hub is not the
+   * receiver's fault.
    */
   stalledMs(nowMs: number): number {
     return this.#flightBytes > 0 ? nowMs - this.progressAtMs : 0;

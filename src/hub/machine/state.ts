@@ -73,8 +73,9 @@ export class HubState {
   }
 
   /**
-   * What a client must have left of its share, besides the work at hand. Hundreds of shares together allow more work than the
-   * hub can do: once a turn has done twice its limit, only clients that left half of their burst unused are served in it.
+   * The part of its share, in bytes of work, that a client must have unused to be served in this turn. All shares together
+   * allow more work than the hub can do. So in a turn that has done twice its limit, the hub serves only clients that have
+   * half of their burst unused.
    */
   get sharesReserve(): number {
     return this.turnBytes >= 2 * HUB_LIMITS.turnBytesMax ? HUB_LIMITS.shareBurstBytes / 2 : 0;

@@ -1,6 +1,6 @@
 import type { ReplicaContext } from "./context.js";
 import type { Link } from "./links.js";
-import { type MemberRecord, memberHash, packHashes } from "./member.js";
+import { type MemberRecord, packHashes } from "./member.js";
 import { decodeEntries, encodeEntries } from "./roster.js";
 
 /** A record to pass on. */
@@ -55,8 +55,9 @@ const SMALL_MEMBERS = 30;
  * Records of members that are news here, on their way to the other links: at once when nothing was told lately, else
  * with what gathers; along the tree first, then on all links whose other end has not told it meanwhile. So a record
  * reaches all members also while they differ about the tree. Off the tree only its hash is sent, and a member that lacks the
- * record asks for it: when 20 of 200 members are killed, 75 others publish a record, of which each member would get six copies. A record that merely renews another goes along the tree alone, and in a large cluster
- * so does one that tells of new links: a member that misses it knows of others.
+ * record asks for it: when 20 of 200 members are killed, 75 others publish a record, of which each member would get six
+ * copies. A record that merely renews another goes along the tree alone, and in a large cluster so does one that tells of new
+ * links: a member that misses it knows of others.
  */
 export class Dissemination {
   /** The last of each session of a member: others must hear of both twins. */
@@ -84,13 +85,12 @@ export class Dissemination {
 
   /** The peer of a link has news of these members. A record that this node lacks is asked of one peer at a time. */
   announced(link: Link, members: Uint8Array, nowMs: number): void {
-    const { roster, options } = this.context;
-    const selfHash = memberHash(options.id);
+    const { roster } = this.context;
     const want: string[] = [];
     for (const [hash, incarnation] of decodeEntries(members)) {
       const record = roster.byHash(hash)?.record;
       if (record?.incarnation === incarnation) this.knownOn(link, record);
-      if (hash === selfHash || !roster.lacks(hash, incarnation)) continue;
+      if (!roster.lacks(hash, incarnation)) continue;
       const asked = this.#asked.get(hash);
       if (!asked) {
         want.push(hash);

@@ -198,6 +198,7 @@ export class Roster {
   /** Of those alive; kept as they change, since gossip asks for each batch how many there are. */
   #aliveCount = 0;
   #words: [number, number] = [0, 0];
+  #hash: string | undefined;
   #walk = 0;
 
   /** @param self id of this node, which may be known only later */
@@ -333,17 +334,23 @@ export class Roster {
       (member) =>
         member.record.incarnation > (theirs.get(member.record.hash) ?? -1) && isToldOf(member, nowMs),
     );
-    const selfHash = memberHash(this.self());
     const want = [...theirs]
-      .filter(([hash, incarnation]) => hash !== selfHash && this.lacks(hash, incarnation))
+      .filter(([hash, incarnation]) => this.lacks(hash, incarnation))
       .map(([hash]) => hash);
     return { give, want };
   }
 
-  /** Whether a record of another member, of this incarnation, would be news here. */
+  /** Whether a record of this incarnation would be news here: of another member, with a place in the roster. */
   lacks(hash: string, incarnation: number): boolean {
     const known = this.#members.get(hash);
-    return known ? known.record.incarnation < incarnation : this.#hasRoomFor(hash);
+    if (known) return known.record.incarnation < incarnation;
+    return hash !== this.#selfHash && this.#hasRoomFor(hash);
+  }
+
+  /** Computed once; nobody asks before the id is known. */
+  get #selfHash(): string {
+    this.#hash ??= memberHash(this.self());
+    return this.#hash;
   }
 
   /**
@@ -548,7 +555,7 @@ export class Roster {
   #enter(linked: ReadonlySet<string>): Vertex {
     const neighbours = [...linked].flatMap((hash) => this.#members.get(hash)?.vertex ?? []);
     const place = { walk: 0, level: 0, isReached: true, wasReached: true, unreachedSinceMs: 0 };
-    const self = { hash: memberHash(this.self()), neighbours, ...place };
+    const self = { hash: this.#selfHash, neighbours, ...place };
     for (const next of neighbours) next.neighbours.push(self);
     return self;
   }
@@ -616,9 +623,9 @@ export function encodeEntries(records: readonly MemberRecord[]): Uint8Array {
   return entries;
 }
 
-/** Hash and incarnation of each member in a digest. */
-export function* decodeEntries(digest: Uint8Array): Generator<[string, number], void, void> {
-  const entries = Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength);
+/** Hash and incarnation of each member, as `encodeEntries` packs them. */
+export function* decodeEntries(packed: Uint8Array): Generator<[string, number], void, void> {
+  const entries = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
   for (let at = 0; at < entries.length; at += ROSTER_ENTRY_BYTES)
     yield [entries.toString("hex", at, at + HASH_BYTES), entries.readUIntBE(at + HASH_BYTES, 6)];
 }

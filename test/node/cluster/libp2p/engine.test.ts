@@ -17,7 +17,7 @@ import type { LinkEngine } from "../../../../src/node/cluster/port.js";
 import { describeCluster } from "../contract.js";
 import { Recorder, until } from "../recorder.js";
 
-/** What comes in front of a handshake. */
+/** The lines by which a dialler asks for noise, before its handshake. */
 const NEGOTIATION = "\x13/multistream/1.0.0\n\x07/noise\n";
 const LOOPBACK = { hosts: ["127.0.0.1"] };
 const privateKeys = new WeakMap<LinkEngine, Uint8Array>();
