@@ -67,7 +67,7 @@ export async function startNode(options: NodeOptions = {}): Promise<StartedNode>
     await node.close();
     throw error;
   }
-  options.signal?.addEventListener("abort", () => void node.close(), { once: true });
+  options.signal?.addEventListener("abort", () => void node.close(), { once: true, signal: node.closing });
   return node;
 }
 
@@ -83,6 +83,7 @@ class Node implements StartedNode, ServedNode {
   #http: HttpApi | undefined;
   #discovery: Discovery | undefined;
   #isStopping = false;
+  readonly #over = new AbortController();
   #closing: Promise<void> | undefined;
 
   constructor(private readonly options: CompleteNodeOptions) {
@@ -123,7 +124,13 @@ class Node implements StartedNode, ServedNode {
     if (mdns !== false) this.#discovery = await this.#discoverPeers();
   }
 
+  /** Aborts when the node closes. */
+  get closing(): AbortSignal {
+    return this.#over.signal;
+  }
+
   close(): Promise<void> {
+    this.#over.abort();
     this.#closing ??= this.#close();
     return this.#closing;
   }

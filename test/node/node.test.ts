@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import { createServer } from "node:net";
 import { expect, test } from "vitest";
 import { LINE_KIND } from "../../src/core/text.js";
@@ -303,6 +303,14 @@ test("a data directory where nothing can be made is refused, and does not keep t
       message: expect.stringContaining(`cannot make the data directory ${dataDir}`),
     });
   }
+});
+
+test("a node that was closed leaves nothing at a signal that outlives it", async () => {
+  const { signal } = new AbortController();
+  const node = await startNode({ mdns: false, p2p: { hosts: ["127.0.0.1"] }, signal });
+  expect(getEventListeners(signal, "abort")).toHaveLength(1);
+  await node.close();
+  expect(getEventListeners(signal, "abort")).toEqual([]);
 });
 
 test("an aborted signal closes the node", async () => {
