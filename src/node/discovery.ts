@@ -5,7 +5,7 @@ import { LIMITS } from "../core/limits.js";
 import { TokenBuckets } from "../core/rates.js";
 import { type DiscoveredService, openDnsSd } from "../discovery/index.js";
 import type { NodeLogger } from "./option-kinds.js";
-import type { Stranger } from "./replica/strangers.js";
+import type { Stranger } from "./replica/candidates.js";
 
 export interface DiscoveryOptions {
   /** Default all that are up. */

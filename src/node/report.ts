@@ -3,12 +3,12 @@ import { VERSION } from "../core/version.js";
 import type { GossipFigures, NodeState, NodeStatus, Peer, ProcessFigures } from "./broadcast.js";
 import type { CompleteNodeOptions, EngineChoice } from "./options.js";
 import { isClockApart, type NodeParts, reasonsOf, reasonsOfMember } from "./reasons.js";
+import type { Stranger } from "./replica/candidates.js";
 import type { Clock } from "./replica/clock.js";
 import { fingerprintSince } from "./replica/holdings.js";
 import type { HoldingsSummary } from "./replica/member.js";
 import type { Replica } from "./replica/replica.js";
 import { type Member, withoutPredecessors } from "./replica/roster.js";
-import type { Stranger } from "./replica/strangers.js";
 
 /** The parts of a node that reports are made of: `ReplicaShell` has them. */
 interface ReportedParts extends NodeParts {

@@ -105,6 +105,13 @@ describe("a seed", () => {
   });
 });
 
+it("a world of more nodes than a roster holds pushes each batch along one tree", () => {
+  const report = runWorld({ nodes: 60, items: 150, rosterMembersMax: 20, durationMs: 30_000, seed: 1 });
+  expect(report.itemsBySync).toBe(0);
+  // Until the first beacon, after 10 s, batches go on all links.
+  expect(report.redundancy).toBeLessThan(2);
+});
+
 describe("a quiet world", () => {
   const report = runWorld({ nodes: 8, items: 200, durationMs: 5_000, seed: 1 });
 

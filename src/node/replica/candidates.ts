@@ -5,8 +5,20 @@ import type { ReplicaContext } from "./context.js";
 import type { MemberRecord } from "./member.js";
 import type { ReplicaInput } from "./messages.js";
 import type { Member } from "./roster.js";
-import type { Stranger } from "./strangers.js";
 import type { PeerAddresses } from "./wire.js";
+
+/** A node that this one knows of and cannot meet. */
+export interface Stranger {
+  /** Its id; the address where that is unknown. */
+  readonly id: string;
+  readonly name: string;
+  readonly address: string;
+  /** Absent: an address that was not reached. `twin`: it has this node's own id. */
+  readonly code?: "versionDiffers" | "clusterKeyDiffers" | "twin";
+  /** For people. */
+  readonly reason: string;
+  readonly sinceMs: number;
+}
 
 /** Somewhere to dial. */
 interface Candidate {

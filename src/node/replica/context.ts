@@ -125,7 +125,7 @@ export interface ReplicaContext {
   notifyPeer(peer: string): void;
   /** How late this node is woken, ms, a moving average: its deadlines for others are so many times as long more. */
   readonly lateMs: number;
-  /** When the tree of gossip last led along other links of this node, epoch ms. */
+  /** When the tree of gossip last led along other links of this node, epoch ms; infinite while none is known. */
   readonly treeChangedAtMs: number;
   /** A summary of the held items, for others. */
   summarise(nowMs: number): HoldingsSummary;

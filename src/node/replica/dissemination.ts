@@ -16,8 +16,6 @@ export interface RecordNews {
   readonly isPushed: boolean;
   /** The record differs from the one before in nothing but its age. */
   readonly isRenewal: boolean;
-  /** Number of links on which the record is still to be told. */
-  tellings: number;
 }
 
 /** A record that was announced, and is asked for. */
@@ -43,7 +41,7 @@ const NEWS_LOSS_MEMBER_MS = { tree: 1, all: 2 };
 /** A record that merely renews another waits longer... */
 const RENEWALS_MS = 2_000;
 /** ... and so does each record of a sample, whose links nobody follows. */
-const SAMPLE_NEWS_MS = 1_000;
+const SAMPLE_NEWS_MS = { tree: 1_000, all: 5_000 };
 /** An announced record that does not come is asked of the next peer that announced it, after this long... */
 const ASK_MS = 500;
 /** ... and so many times as long as this node is woken late. */
@@ -56,8 +54,8 @@ const SMALL_MEMBERS = 30;
  * with what gathers; along the tree first, then on all links whose other end has not told it meanwhile. So a record
  * reaches all members also while they differ about the tree. Off the tree only its hash is sent, and a member that lacks the
  * record asks for it: when 20 of 200 members are killed, 75 others publish a record, of which each member would get six
- * copies. A record that merely renews another goes along the tree alone, and in a large cluster so does one that tells of new
- * links: a member that misses it knows of others.
+ * copies. A record that merely renews another goes along the tree alone, unless the roster is a sample, and in a large cluster so does
+ * one that tells of new links: a member that misses it knows of others.
  */
 export class Dissemination {
   /** The last of each session of a member: others must hear of both twins. */
@@ -112,14 +110,16 @@ export class Dissemination {
   tell(news: RecordNews, former: MemberRecord | undefined, isUrgent: boolean, nowMs: number): void {
     const untold = former?.session === news.record.session ? this.#news.get(former) : undefined;
     if (untold) this.#news.delete(untold.record);
-    const isForAll = news.isForAll || untold?.isForAll === true || (this.#isSmall && !news.isRenewal);
-    this.#news.set(news.record, { ...news, isForAll });
     const { isSample } = this.context.roster;
+    // In a sample a member lives by its renewals, and the tree changes with each beacon.
+    const isForAll =
+      news.isForAll || untold?.isForAll === true || isSample || (this.#isSmall && !news.isRenewal);
+    this.#news.set(news.record, { ...news, isForAll });
     const size = Math.min(this.context.roster.size, NEWS_MEMBERS_MAX);
     for (const scope of SCOPES) {
-      if (scope === "all" && (!isForAll || isSample)) continue;
+      if (scope === "all" && !isForAll) continue;
       const soonMs = NEWS_MS + size * (isUrgent ? NEWS_LOSS_MEMBER_MS : NEWS_MEMBER_MS)[scope];
-      const gatherMs = isSample ? SAMPLE_NEWS_MS : news.isRenewal ? RENEWALS_MS : soonMs;
+      const gatherMs = isSample ? SAMPLE_NEWS_MS[scope] : news.isRenewal ? RENEWALS_MS : soonMs;
       const calmMs = gatherMs + NEWS_LATES * this.context.lateMs;
       // An announcement waits the whole time, also after a quiet moment: by then the tree has brought most records.
       const isAnnounced = scope === "all" && !news.isPushed && !this.#isSmall;
@@ -162,33 +162,30 @@ export class Dissemination {
   }
 
   get #isSmall(): boolean {
-    return this.context.roster.size <= SMALL_MEMBERS;
+    const { isSample, size } = this.context.roster;
+    return !isSample && size <= SMALL_MEMBERS;
   }
 
   #send(scope: (typeof SCOPES)[number], nowMs: number): void {
-    const { roster, links, options } = this.context;
+    const { roster, links } = this.context;
     const all = [...this.#news.values()];
-    const up = [...links.up()];
-    const start = roster.isSample ? Math.floor(options.random() * up.length) : 0;
-    for (const link of [...up.slice(start), ...up.slice(0, start)]) {
-      const lacked = all.filter(({ knownOn, isOwn, isForAll, tellings }) => {
+    for (const link of links.up()) {
+      const lacked = all.filter(({ knownOn, isOwn, isForAll }) => {
         const isWanted = (isForAll && scope === "all") || link.isInTree !== false || (roster.isMesh && isOwn);
-        return isWanted && tellings > 0 && !knownOn.includes(link);
+        return isWanted && !knownOn.includes(link);
       });
       const pushed: MemberRecord[] = [];
       const announced: MemberRecord[] = [];
       const isPushing = this.#isSmall || link.isInTree !== false;
       for (const news of lacked) {
         news.knownOn.push(link);
-        news.tellings--;
         (isPushing || news.isPushed ? pushed : announced).push(news.record);
       }
       this.give(link, pushed);
       if (announced.length > 0)
         this.context.send(link, { t: "roster", members: encodeEntries(announced), part: true });
     }
-    for (const { record, isForAll } of all)
-      if (scope === "all" || !isForAll || roster.isSample) this.#news.delete(record);
+    for (const { record, isForAll } of all) if (scope === "all" || !isForAll) this.#news.delete(record);
     for (const told of SCOPES) {
       if (scope === "tree" && told === "all") continue;
       this.#atMs[told] = Number.POSITIVE_INFINITY;

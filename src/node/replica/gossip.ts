@@ -67,7 +67,8 @@ const CURRENT_MS = 10_000;
  * of the tree and announced on the others; a batch that stays away after its announcement is asked for (`graft`), and its
  * link gets batches pushed for a while. Plumtree learns its tree from second copies, which breaks it where many publish at
  * once. Here all members know all links, so they compute one tree (Roster.judge); a second copy (`prune`) only ends what a
- * graft began. Where the roster is a sample, the tree is not known: there a batch is pushed on every link.
+ * graft began. Where the roster is a sample, the tree is that of the beacons; where none is known, a batch is pushed on every
+ * link.
  *
  * A batch is passed on unchanged, once what this node keeps of it is committed. Where all members are linked with each
  * other, the author pushes to all, and nobody passes on (protocol.md#gossip).
@@ -272,9 +273,9 @@ export class Gossip {
     }
   }
 
-  /** Members may not agree on the tree yet, or do not know it. */
+  /** Members may not agree on the tree yet, or know none. */
   #isSettling(nowMs: number): boolean {
-    return this.context.roster.isSample || nowMs - this.context.treeChangedAtMs < TREE_SETTLES_MS;
+    return nowMs - this.context.treeChangedAtMs < TREE_SETTLES_MS;
   }
 
   #repairMs(nowMs: number): number {

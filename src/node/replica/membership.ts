@@ -1,6 +1,7 @@
 import { LIMITS } from "../../core/limits.js";
 import { draw, pick } from "../../core/machine.js";
-import { Candidates } from "./candidates.js";
+import { Beacons } from "./beacons.js";
+import { Candidates, type Stranger } from "./candidates.js";
 import type { ReplicaContext } from "./context.js";
 import { Dissemination } from "./dissemination.js";
 import { type Link, slownessMs } from "./links.js";
@@ -8,21 +9,10 @@ import { lostLinks, type MemberRecord, packHashes, sameLinks, unpackHashes } fro
 import type { DisconnectReason, ReplicaInput } from "./messages.js";
 import { OwnRecord, type Twin } from "./own-record.js";
 import { isTwin } from "./roster.js";
-import { type Stranger, Strangers } from "./strangers.js";
-import { type HelloFrame, type PeerAddresses, PROTOCOL_VERSION } from "./wire.js";
+import { type BeaconFrame, type HelloFrame, type PeerAddresses, PROTOCOL_VERSION } from "./wire.js";
 
 /** How often timers are looked at together: one wake-up, not one for each of them. */
 const TICK_MS = 250;
-/**
- * Where the roster is a sample, news of members goes to so many links: nine in ten hear of it, others when rosters are
- * compared...
- */
-const SAMPLE_TELLINGS = 3;
-/**
- * ... but goodbyes, and a record whose member had said nothing for so long, go to all: those who miss it would take it
- * for lost.
- */
-const SAMPLE_SILENT_MS = 5_000;
 /** A process that was frozen is late once: that counts little. */
 const LATE_MS_MAX = 2_000;
 const LATE_GAIN = 1 / 8;
@@ -49,6 +39,8 @@ const SILENCE_ROUND_TRIPS = 2;
 const ROSTER_MS = 2_000;
 /** ... and a sample, which news reaches on every link, so often for each member of the cluster. */
 const ROSTER_SAMPLE_MEMBER_MS = 5;
+/** A node of another version is remembered for so long after it was met last: it dials this one more often than that. */
+const FORGOTTEN_MS = 90_000;
 
 /**
  * Membership and the choice of links: HyParView (Leitao et al. 2007) with a roster of all members in
@@ -56,13 +48,14 @@ const ROSTER_SAMPLE_MEMBER_MS = 5;
  * beyond to others (docs/protocol.md#membership).
  */
 export class Membership {
-  /** When the tree of gossip last led along other links of this node, epoch ms. */
+  /** When the tree of gossip last led along other links of this node, epoch ms; infinite while none is known. */
   treeChangedAtMs = 0;
   /**
    * How late this node is woken, a moving average. A node that is late dials, publishes and passes on less often: where many
    * share a machine, each of them makes work for all, and what is late is tried again.
    */
   lateMs = 0;
+  readonly #beacons: Beacons;
   readonly #candidates: Candidates;
   readonly #dissemination: Dissemination;
   readonly #own: OwnRecord;
@@ -79,6 +72,9 @@ export class Membership {
   readonly #turnedAway = new Map<string, { readonly record: MemberRecord; readonly atMs: number }>();
 
   constructor(private readonly context: ReplicaContext) {
+    this.#beacons = new Beacons(context, (atMs) => {
+      this.treeChangedAtMs = atMs;
+    });
     this.#candidates = new Candidates(context);
     this.#dissemination = new Dissemination(context, (link, records) => this.#give(link, records));
     this.#own = new OwnRecord(context, this.#dissemination);
@@ -197,6 +193,7 @@ export class Membership {
     }
     if (!link.dialled) this.#greet(link, nowMs);
     links.serve(link, frame, record);
+    this.#beacons.linkUp(link);
     if (other) this.context.cut(other, "alreadyLinked");
     link.clockOffsetMs = frame.nowMs - nowMs;
     this.#candidates.linked(link.peer);
@@ -246,6 +243,7 @@ export class Membership {
     const member = roster.byHash(link.hash);
     if (member?.state === "alive") member.reason = reason;
     roster.linksChanged();
+    this.#beacons.linkDown(link, nowMs);
     this.#own.relinked(!link.isReleased, nowMs);
     if (link.isReleased && links.count === 0) this.#aloneUntilMs = nowMs + ALONE_MS;
     this.#candidates.fillLater(nowMs);
@@ -290,6 +288,11 @@ export class Membership {
       unpackHashes(want).flatMap((hash) => roster.byHash(hash)?.record ?? []),
     );
     this.#judge(nowMs);
+  }
+
+  /** A beacon came, which shows the tree where the roster is a sample. */
+  beacon(link: Link, frame: BeaconFrame, nowMs: number): void {
+    this.#beacons.heard(link, frame, nowMs);
   }
 
   pinged(link: Link, roster: string, nowMs: number): void {
@@ -348,6 +351,7 @@ export class Membership {
     if (fingerprint !== this.#fingerprint) this.#fingerprintAtMs = nowMs;
     this.#fingerprint = fingerprint;
     roster.forget(options.retentionMs, nowMs);
+    this.#beacons.tick(nowMs);
     this.#strangers.forgetOld(nowMs);
     this.#candidates.tick(nowMs);
     return silent;
@@ -481,7 +485,6 @@ export class Membership {
       return "known";
     }
     const former = before?.session === record.session ? before : member?.former;
-    const silentMs = nowMs - (member?.summaryAtMs ?? nowMs);
     const wasTwin = member !== undefined && isTwin(member, nowMs);
     const heard = roster.hear(record, nowMs);
     const own = heard === "known" ? undefined : links.with(record.id);
@@ -504,11 +507,9 @@ export class Membership {
     const isOfTwin = before?.session !== record.session;
     const isForAll = isLoss || isOfTwin || heard === "new" || before?.links.size === 0;
     const isRenewal = !isForAll && before !== undefined && sameLinks(before, record);
-    const isForFew = roster.isSample && !record.left && silentMs < SAMPLE_SILENT_MS;
-    const tellings = isForFew ? SAMPLE_TELLINGS : Number.POSITIVE_INFINITY;
     // By its incarnation alone a peer that knows the other session would not ask for it.
     const isPushed = before !== undefined && isOfTwin;
-    const news = { record, knownOn: [link], isPushed, isOwn: false, isForAll, isRenewal, tellings };
+    const news = { record, knownOn: [link], isPushed, isOwn: false, isForAll, isRenewal };
     this.#dissemination.tell(news, former, isLoss, nowMs);
     return heard;
   }
@@ -537,6 +538,7 @@ export class Membership {
       if (state === "alive") this.#candidates.back(record.id);
       this.context.notifyPeer(record.id);
     }
+    if (roster.isSample) return;
     for (const link of links.up()) {
       const isInTree = tree?.has(link.hash);
       if (isInTree === link.isInTree) continue;
@@ -544,5 +546,56 @@ export class Membership {
       link.isPruned = false;
       this.treeChangedAtMs = nowMs;
     }
+  }
+}
+
+/** Nodes of another version or cluster key, and a twin that discovery shows. */
+class Strangers {
+  readonly #byId = new Map<string, Stranger & { readonly seenAtMs: number }>();
+
+  /** @param notify told of each that is new, or a stranger for another reason than before */
+  constructor(private readonly notify: (id: string) => void) {}
+
+  has(id: string): boolean {
+    return this.#byId.has(id);
+  }
+
+  get(id: string): Stranger | undefined {
+    return this.#byId.get(id);
+  }
+
+  all(): IterableIterator<Stranger> {
+    return this.#byId.values();
+  }
+
+  /** A node of another version was met just now. */
+  met(stranger: Stranger): void {
+    this.#add(stranger, stranger.sinceMs);
+  }
+
+  /** Discovery shows the node until `forget`. */
+  shown(stranger: Stranger): void {
+    this.#add(stranger, Number.POSITIVE_INFINITY);
+  }
+
+  /** Discovery shows a node that can be met: it has this node's cluster key by now. */
+  found(id: string): void {
+    if (this.#byId.get(id)?.code === "clusterKeyDiffers") this.#byId.delete(id);
+  }
+
+  forget(id: string): void {
+    this.#byId.delete(id);
+  }
+
+  forgetOld(nowMs: number): void {
+    for (const { id, seenAtMs } of this.#byId.values())
+      if (nowMs - seenAtMs > FORGOTTEN_MS) this.#byId.delete(id);
+  }
+
+  #add(stranger: Stranger, seenAtMs: number): void {
+    const known = this.#byId.get(stranger.id);
+    this.#byId.set(stranger.id, { ...stranger, sinceMs: known?.sinceMs ?? stranger.sinceMs, seenAtMs });
+    if (this.#byId.size > LIMITS.strangersMax) this.#byId.delete(this.#byId.keys().next().value!);
+    if (known?.code !== stranger.code) this.notify(stranger.id);
   }
 }

@@ -167,7 +167,7 @@ export class OwnRecord {
     const hasSameLinks = sameLinks(before, record);
     if (isUrgent) this.#lossToldAtMs = nowMs;
     const news = {
-      ...{ record, knownOn: [], isOwn: true, isPushed: true, tellings: Number.POSITIVE_INFINITY },
+      ...{ record, knownOn: [], isOwn: true, isPushed: true },
       // Members that miss a new link know this node by its other links: they learn of the new one along the tree.
       isForAll: isUrgent || (!isRenewal && hasSameLinks),
       isRenewal: isRenewal && hasSameLinks,

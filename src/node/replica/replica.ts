@@ -470,6 +470,9 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
       case "prune":
         this.#gossip.pruned(link);
         return undefined;
+      case "beacon":
+        this.membership.beacon(link, frame, nowMs);
+        return undefined;
       case "gone":
         this.#gossip.gone(frame.id, nowMs);
         return undefined;

@@ -250,6 +250,12 @@ export class Roster {
     return this.#isSample;
   }
 
+  /** Whether no member alive has a smaller hash. */
+  isSmallest(hash: string): boolean {
+    const smallest = this.#order.find((other) => this.#members.get(other)!.state === "alive");
+    return smallest === undefined || hash < smallest;
+  }
+
   /** How many members there are, this node included; estimated when the roster is a sample. */
   get total(): number {
     if (!this.#isSample) return 1 + this.#aliveCount;
@@ -465,23 +471,31 @@ export class Roster {
     else this.#toggle(member, 1);
     this.#relink(member, undefined);
     this.#order.splice(placeOf(hash, this.#order), 0, hash);
-    if (this.#members.size > this.membersMax) this.#evict(nowMs);
+    if (this.#members.size > this.membersMax && !this.#longestGone) this.#becomeSample(nowMs);
+    this.#trim();
     return "new";
   }
 
-  #hasRoomFor(hash: string): boolean {
-    return (
-      this.#order.length < this.membersMax || hash < this.#order.at(-1)! || this.#longestGone !== undefined
-    );
+  /**
+   * A node whose own hash is among the smallest has one place less for others: it would keep a member that most have no place
+   * for, whose records do not reach it.
+   */
+  get #places(): number {
+    const isAmongThem = this.#isSample && this.#selfHash < this.#order.at(-1)!;
+    return this.membersMax - (isAmongThem ? 1 : 0);
   }
 
-  /** Frees a place: that of the member gone for longest. Where nobody is gone, the roster becomes a sample, by the smallest hashes. */
-  #evict(nowMs: number): void {
-    const gone = this.#longestGone;
-    if (!gone) this.#becomeSample(nowMs);
-    const evicted = gone ?? this.#members.get(this.#order.at(-1)!)!;
-    if (evicted.state === "alive") this.#toggle(evicted, -1);
-    this.#remove(evicted);
+  #hasRoomFor(hash: string): boolean {
+    return this.#order.length < this.#places || hash < this.#order.at(-1)! || this.#longestGone !== undefined;
+  }
+
+  /** Removes members without a place: those gone for longest, then those with the largest hashes. */
+  #trim(): void {
+    while (this.#members.size > this.#places) {
+      const evicted = this.#longestGone ?? this.#members.get(this.#order.at(-1)!)!;
+      if (evicted.state === "alive") this.#toggle(evicted, -1);
+      this.#remove(evicted);
+    }
   }
 
   /** Most chains of links lead through members that have no place here: nobody follows them any more. */
@@ -491,6 +505,7 @@ export class Roster {
     this.#crowdedAtMs = nowMs;
     this.#linksChanged = true;
     for (const member of this.#members.values()) member.vertex = undefined;
+    this.#trim();
   }
 
   /**

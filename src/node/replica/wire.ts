@@ -33,6 +33,7 @@ export type Frame =
   | { readonly t: "graft"; readonly id: Uint8Array }
   /** Later batches need only be announced. */
   | { readonly t: "prune" }
+  | BeaconFrame
   /** The batch that was asked for cannot be given. */
   | { readonly t: "gone"; readonly id: Uint8Array }
   | AnswersFrame
@@ -122,6 +123,15 @@ export interface AnswersFrame {
    * window.
    */
   readonly counts: Uint8Array;
+}
+
+/** Passed on once on every link, where the roster is a sample: its ways are the tree of gossip. */
+export interface BeaconFrame {
+  readonly t: "beacon";
+  /** Hash of the member that sent it, which has the smallest hash of all. */
+  readonly root: string;
+  /** Grows with each. */
+  readonly number: number;
 }
 
 /**
@@ -250,7 +260,7 @@ export function decodeNews(bytes: Uint8Array): NewsMessage {
     list(isBytes, LIMITS.rosterMembersMax + 1)(records) &&
     packed(HELD_NEWS_BYTES, LIMITS.rosterMembersMax + 1)(held) &&
     packed(HASH_BYTES, LIMITS.rosterMembersMax)(lost) &&
-    roster(fingerprint);
+    hash64(fingerprint);
   if (!isNews) throw new FrameDecodeError("the news are none that this version knows");
   return {
     records: records as Uint8Array[],
@@ -324,7 +334,7 @@ const one =
   (value) =>
     value instanceof Uint8Array && value.length === bytes;
 const digests = packed(32, LIMITS.digestsPerFrameMax);
-const roster: Accepts = (value) => typeof value === "string" && /^[0-9a-f]{16}$/.test(value);
+const hash64: Accepts = (value) => typeof value === "string" && /^[0-9a-f]{16}$/.test(value);
 const list =
   (accepts: Accepts, most: number): Accepts =>
   (value) =>
@@ -343,10 +353,10 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, Accepts>>>> = Obje
       starting: flag,
       links: whole,
       linked: flag,
-      roster,
+      roster: hash64,
     },
     summary: summaryShape(),
-    ping: { atMs: whole, roster },
+    ping: { atMs: whole, roster: hash64 },
     pong: { atMs: whole, nowMs: whole },
     refer: { peers: list(peerAddresses, LIMITS.referredMax), release: flag },
     // The sender itself stands among them.
@@ -359,6 +369,7 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, Accepts>>>> = Obje
     announce: { ids: packed(BATCH_ID_BYTES, LIMITS.announcedMax) },
     graft: { id: one(BATCH_ID_BYTES) },
     prune: {},
+    beacon: { root: hash64, number: whole },
     gone: { id: one(BATCH_ID_BYTES) },
     answers: {
       question: one(BATCH_ID_BYTES),

@@ -1315,26 +1315,124 @@ describe("records that are news", () => {
     expect(told(driver.records(lacking, "a"), "b")).toEqual([]);
   });
 
-  it("go to three links where the roster is a sample, but to all when they say goodbye, or their members were silent", () => {
-    const driver = makeDriver({ rosterMembersMax: 8 });
-    const peers = ids(6, "peer");
-    for (const peer of peers) driver.meet(peer);
-    driver.records(newcomers(100), peers[0]!);
-    driver.pass(2_000, pingAll(driver));
-    const [some, other] = driver.replica.roster
-      .alive()
-      .filter(({ record }) => !driver.replica.links.with(record.id));
-    const links = (member: typeof some, fields: Parameters<typeof recordOf>[1]) => {
-      const record = recordOf(member!.record.id, fields);
-      const effects = [...driver.records([record], peers[0]!), ...driver.pass(1_100, pingAll(driver))];
-      return peers.filter((peer) => sent(effects, peer).some(({ hash }) => hash === record.hash)).length;
+  it("go along the tree of the beacons where the roster is a sample, and on all links where there is none", () => {
+    const driver = inSample(6);
+    const { roster, links } = driver.replica;
+    const far = roster.alive().find(({ record }) => !links.with(record.id))!;
+    let incarnation = NOW;
+    const told = () => {
+      const record = recordOf(far.record.id, { incarnation: ++incarnation });
+      const effects = [...driver.records([record], "peer 0"), ...driver.pass(1_100, pingAll(driver))];
+      return ids(6, "peer").filter((peer) => sent(effects, peer).some(({ hash }) => hash === record.hash));
     };
-    expect(links(some, { incarnation: NOW + 1 })).toBe(3);
-    expect(links(some, { incarnation: NOW + 2, left: true })).toBe(5);
-    driver.pass(5_000, pingAll(driver));
-    expect(links(other, { incarnation: NOW + 1 })).toBe(5);
+    expect(told()).toHaveLength(5);
+    driver.hear(beaconOf(1), "peer 1");
+    for (const peer of ["peer 2", "peer 3"]) driver.hear(beaconOf(1), peer);
+    expect(told()).toEqual(["peer 1", "peer 4", "peer 5"]);
+    const announced = driver.pass(5_000, pingAll(driver));
+    for (const peer of ["peer 2", "peer 3"])
+      expect(frames(announced, "roster", peer).map(({ members }) => [...decodeEntries(members)])).toEqual([
+        [[far.record.hash, incarnation]],
+      ]);
   });
 });
+
+describe("the tree of a cluster of which a node knows a sample", () => {
+  const beacons = (effects: Effects) =>
+    ids(4, "peer").map((peer) => frames(effects, "beacon", peer).map(({ number }) => number));
+  const tree = (driver: Driver) => [...driver.replica.links.up()].map(({ isInTree }) => isInTree);
+
+  it("has the link by which a beacon came first, and those whose ends had it from this node", () => {
+    const driver = inSample(4);
+    expect(tree(driver)).toEqual([undefined, undefined, undefined, undefined]);
+    expect(beacons(driver.hear(beaconOf(1), "peer 1"))).toEqual([[1], [], [1], [1]]);
+    expect(beacons(driver.hear(beaconOf(1), "peer 0")), "is passed on once").toEqual([[], [], [], []]);
+    driver.hear(beaconOf(1), "peer 1");
+    expect(tree(driver)).toEqual([false, true, true, true]);
+    driver.pass(1_000, pingAll(driver));
+    expect(beacons(driver.hear(beaconOf(2), "peer 0"))).toEqual([[], [2], [2], [2]]);
+    expect(tree(driver)).toEqual([true, true, true, true]);
+  });
+
+  it("is shown to the peer of a new link", () => {
+    const driver = inSample(3);
+    driver.hear(beaconOf(1), "peer 0");
+    expect(frames(driver.accept("peer 3"), "beacon", "peer 3")).toEqual([beaconOf(1)]);
+  });
+
+  it("is that of the smallest root, and of no beacon older than the last", () => {
+    const driver = inSample(4);
+    driver.hear(beaconOf(5), "peer 0");
+    driver.pass(1_000, pingAll(driver));
+    for (const frame of [beaconOf(4), { ...beaconOf(9), root: "f".repeat(16) }])
+      expect(beacons(driver.hear(frame, "peer 1"))).toEqual([[], [], [], []]);
+    expect(beacons(driver.hear({ ...beaconOf(1), root: "0".repeat(16) }, "peer 1"))).toEqual([
+      [1],
+      [],
+      [1],
+      [1],
+    ]);
+  });
+
+  it("costs no more than a beacon a second, however many a member sends", () => {
+    const driver = inSample(4);
+    const sentOn = Array.from({ length: 100 }, (_, index) =>
+      driver.hear(beaconOf(1 + index), "peer 0"),
+    ).flat();
+    expect(beacons(sentOn)).toEqual([[], [1], [1], [1]]);
+  });
+
+  it("is gone when no beacon has come for 25 s: then batches go on all links", () => {
+    const driver = inSample(2);
+    driver.hear(beaconOf(1), "peer 0");
+    driver.hear(beaconOf(1), "peer 1");
+    driver.pass(24_000, pingAll(driver));
+    expect(tree(driver)).toEqual([true, false]);
+    driver.pass(1_500, pingAll(driver));
+    expect(tree(driver)).toEqual([undefined, undefined]);
+  });
+
+  it("begins at the member with the smallest hash, every 10 s", () => {
+    const smallest = ids(5_000, "me").reduce((one, other) =>
+      memberHash(one) < memberHash(other) ? one : other,
+    );
+    const driver = inSample(2, smallest);
+    const sentAt = Array.from({ length: 300 }, () => {
+      const effects = driver.pass(100, pingAll(driver));
+      return frames(effects, "beacon", "peer 0").map(({ root }) => [root, driver.nowMs - NOW] as const);
+    }).flat();
+    expect(new Set(sentAt.map(([root]) => root))).toEqual(new Set([memberHash(smallest)]));
+    expect(sentAt.length).toBeGreaterThanOrEqual(3);
+    for (const [index, [, atMs]] of sentAt.entries())
+      if (index > 0) expect(atMs - sentAt[index - 1]![1]).toBeGreaterThanOrEqual(10_000);
+    expect(tree(driver)).toEqual([true, true]);
+  });
+
+  it("means nothing where all members are known", () => {
+    const driver = makeDriver({});
+    for (const peer of ids(3, "peer")) driver.meet(peer);
+    const before = tree(driver);
+    expect(beacons(driver.hear(beaconOf(1), "peer 0"))).toEqual([[], [], [], []]);
+    expect(tree(driver)).toEqual(before);
+  });
+});
+
+/** A beacon of a root that has a smaller hash than all members of these tests. */
+function beaconOf(number: number) {
+  return { t: "beacon", root: "0".repeat(15) + "1", number } as const;
+}
+
+/** A node with so many links in a cluster of some 100 members, of whom it knows 8. */
+function inSample(peers: number, id?: string): Driver {
+  const driver = makeDriver({ rosterMembersMax: 8, ...(id !== undefined && { id }) });
+  for (const peer of ids(peers, "peer")) driver.meet(peer);
+  driver.records(
+    ids(100, "far").map((far) => recordOf(far)),
+    "peer 0",
+  );
+  driver.pass(300, pingAll(driver));
+  return driver;
+}
 
 it("a node that knows a sample alone refers newcomers to those that it is linked with, not all to the same few", () => {
   const driver = makeDriver({ rosterMembersMax: 8, linksMax: 6 });

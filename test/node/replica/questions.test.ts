@@ -122,7 +122,7 @@ function hearOf(driver: Driver, peer: string, ...ids: string[]): void {
 
 describe("a receipt", () => {
   it("says when those asked are a sample of the members, and of how many", () => {
-    const driver = makeDriver({ rosterMembersMax: 2 });
+    const driver = makeDriver({ rosterMembersMax: 3 });
     for (const peer of ["a", "b", "c", "d"]) driver.meet(peer);
     ask(driver);
     const [receipt] = receipts(driver.tell({ type: "receiptEnded", request: 1 }));

@@ -374,13 +374,25 @@ describe("a cluster larger than the roster", () => {
     return roster;
   };
 
-  it("is known by a sample: those with the smallest hashes, in whatever order they came", () => {
-    const hashes = Array.from({ length: 300 }, (_, index) => memberHash(`member ${index}`)).sort();
+  it("is known by a sample: those with the smallest hashes, this node among them, in whatever order they came", () => {
+    const ids = ["me", ...Array.from({ length: 300 }, (_, index) => `member ${index}`)];
+    const hashes = ids.map(memberHash).sort();
     for (const roster of [rosterIn(300, 100), rosterIn(300, 100, (index) => 299 - index)]) {
-      expect([...roster.all()].map(({ record }) => record.hash).sort()).toEqual(hashes.slice(0, 100));
+      const known = [memberHash("me"), ...[...roster.all()].map(({ record }) => record.hash)];
+      expect(known.sort()).toEqual(hashes.slice(0, 100));
       expect(roster.isSample).toBe(true);
     }
     expect(rosterIn(100, 100).isSample).toBe(false);
+  });
+
+  it("is a sample of others alone for a node whose own hash is not among the smallest", () => {
+    const hashes = Array.from({ length: 300 }, (_, index) => memberHash(`member ${index}`)).sort();
+    const self = Array.from({ length: 100 }, (_, index) => `self ${index}`).find(
+      (id) => memberHash(id) > hashes[200]!,
+    )!;
+    const roster = new Roster(() => self, 100);
+    for (let index = 0; index < 300; index++) roster.hear(recordOf(`member ${index}`), NOW);
+    expect([...roster.all()].map(({ record }) => record.hash).sort()).toEqual(hashes.slice(0, 100));
   });
 
   it("leaves out who has no place, and does not ask for it", () => {

@@ -51,6 +51,7 @@ const FRAMES: readonly Frame[] = [
   { t: "announce", ids: digest },
   { t: "graft", id },
   { t: "prune" },
+  { t: "beacon", root: roster, number: 7 },
   { t: "gone", id },
   {
     t: "answers",
@@ -108,7 +109,10 @@ describe("a frame is refused", () => {
       "with half an entry of a roster",
       { t: "roster", members: new Uint8Array(ROSTER_ENTRY_BYTES + 1), part: false },
     ],
-    ["with half an answer", { ...FRAMES[11], held: new Uint8Array(HELD_BYTES + 1) }],
+    [
+      "with half an answer",
+      { ...FRAMES.find(({ t }) => t === "answers"), held: new Uint8Array(HELD_BYTES + 1) },
+    ],
     ["with the fingerprint of a roster cut off", { t: "ping", atMs: 1, roster: roster.slice(1) }],
     [
       "with a record that is text",
