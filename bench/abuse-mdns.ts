@@ -105,6 +105,7 @@ const ATTACKS: Readonly<
       }));
       return dnsPacket.encode({ type: "query", questions, answers: services(n, 20) });
     }),
+  "known answers of long names": (say) => flood(say, 33, knownAnswers),
   victim: (say) =>
     flood(
       say,
@@ -381,6 +382,20 @@ function onService(socket: Socket, hear: (service: { records(ttl: number): Buffe
 
 function isOurs(target: string | undefined): boolean {
   return target !== undefined && target !== "liar.local";
+}
+
+/** 32 equal questions for a name of the type, and 470 known answers of a name that takes long to compare. */
+function knownAnswers(): Buffer {
+  const questions = Array.from({ length: 32 }, () => ({ name: TYPE, type: "ANY" }));
+  const label = "A\u00e9".repeat(20);
+  const name = [label, label, label, label].join(".");
+  const answers = Array.from({ length: 470 }, (_, n) => ({
+    name,
+    type: "A",
+    ttl: 4_500,
+    data: `10.0.${n >> 8}.${n & 255}`,
+  }));
+  return dnsPacket.encode({ type: "query", questions, answers });
 }
 
 function claim(name: string, port: number): object {

@@ -46,8 +46,10 @@ export const DNSSD = {
   repeatIntervalMs: 1_000,
   /** ... on the loopback interface, which no other machine shares: late starters need not wait a second. */
   repeatIntervalLoopbackMs: 100,
-  /** ... when its owner defends a name against a probe (6), or a record against a forged goodbye (6.6). */
+  /** ... when its owner defends a name against a probe (6), or a record against a forged goodbye (6.6)... */
   defendIntervalMs: 250,
+  /** ... and against another record in its place (9). Two machines of one identity do so against each other, for good. */
+  contradictIntervalMs: 2_000,
   /** Direct answers to single askers per second and service: an asker may forge its address. */
   unicastAnswersPerSecondMax: 100,
 
@@ -80,7 +82,7 @@ export const DNSSD = {
   instancesMax: 1_024,
   /** Instances of one host: each of its addresses that changes is told for each of them. Ours have one. */
   instancesPerHostMax: 16,
-  /** A, and AAAA, records of one host. */
+  /** A, and AAAA, records of one host: of others that are kept, and of ours that are sent, which fit one packet. */
   addressesPerHostMax: 16,
   /**
    * Instances that the records of one packet concern, and a few more of one host. Each costs work (`workPerChange`): the fewer

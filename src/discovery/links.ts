@@ -87,8 +87,13 @@ export class LinkSet {
     await Promise.all([...closed, this.#checking]);
   }
 
+  /** Without a free file descriptor the system does not tell: then what was seen last holds. */
   #look(): readonly UsableInterface[] {
-    this.#machine = usableInterfaces();
+    try {
+      this.#machine = usableInterfaces();
+    } catch (error) {
+      this.#warn(asHubcastError(error));
+    }
     return this.wanted ? this.#machine.filter((via) => isWanted(via, this.wanted!)) : this.#machine;
   }
 
@@ -96,7 +101,7 @@ export class LinkSet {
     const usable = this.#look();
     for (const [name, link] of this.#links) {
       const now = usable.find((candidate) => candidate.name === name);
-      if (now && cidrsOf(now) === cidrsOf(link.via)) {
+      if (now && isSameAs(now, link.via)) {
         link.rejoin();
         continue;
       }
@@ -389,6 +394,8 @@ export interface Network {
   /** `10.0.0.1/24` */
   readonly cidr: string;
   readonly subnet: BlockList;
+  /** Number of the interface, for a link-local IPv6 address: an interface that is made anew has another. */
+  readonly scope: number;
 }
 
 /** An interface of this machine that is up. */
@@ -415,15 +422,17 @@ export function usableInterfaces(wanted?: readonly string[]): readonly UsableInt
 /** @returns undefined for an interface without an address */
 export function asUsable(
   name: string,
-  entries: readonly Pick<NetworkInterfaceInfo, "family" | "address" | "cidr" | "internal">[],
+  entries: readonly (Pick<NetworkInterfaceInfo, "family" | "address" | "cidr" | "internal"> & {
+    readonly scopeid?: number;
+  })[],
 ): UsableInterface | undefined {
   const networks = entries
     .filter(({ internal, family }) => !internal || family === "IPv4")
-    .map(({ family, address, cidr }): Network => {
+    .map(({ family, address, cidr, scopeid = 0 }): Network => {
       const subnet = new BlockList();
       const bits = cidr?.split("/")[1] ?? (family === "IPv4" ? 32 : 128);
       subnet.addSubnet(address, Number(bits), family === "IPv4" ? "ipv4" : "ipv6");
-      return { family, address, cidr: `${address}/${bits}`, subnet };
+      return { family, address, cidr: `${address}/${bits}`, subnet, scope: scopeid };
     })
     // No localeCompare: the collation tables of ICU take 3 MiB.
     .sort((a, b) => Number(a.family === "IPv6") - Number(b.family === "IPv6"));
@@ -431,8 +440,11 @@ export function asUsable(
   return first && { name, address: first.address, networks, loopback: entries[0]!.internal };
 }
 
-function cidrsOf({ networks }: UsableInterface): string {
-  return networks.map(({ cidr }) => cidr).join(" ");
+/** Whether an interface has the same addresses as before, and was not replaced by another of its name. */
+function isSameAs(now: UsableInterface, before: UsableInterface): boolean {
+  const textOf = ({ networks }: UsableInterface) =>
+    networks.map(({ cidr, scope }) => `${cidr}%${scope}`).join(" ");
+  return textOf(now) === textOf(before);
 }
 
 /** The first IPv4 address in each subnet of an interface. */

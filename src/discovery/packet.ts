@@ -1,3 +1,4 @@
+import { SocketAddress } from "node:net";
 import type multicastDns from "multicast-dns";
 import { DNSSD } from "./limits.js";
 import { type DnsRecord, labelOf, SERVICE_TYPES } from "./records.js";
@@ -79,7 +80,7 @@ const DOT_IN_LABEL = "\u001f";
 /** Puts the dots back into the labels of a packet that `toWire` and dns-packet made. Changes the packet. */
 export function restoreDots(message: Buffer): void {
   visitNames(message, (offset) => {
-    for (let at = offset; message[at] !== 0; ) {
+    for (let at = offset; at < message.length && message[at] !== 0; ) {
       const end = at + 1 + message[at]!;
       for (at++; at < end; at++) if (message[at] === DOT_IN_LABEL.charCodeAt(0)) message[at] = 0x2e;
     }
@@ -172,6 +173,7 @@ function readQuestion(question: WirePacket["questions"][number]): DnsQuestion[] 
   // dns-packet does not take the QU bit off the class: IN is 1, ANY 255, and the bit 32768.
   const unicast = /^UNKNOWN_(32769|33023)$/.test(String(question.class));
   if (!unicast && question.class !== "IN" && question.class !== "ANY") return [];
+  if (!isSendable(question.name)) return [];
   return [{ name: question.name, type: String(question.type), unicast }];
 }
 
@@ -180,14 +182,21 @@ function readRecords(records: WirePacket["answers"]): DnsRecord[] {
 }
 
 function readRecord(record: WirePacket["answers"][number]): DnsRecord[] {
-  if (!("class" in record) || record.class !== "IN") return [];
+  if (!("class" in record) || record.class !== "IN" || !isSendable(record.name)) return [];
   const head = { name: record.name, ttlS: record.ttl ?? 0, flush: record.flush === true };
   switch (record.type) {
     case "PTR":
+      return isSendable(record.data) ? [{ ...head, type: "PTR", data: record.data }] : [];
     case "A":
-    case "AAAA":
-      return typeof record.data === "string" ? [{ ...head, type: record.type, data: record.data }] : [];
+      return typeof record.data === "string" ? [{ ...head, type: "A", data: record.data }] : [];
+    case "AAAA": {
+      if (typeof record.data !== "string") return [];
+      // dns-packet does not shorten the longest run of zeros, as the system does for our own addresses.
+      const { address } = new SocketAddress({ address: record.data, family: "ipv6" });
+      return [{ ...head, type: "AAAA", data: address }];
+    }
     case "SRV":
+      if (!isSendable(record.data?.target)) return [];
       return [{ ...head, type: "SRV", data: { priority: 0, weight: 0, ...record.data } as SrvFields }];
     case "TXT":
       return [{ ...head, type: "TXT", data: readTxt([record.data].flat()) }];
@@ -224,9 +233,19 @@ function writeData(record: Omit<DnsRecord, "ttlS">): unknown {
     case "NSEC":
       return { ...data, nextDomain: wireName(data.nextDomain) };
     default:
-      // An SRV's target is our host or one that was received: neither has a dot in a label.
+      // An SRV's target is our host: it has no dot in a label.
       return data;
   }
+}
+
+/**
+ * Whether a received name can be sent: asked for, or given back to a resolver. dns-packet reads a dot inside of a label like
+ * one between labels, so a label that ends in a dot leaves an empty one, which would end the name in its middle.
+ */
+function isSendable(name: unknown): name is string {
+  if (typeof name !== "string") return false;
+  const labels = wireName(name).split(".");
+  return labels.every((label) => label !== "" && Buffer.byteLength(label) <= DNSSD.labelBytesMax);
 }
 
 function wireName(name: string): string {

@@ -9,11 +9,15 @@ import {
   recordKey,
   type ServiceType,
   type SrvRecord,
+  sameData,
   sameName,
+  sameRecord,
   type TxtRecord,
   TYPE_ENUMERATION,
   typeName,
 } from "./records.js";
+
+const NONE: ReadonlySet<DnsRecord> = new Set();
 
 /** An interface that came up, as one service is to be shown there. */
 export interface LinkUp {
@@ -53,6 +57,8 @@ export class Presence {
   #stepsDone = 0;
   #stepAtMs: number;
   readonly #queue = new AnswerQueue();
+  /** Our records in whose place others were heard, and when last. */
+  readonly #contradicted = new Map<DnsRecord, number>();
   readonly #unicast = { secondAtMs: Number.NEGATIVE_INFINITY, count: 0 };
 
   constructor(
@@ -89,6 +95,7 @@ export class Presence {
     this.#stepAtMs = atMs;
     this.isDeferred = false;
     this.#queue.clear();
+    this.#contradicted.clear();
   }
 
   /** Announces a name that needs no probing. */
@@ -115,6 +122,13 @@ export class Presence {
     if (nowMs >= this.#stepAtMs) sends.push(this.#step(nowMs));
     const answers = this.#queue.takeDue(nowMs);
     if (answers.length > 0) sends.push(this.#multicast(answers, nowMs));
+    for (const record of answers) {
+      const contradictedAtMs = this.#contradicted.get(record);
+      if (contradictedAtMs === undefined) continue;
+      // Others keep what came in the second before ours, as a part of one set (10.2).
+      if (nowMs - contradictedAtMs <= DNSSD.flushGraceMs) this.#contradict(record, nowMs);
+      else this.#contradicted.delete(record);
+    }
     return sends;
   }
 
@@ -126,10 +140,11 @@ export class Presence {
       return [];
     }
     const answers = new Set<DnsRecord>();
+    const known = knownOf(this.records.all, packet.answers);
     let unicast = true;
     for (const question of packet.questions) {
       for (const record of answersTo(question, this.records)) {
-        if (isKnown(record, packet.answers)) continue;
+        if (known.has(record)) continue;
         answers.add(record);
         // 5.4: directly only while the others on the network still have it from us.
         unicast &&= question.unicast && nowMs - this.#queue.lastSentAtMs(record) < record.ttlS * 250;
@@ -147,15 +162,23 @@ export class Presence {
   }
 
   /**
-   * 6.6: another host announced our records with too short a life, for example a forged goodbye. They are announced
-   * again before others drop them.
+   * 6.6 and 9: another host announced our records with too short a life, for example a forged goodbye, or others in their
+   * place. Ours are announced again: before others drop them, or to void the false ones.
+   * @param isOurs whether a record is one of ours, on whichever interface
    */
-  defend(heard: readonly DnsRecord[], nowMs: number): SendEffect[] {
+  defend(heard: readonly DnsRecord[], isOurs: (record: DnsRecord) => boolean, nowMs: number): SendEffect[] {
     if (this.isProbing) return [];
+    const rivalsOf = (record: DnsRecord, among: readonly DnsRecord[]) =>
+      among.filter((other) => other.type === record.type && sameName(other.name, record.name));
+    const named = this.records.all.filter(({ flush }) => flush).flatMap((record) => rivalsOf(record, heard));
+    const wrong = [...new Set(named)].filter((other) => other.flush && other.ttlS > 0 && !isOurs(other));
     for (const record of this.records.all) {
-      const isShort = (other: DnsRecord) =>
-        other.type === record.type && other.ttlS * 2 < record.ttlS && recordKey(other) === recordKey(record);
-      if (heard.some(isShort)) this.#queue.add(record, nowMs, DNSSD.defendIntervalMs, undefined);
+      if (rivalsOf(record, heard).some((other) => other.ttlS * 2 < record.ttlS && sameData(other, record)))
+        this.#queue.add(record, nowMs, DNSSD.defendIntervalMs, undefined);
+      else if (record.flush && rivalsOf(record, wrong).length > 0) {
+        this.#contradicted.set(record, nowMs);
+        this.#contradict(record, nowMs);
+      }
     }
     return this.wake(nowMs);
   }
@@ -166,6 +189,10 @@ export class Presence {
     // The enumeration of types is shared: other nodes go on having services of this type.
     const gone = this.records.all.filter((record) => record !== this.records.enumeration);
     return [this.#send(response({ answers: gone.map((record) => ({ ...record, ttlS: 0 })) }))];
+  }
+
+  #contradict(record: DnsRecord, nowMs: number): void {
+    this.#queue.add(record, nowMs, DNSSD.contradictIntervalMs, undefined);
   }
 
   #build(label: string): ServiceRecords {
@@ -290,10 +317,13 @@ class AnswerQueue {
   }
 
   /** Known answers that came after their question (RFC 6762, 7.2). */
-  suppress(asker: string, known: readonly DnsRecord[]): void {
-    for (const [key, waiting] of this.#waiting) {
-      if (waiting.asker === asker && isKnown(waiting.record, known)) this.#waiting.delete(key);
-    }
+  suppress(asker: string, heard: readonly DnsRecord[]): void {
+    const asked = [...this.#waiting.values()].filter((waiting) => waiting.asker === asker);
+    for (const record of knownOf(
+      asked.map(({ record }) => record),
+      heard,
+    ))
+      this.#waiting.delete(recordKey(record));
   }
 
   takeDue(nowMs: number): readonly DnsRecord[] {
@@ -336,10 +366,12 @@ function additionalsFor(answers: readonly DnsRecord[], own: ServiceRecords): rea
   return wanted.filter((record) => !answers.includes(record));
 }
 
-/** Whether the asker holds the record with at least half of its life left (RFC 6762, 7.1). */
-function isKnown(record: DnsRecord, known: readonly DnsRecord[]): boolean {
-  const key = recordKey(record);
-  return known.some((other) => other.ttlS * 2 >= record.ttlS && recordKey(other) === key);
+/** Our records that the asker holds with at least half of their life left (RFC 6762, 7.1). */
+function knownOf(own: readonly DnsRecord[], heard: readonly DnsRecord[]): ReadonlySet<DnsRecord> {
+  if (heard.length === 0) return NONE;
+  return new Set(
+    own.filter((record) => heard.some((other) => other.ttlS * 2 >= record.ttlS && sameRecord(other, record))),
+  );
 }
 
 /** The records as a resolver sees them that knows no multicast DNS: no flush bit, a short life (RFC 6762, 6.7). */
@@ -402,10 +434,12 @@ function buildRecords(
     data: { priority: 0, weight: 0, port: service.port, target: host },
   };
   const text: TxtRecord = { name: instance, type: "TXT", ttlS: DNSSD.otherTtlS, flush: true, data: txt };
-  const hosts = addresses.map((address): DnsRecord => {
-    const type = address.includes(":") ? "AAAA" : "A";
-    return { name: host, type, ttlS: DNSSD.hostTtlS, flush: true, data: address };
-  });
+  const hosts = (["A", "AAAA"] as const).flatMap((type) =>
+    addresses
+      .filter((address) => address.includes(":") === (type === "AAAA"))
+      .slice(0, DNSSD.addressesPerHostMax)
+      .map((data): DnsRecord => ({ name: host, type, ttlS: DNSSD.hostTtlS, flush: true, data })),
+  );
   return {
     enumeration,
     pointer,

@@ -19,6 +19,7 @@ import {
   labelOf,
   type SrvRecord,
   sameName,
+  sameRecord,
   type TxtRecord,
 } from "./records.js";
 
@@ -122,7 +123,11 @@ export class Responder implements Machine<ResponderInput, ResponderEffect> {
     // has not been asked for yet: its owner will answer the probe.
     if (from.port !== DNSSD.port || presence.isWaiting) return [];
     const heard = [...packet.answers, ...packet.additionals];
-    if (this.#isUnique || !hasRival(heard, records, this.service.id)) return presence.defend(heard, nowMs);
+    if (this.#isUnique || !hasRival(heard, records, this.service.id)) {
+      const isOurs = (record: DnsRecord) =>
+        [...this.#links.values()].some(({ records: { all } }) => all.some((own) => sameRecord(own, record)));
+      return presence.defend(heard, isOurs, nowMs);
+    }
     if (this.#isDisputed(nowMs)) return this.#takeUniqueName(nowMs);
     if (isProbing) return this.#rename(presence.isDeferred, nowMs);
     // 9: a name that was ours is probed again, and given up only if its rival defends it.

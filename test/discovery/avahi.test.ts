@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
+import { isIPv4 } from "node:net";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -105,7 +106,9 @@ describe.skipIf(reason)(`the real avahi-browse${reason ? ` (skipped: ${reason})`
     const found = await eventually(async () => {
       const services = await network.browse("_hubcast._tcp");
       const onCable = services.filter((candidate) => candidate.interface === network.here.interface);
-      return onCable.length === 2 ? onCable : undefined;
+      // avahi gives the first address that came, which may be of IPv6.
+      const isComplete = onCable.length === 2 && onCable.every(({ address }) => isIPv4(address));
+      return isComplete ? onCable : undefined;
     });
     expect(new Set(found.map(({ name }) => name))).toEqual(new Set(["twin", "twin (2)"]));
     expect(new Set(found.map(({ host, address }) => `${host} ${address}`))).toEqual(

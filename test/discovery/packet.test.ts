@@ -107,7 +107,7 @@ describe("what is decoded", () => {
   });
 
   test("a TXT record of thousands of empty strings is read as 64", () => {
-    const bytes = Buffer.concat([header(0, 1), Buffer.of(0), record(16, Buffer.alloc(8_000))]);
+    const bytes = Buffer.concat([header(0, 1), Buffer.from("\x01x\0"), record(16, Buffer.alloc(8_000))]);
     expect(isCheapToDecode(bytes)).toBe(true);
     const [txt] = fromWire(dnsPacket.decode(bytes))!.answers;
     expect(txt).toMatchObject({ type: "TXT", data: { length: DNSSD.txtEntriesMax } });
@@ -117,12 +117,56 @@ describe("what is decoded", () => {
     const entry = Buffer.concat([Buffer.of(255), Buffer.alloc(255, "x")]);
     const bytes = Buffer.concat([
       header(0, 1),
-      Buffer.of(0),
+      Buffer.from("\x01x\0"),
       record(16, Buffer.concat(Array<Buffer>(30).fill(entry))),
     ]);
     const [txt] = fromWire(dnsPacket.decode(bytes))!.answers;
     expect(txt).toMatchObject({ type: "TXT", data: { length: 5 } });
   });
+});
+
+describe("a name that cannot be sent again", () => {
+  const label = (text: string | Buffer) => Buffer.concat([Buffer.of(text.length), Buffer.from(text)]);
+  const name = (...labels: (string | Buffer)[]) => Buffer.concat([...labels.map(label), Buffer.of(0)]);
+  /** A service at a host of this name, and a question for it. */
+  const packetOf = (host: Buffer) => {
+    const instance = name("web", "_hubcast", "_tcp", "local");
+    const target = record(33, Buffer.concat([Buffer.alloc(6), host]));
+    const question = Buffer.concat([host, Buffer.from([0, 1, 0, 1])]);
+    const answers = [Buffer.concat([instance, target]), Buffer.concat([host, record(1, Buffer.alloc(4))])];
+    return Buffer.concat([header(1, 2), question, ...answers]);
+  };
+
+  test.each([
+    ["with a label that ends in a dot", name("a.", "b")],
+    ["with a label that begins with one", name(".a", "b")],
+    ["with a label of one", name(".", "local")],
+    ["with a label that grows as UTF-8", name(Buffer.alloc(30, 0xff), "local")],
+    ["of the root", name()],
+  ])("%s is left out", (_, host) => {
+    const bytes = packetOf(host);
+    expect(isCheapToDecode(bytes)).toBe(true);
+    expect(fromWire(dnsPacket.decode(bytes))).toMatchObject({ questions: [], answers: [] });
+  });
+
+  test("has dots put back, as far as it goes", () => {
+    const bytes = dnsPacket.encode({ type: "query", questions: [{ name: "a..b", type: "A" }] });
+    restoreDots(bytes);
+    expect(bytes.length).toBeGreaterThan(12);
+  });
+
+  test("is none where the label of a service ends in a dot", () => {
+    const bytes = encode(response({ answers: service("release 1.", "A", "10.0.0.1") }));
+    expect(fromWire(dnsPacket.decode(bytes))!.answers.map(({ name }) => name)).toContain(
+      "release 1.._hubcast._tcp.local",
+    );
+  });
+});
+
+test("an IPv6 address is read in the form in which the system gives its own", () => {
+  const address = "2001:0:0:1::1";
+  const record = { name: "x.local", type: "AAAA", ttlS: 120, flush: true, data: address } as const;
+  expect(fromWire(dnsPacket.decode(encode(response({ answers: [record] }))))!.answers).toEqual([record]);
 });
 
 test("a name with dots is one label on the wire, in every record that names it", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type DnsPacket, query, response } from "../../src/discovery/packet.js";
-import { srv } from "./spoken.js";
+import type { DnsRecord } from "../../src/discovery/records.js";
+import { service, srv } from "./spoken.js";
 import { namesOf, VirtualLink } from "./virtual-link.js";
 
 const TYPE = "_hubcast._tcp.local";
@@ -122,6 +123,33 @@ describe("conflicts", () => {
     expect(namesOf(node)).toEqual(["web"]);
   });
 
+  test.each<[string, DnsRecord]>([
+    ["port", srv("web", "A", 120, 9)],
+    [
+      "text",
+      {
+        ...service("web", "A", "10.0.0.1")[2]!,
+        data: [Buffer.from("id=A"), Buffer.from("cluster=x")],
+      } as DnsRecord,
+    ],
+    ["address", { ...service("web", "A", "10.0.0.66")[3]! }],
+  ])("a false %s in the name of the same identity is contradicted, every 2 s at most", (_, lie) => {
+    const lan = new VirtualLink();
+    const browser = lan.browse();
+    lan.advertise("web", "A", { port: 4_000, txt: { cluster: "ours" } });
+    lan.run(5_000);
+    const truth = browser.machine.services("_hubcast._tcp");
+    lan.sent.length = 0;
+    for (let count = 0; count < 19; count++) {
+      lan.inject(response({ answers: [lie] }));
+      lan.run(100);
+    }
+    const corrections = lan.sent.filter(({ packet }) => packet.answers.some(({ type }) => type === lie.type));
+    expect(corrections).toHaveLength(1);
+    lan.run(4_000);
+    expect(browser.machine.services("_hubcast._tcp")).toEqual(truth);
+  });
+
   test("an answer from another port than 5353 takes no name away", () => {
     const lan = new VirtualLink();
     const node = lan.advertise("web", "A");
@@ -206,6 +234,7 @@ describe("conflicts", () => {
     lan.inject(query({ questions: [{ name: TYPE, type: "PTR", unicast: false }] }));
     lan.run(500);
     expect(lan.sent[0]!.packet.answers).toMatchObject([{ data: `${unique}.${TYPE}` }]);
+    lan.run(2_000);
     expect(node.machine.wakeAtMs).toBe(Number.POSITIVE_INFINITY);
   });
 
