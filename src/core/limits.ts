@@ -106,6 +106,8 @@ export const LIMITS = {
   /** No peer after so long: the node is ready alone. */
   aloneAfterMs: 3_000,
 
+  /** Connections with peers, also those that end at once: a whole cluster may ask one node for addresses at the same time. */
+  peerConnectionsMax: 1_024,
   /** A node dials until it has links with so many members: with fewer members all are linked with each other. */
   linksWanted: 6,
   /** ... and takes in others up to so many. Each more costs an announcement for each batch. */
@@ -217,7 +219,7 @@ export const LIMITS = {
   requestHeaderBytesMax: 16_384,
   /** Connections of HTTP clients; past it new ones are closed at once. An idle one costs about 11 KiB. */
   httpConnectionsMax: 20_000,
-  /** Files that a server's start leaves free below the system's limit for links to peers, the disk and resolving names. */
+  /** Files that a server's start leaves free below the system's limit for the disk and resolving names. */
   filesReserved: 32,
   /** Items on one page of GET /v1/items that names no limit. */
   pageItems: 1_000,

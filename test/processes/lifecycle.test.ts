@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, readdirSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -99,13 +99,20 @@ test.skipIf(process.platform !== "linux")(
     )!;
     await using remote = await connectToNode(node.url);
     await remote.status();
-    const sockets = Array.from({ length: 150 }, () => connect(Number(new URL(node.url).port), "127.0.0.1"));
-    let turnedAway = 0;
-    for (const socket of sockets) socket.on("error", () => {}).once("close", () => turnedAway++);
+    const connectMany = (port: number) => {
+      const sockets = Array.from({ length: 150 }, () => connect(port, "127.0.0.1"));
+      let turnedAway = 0;
+      for (const socket of sockets) socket.on("error", () => {}).once("close", () => turnedAway++);
+      return { sockets, turnedAway: () => turnedAway };
+    };
     const least = 150 + 1 - Number(most);
-    await eventually(() => turnedAway >= least);
+    const clients = connectMany(Number(new URL(node.url).port));
+    await eventually(() => clients.turnedAway() >= least);
+    const peers = connectMany(Number(/\/tcp\/(\d+)/.exec(node.peerAddresses[0]!)![1]));
+    await eventually(() => peers.turnedAway() >= 100);
+    expect(readdirSync(`/proc/${node.child.pid}/fd`).length).toBeLessThan(120 - 8);
     expect((await remote.post({ raw: "still here" })).status).toBe("accepted");
-    for (const socket of sockets) socket.destroy();
+    for (const socket of [...clients.sockets, ...peers.sockets]) socket.destroy();
     const counted = await eventually(async () => {
       const metrics = await (await fetch(`${node.url}/metrics`)).text();
       return /^hubcast_http_refusals_total\{code="tooManyConnections"\} (\d+)$/m.exec(metrics)?.[1];

@@ -1,4 +1,15 @@
+import { LIMITS } from "../../core/limits.js";
+import { openFiles } from "../../runtime/listen.js";
 import type { PublishKind } from "../replica/messages.js";
+
+/** Of the files that this process may open, so many are for peers at most: the others are for clients and the disk. */
+const PEERS_PART = 1 / 4;
+
+/** Connections with peers at the same time, with those in the handshake. */
+export function peerConnectionsMax(): number {
+  const { max } = openFiles() ?? { max: Number.POSITIVE_INFINITY };
+  return Math.max(1, Math.min(LIMITS.peerConnectionsMax, Math.floor(max * PEERS_PART)));
+}
 
 /**
  * How a node reaches its peers. An engine carries bytes and decides nothing: who is a member, whom to dial, what a peer may

@@ -14,6 +14,7 @@ import { TokenTable } from "../../runtime/tokens.js";
 import { PacedCalls } from "../../runtime/turns.js";
 import { text } from "../bodies.js";
 import type { Access } from "../broadcast.js";
+import { peerConnectionsMax } from "../cluster/port.js";
 import { Deadlines } from "./body.js";
 import { eventRoutes } from "./events.js";
 import { itemRoutes } from "./items.js";
@@ -67,8 +68,10 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
       "too many wrong tokens from one address: further ones are refused for now",
     );
   });
+  const { limits } = complete;
   const server = new HttpServer({
     ...complete,
+    limits: { ...limits, filesReserved: limits.filesReserved + peerConnectionsMax() },
     gate: new Gate([complete.host, ...ownNames, ...complete.boundNames], scheme, "node"),
     tokens,
     advice: "See GET /openapi.json for every call.",

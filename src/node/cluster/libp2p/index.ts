@@ -21,7 +21,14 @@ import { HubcastError } from "../../../core/errors.js";
 import { LIMITS } from "../../../core/limits.js";
 import { turnsOf } from "../../../runtime/turns.js";
 import { Identity } from "../identity.js";
-import { type ClusterOptions, type Dial, type LinkEngine, type LinkListener, Mailbox } from "../port.js";
+import {
+  type ClusterOptions,
+  type Dial,
+  type LinkEngine,
+  type LinkListener,
+  Mailbox,
+  peerConnectionsMax,
+} from "../port.js";
 import { type ListenOptions, listenAddresses, type PeerAddress, parsePeerAddress } from "./address.js";
 import { DialFault, dialFirst, NO_HANDSHAKE } from "./dial.js";
 import { DeliveryTurns, FrameStream } from "./frame-stream.js";
@@ -50,10 +57,8 @@ const DIAL_MS_MAX = 120_000;
 const OPENING_BYTES_MAX = 2_048;
 /** How long peers may take to read what was sent before a link ends. */
 const FLUSH_MS_MAX = 500;
-/** Connections at the same time. The machine keeps far fewer; a whole cluster may ask one node for addresses at once. */
-const CONNECTIONS_MAX = 1_024;
-/** ... of which so many in the handshake, which takes 5 ms of processor. */
-const PENDING_CONNECTIONS_MAX = 512;
+/** Of the connections of peers, this part may be in the handshake, which takes 5 ms of processor. */
+const PENDING_PART = 1 / 2;
 /** Connections that come at the same moment: so many are taken in one turn of the event loop, 0.2 ms each... */
 const ACCEPTED_PER_TURN = 8;
 /** ... and handshakes begin one in so many turns: a request takes several. */
@@ -90,6 +95,8 @@ async function createHost(
   admits: (peer: string) => boolean,
 ): Promise<Libp2p> {
   const denies = (peer: PeerId) => !admits(peer.toString());
+  const connectionsMax = peerConnectionsMax();
+  const pendingMax = Math.ceil(connectionsMax * PENDING_PART);
   return await createLibp2p({
     start: false,
     privateKey: await generateKeyPairFromSeed("Ed25519", seed),
@@ -104,11 +111,11 @@ async function createHost(
       denyOutboundEncryptedConnection: denies,
     },
     connectionManager: {
-      maxConnections: CONNECTIONS_MAX,
-      maxIncomingPendingConnections: PENDING_CONNECTIONS_MAX,
+      maxConnections: connectionsMax,
+      maxIncomingPendingConnections: pendingMax,
       inboundConnectionThreshold: CONNECTIONS_PER_SECOND_MAX,
-      maxParallelDials: PENDING_CONNECTIONS_MAX,
-      maxDialQueueLength: CONNECTIONS_MAX,
+      maxParallelDials: pendingMax,
+      maxDialQueueLength: LIMITS.peerConnectionsMax,
       addressDialTimeout: DIAL_MS_MAX,
       inboundUpgradeTimeout: ACCEPT_MS_MAX,
       inboundStreamProtocolNegotiationTimeout: ACCEPT_MS_MAX,
