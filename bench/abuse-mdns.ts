@@ -384,18 +384,28 @@ function isOurs(target: string | undefined): boolean {
   return target !== undefined && target !== "liar.local";
 }
 
-/** 32 equal questions for a name of the type, and 470 known answers of a name that takes long to compare. */
+/** 32 equal questions for the names of the node, and 470 known answers of a long name that takes long to fold. */
 function knownAnswers(): Buffer {
-  const questions = Array.from({ length: 32 }, () => ({ name: TYPE, type: "ANY" }));
+  const nameOf = (...labels: readonly string[]) =>
+    Buffer.concat([
+      ...labels.flatMap((label) => [Buffer.of(Buffer.byteLength(label)), Buffer.from(label)]),
+      Buffer.of(0),
+    ]);
+  const header = Buffer.alloc(12);
+  header.writeUInt16BE(32, 4);
+  header.writeUInt16BE(470, 6);
+  const anyIn = Buffer.from([0, 255, 0, 1]);
+  const question = Buffer.concat([Buffer.from([0xc0, 12]), anyIn]);
+  const questions = [nameOf("_hubcast", "_tcp", "local"), anyIn, ...Array<Buffer>(31).fill(question)];
   const label = "A\u00e9".repeat(20);
-  const name = [label, label, label, label].join(".");
-  const answers = Array.from({ length: 470 }, (_, n) => ({
-    name,
-    type: "A",
-    ttl: 4_500,
-    data: `10.0.${n >> 8}.${n & 255}`,
-  }));
-  return dnsPacket.encode({ type: "query", questions, answers });
+  const long = nameOf(label, label, label, label);
+  const at = header.length + Buffer.concat(questions).length;
+  const pointer = Buffer.from([0xc0 | (at >> 8), at & 255]);
+  const answers = Array.from({ length: 470 }, (_, n) => [
+    n === 0 ? long : pointer,
+    Buffer.from([0, 1, 0, 1, 0, 0, 0x11, 0x94, 0, 4, 10, 0, n >> 8, n & 255]),
+  ]);
+  return Buffer.concat([header, ...questions, ...answers.flat()]);
 }
 
 function claim(name: string, port: number): object {

@@ -1,4 +1,3 @@
-import { SocketAddress } from "node:net";
 import type multicastDns from "multicast-dns";
 import { DNSSD } from "./limits.js";
 import { type DnsRecord, labelOf, SERVICE_TYPES } from "./records.js";
@@ -192,8 +191,8 @@ function readRecord(record: WirePacket["answers"][number]): DnsRecord[] {
     case "AAAA": {
       if (typeof record.data !== "string") return [];
       // dns-packet does not shorten the longest run of zeros, as the system does for our own addresses.
-      const { address } = new SocketAddress({ address: record.data, family: "ipv6" });
-      return [{ ...head, type: "AAAA", data: address }];
+      const { hostname } = new URL(`http://[${record.data}]`);
+      return [{ ...head, type: "AAAA", data: hostname.slice(1, -1) }];
     }
     case "SRV":
       if (!isSendable(record.data?.target)) return [];

@@ -163,6 +163,25 @@ describe("broadcast start", () => {
     expect(node.url).toMatch(/^http:/);
   });
 
+  // To root all may be written, but for this right.
+  it.runIf(process.getuid?.() === 0)("says which file of the data directory it may not write", async () => {
+    const data = mkdtempSync(join(directory, "data-"));
+    const node = await started(["--port", "0", "--data-dir", data]);
+    node.cli.kill("SIGTERM");
+    await node.cli.ended();
+    const database = join(data, "items.sqlite");
+    execFileSync("chmod", ["444", database]);
+    const under = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
+    const flags = ["--port", "0", "--data-dir", data];
+    const { stderr, code } = await hubcast([...ALONE, ...flags], { under });
+    expect([stderr, code]).toEqual([expect.stringContaining(`permission denied, access '${database}'`), 4]);
+    execFileSync("chmod", ["644", database]);
+    await using again = await started(flags, { under });
+    const headers = { "content-type": "application/json" };
+    const posted = await fetch(`${again.url}/v1/items`, { method: "POST", headers, body: '{"raw":"x"}' });
+    expect(posted.status).toBe(201);
+  });
+
   it("ends at a second signal while it waits for a file that never comes", async () => {
     const pipe = join(directory, "pipe");
     execFileSync("mkfifo", [pipe]);

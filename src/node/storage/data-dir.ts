@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, lstat, mkdir, open, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { HubcastError } from "../../core/errors.js";
 import type { NodeLogger } from "../option-kinds.js";
@@ -15,6 +16,8 @@ const PID = "pid";
 /** Files that a killed first start may leave behind, or that file systems put into an empty volume. */
 const OWN_NAMES = new Set([`${MARK}.new`, KEY, `${KEY}.new`, LOCK, PID]);
 const OWN_DATABASE = new RegExp(`^${DATABASE}\\.new(-wal|-shm|-journal)?$`);
+/** Its files, and those of SQLite beside it. */
+const WRITTEN = new RegExp(`^${DATABASE}(-wal|-shm)?$`);
 const SYSTEM_NAMES = new Set(["lost+found"]);
 
 const KEY_BYTES = 32;
@@ -66,6 +69,9 @@ export class DataDirectory {
       const names = await readdir(this.path);
       if (names.includes(MARK)) {
         this.#checkMark(await readFile(join(this.path, MARK), "utf8"));
+        // SQLite would read what it may not write, and fail at the first commit.
+        for (const name of names.filter((each) => WRITTEN.test(each)))
+          await access(join(this.path, name), constants.W_OK);
         if (names.includes(DATABASE) || names.includes(`${DATABASE}.new`)) return true;
         throw damaged(this.path, `${DATABASE} is missing`);
       }
@@ -86,8 +92,10 @@ export class DataDirectory {
     return await this.#attempt(async () => {
       await this.#warnOfWriters();
       const path = join(this.path, KEY);
-      const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+      const text = await readFile(path, "utf8").catch(async (error: NodeJS.ErrnoException) => {
         if (error.code !== "ENOENT") throw error;
+        if (await isThere(path))
+          throw damaged(this.path, `${KEY} is a link to a file that is missing, and perhaps not mounted yet`);
         return undefined;
       });
       if (text === undefined) {
@@ -100,14 +108,14 @@ export class DataDirectory {
           );
         return key;
       }
-      const key = Buffer.from(text.trim(), "hex");
-      if (key.length !== KEY_BYTES)
+      const digits = text.trim();
+      if (digits.length !== 2 * KEY_BYTES || !/^[0-9a-f]*$/i.test(digits))
         throw damaged(
           this.path,
           `${KEY} is not ${2 * KEY_BYTES} hex digits; without it the node takes a new id`,
         );
       await this.#warnOfReaders(path);
-      return key;
+      return Buffer.from(digits, "hex");
     });
   }
 
@@ -184,6 +192,14 @@ export class DataDirectory {
       throw unusable(this.path, error as NodeJS.ErrnoException);
     }
   }
+}
+
+/** Whether there is anything of that name, also a link to nothing. */
+async function isThere(path: string): Promise<boolean> {
+  return await lstat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** The directory is ours, but what is in it is not whole. @param what completes the sentence "...: " */

@@ -52,6 +52,7 @@ const READABLE = `timestamp_ms BETWEEN 0 AND ${Number.MAX_SAFE_INTEGER} AND unlo
 export const REMOVE_UNREADABLE_ROWS = `DELETE FROM items WHERE number <= 0 OR number >= ${Number.MAX_SAFE_INTEGER} OR NOT (${READABLE})`;
 
 /** Primary result codes of SQLite. */
+export const SQLITE_BUSY = 5;
 export const SQLITE_CORRUPT = 11;
 export const SQLITE_FULL = 13;
 
@@ -77,22 +78,24 @@ function removeDatabase(path: string): void {
 
 /**
  * Opens the database. One whose structure is damaged is replaced by a new one with the rows that can be read.
- * @throws SQLITE_CORRUPT when it is no database or was cut short; nothing is changed then
+ * @throws SQLITE_CORRUPT when it is no database or was cut short, SQLITE_BUSY when another program has a damaged one open;
+ *   nothing is changed then
+ * @returns `keptAs` where the damaged one is now
  */
-export function openDatabase(files: StorageFiles): { database: DatabaseSync; isDamaged: boolean } {
+export function openDatabase(files: StorageFiles): { database: DatabaseSync; keptAs?: string } {
   // Written by a start that was killed before it gave the file its name.
   if (!existsSync(files.database)) renameSync(files.newDatabase, files.database);
   requireWholeFile(files.database);
   mendLog(`${files.database}-wal`);
   const database = connect(files.database);
   try {
-    if (passesCheck(database)) return { database, isDamaged: false };
-    rescue(database, files);
+    if (passesCheck(database)) return { database };
+    const keptAs = rescue(database, files);
+    return { database: connect(files.database), keptAs };
   } catch (error) {
-    database.close();
+    if (database.isOpen) database.close();
     throw error;
   }
-  return { database: connect(files.database), isDamaged: true };
 }
 
 /**
@@ -303,10 +306,9 @@ function passesCheck(database: DatabaseSync): boolean {
   }
 }
 
-/** Takes what is readable over into a new database, and keeps the old one beside it. Closes the old one. */
-function rescue(damaged: DatabaseSync, files: StorageFiles): void {
-  // A log that outlives its database would be read into the new one.
-  if (!copyLog(damaged)) throw new Error("another program keeps the database from being repaired");
+/** Takes what is readable over into a new database, and keeps the old one beside it. Closes the old one. @returns its new name */
+function rescue(damaged: DatabaseSync, files: StorageFiles): string {
+  if (!copyLog(damaged)) throw heldOpen();
   const target = createDatabase(files);
   try {
     target.exec("BEGIN");
@@ -320,8 +322,21 @@ function rescue(damaged: DatabaseSync, files: StorageFiles): void {
     throw error;
   }
   damaged.close();
-  renameSync(files.database, files.damagedDatabase);
+  // The last connection that closes removes the log. One that outlived its database would be read into the new one.
+  if (existsSync(`${files.database}-wal`)) {
+    removeDatabase(files.newDatabase);
+    throw heldOpen();
+  }
+  let keptAs = files.damagedDatabase;
+  for (let count = 2; existsSync(keptAs); count++) keptAs = `${files.damagedDatabase}-${count}`;
+  renameSync(files.database, keptAs);
   renameSync(files.newDatabase, files.database);
+  return keptAs;
+}
+
+function heldOpen(): Error {
+  const message = "is damaged, and another program that has it open keeps it from being repaired";
+  return Object.assign(new Error(message), { errcode: SQLITE_BUSY });
 }
 
 /**

@@ -133,7 +133,7 @@ function open(secret: string): StorageReply {
       .map(({ name, value }) => [name, value]),
   );
   rowsDue = Number(state.get("items") ?? 0);
-  return { type: "opened", isDamaged: opened.isDamaged, position: state.get("position")?.toString() };
+  return { type: "opened", keptAs: opened.keptAs, position: state.get("position")?.toString() };
 }
 
 /** Half of the hash, so that it cannot be continued. 0.7 us an item, where the check of an author takes 200. */

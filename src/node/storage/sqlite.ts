@@ -41,8 +41,8 @@ export type StorageRequest =
 export type StorageReply =
   /** Also the first message of a thread: the lock on the directory is its own. */
   | { readonly type: "done" }
-  /** `isDamaged`: what could be read was taken over into a new database. */
-  | { readonly type: "opened"; readonly position: string | undefined; readonly isDamaged: boolean }
+  /** `keptAs`: the database was damaged, and what could be read was taken over into a new one. */
+  | { readonly type: "opened"; readonly position: string | undefined; readonly keptAs: string | undefined }
   | StoredItems
   /** It did not work, and nothing was added. */
   | { readonly type: "failed"; readonly fault: StorageFault };
@@ -108,9 +108,9 @@ export async function openSqliteStorage(dir: string, options: SqliteStorageOptio
     }
     const secret = hash("sha256", `hubcast/1/stored\0${Buffer.from(privateKey).toString("hex")}`);
     const opened = (await asked({ type: "open", secret })) as Extract<StorageReply, { type: "opened" }>;
-    if (opened.isDamaged)
+    if (opened.keptAs !== undefined)
       options.logger.error(
-        { damaged: directory.files.damagedDatabase },
+        { damaged: opened.keptAs },
         "the database was damaged: what can be read was taken over into a new one, and the old one is kept",
       );
     await directory.signPid();
@@ -297,6 +297,10 @@ function lockError(dir: string, fault: StorageFault, holder: string | undefined)
 /** Why the database of a data directory could not be opened or read. */
 function databaseError(dir: string, { code, message }: StorageFault): HubcastError {
   if (DAMAGED.has(code)) return damaged(dir, `items.sqlite ${message}`);
+  if (code === BUSY)
+    return new HubcastError("dataDirInUse", `cannot use the data directory ${dir}: items.sqlite ${message}`, {
+      suggestions: ["End that program, and start the node again. Nothing was lost meanwhile."],
+    });
   const cause = new Error(message);
   return unusable(dir, code === FULL ? Object.assign(cause, { code: "ENOSPC" }) : cause);
 }

@@ -115,14 +115,18 @@ class VerificationPool {
       return;
     }
     let taken = 0;
-    while (taken < this.#queue.length) {
-      const thread = this.#freeThread();
-      if (!thread) break;
-      const end = batchEnd(this.#queue, taken);
-      void this.#give(thread, this.#queue.slice(taken, end));
-      taken = end;
+    try {
+      while (taken < this.#queue.length) {
+        const thread = this.#freeThread();
+        if (!thread) break;
+        const end = batchEnd(this.#queue, taken);
+        void this.#give(thread, this.#queue.slice(taken, end));
+        taken = end;
+      }
+      this.#take(taken);
+    } catch (error) {
+      for (const { reject } of this.#take(this.#queue.length)) reject(error);
     }
-    if (taken > 0) this.#take(taken);
   }
 
   #take(count: number): Waiting[] {
@@ -132,13 +136,20 @@ class VerificationPool {
     return taken;
   }
 
-  /** The least busy one; a new one when all are busy and there may be more. */
+  /**
+   * The least busy one; a new one when all are busy and there may be more.
+   * @throws what the system says where it has no thread to give, and there is none to wait for
+   */
   #freeThread(): VerificationThread | undefined {
     const [best] = [...this.#threads].sort((a, b) => a.batches - b.batches);
     if ((!best || best.batches > 0) && this.#threads.size < THREADS_MAX) {
-      const thread = new VerificationThread(() => this.#threads.delete(thread));
-      this.#threads.add(thread);
-      return thread;
+      try {
+        const thread = new VerificationThread(() => this.#threads.delete(thread));
+        this.#threads.add(thread);
+        return thread;
+      } catch (error) {
+        if (!best) throw error;
+      }
     }
     return best && best.batches < BATCHES_PER_THREAD ? best : undefined;
   }

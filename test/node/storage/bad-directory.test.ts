@@ -1,4 +1,17 @@
-import { chmod, chown, cp, mkdir, readFile, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  chown,
+  cp,
+  mkdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, describe, expect, test } from "vitest";
@@ -136,8 +149,21 @@ describe("a damaged directory is refused, and not touched:", () => {
 
   test("a key that is none", async () => {
     const dir = await filled();
-    await writeFile(join(dir, "node.key"), "abc");
-    await refuses(dir, "dataDirDamaged", /node\.key is not 64 hex digits/);
+    for (const text of ["abc", `${"ab".repeat(32)}c`, `${"ab".repeat(32)} of the kitchen`, "xy".repeat(32)]) {
+      await writeFile(join(dir, "node.key"), text);
+      await refuses(dir, "dataDirDamaged", /node\.key is not 64 hex digits/);
+    }
+  });
+
+  test("a key that is a link to nothing", async () => {
+    const dir = await filled();
+    await rm(join(dir, "node.key"));
+    await symlink("/run/secrets/none", join(dir, "node.key"));
+    await expect(dirs.open(dir)).rejects.toMatchObject({
+      code: "dataDirDamaged",
+      message: expect.stringContaining("node.key is a link to a file that is missing"),
+    });
+    expect(await readlink(join(dir, "node.key"))).toBe("/run/secrets/none");
   });
 });
 
@@ -205,6 +231,47 @@ describe("of a damaged database", () => {
     await storage.commit({ add: items, remove: [] });
     await storage.close();
     expect(sorted(await loadAll(await dirs.open(dir)))).toEqual(sorted(items));
+  });
+
+  test("nothing is changed while another program has it open", async () => {
+    const items = makeItems(2_000);
+    const storage = await dirs.open();
+    await storage.commit({ add: items, remove: [] });
+    // As a node leaves it that was killed: all of it in the log.
+    const dir = dirs.fresh();
+    await cp(dirs.dirOf(storage), dir, { recursive: true });
+    await storage.close();
+    const file = join(dir, "items.sqlite");
+    const reader = new DatabaseSync(file);
+    reader.prepare("SELECT count(*) FROM items").get();
+    reader.prepare("PRAGMA wal_checkpoint(PASSIVE)").get();
+    const bytes = await readFile(file);
+    bytes.fill("torn", ((bytes.length / 4_096) >> 1) * 4_096, (((bytes.length / 4_096) >> 1) + 1) * 4_096);
+    await writeFile(file, bytes);
+    const held = {
+      code: "dataDirInUse",
+      message: expect.stringContaining("another program that has it open"),
+    };
+    await expect(dirs.open(dir)).rejects.toMatchObject(held);
+    await expect(dirs.open(dir)).rejects.toMatchObject(held);
+    reader.close();
+    const mended = await dirs.open(dir);
+    const loaded = await loadAll(mended);
+    expect(loaded.length).toBeGreaterThan(1_970);
+    expect(loaded.length + mended.leftOut).toBe(2_000);
+  });
+
+  test("each one that was damaged is kept", async () => {
+    const dir = await filled();
+    for (let count = 0; count < 3; count++) {
+      const file = join(dir, "items.sqlite");
+      const bytes = await readFile(file);
+      bytes.fill("torn", bytes.length - 4_096);
+      await writeFile(file, bytes);
+      await (await dirs.open(dir)).close();
+    }
+    const names = Object.keys(await contentOf(dir)).filter((name) => name.includes("damaged"));
+    expect(names).toEqual(["items.sqlite.damaged", "items.sqlite.damaged-2", "items.sqlite.damaged-3"]);
   });
 });
 

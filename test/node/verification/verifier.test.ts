@@ -1,9 +1,12 @@
+import { execFile } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
+import { promisify } from "node:util";
 import { afterEach, expect, test } from "vitest";
 import { withDigest } from "../../../src/node/replica/item.js";
 import { authorSignature, integritySignature } from "../../../src/node/replica/signature.js";
 import { Verifier } from "../../../src/node/verification/verifier.js";
 
+const BUILT = new URL("../../../build/src/node", import.meta.url).href;
 const { privateKey } = generateKeyPairSync("ed25519");
 const verifiers: Verifier[] = [];
 
@@ -45,6 +48,26 @@ test("a flood says so; after close nothing is judged, and nobody waits", async (
   expect(verifier.isOverloaded).toBe(true);
   await Promise.all([verifier.close(), expect(verdicts).rejects.toMatchObject({ code: "stopping" })]);
   await expect(verifier.check([signed(1, false)])).rejects.toMatchObject({ code: "stopping" });
+});
+
+test("where the system gives no thread, what is asked is refused, and nothing else ends", async () => {
+  const script = `
+    import { generateKeyPairSync } from "node:crypto";
+    import { withDigest } from "${BUILT}/replica/item.js";
+    import { authorSignature } from "${BUILT}/replica/signature.js";
+    import { Verifier } from "${BUILT}/verification/verifier.js";
+    const { privateKey } = generateKeyPairSync("ed25519");
+    const fields = { id: "a", raw: "b", timestampMs: 1 };
+    const verifier = new Verifier();
+    for (const id of ["a", "b"]) {
+      const item = { ...fields, id };
+      const check = verifier.check([withDigest({ ...item, signature: authorSignature(item, privateKey) })]);
+      console.log((await Promise.allSettled([check]))[0].reason.code);
+    }
+    await verifier.close();`;
+  const args = ["--permission", "--allow-fs-read=*", "--input-type=module", "--eval", script];
+  const { stdout } = await promisify(execFile)(process.execPath, args);
+  expect(stdout).toBe("ERR_ACCESS_DENIED\nERR_ACCESS_DENIED\n");
 });
 
 function open(): Verifier {
