@@ -64,6 +64,32 @@ describe.skipIf(natsMissing)("while NATS is away", () => {
     await eventually(async () => (await node.status()).state === "ready");
   });
 
+  test("a node closes, with a write of its record unanswered, and leaves no rejected promise behind", async () => {
+    const rejected: unknown[] = [];
+    const note = (reason: unknown) => rejected.push(reason);
+    process.on("unhandledRejection", note);
+    try {
+      await using nodes = new NatsNodes(server);
+      const node = await nodes.start();
+      await eventually(async () => {
+        const { state } = await nodes.manage((jsm) => jsm.streams.info(`KV_${nodes.stream}`));
+        return state.messages > 0;
+      });
+      process.kill(server.pid, "SIGSTOP");
+      await eventually(
+        async () =>
+          (await node.status()).details.some(({ message }) => message === "the connection to NATS was lost"),
+        20_000,
+      );
+      await node.close();
+      // Node tells of rejected promises when all that waits to run has run.
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(rejected).toEqual([]);
+    } finally {
+      process.off("unhandledRejection", note);
+    }
+  });
+
   test("a node starts, serves what it has, says why it is not ready, keeps posts, and is there when NATS is", async () => {
     await using nodes = new NatsNodes(server);
     const dataDir = join(dir, "early");

@@ -124,8 +124,10 @@ export class Members {
   /** The write is under way, or took too long. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    const written = Promise.all(this.#writes).then(() => this.#options.connection.flush());
-    if (this.#isConnected) await within(FLUSH_MS_MAX, written).catch(() => {});
+    if (this.#isConnected) {
+      const written = Promise.all(this.#writes).then(() => this.#options.connection.flush());
+      await within(FLUSH_MS_MAX, written).catch(() => {});
+    }
     this.#isClosed = true;
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
   }
