@@ -1,4 +1,4 @@
-import type { Authenticator, NatsConnection } from "@nats-io/transport-node";
+import type { Authenticator, Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { HubcastError } from "../core/errors.js";
 import { type Kinds, TEXT, wholeNumber } from "../core/options.js";
 
@@ -105,6 +105,30 @@ export async function connectNats(options: NatsConnectOptions): Promise<NatsConn
   } catch (error) {
     throw connectError(error as Error, servers, credentials !== undefined);
   }
+}
+
+/**
+ * Subscribes to a subject. An error that a callback throws would end the client's reading of the connection, which then
+ * hears nothing until its pings go unanswered: here the message is left out.
+ * @param failed told of such errors, and of a refused subscription
+ * @internal
+ */
+export function subscribe(
+  connection: NatsConnection,
+  subject: string,
+  take: (message: Msg) => void,
+  failed: (error: Error) => void = () => {},
+): Subscription {
+  return connection.subscribe(subject, {
+    callback: (error, message) => {
+      try {
+        if (error) failed(error);
+        else take(message);
+      } catch (thrown) {
+        failed(thrown as Error);
+      }
+    },
+  });
 }
 
 /** @throws invalidOption when the text is none of those that `NatsAccess` names; without a word of it */

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { describe, expect, test } from "vitest";
-import { connectNats, isNatsEngine, parseNatsEngine } from "../../src/runtime/nats.js";
+import { connectNats, isNatsEngine, parseNatsEngine, subscribe } from "../../src/runtime/nats.js";
 import { NatsServer, natsMissing } from "../fixtures/nats-server.js";
 
 describe("the address of an engine", () => {
@@ -98,6 +98,24 @@ describe.skipIf(natsMissing)("connecting", () => {
     await using server = await NatsServer.start({ config: "authorization { token: t0ken }" });
     await expect(to(server.url, "other")).rejects.toMatchObject({ code: "natsRefused" });
     await (await to(server.url, "t0ken")).close();
+  });
+
+  test("goes on hearing when a callback throws, and tells of it", async () => {
+    await using server = await NatsServer.start();
+    const connection = await to(server.url);
+    try {
+      const heard: string[] = [];
+      const take = (message: { string(): string }) => {
+        if (message.string() === "bad") throw new Error("not that");
+        heard.push(message.string());
+      };
+      subscribe(connection, "subject", take, ({ message }) => heard.push(message));
+      for (const text of ["one", "bad", "two"]) connection.publish("subject", text);
+      await connection.flush();
+      expect(heard).toEqual(["one", "not that", "two"]);
+    } finally {
+      await connection.close();
+    }
   });
 
   test("TLS where the server has none: natsRefused", async () => {

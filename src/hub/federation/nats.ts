@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { JetStreamError } from "@nats-io/jetstream";
 import type { KV } from "@nats-io/kv";
-import type { Msg, NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { HubcastError } from "../../core/errors.js";
-import { connectNats, type NatsAccess, noJetStream, parseNatsEngine } from "../../runtime/nats.js";
+import { connectNats, type NatsAccess, noJetStream, parseNatsEngine, subscribe } from "../../runtime/nats.js";
 
 /** Heartbeats go to ALL, packets for one hub to TO and its key. */
 const ALL = "hubcast.hub.1.all";
@@ -70,15 +70,17 @@ export class NatsRouter {
   /** Takes packets from now on: those for `hub`, and those for all. */
   async start(hub: string, { onPacket, onChange }: RouterHandlers): Promise<void> {
     let refused: Error | null = null;
-    const callback = (error: Error | null, message: Msg): void => {
-      if (error === null) onPacket(ownBytes(message.data));
-      else {
-        refused = error;
-        this.warn(`NATS: ${error.message}`);
-      }
-    };
-    this.connection.subscribe(ALL, { callback });
-    this.connection.subscribe(`${TO}${hub}`, { callback });
+    for (const subject of [ALL, `${TO}${hub}`]) {
+      subscribe(
+        this.connection,
+        subject,
+        ({ data }) => onPacket(ownBytes(data)),
+        (error) => {
+          refused = error;
+          this.warn(`NATS: ${error.message}`);
+        },
+      );
+    }
     await this.connection.flush();
     if (refused !== null) throw subjectsRefused(this.connection.getServer(), refused);
     void this.#watch(onChange);

@@ -1,5 +1,6 @@
-import type { KV } from "@nats-io/kv";
+import type { KV, KvEntry } from "@nats-io/kv";
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
+import { subscribe } from "../../../runtime/nats.js";
 import type { PublishKind } from "../../replica/messages.js";
 import type { BrokerListener } from "../port.js";
 import { apiCode, isId, lastToken, type Names } from "./stream.js";
@@ -57,22 +58,20 @@ export class Members {
   constructor(options: MembersOptions) {
     this.#options = options;
     const { connection, names, id, listener } = options;
-    const subscribe = (subject: string, take: (from: string, bytes: Uint8Array) => void) =>
-      connection.subscribe(subject, {
-        callback: (error, message) => {
-          const from = lastToken(message.subject);
-          // The bytes belong to the buffer of the connection, which goes on.
-          if (!error && from !== id) take(from, Uint8Array.from(message.data));
-        },
+    const hear = (subject: string, take: (from: string, bytes: Uint8Array) => void) =>
+      subscribe(connection, subject, (message) => {
+        const from = lastToken(message.subject);
+        // The bytes belong to the buffer of the connection, which goes on.
+        if (from !== id) take(from, Uint8Array.from(message.data));
       });
     this.#subscriptions = [
       ...KINDS.map((kind) =>
-        subscribe(names.published(kind, "*"), (_from, bytes) => {
+        hear(names.published(kind, "*"), (_from, bytes) => {
           if (kind === "news") this.#heardLeader();
           listener.published(kind, bytes);
         }),
       ),
-      subscribe(names.to(id, "*"), (from, bytes) => listener.told(from, bytes)),
+      hear(names.to(id, "*"), (from, bytes) => listener.told(from, bytes)),
     ];
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.open();
@@ -140,7 +139,8 @@ export class Members {
       try {
         const kv = await new Kvm(connection).create(names.bucket, {
           ...{ description: "Members of a hubcast cluster", history: 1, ttl: TTL_MS },
-          ...{ storage: "memory" as const, replicas },
+          // The client reads the headers of direct answers where an invalid one ends its reading of the connection.
+          ...{ storage: "memory" as const, replicas, allow_direct: false },
         });
         if (!this.#isConnected) break;
         this.#kv = kv;
@@ -204,7 +204,7 @@ export class Members {
     try {
       const led = this.#revision;
       const entry = led === undefined ? await kv.get(LEADER) : undefined;
-      const last = led ?? (entry?.operation === "PUT" ? entry.revision : undefined);
+      const last = led ?? (entry && isPut(entry) ? entry.revision : undefined);
       const { id } = this.#options;
       const revision = last === undefined ? await kv.create(LEADER, id) : await kv.update(LEADER, id, last);
       if (kv !== this.#kv) return;
@@ -237,16 +237,25 @@ async function entriesOf(kv: KV): Promise<{ record: Uint8Array; createdMs: numbe
   const keys = new Set<string>();
   let received = 0;
   let count = Number.POSITIVE_INFINITY;
-  for await (const { key, operation, value, created, isUpdate } of await kv.watch({ key: "member.*" })) {
+  for await (const entry of await kv.watch({ key: "member.*" })) {
+    const { key, value, created, isUpdate } = entry;
     received++;
     // The first that is marked is the last of those counted.
     if (isUpdate) count = Math.min(count, received);
     keys.add(key);
-    if (operation === "PUT")
-      entries.set(key, { record: Uint8Array.from(value), createdMs: created.getTime() });
+    if (isPut(entry)) entries.set(key, { record: Uint8Array.from(value), createdMs: created.getTime() });
     if (keys.size >= count) break;
   }
   return [...entries.values()];
+}
+
+/** Whether the key has a value. The client throws for headers that it cannot read; a removed key has none of those. */
+function isPut(entry: KvEntry): boolean {
+  try {
+    return entry.operation === "PUT";
+  } catch {
+    return true;
+  }
 }
 
 function isConflict(error: unknown): boolean {

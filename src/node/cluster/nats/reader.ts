@@ -1,5 +1,6 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
+import { subscribe } from "../../../runtime/nats.js";
 import type { StreamState } from "./stream.js";
 
 /** One message of the stream. */
@@ -74,10 +75,8 @@ export class Reader {
     this.#heardAtMs = performance.now();
     const { createInbox } = await import("@nats-io/transport-node");
     const inbox = createInbox();
-    const subscription = connection.subscribe(inbox, {
-      callback: (error, message) => {
-        if (!error && this.#subscription === subscription) this.#received(message);
-      },
+    const subscription = subscribe(connection, inbox, (message) => {
+      if (this.#subscription === subscription) this.#received(message);
     });
     this.#subscription = subscription;
     const { name } = await jsm.consumers.add(stream, {
@@ -126,11 +125,13 @@ export class Reader {
 
   #received(message: Msg): void {
     this.#heardAtMs = performance.now();
-    if (message.headers?.code === 100) {
+    const { reply = "" } = message;
+    // The status tells nothing: a message of the stream has the one that its author gave it.
+    if (!reply.startsWith(ACK)) {
       this.#control(message);
       return;
     }
-    const { stream, delivery } = numbersOf(message.reply ?? "");
+    const { stream, delivery } = numbersOf(reply);
     if (delivery !== this.#delivery + 1) {
       this.#break();
       return;
@@ -142,7 +143,7 @@ export class Reader {
     if (!progress.received(stream, last)) return;
     this.#options.deliver({
       bytes: message.data,
-      mark: message.headers?.get("Nats-Msg-Id") ?? "",
+      mark: markOf(message),
       taken: () => progress.taken(stream),
       acknowledge: () => {
         progress.acknowledged(stream);
@@ -152,11 +153,16 @@ export class Reader {
     });
   }
 
+  /** The server speaks itself: it is alive, waits for an answer, or has ended the consumer. */
   #control(message: Msg): void {
-    const stalled = message.headers?.get("Nats-Consumer-Stalled");
+    if (message.headers?.code !== 100) {
+      this.#break();
+      return;
+    }
+    const stalled = message.headers.get("Nats-Consumer-Stalled");
     if (message.reply) this.#waiting = message;
     else if (stalled) this.#options.connection.publish(stalled);
-    else if (Number(message.headers?.get("Nats-Last-Consumer") || this.#delivery) !== this.#delivery) {
+    else if (Number(message.headers.get("Nats-Last-Consumer") || this.#delivery) !== this.#delivery) {
       this.#break();
       return;
     } else if (this.#progress!.open === 0) this.#catchUp();
@@ -186,6 +192,18 @@ export class Reader {
   #break(): void {
     this.stop();
     this.#options.broken();
+  }
+}
+
+/** Reply subjects of stored messages begin so, and no others. */
+const ACK = "$JS.ACK.";
+
+/** The author's mark; "" without one, and where the client cannot read the headers, which may have any bytes. */
+function markOf(message: Msg): string {
+  try {
+    return message.headers?.get("Nats-Msg-Id") ?? "";
+  } catch {
+    return "";
   }
 }
 

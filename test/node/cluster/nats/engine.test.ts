@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LIMITS } from "../../../../src/core/limits.js";
 import { openNatsCluster } from "../../../../src/node/cluster/nats/index.js";
@@ -57,6 +58,20 @@ class Recorder implements BrokerListener {
   }
 }
 
+/** Publishes with headers that no client library sends. */
+async function publishRaw(port: number, subject: string, headers: string, payload: string): Promise<void> {
+  const head = `NATS/1.0${headers}\r\n\r\n`;
+  const sizes = `${head.length} ${head.length + payload.length}`;
+  const socket = connect(port, "127.0.0.1");
+  socket.write(`CONNECT {"verbose":false,"headers":true}\r\n`);
+  socket.write(`HPUB ${subject} ${sizes}\r\n${head}${payload}\r\nPING\r\n`);
+  let answer = "";
+  for await (const chunk of socket) {
+    answer += chunk;
+    if (answer.includes("PONG")) break;
+  }
+}
+
 type Opened = BrokerEngine & { readonly told: Recorder };
 
 describe.skipIf(natsMissing)("the engine NATS", () => {
@@ -100,6 +115,23 @@ describe.skipIf(natsMissing)("the engine NATS", () => {
     expect(author.told.items).toEqual([]);
   });
 
+  test.each([
+    ["a name that is none", "\r\nBad Name: x"],
+    ["the status of a heartbeat", " 100 Idle"],
+    ["the status of an error", " 503"],
+  ])("passes over a message of the log whose headers have %s", async (_, headers) => {
+    const cluster = `headers${headers.length}`;
+    const [author, other] = [await openUp(cluster), await openUp(cluster)];
+    await publishRaw(server.port, `hubcast.nodes.1.${cluster}.items.x`, headers, "odd");
+    await author.log.append(Buffer.from("after"));
+    const late = await openUp(cluster);
+    for (const { told } of [other, late]) {
+      await eventually(() => told.items.length === 2);
+      expect(told.items).toEqual(["odd", "after"]);
+      expect(told.reasons).toEqual([]);
+    }
+  });
+
   test("keeps the last record of each member in the registry", async () => {
     const [one, two] = [await openUp("registry"), await openUp("registry")];
     one.renew(Buffer.from("one"));
@@ -115,6 +147,20 @@ describe.skipIf(natsMissing)("the engine NATS", () => {
       two.readRegistry();
       return two.told.entries.length === 2;
     });
+  });
+
+  test("reads the registry, and elects a leader, where headers cannot be read", async () => {
+    const one = await openUp("entries");
+    one.renew(Buffer.from("one"));
+    for (const key of ["member.odd", "leader"])
+      await publishRaw(server.port, `$KV.hubcast-nodes-entries.${key}`, "\r\nBad Name: x", "");
+    await eventually(() => {
+      one.readRegistry();
+      return one.told.texts.join() === ",one";
+    });
+    await eventually(() => one.told.isLeader);
+    expect(one.told.isUp).toBe(true);
+    expect(one.told.reasons).toEqual([]);
   });
 
   test("publishes to all others, and tells one", async () => {
