@@ -15,6 +15,8 @@ const MEET_MS = 250;
 const NAMED_MS = 3_000;
 /** With fewer ids left, more are leased. */
 const IDS_LOW = 32_768;
+/** Between attempts to restore the ids in NATS, which may be starting. */
+const KEEP_AGAIN_MS = 1_000;
 
 /** The hub that joins. */
 interface Joining {
@@ -126,6 +128,7 @@ export class FederationShell {
     if (this.#closed || !connected) return;
     this.#transport.connected(nowMs());
     this.#inputTaken();
+    void this.#keepIds();
   };
 
   #inputTaken(): void {
@@ -159,16 +162,23 @@ export class FederationShell {
   }
 
   async #lease(): Promise<void> {
-    const { first, end } = await this.router.lease(highest(this.hub.machine));
+    const { first, end } = await this.router.lease(this.#transport.idsEnd);
+    this.#transport.leased(end);
     this.hub.ids.add(first, end);
   }
-}
 
-/** The largest id of another hub's client: if the key were lost, no id is given twice. */
-function highest(machine: HubMachine): number {
-  let id = 0;
-  for (const client of machine.remotes.all()) id = Math.max(id, client.id);
-  return id;
+  /** NATS was away, and may have lost which ids are leased: writes it again, until that works or NATS is away again. */
+  async #keepIds(): Promise<void> {
+    for (let isFirst = true; !this.#closed && this.router.connected; isFirst = false) {
+      try {
+        await this.router.keep(this.#transport.idsEnd);
+        return;
+      } catch (error) {
+        if (isFirst && !this.#closed) this.warn((error as Error).message);
+      }
+      await sleep(KEEP_AGAIN_MS, undefined, { ref: false });
+    }
+  }
 }
 
 /**

@@ -95,8 +95,12 @@ export class NatsRouter {
     this.#publish(ALL, packet);
   }
 
-  async lease(above: number): Promise<IdBlock> {
-    return await this.ids.lease(above);
+  async lease(from: number): Promise<IdBlock> {
+    return await this.ids.lease(from);
+  }
+
+  async keep(from: number): Promise<void> {
+    await this.ids.keep(from);
   }
 
   async close(): Promise<void> {
@@ -130,7 +134,6 @@ export class NatsRouter {
       } else if (status.type === "reconnect") {
         this.connected = true;
         onChange(true);
-        this.ids.keep().catch((error: Error) => this.warn(error.message));
       } else if (status.type === "error") this.warn(`NATS: ${status.error.message}`);
     }
   }
@@ -178,11 +181,8 @@ const ASK_AGAIN_MS = 200;
 
 /** Leases blocks of ids to hubs: one key holds the first free id and changes by compare-and-set only. */
 export class IdLease {
-  /** The end of the last block leased here: the stored value must never be below. */
-  #end = 0;
-
   private constructor(
-    private readonly kv: KV,
+    private readonly bucket: () => Promise<KV>,
     private readonly server: string,
   ) {}
 
@@ -190,9 +190,12 @@ export class IdLease {
   static async open(connection: NatsConnection, replicas: number): Promise<IdLease> {
     const server = connection.getServer();
     const { Kvm } = await import("@nats-io/kv");
+    // The client reads the headers of direct answers where an invalid one ends its reading of the connection.
+    const settings = { history: 1, replicas, allow_direct: false };
+    const bucket = () => patiently(() => new Kvm(connection).create(BUCKET, settings));
     try {
-      const kv = await patiently(() => new Kvm(connection).create(BUCKET, { history: 1, replicas }));
-      return new IdLease(kv, server);
+      await bucket();
+      return new IdLease(bucket, server);
     } catch (error) {
       throw bucketError(error as Error, server);
     }
@@ -200,35 +203,36 @@ export class IdLease {
 
   /**
    * Leases a block that no hub had before.
-   * @param above ids known to be in use: none of the block is at or below it
-   * @throws natsUnusable
+   * @param from the first id of which no hub is known to have it: the block begins there or later
+   * @throws natsNoJetStream, natsUnusable
    */
-  async lease(above: number): Promise<IdBlock> {
+  async lease(from: number): Promise<IdBlock> {
     const first = await this.#advance((next) => {
-      const from = roundUp(Math.max(next, above + 1));
-      return { from, to: from + BLOCK_IDS };
+      const free = roundUp(Math.max(next, from));
+      return { from: free, to: free + BLOCK_IDS };
     });
-    this.#end = Math.max(this.#end, first + BLOCK_IDS);
     return { first, end: first + BLOCK_IDS };
   }
 
-  /** Restores the key after NATS was away and may have lost it. @throws natsUnusable */
-  async keep(): Promise<void> {
-    await this.#advance((next) => ({ from: next, to: Math.max(next, this.#end) }));
+  /** Restores the key after NATS was away and may have lost it. @throws natsNoJetStream, natsUnusable */
+  async keep(from: number): Promise<void> {
+    await this.#advance((next) => ({ from: next, to: Math.max(next, from) }));
   }
 
   async #advance(step: (next: number) => { from: number; to: number }): Promise<number> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       try {
-        const entry = await patiently(() => this.kv.get(KEY));
+        // NATS may have lost it since: it is made again.
+        const kv = await this.bucket();
+        const entry = await patiently(() => kv.get(KEY));
         const there = entry !== null && entry.operation === "PUT";
         const next = there ? this.#read(entry.string()) : 1;
         const { from, to } = step(next);
         if (to > ID_END) throw unusable(this.server, "all ids below 2^53 are given away");
         if (to === next) return from;
         // An unanswered update may have been applied: the next attempt then fails, and a block is left out.
-        if (there) await patiently(() => this.kv.update(KEY, String(to), entry.revision));
-        else await patiently(() => this.kv.create(KEY, String(to)));
+        if (there) await patiently(() => kv.update(KEY, String(to), entry.revision));
+        else await patiently(() => kv.create(KEY, String(to)));
         return from;
       } catch (error) {
         if (!isConflict(error)) throw bucketError(error as Error, this.server);

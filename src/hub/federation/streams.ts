@@ -276,6 +276,8 @@ const HEAD_BYTES = 10;
 /** In front of the bytes of a segment: head, u32 epoch, u64 offset. */
 export const SEGMENT_HEAD_BYTES = HEAD_BYTES + 12;
 const ACK_BYTES = HEAD_BYTES + 25;
+/** In front of the name in a heartbeat: head, u8 flags, u64 end of the ids. */
+const HEARTBEAT_HEAD_BYTES = HEAD_BYTES + 9;
 const HEARTBEAT = { wantsAnswer: 1, leaving: 2 } as const;
 
 /** A hub announces that it is alive. */
@@ -285,6 +287,8 @@ export interface Heartbeat {
   readonly wantsAnswer: boolean;
   /** Whether the hub shuts down. */
   readonly leaving: boolean;
+  /** Ids before it may be leased to a hub, as far as the sender knows. */
+  readonly idsEnd: number;
   readonly name: string;
 }
 
@@ -320,14 +324,15 @@ export function decodePacket(bytes: Buffer): Packet | undefined {
   const from = bytes.toString("hex", 2, HEAD_BYTES);
   switch (bytes[1]) {
     case KIND.heartbeat: {
-      if (bytes.length === HEAD_BYTES) return undefined;
+      if (bytes.length < HEARTBEAT_HEAD_BYTES) return undefined;
       const flags = bytes[HEAD_BYTES]!;
       return {
         type: "heartbeat",
         from,
         wantsAnswer: (flags & HEARTBEAT.wantsAnswer) !== 0,
         leaving: (flags & HEARTBEAT.leaving) !== 0,
-        name: bytes.toString("utf8", HEAD_BYTES + 1),
+        idsEnd: readId(bytes, HEAD_BYTES + 1),
+        name: bytes.toString("utf8", HEARTBEAT_HEAD_BYTES),
       };
     }
     case KIND.segment: {
@@ -356,10 +361,11 @@ export function decodePacket(bytes: Buffer): Packet | undefined {
 /** @param from 16 hex digits */
 export function heartbeatPacket(from: string, heartbeat: Omit<Heartbeat, "type">): Buffer {
   const name = Buffer.from(heartbeat.name);
-  const packet = newPacket(KIND.heartbeat, from, HEAD_BYTES + 1 + name.length);
+  const packet = newPacket(KIND.heartbeat, from, HEARTBEAT_HEAD_BYTES + name.length);
   packet[HEAD_BYTES] =
     (heartbeat.wantsAnswer ? HEARTBEAT.wantsAnswer : 0) | (heartbeat.leaving ? HEARTBEAT.leaving : 0);
-  name.copy(packet, HEAD_BYTES + 1);
+  writeId(packet, heartbeat.idsEnd, HEAD_BYTES + 1);
+  name.copy(packet, HEARTBEAT_HEAD_BYTES);
   return packet;
 }
 

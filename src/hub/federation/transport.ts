@@ -20,6 +20,7 @@ import {
 export class HubTransport {
   /** Packets that could not be read. */
   packetsRefused = 0;
+  #idsEnd = 1;
   readonly #streams = new Map<string, HubStream>();
   /** Numbers the streams to other hubs; always grows. */
   #epoch = 0;
@@ -37,6 +38,11 @@ export class HubTransport {
     private readonly machine: HubMachine,
     private readonly carrier: Carrier,
   ) {}
+
+  /** Ids before it may be leased to this hub, or to one that any hub here ever heard of. */
+  get idsEnd(): number {
+    return this.#idsEnd;
+  }
 
   /** Whether every known hub has named its clients. */
   get complete(): boolean {
@@ -59,6 +65,12 @@ export class HubTransport {
   start(nowMs: number): void {
     this.#heartbeatAtMs = nowMs + LINK_LIMITS.heartbeatMs;
     this.#heartbeat({ wantsAnswer: true });
+  }
+
+  /** This hub has leased ids before `end`. Others know it before they hear of clients with these ids. */
+  leased(end: number): void {
+    this.#idsEnd = Math.max(this.#idsEnd, end);
+    this.#heartbeat({});
   }
 
   /** A packet arrived. The transport owns the bytes from now on. */
@@ -142,6 +154,7 @@ export class HubTransport {
     stream: HubStream | undefined,
     nowMs: number,
   ): void {
+    this.#idsEnd = Math.max(this.#idsEnd, heartbeat.idsEnd);
     if (heartbeat.leaving) {
       if (stream !== undefined) this.#lose(stream, "stopping", nowMs);
     } else if (stream === undefined) this.#meet(heartbeat.from, heartbeat.name, nowMs);
@@ -198,6 +211,7 @@ export class HubTransport {
     const packet = heartbeatPacket(this.key, {
       wantsAnswer: false,
       leaving: false,
+      idsEnd: this.#idsEnd,
       name: this.name,
       ...heartbeat,
     });

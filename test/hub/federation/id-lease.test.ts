@@ -48,8 +48,17 @@ describe.skipIf(natsMissing)("ids", () => {
     const lease = await hub();
     expect((await lease.lease(3 * BLOCK_IDS + 5)).first).toBe(1 + 4 * BLOCK_IDS);
     await write("1");
-    await lease.keep();
+    await lease.keep(1 + 5 * BLOCK_IDS);
     expect((await (await hub()).lease(0)).first).toBe(1 + 5 * BLOCK_IDS);
+  });
+
+  test.each(["lease", "keep"] as const)("go on where the bucket is gone: %s", async (act) => {
+    const lease = await hub();
+    await lease.lease(0);
+    await (await new Kvm(connections[0]!).open(BUCKET)).destroy();
+    await lease[act](1 + BLOCK_IDS);
+    const { first } = await (await hub()).lease(0);
+    expect(first).toBe(1 + (act === "lease" ? 2 : 1) * BLOCK_IDS);
   });
 
   test("end below 2^53", async () => {

@@ -155,6 +155,25 @@ describe.skipIf(natsMissing)("when NATS", () => {
     expect(events.filter(({ type }) => type === "gap")).toEqual([]);
   });
 
+  test("comes back with nothing that it had stored, no id is given twice", async () => {
+    await using server = await NatsServer.start();
+    const [a, b] = [await hub(server.url, { name: "a" }), await hub(server.url, { name: "b" })];
+    const anna = await client(a, "anna");
+    await server.wipe();
+    await eventually(() => [a, b].every((one) => one.stats().router?.connected === false));
+    await server.restart();
+    await eventually(() => [a, b].every((one) => one.stats().router?.connected));
+    // The ids of b have not been used yet.
+    const c = await hub(server.url, { name: "c" });
+    const [bert, carl] = [await client(b, "bert"), await client(c, "carl")];
+    expect(new Set([anna, bert, carl].map(({ id }) => Math.floor(id / 65_536))).size).toBe(3);
+    const { payloads } = heard(carl);
+    await eventually(async () => (await anna.list()).length === 2);
+    expect(await anna.relay([carl.id], "to carl", { receipt: true })).toMatchObject({ reached: 1 });
+    await eventually(() => payloads.length > 0);
+    expect(payloads).toEqual(["to carl"]);
+  });
+
   test("is three servers, one may die", { timeout: 90_000 }, async () => {
     await using trio = await NatsTrio.start();
     const nats = { replicas: 3 };

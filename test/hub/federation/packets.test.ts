@@ -22,8 +22,9 @@ describe("a packet", () => {
         fc.boolean(),
         fc.boolean(),
         fc.string({ unit: "binary", maxLength: 16 }),
-        (wantsAnswer, leaving, name) => {
-          const heartbeat = { wantsAnswer, leaving, name: name.toWellFormed() };
+        offset,
+        (wantsAnswer, leaving, name, idsEnd) => {
+          const heartbeat = { wantsAnswer, leaving, idsEnd, name: name.toWellFormed() };
           expect(decodePacket(heartbeatPacket(FROM, heartbeat))).toEqual({
             type: "heartbeat",
             from: FROM,

@@ -202,6 +202,21 @@ describe("a hub that dies", () => {
   });
 });
 
+describe("the end of the leased ids", () => {
+  it("is the largest that any hub ever told, also one that is gone", () => {
+    const { network, a, b } = twoHubs();
+    b.transport!.leased(9_000);
+    a.transport!.leased(5_000);
+    network.settle();
+    expect(a.transport!.idsEnd).toBe(9_000);
+    network.kill(b);
+    network.pass(5_000);
+    const late = network.add();
+    network.settle();
+    expect(late.transport!.idsEnd).toBe(9_000);
+  });
+});
+
 describe("a hub that was out of reach", () => {
   it("is known again, and a gap is told to those who may have missed something", () => {
     const { network, a, b, a1, a2, b1, b2 } = twoHubs();
