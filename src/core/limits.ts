@@ -125,7 +125,7 @@ export const LIMITS = {
   recordRefreshMsMax: 100_000,
   /** ... and of a sample in a second so many, were all members in it: there a member lives by its renewals. */
   sampleRecordsPerSecond: 20,
-  /** Records in one frame: to verify one takes 0.2 ms, and nothing else is done meanwhile. */
+  /** Records in one frame, or verified in one go: to verify one takes 0.2 ms, and nothing else is done meanwhile. */
   recordsPerFrameMax: 32,
   /** Verified records that are remembered, since each comes again on other links: 2 MB. */
   recordsVerifiedMax: 1_024,

@@ -332,7 +332,7 @@ export class ReplicaShell {
       logDown: (reason) => this.options.logger.warn({ reason }, "NATS is away"),
       broker: (isUp) => this.tell({ type: "brokerChanged", isUp }),
       leader: (isLeader) => this.tell({ type: "leaderChanged", isLeader }),
-      registry: (entries) => this.#inbox.registry(entries),
+      registry: (entries) => this.#inbox.registry(entries, () => new Promise(setImmediate)),
       published: (kind, payload) => {
         this.frameFigures.bytesReceived += payload.length;
         this.#inbox.published(kind, payload);

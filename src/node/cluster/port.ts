@@ -1,6 +1,6 @@
 import { LIMITS } from "../../core/limits.js";
 import { openFiles } from "../../runtime/listen.js";
-import type { PublishKind } from "../replica/messages.js";
+import type { EncodedEntry, PublishKind } from "../replica/messages.js";
 
 /** Of the files that this process may open, so many are for peers at most: the others are for clients and the disk. */
 const PEERS_PART = 1 / 4;
@@ -162,8 +162,8 @@ export interface BrokerListener {
   gossip(message: GossipMessage): void;
   /** This node is elected: of all nodes at most one should be. Told again when it is so no more. */
   leader(isLeader: boolean): void;
-  /** All entries of the registry. @see RegistryEntry for `ageMs` */
-  registry(entries: readonly { readonly record: Uint8Array; readonly ageMs: number }[]): void;
+  /** All entries of the registry. */
+  registry(entries: readonly EncodedEntry[]): void;
   /** Another member published. */
   published(kind: PublishKind, payload: Uint8Array): void;
   /** Another member tells this one. @param peer who says that it is; nothing proves it */

@@ -1,7 +1,14 @@
 import { LIMITS } from "../../core/limits.js";
 import { BATCH_BYTES, decodeBatch, type Item, ItemDecodeError } from "./item.js";
 import { decodeRecord, type MemberRecord } from "./member.js";
-import type { BatchContent, PublishKind, ReplicaEffect, ReplicaInput } from "./messages.js";
+import type {
+  BatchContent,
+  EncodedEntry,
+  PublishKind,
+  RegistryEntry,
+  ReplicaEffect,
+  ReplicaInput,
+} from "./messages.js";
 import { isAuthored } from "./signature.js";
 import {
   type BatchFrame,
@@ -144,15 +151,9 @@ export class Inbox {
     });
   }
 
-  /** The registry was read. */
-  registry(entries: readonly { readonly record: Uint8Array; readonly ageMs: number }[]): void {
-    this.handle({
-      type: "registryRead",
-      entries: entries.flatMap(({ record: bytes, ageMs }) => {
-        const record = this.#record(bytes);
-        return record ? [{ record, ageMs }] : [];
-      }),
-    });
+  /** The registry was read. @param pause lets other work go first */
+  registry(entries: readonly EncodedEntry[], pause: () => Promise<unknown>): void {
+    this.#queues.add("registry", this.#registry(entries, pause), this.handle);
   }
 
   /** Carries out a `verify` effect. */
@@ -195,6 +196,21 @@ export class Inbox {
       verdicts.includes(false) ? undefined : { kind: "items", items };
     const verdicts = this.verification.items(unknown);
     return verdicts instanceof Promise ? verdicts.then(content) : content(verdicts);
+  }
+
+  async #registry(
+    all: readonly EncodedEntry[],
+    pause: () => Promise<unknown>,
+  ): Promise<Extract<ReplicaInput, { type: "registryRead" }>> {
+    // Members renew theirs: an entry that is older than those of a whole roster is of one that is gone.
+    const newest = [...all].sort((a, b) => a.ageMs - b.ageMs).slice(0, LIMITS.rosterMembersMax + 1);
+    const entries: RegistryEntry[] = [];
+    for (const [index, { id, record: bytes, ageMs }] of newest.entries()) {
+      if (index > 0 && index % LIMITS.recordsPerFrameMax === 0) await pause();
+      const record = this.decoding.record(bytes);
+      if (record?.id === id && this.#isSigned(record)) entries.push({ record, ageMs });
+    }
+    return { type: "registryRead", entries };
   }
 
   #read(read: () => ReplicaInput | undefined): void {

@@ -132,6 +132,13 @@ export type BatchContent =
   | { readonly kind: "items"; readonly items: readonly Item[] }
   | { readonly kind: "question"; readonly question: Question };
 
+/** One entry of the registry, as its member writes it. */
+export interface EncodedEntry extends Pick<RegistryEntry, "ageMs"> {
+  /** Whose entry it is, by its key. */
+  readonly id: string;
+  readonly record: Uint8Array;
+}
+
 /** One entry of the registry. */
 export interface RegistryEntry {
   /** Verified. */

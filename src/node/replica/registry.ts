@@ -187,7 +187,11 @@ export class Registry {
         const isNew = told?.identity !== identityOf(record);
         const isAlive = state.state === "alive";
         if (!isNew && !(isAlive && isHeldNews(told!, state, nowMs))) return;
-        if (isNew) records.push(record.bytes);
+        if (isNew) {
+          // The next news tells it.
+          if (records.length === LIMITS.recordsPerFrameMax) return;
+          records.push(record.bytes);
+        }
         if (isAlive) held.push({ hash, summary: state.summary, clockMs: clockMsOf(state, nowMs) });
       }
       this.#note(hash, record, state, nowMs);

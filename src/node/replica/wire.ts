@@ -257,7 +257,7 @@ export function encodeNews({ lost, held, ...rest }: NewsMessage): Uint8Array {
 export function decodeNews(bytes: Uint8Array): NewsMessage {
   const { records, held, lost, roster: fingerprint } = decodeMap(bytes);
   const isNews =
-    list(isBytes, LIMITS.rosterMembersMax + 1)(records) &&
+    list(isBytes, LIMITS.recordsPerFrameMax)(records) &&
     packed(HELD_NEWS_BYTES, LIMITS.rosterMembersMax + 1)(held) &&
     packed(HASH_BYTES, LIMITS.rosterMembersMax)(lost) &&
     hash64(fingerprint);

@@ -260,6 +260,48 @@ describe("a member's record", () => {
   });
 });
 
+describe("the registry", () => {
+  const entry = (record: MemberRecord, { id = record.id, ageMs = 0 } = {}) => ({
+    ...{ id, ageMs },
+    record: record.bytes,
+  });
+  const pauseNever = async () => {};
+
+  test("is told with the records that their members signed, each under its own key", async () => {
+    const garbage = { id: "b", record: Buffer.from("garbage"), ageMs: 0 };
+    const other = entry(recordOf("c"), { id: "d" });
+    inbox.registry(
+      [entry(recordOf("a"), { ageMs: 7 }), garbage, other, entry(recordOf("mallory"))],
+      pauseNever,
+    );
+    await eventually(() => told.length > 0);
+    expect(told).toMatchObject([{ type: "registryRead", entries: [{ record: { id: "a" }, ageMs: 7 }] }]);
+    expect(checked.sort()).toEqual(["a", "mallory"]);
+  });
+
+  test("is read of no more members than a roster has, the newest, with pauses between some and some", async () => {
+    const old = Array.from({ length: 500 }, (_, n) => entry(recordOf(`old${n}`), { ageMs: 9_000 }));
+    const young = Array.from({ length: LIMITS.rosterMembersMax + 1 }, (_, n) => entry(recordOf(`m${n}`)));
+    const checkedAtPauses: number[] = [];
+    inbox.registry([...old, ...young], async () => void checkedAtPauses.push(checked.length));
+    await eventually(() => told.length > 0);
+    expect(checked).toHaveLength(young.length);
+    expect(checked.filter((id) => id.startsWith("old"))).toEqual([]);
+    const atOnce = checkedAtPauses.map((count, index) => count - (checkedAtPauses[index - 1] ?? 0));
+    expect(Math.max(...atOnce)).toBe(LIMITS.recordsPerFrameMax);
+  });
+
+  test("is told in the order in which it was read", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const many = Array.from({ length: 40 }, (_, n) => entry(recordOf(`m${n}`)));
+    inbox.registry(many, () => promise);
+    inbox.registry([entry(recordOf("later"))], pauseNever);
+    resolve();
+    await eventually(() => told.length === 2);
+    expect(told.map((input) => "entries" in input && input.entries.length)).toEqual([40, 1]);
+  });
+});
+
 test.each([
   ["no CBOR", Buffer.from("hullo")],
   ["no frame of ours", Buffer.from([0xa0])],

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { LIMITS } from "../../../src/core/limits.js";
 import { decodeRecord, type MemberRecord, memberHash } from "../../../src/node/replica/member.js";
 import type { News, ReplicaEffect, ReplicaInput } from "../../../src/node/replica/messages.js";
 import { decodeNews, decodeRecords, encodeNews, packDigests } from "../../../src/node/replica/wire.js";
@@ -146,6 +147,17 @@ describe("the leader", () => {
     expect(lostAtMs - diedAtMs).toBeLessThanOrEqual(6_600);
     const back = lead(driver, 4_000, () => [[renewed("a", driver), 0]]);
     expect(news(back).flatMap(({ held }) => held.map(({ hash }) => hash))).toContain(memberHash("a"));
+  });
+
+  it("tells of so many members at once that others are done with them soon, and of the rest in the next seconds", () => {
+    const driver = open();
+    driver.tell({ type: "leaderChanged", isLeader: true });
+    const members = Array.from({ length: 100 }, (_, n): [MemberRecord, number] => [recordOf(`m${n}`), 0]);
+    const effects = [...read(driver, ...members), ...pass(driver, 4_000)];
+    const told = news(effects).map(({ records }) => records.map((bytes) => decodeRecord(bytes)!.id));
+    expect(Math.max(...told.map(({ length }) => length))).toBe(LIMITS.recordsPerFrameMax);
+    expect(new Set(told.flat()).size).toBe(101);
+    expect(told.flat()).toHaveLength(101);
   });
 
   it("tells what a member holds every 5 s at most, and every 15 s while nothing changes", () => {
@@ -353,5 +365,7 @@ describe("news", () => {
     for (let length = 0; length < bytes.length; length++)
       expect(() => decodeNews(bytes.subarray(0, length))).toThrow("frame is");
     expect(() => decodeNews(encodeNews({ ...message, roster: "x" }))).toThrow("news");
+    const records = new Array<Uint8Array>(LIMITS.recordsPerFrameMax + 1).fill(Buffer.from("one"));
+    expect(() => decodeNews(encodeNews({ ...message, records }))).toThrow("news");
   });
 });

@@ -19,6 +19,8 @@ interface MembersOptions {
 
 const KINDS: readonly PublishKind[] = ["members", "news", "question"];
 const LEADER = "leader";
+/** In front of a member's id in its key. */
+const MEMBER = "member.";
 /** Entries of members that are gone; long enough for those who come meanwhile to list them. */
 const TTL_MS = 600_000;
 /** Between attempts to open the bucket. */
@@ -111,7 +113,7 @@ export class Members {
       if (kv !== this.#kv) return;
       const newestMs = Math.max(...entries.map(({ createdMs }) => createdMs));
       this.#options.listener.registry(
-        entries.map(({ record, createdMs }) => ({ record, ageMs: newestMs - createdMs })),
+        entries.map(({ createdMs, ...entry }) => ({ ...entry, ageMs: newestMs - createdMs })),
       );
     } catch (error) {
       this.#failed(error);
@@ -167,7 +169,7 @@ export class Members {
     const kv = this.#kv;
     if (!kv || !this.#record) return;
     const write = kv
-      .put(`member.${this.#options.id}`, this.#record)
+      .put(MEMBER + this.#options.id, this.#record)
       .then(() => {}, this.#failed)
       .finally(() => this.#writes.delete(write));
     this.#writes.add(write);
@@ -184,7 +186,12 @@ export class Members {
   #publish(subject: string, payload: Uint8Array): void {
     const { connection } = this.#options;
     // The client would keep it until it is of no use to anybody.
-    if (this.#isConnected && !connection.isClosed()) connection.publish(subject, payload);
+    if (!this.#isConnected || connection.isClosed()) return;
+    try {
+      connection.publish(subject, payload);
+    } catch {
+      // Another server takes smaller messages only. It is lost, as when a server drops it.
+    }
   }
 
   #heardLeader(): void {
@@ -227,23 +234,30 @@ export class Members {
   }
 }
 
+interface MemberEntry {
+  readonly id: string;
+  readonly record: Uint8Array;
+  readonly createdMs: number;
+}
+
 /**
  * The entries that are there now. An entry that is written anew before its turn comes behind those that were there, so
  * the end is where there are as many keys as the server counted at first. (`history` goes on for as long as anybody
  * writes.)
  */
-async function entriesOf(kv: KV): Promise<{ record: Uint8Array; createdMs: number }[]> {
-  const entries = new Map<string, { record: Uint8Array; createdMs: number }>();
+async function entriesOf(kv: KV): Promise<MemberEntry[]> {
+  const entries = new Map<string, MemberEntry>();
   const keys = new Set<string>();
   let received = 0;
   let count = Number.POSITIVE_INFINITY;
-  for await (const entry of await kv.watch({ key: "member.*" })) {
+  for await (const entry of await kv.watch({ key: `${MEMBER}*` })) {
     const { key, value, created, isUpdate } = entry;
     received++;
     // The first that is marked is the last of those counted.
     if (isUpdate) count = Math.min(count, received);
     keys.add(key);
-    if (isPut(entry)) entries.set(key, { record: Uint8Array.from(value), createdMs: created.getTime() });
+    const id = key.slice(MEMBER.length);
+    if (isPut(entry)) entries.set(key, { id, record: Uint8Array.from(value), createdMs: created.getTime() });
     if (keys.size >= count) break;
   }
   return [...entries.values()];

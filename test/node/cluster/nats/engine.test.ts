@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LIMITS } from "../../../../src/core/limits.js";
 import { openNatsCluster } from "../../../../src/node/cluster/nats/index.js";
 import type { BrokerEngine, BrokerListener, GossipMessage } from "../../../../src/node/cluster/port.js";
-import type { PublishKind } from "../../../../src/node/replica/messages.js";
+import type { EncodedEntry, PublishKind } from "../../../../src/node/replica/messages.js";
 import { eventually } from "../../../fixtures/eventually.js";
 import { freePort } from "../../../fixtures/free-port.js";
 import { NatsServer, natsMissing } from "../../../fixtures/nats-server.js";
@@ -14,7 +14,7 @@ class Recorder implements BrokerListener {
   readonly items: string[] = [];
   readonly heard: string[] = [];
   readonly reasons: string[] = [];
-  entries: readonly { readonly record: Uint8Array; readonly ageMs: number }[] = [];
+  entries: readonly EncodedEntry[] = [];
   isUp = false;
   isLeader = false;
   isLogUp = false;
@@ -173,6 +173,14 @@ describe.skipIf(natsMissing)("the engine NATS", () => {
       ["question who?"],
       ["question who?"],
     ]);
+  });
+
+  test("leaves out a message that is too large for the server", async () => {
+    const [one, two] = [await openUp("large"), await openUp("large")];
+    one.publish("news", Buffer.alloc(1_048_577));
+    one.publish("news", Buffer.from("after"));
+    await eventually(() => two.told.heard.length > 0);
+    expect(two.told.heard).toEqual(["news after"]);
   });
 
   test("tells nobody by an id that is a subject of its own", async () => {
