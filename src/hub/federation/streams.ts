@@ -1,4 +1,5 @@
 import { readId, writeId } from "../machine/frames.js";
+import { HUB_LIMITS } from "../machine/limits.js";
 
 /** Every bound of the protocol between hubs, with its reason. */
 export const LINK_LIMITS = {
@@ -17,6 +18,8 @@ export const LINK_LIMITS = {
   windowBytesMax: 4_194_304,
   /** ... and at least, however many hubs there are; also the window before the first acknowledgement. */
   windowBytesMin: 262_144,
+  /** Other hubs, each of which is told of all clients: their smallest windows together are those 64 MiB. */
+  hubsMax: 256,
   /** Bytes of one packet: large enough that the cost for each is small, small enough to interleave with others. */
   packetBytesMax: 131_072,
   /** How long an acknowledgement waits for more to acknowledge, unless a quarter of the window came. */
@@ -325,6 +328,7 @@ export function decodePacket(bytes: Buffer): Packet | undefined {
   switch (bytes[1]) {
     case KIND.heartbeat: {
       if (bytes.length < HEARTBEAT_HEAD_BYTES) return undefined;
+      if (bytes.length > HEARTBEAT_HEAD_BYTES + HUB_LIMITS.nameBytesMax) return undefined;
       const flags = bytes[HEAD_BYTES]!;
       return {
         type: "heartbeat",

@@ -18,7 +18,7 @@ import {
  * the machine when one is lost. It has no clock: the shell calls `woke` at `wakeAtMs`.
  */
 export class HubTransport {
-  /** Packets that could not be read. */
+  /** Packets that could not be read, and heartbeats of more hubs than a hub takes. */
   packetsRefused = 0;
   #idsEnd = 1;
   readonly #streams = new Map<string, HubStream>();
@@ -162,6 +162,10 @@ export class HubTransport {
   }
 
   #meet(key: string, name: string, nowMs: number): void {
+    if (this.#streams.size >= LINK_LIMITS.hubsMax) {
+      this.packetsRefused += 1;
+      return;
+    }
     // Before anything else, so that the other hub knows whose stream follows.
     this.#heartbeat({}, key);
     const stream = new HubStream(

@@ -68,6 +68,12 @@ describe("a packet", () => {
       expect(decodePacket(ack.subarray(0, length))).toBeUndefined();
     }
     expect(decodePacket(Buffer.concat([Buffer.of(2), ack.subarray(1)]))).toBeUndefined();
+    const named = (length: number) =>
+      decodePacket(
+        heartbeatPacket(FROM, { wantsAnswer: false, leaving: false, idsEnd: 1, name: "n".repeat(length) }),
+      );
+    expect(named(64)).toMatchObject({ name: "n".repeat(64) });
+    expect(named(65)).toBeUndefined();
   });
 });
 

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { heartbeatPacket, LINK_LIMITS } from "../../../src/hub/federation/streams.js";
 import type { Wire } from "../machine/world.js";
 import { frame, hello, relay, u64 } from "../raw-client.js";
 import { HubNetwork, type NetworkedHub } from "./network.js";
@@ -199,6 +200,24 @@ describe("a hub that dies", () => {
     b.alive = false;
     network.settle();
     expect(idsIn(a, a2)).toEqual([1000]);
+  });
+});
+
+describe("hubs without end", () => {
+  it("are taken up to a limit, and the others go on", () => {
+    const { network, a, b1, a1, b } = twoHubs();
+    for (let number = 0; number < LINK_LIMITS.hubsMax + 9; number += 1) {
+      const key = `f${number.toString(16).padStart(15, "0")}`;
+      const beat = { wantsAnswer: true, leaving: false, idsEnd: 1, name: "forged" };
+      a.transport!.packet(heartbeatPacket(key, beat), a.nowMs);
+    }
+    expect([...a.machine.remotes.hubs]).toHaveLength(LINK_LIMITS.hubsMax);
+    expect(a.transport!.packetsRefused).toBe(10);
+    a.send(a1, relay([b1.session.id], "still here"));
+    network.settle();
+    expect(heard(b, b1)).toEqual(["still here"]);
+    network.pass(5_000);
+    expect([...a.machine.remotes.hubs]).toHaveLength(1);
   });
 });
 
