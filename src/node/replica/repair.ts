@@ -10,8 +10,11 @@ const DIFFERS_MS = 3_000;
 const DIFFERS_TOLD_MS = 10_000;
 /** ... and is left alone for so long after a round: what that found goes through the log, and summaries follow. */
 const AGAIN_MS = 20_000;
-/** An item is appended once in so long, however many ask for it. */
-const APPENDED_MS = 10_000;
+/**
+ * An item is appended once in so long, however many ask for it: a `want` is a fraction of the bytes that it has appended,
+ * and anybody may send one. Where the log loses it again meanwhile, another member that holds it appends it, or this one later.
+ */
+const APPENDED_MS = 120_000;
 /** ... and asked for once in so long, however many hold it. */
 const WANTED_MS = 10_000;
 const TICK_MS = 1_000;
