@@ -188,8 +188,11 @@ export class Registry {
         const isAlive = state.state === "alive";
         if (!isNew && !(isAlive && isHeldNews(told!, state, nowMs))) return;
         if (isNew) {
-          // The next news tells it.
-          if (records.length === LIMITS.recordsPerFrameMax) return;
+          if (records.length === LIMITS.recordsPerFrameMax) {
+            // The next news tells it, soon.
+            this.#newsAtMs = nowMs;
+            return;
+          }
           records.push(record.bytes);
         }
         if (isAlive) held.push({ hash, summary: state.summary, clockMs: clockMsOf(state, nowMs) });
