@@ -54,48 +54,55 @@ export interface NodeAddress {
 }
 
 /**
- * Does some work on the node that the flags name. Without a name, and when nothing listens at the default address,
- * a single node found on this machine is used and named on stderr; it gets no token, since any program may announce itself.
+ * Does some work on the node that the flags name.
  * @throws unreachable, notHubcast, unauthorized, ambiguousNode, and what the work throws
  */
 async function withNode<T>(
   address: NodeAddress,
-  { output, signal }: { readonly output: Output; readonly signal: AbortSignal },
+  context: { readonly output: Output; readonly signal: AbortSignal },
   work: (node: HttpNode) => Promise<T>,
 ): Promise<T> {
   const token = await tokenSource(address["token-file"]);
-  try {
-    return await use(address.url ?? DEFAULT_URL, token, signal, work);
-  } catch (error) {
-    if (address.url !== undefined || !isCode(error, "unreachable")) throw error;
-    const { theLocalNode } = await import("./network.js");
-    const found = await theLocalNode(signal);
-    if (!found) throw nothingRuns(error as HubcastError);
-    const url = `http://${found.place}`;
-    output.note(`nothing listens at ${DEFAULT_URL}; using ${found.name} at ${url}`);
-    return await use(url, undefined, signal, work);
-  }
-}
-
-async function use<T>(
-  url: string | readonly string[],
-  token: TokenSource | undefined,
-  signal: AbortSignal,
-  work: (node: HttpNode) => Promise<T>,
-): Promise<T> {
-  const node = await openNode(url, token === undefined ? {} : { token });
+  const options = token === undefined ? {} : { token };
+  const node =
+    address.url === undefined ? await unnamedNode(options, context) : await openNode(address.url, options);
   try {
     return await work(node);
   } catch (error) {
     // A hub closes the connection at a request, as a node does that dies: a second question tells them apart.
     if (isCode(error, "connectionLost") || isCode(error, "notHubcast")) {
-      await node.identify(signal).catch((found) => {
+      await node.identify(context.signal).catch((found) => {
         if (isCode(found, "notHubcast")) throw found;
       });
     }
     throw error;
   } finally {
     await node.close();
+  }
+}
+
+/**
+ * The node at the default address. When nothing listens there, a single node found on this machine is used and named on
+ * stderr; it gets no token, since any program may announce itself. The node is chosen before the work: work that has
+ * begun may have read its input, or changed the node, and cannot begin again on another.
+ */
+async function unnamedNode(
+  options: { readonly token?: TokenSource },
+  { output, signal }: { readonly output: Output; readonly signal: AbortSignal },
+): Promise<HttpNode> {
+  const node = await openNode(DEFAULT_URL, options);
+  try {
+    await node.identify(signal);
+    return node;
+  } catch (error) {
+    await node.close();
+    if (!isCode(error, "unreachable")) throw error;
+    const { theLocalNode } = await import("./network.js");
+    const found = await theLocalNode(signal);
+    if (!found) throw nothingRuns(error as HubcastError);
+    const url = `http://${found.place}`;
+    output.note(`nothing listens at ${DEFAULT_URL}; using ${found.name} at ${url}`);
+    return await openNode(url);
   }
 }
 
