@@ -222,13 +222,17 @@ function pinoWithoutThreads() {
   };
 }
 
-/** Those who debug their components with Ink install it; Ink then imports it. */
+/**
+ * Ink imports its devtools.js only for those who debug components. In one chunk with the rest of Ink it would run whenever
+ * that is loaded, and dial port 8097.
+ */
 function withoutDevtools() {
   const id = "\0no-devtools";
   return {
     name: "without-devtools",
-    resolveId: (source) => (source === "react-devtools-core" ? id : null),
-    load: (loaded) => (loaded === id ? "export default undefined;" : null),
+    resolveId: (source, importer) =>
+      source === "./devtools.js" && importer.includes(join("node_modules", "ink", sep)) ? id : null,
+    load: (loaded) => (loaded === id ? "export {};" : null),
   };
 }
 

@@ -77,6 +77,12 @@ describe("the published package", () => {
     expect(readFileSync(join(ROOT, bin.hubcast), "utf8")).toMatch(/^#!\/usr\/bin\/env node\n/);
   });
 
+  it("does not run the development tools of Ink, which dial port 8097", () => {
+    const chunks = packed.filter((path) => path.startsWith("dist/chunks/"));
+    expect(chunks).toContain("dist/chunks/ink.js");
+    expect(chunks.filter((path) => readFileSync(join(ROOT, path), "utf8").includes("8097"))).toEqual([]);
+  });
+
   it("has every command of the manifest", () => {
     const { commands } = JSON.parse(readFileSync(join(ROOT, "oclif.manifest.json"), "utf8")) as {
       commands: Record<string, { relativePath: string[] }>;
