@@ -23,6 +23,11 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   /** Whether its flags are also taken with one dash. */
   protected readonly takesOneDash: boolean = false;
 
+  /** Whether it goes on when nobody reads its output: it changes something, or its exit code is an answer. */
+  protected get outlivesReader(): boolean {
+    return false;
+  }
+
   protected flags!: FlagsOf<T>;
   protected args!: ArgsOf<T>;
   protected output!: Output;
@@ -49,14 +54,15 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 
   /**
-   * Does the work of a command that ends by itself; Ctrl-C ends it at once, and so does the end of who reads its output.
+   * Does the work of a command that ends by itself. Ctrl-C ends it at once, and so does the end of who reads its output
+   * unless the command outlives that.
    * @throws interrupted, and what the work throws
    */
   protected async untilInterrupted<Result>(
     work: (signal: AbortSignal) => Promise<Result>,
     { signal, interrupted } = onInterrupt(),
   ): Promise<Result> {
-    this.output.survivesBrokenPipes(() => process.exit());
+    this.output.survivesBrokenPipes(this.outlivesReader ? undefined : () => process.exit());
     return await Promise.race([work(signal), interrupted]);
   }
 

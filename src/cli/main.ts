@@ -37,15 +37,18 @@ export async function main(argv: readonly string[], files: PackageFiles): Promis
   try {
     await runCommand(argv[0] === HELP_COMMAND ? [...argv.slice(1), "--help"] : argv, files);
   } catch (error) {
+    let exitCode: number;
     if (isExit(error)) {
-      process.exitCode = error.oclif.exit;
-      return;
+      exitCode = error.oclif.exit;
+      if (exitCode === 0) return;
+    } else {
+      const failure = asFailure(error, argv, Object.keys(readManifest(files).commands));
+      exitCode = failure.exitCode;
+      output.failure(failure, error);
     }
-    const failure = asFailure(error, argv, Object.keys(readManifest(files).commands));
-    output.failure(failure, error);
     // Something may still be open (a socket, a timer): a failed command ends now, not when that ends.
     await output.flushed();
-    endProcess(failure.exitCode);
+    endProcess(exitCode);
   }
 }
 

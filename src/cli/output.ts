@@ -21,6 +21,8 @@ type OutputLog = Readonly<Record<"debug" | "info" | "warn", (message: string) =>
  */
 export class Output {
   #log: OutputLog | undefined;
+  /** Nobody reads stdout any more. */
+  #isUnread = false;
 
   constructor(private readonly options: OutputOptions) {}
 
@@ -67,7 +69,8 @@ export class Output {
 
   /** Resolves when stdout takes more: a stream of any length needs no memory. */
   async drained(): Promise<void> {
-    if (!process.stdout.writableNeedDrain) return;
+    // After a failed write stdout never drains.
+    if (this.#isUnread || !process.stdout.writableNeedDrain) return;
     await new Promise<void>((resolve) => {
       process.stdout.once("drain", resolve);
       process.stdout.once("close", resolve);
@@ -113,7 +116,9 @@ export class Output {
       const { isTTY } = stream;
       stream.on("error", (error: NodeJS.ErrnoException) => {
         if (error.code === "EPIPE" || (isTTY && error.code === "EIO")) {
-          if (stream === process.stdout) gone?.();
+          if (stream === process.stderr) return;
+          this.#isUnread = true;
+          gone?.();
           return;
         }
         process.exitCode = 1;

@@ -46,6 +46,10 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
     "mdns-interface": MDNS_INTERFACE_FLAG,
   };
 
+  protected override get outlivesReader(): boolean {
+    return true;
+  }
+
   async run(): Promise<void> {
     const findings = await this.untilInterrupted((signal) => this.look(signal));
     const problems = findings.filter(({ verdict }) => verdict === "problem").length;

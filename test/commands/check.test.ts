@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { eventually } from "../fixtures/eventually.js";
 import { nodeStatus } from "../fixtures/node-answers.js";
-import { hubcast } from "./cli.js";
+import { Cli, hubcast } from "./cli.js";
 import { fakeNode } from "./fake-node.js";
 
 const STATUS = nodeStatus({ items: 3 });
@@ -50,6 +51,13 @@ describe("broadcast check", () => {
     expect(stderr).toMatch(/^error: hold another set than kitchen: attic\n/);
     expect(stderr).toContain("--timeout 10s");
     expect(code).toBe(6);
+  });
+
+  it("exits with 6 also when nobody reads the answer", async () => {
+    await using server = await node([AGREEING, DIFFERING]);
+    const check = new Cli(["broadcast", "check", "--url", server.url]);
+    check.hangUp();
+    expect((await check.ended()).code).toBe(6);
   });
 
   it("waits for agreement as long as it may", async () => {
@@ -164,6 +172,15 @@ describe("broadcast check --format nagios", () => {
     const { stdout, stderr, code } = await nagios(server.url);
     expect(stdout).toMatch(exitCode === 2 ? /^HUBCAST CRITICAL: / : /^HUBCAST UNKNOWN: /);
     expect([stderr, code]).toEqual(["", exitCode]);
+  });
+
+  it("ends at Ctrl-C at once, though the node has not answered", async () => {
+    await using server = await fakeNode(() => ({ stream: () => {} }));
+    const words = ["broadcast", "check", "--format", "nagios", "--url", server.url];
+    const check = new Cli(words, { deadlineMs: 5_000 });
+    await eventually(() => server.calls.length > 0);
+    check.kill("SIGINT");
+    expect((await check.ended()).code).toBe(3);
   });
 
   it("exits with 2 when nothing answers, and with 3 when it is called wrongly", async () => {

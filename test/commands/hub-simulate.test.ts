@@ -318,6 +318,16 @@ describe("hub simulate exits with 5 when a hub", () => {
     expect(stderr).toContain("20 clients closed by the hub");
   });
 
+  it("loses a message, also when nobody reads the report, and writes the page", async () => {
+    const port = await listening(new FaultyHub(faults.lost!));
+    const path = join(mkdtempSync(join(tmpdir(), "hubcast-unread-")), "load.html");
+    const args = [...SMALL, "--addr", `127.0.0.1:${port}`, "--timeout", "500ms", "--report", path];
+    const cli = new Cli(args);
+    cli.hangUp();
+    expect((await cli.ended()).code).toBe(5);
+    expect(readFileSync(path, "utf8")).toContain("</html>");
+  });
+
   async function listening(hub: FaultyHub): Promise<number> {
     closers.push(() => hub.close());
     return await hub.listen();

@@ -54,6 +54,23 @@ describe("hub send --lines", () => {
     expect(await reading).toEqual(lines);
   });
 
+  it("sends all lines when nobody reads the receipts, and keeps its exit code", async () => {
+    await using ear = await connectToHub(hub.address);
+    const reading = (async () => {
+      let count = 0;
+      for await (const { payload } of ear.messages()) {
+        count += 1;
+        if (payload.toString() === "last") break;
+      }
+      return count;
+    })();
+    const args = ["hub", "send", "--lines", "--to", "1", "--to", "99", "--addr", hub.address, "--json"];
+    const send = new Cli(args, { input: `${"x\n".repeat(2_000)}last\n` });
+    send.hangUp();
+    expect((await send.ended()).code).toBe(5);
+    expect(await reading).toBe(2_001);
+  });
+
   it("takes no argument besides", async () => {
     expect((await hubcast(["hub", "send", "x", "--lines", "--all", "--addr", hub.address])).code).toBe(2);
   });

@@ -12,7 +12,7 @@ import { newSigningKey, publicKeyOf } from "../../src/node/keys.js";
 import { eventually } from "../fixtures/eventually.js";
 import { FakeServedNode } from "../fixtures/fake-served-node.js";
 import { Nodes } from "../fixtures/nodes.js";
-import { hubcast } from "./cli.js";
+import { Cli, hubcast } from "./cli.js";
 import { fakeNode } from "./fake-node.js";
 
 const root = await mkdtemp(join(tmpdir(), "hubcast-lines-"));
@@ -94,6 +94,20 @@ describe("post --lines", () => {
       ]),
     );
     expect([documents.at(-1).error.code, json.code]).toEqual(["invalidItem", 4]);
+  });
+
+  test("posts all lines when nobody reads the ids, and keeps its exit code", async () => {
+    await using nodes = new Nodes();
+    const node = await nodes.start(HTTP);
+    const lines = Array.from({ length: 20_000 }, (_, index) => `line ${index}`);
+    const cli = new Cli(["broadcast", "post", "--lines", "--url", node.url!], {
+      input: `${lines.join("\n")}\n\nlast\n`,
+      deadlineMs: 60_000,
+    });
+    cli.hangUp();
+    const { stderr, code } = await cli.ended();
+    expect([stderr, code]).toEqual([expect.stringContaining("1 of 20002 lines"), 4]);
+    expect((await node.status()).items).toBe(lines.length + 1);
   });
 
   test("posts a line as it comes, also after a long silence", async () => {

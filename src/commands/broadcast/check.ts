@@ -48,6 +48,10 @@ export default class Check extends ClientCommand<typeof Check> {
     ...NODE_URL_FLAGS,
   };
 
+  protected override get outlivesReader(): boolean {
+    return true;
+  }
+
   protected async ask(node: Broadcast, signal: AbortSignal): Promise<void> {
     const beganMs = performance.now();
     const agreement = await this.lookUntilAgreed(node, signal);

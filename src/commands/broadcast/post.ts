@@ -78,6 +78,10 @@ export default class Post extends ClientCommand<typeof Post> {
     ...NODE_URL_FLAGS,
   };
 
+  protected override get outlivesReader(): boolean {
+    return true;
+  }
+
   private raw = "";
   private itemId: string | undefined;
   private sign = (draft: ItemDraft): ItemDraft => draft;

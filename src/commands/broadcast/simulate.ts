@@ -44,6 +44,10 @@ export default class Simulate extends BaseCommand<typeof Simulate> {
     }),
   };
 
+  protected override get outlivesReader(): boolean {
+    return true;
+  }
+
   async run(): Promise<void> {
     const options = simulationOptions(this.flags, this.flags.seed ?? randomInt(2 ** 32));
     const heapBytes = heapBytesOf(options);

@@ -81,6 +81,11 @@ With --exec, a shell runs CMD for each item instead. It reads raw from standard 
     }),
   };
 
+  /** With --exec, what it runs is not for the reader alone. */
+  protected override get outlivesReader(): boolean {
+    return this.flags.exec !== undefined;
+  }
+
   private commands: Commands | undefined;
 
   protected override async prepare(): Promise<void> {

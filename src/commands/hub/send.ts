@@ -52,6 +52,10 @@ export default class Send extends HubCommand<typeof Send> {
     }),
   };
 
+  protected override get outlivesReader(): boolean {
+    return true;
+  }
+
   private payload: Buffer = Buffer.alloc(0);
 
   protected override async prepare(): Promise<void> {

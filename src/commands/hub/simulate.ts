@@ -44,7 +44,6 @@ export default class Simulate extends BaseCommand<typeof Simulate> {
   protected override readonly takesOneDash = true;
 
   async run(): Promise<void> {
-    this.output.survivesBrokenPipes(() => process.exit());
     const { signal } = onInterrupt();
     const { addr, port, stat, report: file, interval, timeout, ...load } = this.flags;
     const address = hubPlaces({ addr, port });
