@@ -122,6 +122,12 @@ describe("a command line that cannot be understood", () => {
       /--timeout: "5" is not a duration\n +Write a number and a unit/,
     ],
     ["a bad number of nodes", ["broadcast", "post", "x", "--wait", "most"], /--wait: "most" is neither/],
+    ["a command to run that is empty", ["broadcast", "watch", "--exec", " "], /^error: --exec is empty\n/],
+    [
+      "a state file without a name",
+      ["broadcast", "watch", "--exec", "true", "--state", ""],
+      /^error: --state is empty\n/,
+    ],
     ["a bad port", ["broadcast", "start", "--port", "70000"], /--port: "70000" is not a port/],
   ])("names %s and what to do", async (_what, args, said) => {
     const { stdout, stderr, code } = await hubcast(args);

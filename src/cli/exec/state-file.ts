@@ -1,5 +1,17 @@
-import { closeSync, fdatasync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import {
+  closeSync,
+  fdatasync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { HubcastError } from "../../core/errors.js";
@@ -42,27 +54,31 @@ interface WholeState {
 export class StateFile implements AsyncDisposable {
   #file: number | undefined;
   #lines = 0;
+  /** Bytes of whole lines: where the next one begins, over what a failed write has left. */
+  #length = 0;
   /** Lines were added since the last `#syncing` began. */
   #isChanged = false;
   #syncing: Promise<void> = Promise.resolve();
 
   /**
    * @returns the file, locked, and what is in it; nothing of one that is still to be made
-   * @throws stateFileInUse, stateFileForeign, stateFileDamaged, and errors of the system
+   * @throws usage, stateFileInUse, stateFileForeign, stateFileDamaged, systemFailed
    */
   static async open(
     path: string,
   ): Promise<{ readonly file: StateFile; readonly kept: KeptState | undefined }> {
+    let place: string;
     let lock: Disposable | undefined;
     try {
-      // Before the lock makes a file: a path that leads nowhere is said in the words of the system.
-      closeSync(openSync(dirname(path), "r"));
-      lock = await lockFile(`${path}.lock`);
+      place = placeOf(path);
+      if (statSync(place, { throwIfNoEntry: false })?.isDirectory()) {
+        throw new HubcastError("usage", `--state: ${path} is a directory`, {
+          suggestions: ["Name a file, or one that is not there yet: --state FILE"],
+        });
+      }
+      lock = await lockFile(`${place}.lock`);
     } catch (cause) {
-      throw new HubcastError("systemFailed", `cannot lock ${path}: ${(cause as Error).message}`, {
-        suggestions: ["Name a place that this account may write to: --state FILE"],
-        cause,
-      });
+      throw failed("lock", path, cause);
     }
     if (!lock) {
       throw new HubcastError("stateFileInUse", `another watcher has ${path}`, {
@@ -70,7 +86,7 @@ export class StateFile implements AsyncDisposable {
       });
     }
     try {
-      return { file: new StateFile(path, lock), kept: read(path) };
+      return { file: new StateFile(place, lock), kept: read(place) };
     } catch (error) {
       lock[Symbol.dispose]();
       throw error;
@@ -85,29 +101,41 @@ export class StateFile implements AsyncDisposable {
   /** Writes the file anew, with what it needs and no more; on disk when this returns. Not while it is synced. */
   replace(state: WholeState): void {
     const path = `${this.path}.new`;
-    const file = openSync(path, "w", 0o600);
-    let lines = 1;
-    let piece = `${beginningLine(state.beginning)}\n`;
-    for (const record of state.records()) {
-      lines++;
-      piece += `${recordLine(record)}\n`;
-      if (piece.length < PIECE_LENGTH) continue;
-      writeWhole(file, piece);
-      piece = "";
+    let file: number | undefined;
+    let [lines, length] = [1, 0];
+    try {
+      file = openSync(path, "w", 0o600);
+      let piece = `${beginningLine(state.beginning)}\n`;
+      for (const record of state.records()) {
+        lines++;
+        piece += `${recordLine(record)}\n`;
+        if (piece.length < PIECE_LENGTH) continue;
+        length += writeWhole(file, piece, length);
+        piece = "";
+      }
+      length += writeWhole(file, piece, length);
+      fsyncSync(file);
+      renameSync(path, this.path);
+      syncDirectory(dirname(this.path));
+    } catch (cause) {
+      if (file !== undefined) closeSync(file);
+      rmSync(path, { force: true });
+      throw failed("write", this.path, cause);
     }
-    writeWhole(file, piece);
-    fsyncSync(file);
-    renameSync(path, this.path);
-    syncDirectory(dirname(this.path));
     if (this.#file !== undefined) closeSync(this.#file);
     this.#file = file;
     this.#lines = lines;
+    this.#length = length;
     this.#isChanged = false;
   }
 
   /** Adds a line: from then on the end of this process does not lose it, and from the next `synced` on nothing does. */
   append(record: StateRecord): void {
-    writeWhole(this.#file!, `${recordLine(record)}\n`);
+    try {
+      this.#length += writeWhole(this.#file!, `${recordLine(record)}\n`, this.#length);
+    } catch (cause) {
+      throw failed("write", this.path, cause);
+    }
     this.#lines++;
     this.#isChanged = true;
   }
@@ -117,9 +145,15 @@ export class StateFile implements AsyncDisposable {
     if (this.#isChanged) {
       const isLong = this.#lines > 2 * state.recordCount + SPARE_LINES;
       this.#isChanged = false;
-      this.#syncing = isLong ? this.#syncing.then(() => this.replace(state)) : sync(this.#file!);
+      this.#syncing = isLong ? this.#syncing.then(() => this.replace(state)) : this.#sync();
     }
     await this.#syncing;
+  }
+
+  async #sync(): Promise<void> {
+    await sync(this.#file!).catch((cause) => {
+      throw failed("write", this.path, cause);
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -129,13 +163,42 @@ export class StateFile implements AsyncDisposable {
   }
 }
 
+/** The file itself, there or not, where links lead: two names of one file have one lock. */
+function placeOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if (!isAbsent(error)) throw error;
+  }
+  let target: string | undefined;
+  try {
+    target = readlinkSync(path);
+  } catch (error) {
+    if (!isAbsent(error)) throw error;
+  }
+  if (target !== undefined) return placeOf(resolve(dirname(path), target));
+  return join(realpathSync(dirname(path)), basename(path));
+}
+
+function isAbsent(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === "ENOENT";
+}
+
+function failed(what: "lock" | "read" | "write", path: string, cause: unknown): HubcastError {
+  if (cause instanceof HubcastError) return cause;
+  return new HubcastError("systemFailed", `cannot ${what} ${path}: ${(cause as Error).message}`, {
+    suggestions: ["Free room there, or name a place that this account may write to: --state FILE"],
+    cause,
+  });
+}
+
 function read(path: string): KeptState | undefined {
   let bytes: Buffer;
   try {
     bytes = readFileSync(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
+    if (isAbsent(error)) return undefined;
+    throw failed("read", path, error);
   }
   const lines = linesIn(bytes);
   const first = lines.next();
@@ -168,7 +231,7 @@ function read(path: string): KeptState | undefined {
   return { beginning, records };
 }
 
-/** Half a line at the end is one that was being written when the process was killed. */
+/** Half a line at the end is one that was being written when the process was killed, or the disk was full. */
 function* linesIn(bytes: Buffer): Generator<string, void, undefined> {
   let start = 0;
   for (let end = bytes.indexOf(LINE_BREAK); end >= 0; end = bytes.indexOf(LINE_BREAK, start)) {
@@ -177,9 +240,12 @@ function* linesIn(bytes: Buffer): Generator<string, void, undefined> {
   }
 }
 
-function writeWhole(file: number, text: string): void {
+/** @returns how many bytes it took, from that place on */
+function writeWhole(file: number, text: string, at: number): number {
   const bytes = Buffer.from(text);
-  for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written);
+  for (let written = 0; written < bytes.length; )
+    written += writeSync(file, bytes, written, bytes.length - written, at + written);
+  return bytes.length;
 }
 
 /** Only then a file that was made or renamed outlives a power failure. */

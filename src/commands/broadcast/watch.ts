@@ -92,6 +92,12 @@ With --exec, a shell runs CMD for each item instead. It reads raw from standard 
     // As a variable it is one text, with commas.
     const urls = flagList(this.flags.url);
     if (urls) this.flags.url = [...urls];
+    const empty = (["exec", "state"] as const).find((name) => this.flags[name]?.trim() === "");
+    if (empty !== undefined) {
+      throw new HubcastError("usage", `--${empty} is empty`, {
+        suggestions: ["If a variable of the shell holds it, look whether that is set."],
+      });
+    }
   }
 
   /** With --exec, the first signal lets what runs finish; all but Ctrl-C are passed on to it. */

@@ -1,4 +1,13 @@
-import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import {
+  appendFileSync,
+  existsSync,
+  lstatSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -54,6 +63,51 @@ test("it is cut at any byte: what is whole comes back", async () => {
   }
 });
 
+/** The length to which this process may write any file; as a disk that is full, it takes a part of the last write. */
+function limitFiles(bytes: number | "unlimited"): void {
+  execFileSync("prlimit", [`--pid=${process.pid}`, `--fsize=${bytes}:`]);
+}
+
+test.skipIf(spawnSync("prlimit", ["--version"]).status !== 0)(
+  "a full disk is said with the file, and cuts no line that is written when there is room again",
+  async () => {
+    const path = newPath();
+    const { file } = await StateFile.open(path);
+    file.replace(whole(done(0)));
+    limitFiles(statSync(path).size + 10);
+    try {
+      const said = expect.objectContaining({ code: "systemFailed", message: expect.stringContaining(path) });
+      expect(() => file.append(done(1))).toThrow(said);
+      expect(() => file.replace(whole(done(0), done(1), done(2)))).toThrow(said);
+    } finally {
+      limitFiles("unlimited");
+    }
+    expect(existsSync(`${path}.new`)).toBe(false);
+    file.append(done(2));
+    await file[Symbol.asyncDispose]();
+    const again = await StateFile.open(path);
+    await again.file[Symbol.asyncDispose]();
+    expect(again.kept?.records).toEqual([done(0), done(2)]);
+  },
+);
+
+test.each(["before", "behind"])("a link %s the file is made leads to it, and to its lock", async (when) => {
+  const [path, link] = [newPath(), newPath()];
+  if (when === "before") symlinkSync(path, link);
+  const { file } = await StateFile.open(path);
+  file.replace(whole(done(0)));
+  if (when === "behind") symlinkSync(path, link);
+  await expect(StateFile.open(link)).rejects.toMatchObject({ code: "stateFileInUse" });
+  await file[Symbol.asyncDispose]();
+  const linked = await StateFile.open(link);
+  linked.file.replace(whole(done(1)));
+  await linked.file[Symbol.asyncDispose]();
+  expect([lstatSync(link).isSymbolicLink(), readFileSync(path, "utf8")]).toEqual([
+    true,
+    expect.stringContaining(recordLine(done(1))),
+  ]);
+});
+
 test("it is written anew when most of it is of no use any more", async () => {
   const path = newPath();
   const { file } = await StateFile.open(path);
@@ -90,6 +144,11 @@ test("a line that is none of ours is named", async () => {
   });
   // The lock was given back.
   await expect(StateFile.open(path)).rejects.toMatchObject({ code: "stateFileDamaged" });
+});
+
+test("a directory is no state file", async () => {
+  await expect(StateFile.open(root)).rejects.toMatchObject({ code: "usage" });
+  expect(existsSync(`${root}.lock`)).toBe(false);
 });
 
 test("a path that leads nowhere is said", async () => {
