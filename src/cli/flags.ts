@@ -8,10 +8,14 @@ import { readFlagFile } from "./flag-file.js";
 
 type Range = { readonly min?: number; readonly max?: number };
 
-/** A length of time, `250ms`, `10s`, `24h`; the value is in milliseconds. */
+/** The longest length of time that no flag bounds otherwise: 24 days. A timer of Node waits less than 25. */
+const DURATION_MS_MAX = 2_073_600_000;
+
+/** A length of time, `250ms`, `10s`, `24h`; the value is in whole milliseconds. */
 export const durationFlag = Flags.custom<number, Range>({
   helpValue: "DURATION",
-  parse: async (text, _context, range) => inRange(text, parseDuration(text), range, "ms"),
+  parse: async (text, _context, range) =>
+    inRange(text, Math.round(parseDuration(text)), { max: DURATION_MS_MAX, ...range }, "ms"),
 });
 
 /** A size, `64KiB`, `512MiB`; the value is in bytes. */
@@ -20,7 +24,8 @@ export const sizeFlag = Flags.custom<number, Range>({
   parse: async (text, _context, range) => inRange(text, parseSize(text), range, "bytes"),
 });
 
-function inRange(
+/** @throws usage */
+export function inRange(
   text: string,
   value: number,
   { min = 0, max = Infinity }: Range,

@@ -126,6 +126,9 @@ export const HUB_KINDS = {
   signal: SIGNAL,
 } satisfies Kinds<HubOptions>;
 
+/** The longest pause between two messages of a simulated client. */
+export const SIMULATE_INTERVAL_MS_MAX = 86_400_000;
+
 /** Ranges and defaults of the options of `simulateHub`; the flags of `hub simulate` take them from here. */
 export const SIMULATE_KINDS = {
   size: withDefault(bytes(STAMP_BYTES, HUB_LIMITS.payloadBytesMax), 10_240),
@@ -135,7 +138,10 @@ export const SIMULATE_KINDS = {
   chaos: withDefault(part(0.9), 0),
   timeoutMs: withDefault(lengthMs(1), 10_000),
   intervalMs: withDefault(
-    kind("a number from 0 to 86400000", (value) => Number(value) >= 0 && Number(value) <= 86_400_000),
+    kind(
+      `a number from 0 to ${SIMULATE_INTERVAL_MS_MAX}`,
+      (value) => Number(value) >= 0 && Number(value) <= SIMULATE_INTERVAL_MS_MAX,
+    ),
     1,
   ),
   address: kind("a string, or an array of strings", (value) => TEXT.fits(value) || TEXTS.fits(value)),

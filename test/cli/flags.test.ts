@@ -20,6 +20,9 @@ describe("a flag", () => {
   it.each([
     ["count", "3", 3],
     ["duration", "1h30m", 5_400_000],
+    ["duration", "1.5ms", 2],
+    ["duration", "1.005s", 1_005],
+    ["duration", "24d", 2_073_600_000],
     ["instant", "2026-01-31T12:00:00Z", Date.parse("2026-01-31T12:00:00Z")],
     ["port", "0", 0],
     ["port", "65535", 65_535],
@@ -35,6 +38,7 @@ describe("a flag", () => {
     ["count", "5"],
     ["count", "3.0"],
     ["duration", "5"],
+    ["duration", "25d"],
     ["port", "65536"],
     ["port", "-1"],
     ["size", "big"],

@@ -4,6 +4,7 @@ import { ClientCommand, NODE_URL_FLAGS } from "../../cli/client-command.js";
 import { defined, durationFlag } from "../../cli/flags.js";
 import { localTime, properties } from "../../cli/output.js";
 import { HubcastError } from "../../core/errors.js";
+import { LIMITS } from "../../core/limits.js";
 import { shown } from "../../core/text.js";
 import type { Broadcast, HoldersReceipt, ShownItem } from "../../node/broadcast.js";
 
@@ -31,7 +32,12 @@ export default class Show extends ClientCommand<typeof Show> {
       description: "Ask all members whether they hold it: who does, who does not, and who was not reached.",
       exclusive: ["raw"],
     }),
-    timeout: durationFlag({ description: "How long they have; 1s without it.", dependsOn: ["holders"] }),
+    timeout: durationFlag({
+      description: "How long they have; 1s without it.",
+      dependsOn: ["holders"],
+      min: 1,
+      max: LIMITS.receiptTimeoutMsMax,
+    }),
     ...NODE_URL_FLAGS,
   };
 
