@@ -1,6 +1,7 @@
 import type { Interfaces } from "@oclif/core";
 import { Command } from "@oclif/core/command";
 import * as Flags from "@oclif/core/flags";
+import type { HubcastError } from "../core/errors.js";
 import { Output } from "./output.js";
 import { onInterrupt } from "./signals.js";
 
@@ -30,7 +31,8 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   protected flags!: FlagsOf<T>;
   protected args!: ArgsOf<T>;
-  protected output!: Output;
+  /** Absent until its flags are parsed. */
+  output!: Output;
 
   /** From `init` to `finally`, as oclif does it once it has found the command and loaded its config. */
   async execute(): Promise<void> {
@@ -64,6 +66,12 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   ): Promise<Result> {
     this.output.survivesBrokenPipes(this.outlivesReader ? undefined : () => process.exit());
     return await Promise.race([work(signal), interrupted]);
+  }
+
+  /** Ends a command whose document, with --json, holds this failure: it prints no other. */
+  protected failAfterDocument(failure: HubcastError): never {
+    if (this.output.json) this.exit(failure.exitCode);
+    throw failure;
   }
 
   override async catch(error: unknown): Promise<never> {

@@ -3,10 +3,10 @@ import * as Flags from "@oclif/core/flags";
 import { HubcastError } from "../core/errors.js";
 import { counted } from "../core/text.js";
 import { formatCount, formatDuration, formatMs, formatSize, parseDuration } from "../core/units.js";
-import { SIMULATE_KINDS } from "../hub/option-kinds.js";
+import { SIMULATE_INTERVAL_MS_MAX, SIMULATE_KINDS } from "../hub/option-kinds.js";
 import type { PairReport, Proof, Quantiles, SimulationReport, Snapshot } from "../hub/simulate/index.js";
 import { startStep } from "../runtime/start-step.js";
-import { countFlag, durationFlag, partFlag, portFlag, ranged, sizeFlag } from "./flags.js";
+import { countFlag, durationFlag, inRange, partFlag, portFlag, ranged, sizeFlag } from "./flags.js";
 import { HUB_TOKEN_FLAG, TLS_CA_FLAG } from "./hub-command.js";
 import { type Output, properties, table } from "./output.js";
 
@@ -204,25 +204,27 @@ export class ReportFile {
       await startStep(`opening --report ${path}`, opened, { lengthMs: OPEN_MS_MAX });
       return new ReportFile(path);
     } catch (error) {
-      throw cannotWrite(path, error);
+      throw cannotWrite("usage", path, error);
     }
   }
 
-  /** @param command as it was typed @returns its path */
-  async write(report: SimulationReport, command: string): Promise<string> {
+  /** @param command as it was typed @returns why it cannot be written: the report is printed all the same */
+  async write(report: SimulationReport, command: string): Promise<HubcastError | undefined> {
     const { reportPage } = await import("../hub/simulate/index.js");
-    // Another account may have created the link during the run.
-    await refuseForeignLink(this.path);
-    await writeFile(this.path, reportPage(report, command)).catch((error) => {
-      throw cannotWrite(this.path, error);
-    });
-    return this.path;
+    try {
+      // Another account may have created the link during the run.
+      await refuseForeignLink(this.path);
+      await writeFile(this.path, reportPage(report, command));
+      return undefined;
+    } catch (error) {
+      return cannotWrite("systemFailed", this.path, error);
+    }
   }
 }
 
-function cannotWrite(path: string, error: unknown): HubcastError {
+function cannotWrite(code: "systemFailed" | "usage", path: string, error: unknown): HubcastError {
   if (error instanceof HubcastError) return error;
-  return new HubcastError("usage", `--report: cannot write ${path}: ${(error as Error).message}`, {
+  return new HubcastError(code, `--report: cannot write ${path}: ${(error as Error).message}`, {
     suggestions: ["Name another place with --report."],
     cause: error,
   });
@@ -241,7 +243,10 @@ async function refuseForeignLink(path: string): Promise<void> {
 /** A duration; a lone number counts milliseconds. */
 const intervalFlag = Flags.custom<number>({
   helpValue: "DURATION",
-  parse: async (text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : parseDuration(text)),
+  parse: async (text) => {
+    const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : parseDuration(text);
+    return inRange(text, value, { max: SIMULATE_INTERVAL_MS_MAX }, "ms");
+  },
 });
 
 /** Flags of `hub simulate`. */

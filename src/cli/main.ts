@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import type { Command, Config, Interfaces } from "@oclif/core";
 import { setLogger } from "@oclif/core/logger";
-import { asHubcastError } from "../core/errors.js";
+import { asHubcastError, type HubcastError } from "../core/errors.js";
 import type { BaseCommand } from "./base-command.js";
 import { asFailure, HELP_COMMAND, isExit } from "./failure.js";
 import { Output } from "./output.js";
@@ -27,15 +27,21 @@ interface Manifest {
 
 /** Runs one command line to its end and leaves its exit code in `process.exitCode`. */
 export async function main(argv: readonly string[], files: PackageFiles): Promise<void> {
-  const output = new Output({ json: wantsJson(argv), quiet: false, verbose: wantsVerbose(argv) });
-  output.survivesBrokenPipes();
+  const ownOutput = new Output({ json: wantsJson(argv), quiet: false, verbose: wantsVerbose(argv) });
+  ownOutput.survivesBrokenPipes();
+  // Once its flags are parsed, the command knows how it prints.
+  let command: BaseCommand<typeof Command> | undefined;
+  const fail = (failure: HubcastError, error: unknown) =>
+    (command?.output ?? ownOutput).failure(failure, error);
   // Uncaught errors are printed like all output: they too may hold text from remotes.
   process.on("uncaughtException", (error) => {
-    output.failure(asHubcastError(error), error);
+    fail(asHubcastError(error), error);
     endProcess(1);
   });
   try {
-    await runCommand(argv[0] === HELP_COMMAND ? [...argv.slice(1), "--help"] : argv, files);
+    const words = argv[0] === HELP_COMMAND ? [...argv.slice(1), "--help"] : argv;
+    command = await loadCommand(words, files);
+    await (command ? command.execute() : runOclif(words, files));
   } catch (error) {
     let exitCode: number;
     if (isExit(error)) {
@@ -44,10 +50,10 @@ export async function main(argv: readonly string[], files: PackageFiles): Promis
     } else {
       const failure = asFailure(error, argv, Object.keys(readManifest(files).commands));
       exitCode = failure.exitCode;
-      output.failure(failure, error);
+      fail(failure, error);
     }
     // Something may still be open (a socket, a timer): a failed command ends now, not when that ends.
-    await output.flushed();
+    await ownOutput.flushed();
     endProcess(exitCode);
   }
 }
@@ -57,17 +63,21 @@ export async function main(argv: readonly string[], files: PackageFiles): Promis
  * for shells and Windows, and costs a start as much as all else of oclif. Help, completion, and what names no command are
  * left to oclif's `run`, with all that it loads.
  */
-async function runCommand(argv: readonly string[], files: PackageFiles): Promise<void> {
-  const pjson = JSON.parse(files.read("package.json")) as Interfaces.PJSON;
+async function loadCommand(
+  argv: readonly string[],
+  files: PackageFiles,
+): Promise<BaseCommand<typeof Command> | undefined> {
   const found = needsHelp(argv) || argv[0] === "completion" ? undefined : findCommand(argv, files);
-  if (found) {
-    const Found = await importCommand(found.path, found.id, files);
-    const { root } = files;
-    if (process.env.DEBUG === undefined) setLogger({ root: fileURLToPath(root), logger: SILENT });
-    await new Found([...found.rest], plainConfig(root, pjson)).execute();
-    return;
-  }
+  if (!found) return undefined;
+  const Found = await importCommand(found.path, found.id, files);
+  const { root } = files;
+  if (process.env.DEBUG === undefined) setLogger({ root: fileURLToPath(root), logger: SILENT });
+  return new Found([...found.rest], plainConfig(root, packageJson(files)));
+}
+
+async function runOclif(argv: readonly string[], files: PackageFiles): Promise<void> {
   const { run } = await import("@oclif/core/run");
+  const pjson = packageJson(files);
   const plugin = rootPlugin(pjson, files);
   await run([...argv], { root: plugin.root, pjson, plugins: new Map([[plugin.name, plugin]]) });
 }
@@ -127,6 +137,10 @@ function plainConfig(root: URL, pjson: Interfaces.PJSON): Config {
   return config as Config;
 }
 
+function packageJson(files: PackageFiles): Interfaces.PJSON {
+  return JSON.parse(files.read("package.json")) as Interfaces.PJSON;
+}
+
 function readManifest(files: PackageFiles): Manifest {
   return JSON.parse(files.read("oclif.manifest.json")) as Manifest;
 }
@@ -137,8 +151,11 @@ function needsHelp(argv: readonly string[]): boolean {
   return beforeDashes(argv).some((word) => word === "--help" || word === "-h");
 }
 
+/** As far as it can be told from words that may make no sense: servers also take one dash, and a variable. */
 function wantsJson(argv: readonly string[]): boolean {
-  return beforeDashes(argv).includes("--json");
+  if (/^--?(json|log-format[=\n]json)$/m.test(beforeDashes(argv).join("\n"))) return true;
+  const variable = { broadcast: "HUBCAST_LOG_FORMAT", hub: "HUBCAST_HUB_LOG_FORMAT" }[argv[0] ?? ""];
+  return argv[1] === "start" && variable !== undefined && process.env[variable] === "json";
 }
 
 function wantsVerbose(argv: readonly string[]): boolean {

@@ -69,12 +69,12 @@ class LinePosting {
     if (this.#firstRefusal) {
       const { line, code } = this.#firstRefusal;
       const known = ERRORS[code].exitCode === 4 ? code : "badRequest";
-      const message = `${this.#refused} of ${lines} were not taken; the first is line ${line} (${code})`;
+      const message = `${this.#refused} of ${lines} ${wasOrWere(this.#refused)} not taken; the first is line ${line} (${code})`;
       throw new HubcastError(known, message);
     }
     if (!this.#firstLate) return;
     const { line, error } = this.#firstLate;
-    const message = `${this.#late} of ${lines} were not held in time; the first is line ${line}: ${error.message}`;
+    const message = `${this.#late} of ${lines} ${wasOrWere(this.#late)} not held in time; the first is line ${line}: ${error.message}`;
     throw new HubcastError("deadline", message, { suggestions: error.suggestions });
   }
 
@@ -172,12 +172,13 @@ class LinePosting {
     const lines: Line[] = [];
     for (const part of found) {
       if (part === "tooLong") {
-        this.#refuse(++this.#lines, "tooLarge");
+        const why = `it has more than ${LIMITS.rawBytesMax} bytes, the limit of an item`;
+        this.#refuse(++this.#lines, "tooLarge", { why });
         continue;
       }
       for (const text of textsIn(part.block)) {
         const line = ++this.#lines;
-        if (text === undefined) this.#refuse(line, "invalidItem");
+        if (text === undefined) this.#refuse(line, "invalidItem", { why: "it is not valid UTF-8" });
         else lines.push({ line, text });
       }
     }
@@ -191,7 +192,7 @@ class LinePosting {
       const line = this.#sent[this.#answered++]!;
       const isTaken = status === "accepted" || status === "held";
       if (isTaken) results.push({ text: id, document: { type: "posted", line, ...outcome } });
-      else this.#refuse(line, code, id);
+      else this.#refuse(line, code, { id });
     }
     if (results.length > 0) this.options.output.results(results);
     // All that was sent is answered, or much of it.
@@ -200,12 +201,12 @@ class LinePosting {
     this.#answered = 0;
   }
 
-  #refuse(line: number, code: ErrorCode, id?: string): void {
+  #refuse(line: number, code: ErrorCode, { id, why = ERRORS[code].meaning }: Refusal = {}): void {
     const { output } = this.options;
     this.#refused++;
     this.#firstRefusal ??= { line, code };
     output.document({ type: "refused", line, ...(id !== undefined && { id }), code });
-    output.warning(`line ${line} was not taken: ${code}: ${ERRORS[code].meaning}`);
+    output.warning(`line ${line} was not taken: ${code}: ${why}`);
   }
 }
 
@@ -213,6 +214,16 @@ class LinePosting {
 interface Line {
   readonly line: number;
   readonly text: string;
+}
+
+interface Refusal {
+  readonly id?: string | undefined;
+  /** Absent: what the code means. */
+  readonly why?: string;
+}
+
+function wasOrWere(count: number): string {
+  return count === 1 ? "was" : "were";
 }
 
 /** The node was lost while lines were under way. */

@@ -5,6 +5,7 @@ import { diagnose, type Finding } from "../cli/diagnosis.js";
 import { findFacts, probeAddress } from "../cli/find-facts.js";
 import { durationFlag, flagList, MDNS_INTERFACE_FLAG } from "../cli/flags.js";
 import { type Colour, painted } from "../cli/output.js";
+import { HubcastError } from "../core/errors.js";
 
 const COLOURS: Readonly<Record<Finding["verdict"], Colour>> = {
   ok: "green",
@@ -59,6 +60,11 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
   }
 
   private async look(signal: AbortSignal): Promise<readonly Finding[]> {
+    if (this.args.address !== undefined && this.flags.url !== undefined) {
+      throw new HubcastError("usage", "HOST:PORT and --url were both given", {
+        suggestions: ["Give one of them."],
+      });
+    }
     const address = this.args.address ?? this.flags.url;
     if (address !== undefined) return await probeAddress(address, signal);
     const interfaces = flagList(this.flags["mdns-interface"]);

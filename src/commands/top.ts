@@ -4,7 +4,7 @@ import { DEFAULT_URL, NODE_URL_FLAGS } from "../cli/client-command.js";
 import { tokenSource } from "../cli/flag-file.js";
 import { flagList, MDNS_INTERFACE_FLAG } from "../cli/flags.js";
 import { watchNetwork } from "../cli/network.js";
-import { paints } from "../cli/output.js";
+import { errorDocument, paints } from "../cli/output.js";
 import { HubcastError } from "../core/errors.js";
 import type { Collector } from "../tui/index.js";
 
@@ -46,6 +46,7 @@ export default class Top extends BaseCommand<typeof Top> {
       helpValue: "URL",
       multiple: true,
       multipleNonGreedy: true,
+      parse: async (text) => monitorUrl(text),
     }),
     "mdns-interface": MDNS_INTERFACE_FLAG,
     plain: Flags.boolean({ description: "Lines instead of the dashboard, on a terminal too." }),
@@ -86,7 +87,7 @@ export default class Top extends BaseCommand<typeof Top> {
     }
     for (const url of this.flags.hub ?? []) {
       const { host } = new URL(url);
-      collector.addHub({ key: url, name: host, address: host, monitorUrl: url.replace(/\/+$/, "") });
+      collector.addHub({ key: url, name: host, address: host, monitorUrl: url });
     }
     try {
       const interfaces = flagList(this.flags["mdns-interface"]);
@@ -111,12 +112,15 @@ export default class Top extends BaseCommand<typeof Top> {
       await collector.ask();
       isListing = this.output.json && collector.snapshot(true).isListing;
     } while (isListing && performance.now() < listDeadlineMs);
-    this.print(collector, plainLines);
     const { hubs } = collector.snapshot(false);
-    if (collector.hasNode || (this.flags.url === undefined && hubs.length > 0)) return;
-    throw new HubcastError("unreachable", collector.faults.join("; ") || "no node answers", {
-      suggestions: ["Start one: hubcast broadcast start", "Or name one: --url http://HOST:PORT."],
-    });
+    const isSeen = collector.hasNode || (this.flags.url === undefined && hubs.length > 0);
+    const failure = isSeen
+      ? undefined
+      : new HubcastError("unreachable", collector.faults.join("; ") || "no node answers", {
+          suggestions: ["Start one: hubcast broadcast start", "Or name one: --url http://HOST:PORT."],
+        });
+    this.print(collector, plainLines, failure);
+    if (failure) this.failAfterDocument(failure);
   }
 
   private async lines(collector: Collector, plainLines: PlainLines, signal: AbortSignal): Promise<void> {
@@ -128,11 +132,23 @@ export default class Top extends BaseCommand<typeof Top> {
     }
   }
 
-  private print(collector: Collector, plainLines: PlainLines): void {
+  private print(collector: Collector, plainLines: PlainLines, failure?: HubcastError): void {
     const snapshot = collector.snapshot(this.output.json);
-    this.output.document({ type: "snapshot", ...snapshot });
+    this.output.document({
+      ...{ type: "snapshot", ...snapshot },
+      ...(failure && { error: errorDocument(failure) }),
+    });
     for (const line of plainLines(snapshot)) this.output.text(line);
   }
+}
+
+/** @throws usage */
+function monitorUrl(text: string): string {
+  const url = URL.parse(/^[a-z]+:\/\//i.test(text) ? text : `http://${text}`);
+  if (url?.protocol === "http:") return url.href.replace(/\/+$/, "");
+  throw new HubcastError("usage", `"${text}" is not the URL of a hub's monitoring`, {
+    suggestions: ["Write it as http://HOST:PORT; hub start --monitor-port PORT serves it."],
+  });
 }
 
 type PlainLines = typeof import("../tui/index.js")["plainLines"];

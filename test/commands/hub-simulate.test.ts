@@ -1,5 +1,13 @@
 import { execFileSync } from "node:child_process";
-import { lchownSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lchownSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -151,6 +159,22 @@ describe("hub simulate", () => {
     expect(page).not.toMatch(/(src|href)=|url\(|https?:/);
     const embedded = /<script type="application\/json" id="report">(.*)<\/script>/.exec(page)![1]!;
     expect(JSON.parse(embedded).proof.delivered).toBe(true);
+  });
+});
+
+describe("hub simulate, when its page cannot be written in the end,", () => {
+  it("prints its report in one document, with the reason", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "simulate-"));
+    const path = join(directory, "load.html");
+    const cli = new Cli([...small(2), "-i", "200ms", "--json", "-q", "--report", path]);
+    await eventually(() => existsSync(path));
+    rmSync(directory, { recursive: true });
+    const { stdout, code } = await cli.ended();
+    expect(JSON.parse(stdout)).toMatchObject({
+      proof: { delivered: true },
+      error: { code: "systemFailed", message: expect.stringMatching(/--report: cannot write .*ENOENT/) },
+    });
+    expect(code).toBe(1);
   });
 });
 
@@ -338,7 +362,9 @@ describe("hub simulate exits with 5 when a hub", () => {
     const address = ["--addr", `127.0.0.1:${port}`, "--timeout", "500ms"];
     const json = await hubcast([...small(clients), ...address, "--json"]);
     expect(json.code).toBe(5);
-    return JSON.parse(json.stdout).proof;
+    const { proof, error } = JSON.parse(json.stdout);
+    expect(error).toMatchObject({ code: "notDelivered", exitCode: 5 });
+    return proof;
   }
 });
 

@@ -126,6 +126,19 @@ describe("top off a terminal", () => {
     expect([code, stderr]).toEqual([3, expect.stringContaining("error:")]);
   });
 
+  it("says so in one document with --json", async () => {
+    const words = ["top", "--once", "--json", "--url", "http://127.0.0.1:1"];
+    const { stdout, code } = await hubcast(words, { env });
+    expect(JSON.parse(stdout)).toMatchObject({ type: "snapshot", error: { code: "unreachable" } });
+    expect(code).toBe(3);
+  });
+
+  it("takes the address of a hub's monitoring without its scheme", async () => {
+    const { host } = new URL(hub.monitorUrl!);
+    const { stdout } = await hubcast(["top", "--once", "--json", "--hub", host], { env });
+    expect(JSON.parse(stdout).hubs).toContainEqual(expect.objectContaining({ address: host }));
+  });
+
   it("shows a node again that comes back", async () => {
     const third = await NodeProcess.start({ flags: loopbackFlags(`${cluster}-x`) });
     const top = new Cli(["top", "--json", "--url", third.url], { env });

@@ -81,6 +81,8 @@ describe("post --lines", () => {
     expect(named.map(([, line, why]) => `${line} ${why}`).toSorted()).toEqual([
       ...["2 invalidItem", "4 invalidItem", "6 tooLarge"],
     ]);
+    expect(stderr).toMatch(/^warning: line 4 was not taken: invalidItem: it is not valid UTF-8$/m);
+    expect(stderr).toMatch(/^warning: line 6 was not taken: tooLarge: it has more than 1000000 bytes/m);
     expect(stderr).toMatch(/^error: 3 of 8 lines were not taken; the first is line \d \(/m);
     const json = await post(node, "a\n\n", "--json");
     const documents = json.stdout
@@ -106,7 +108,7 @@ describe("post --lines", () => {
     });
     cli.hangUp();
     const { stderr, code } = await cli.ended();
-    expect([stderr, code]).toEqual([expect.stringContaining("1 of 20002 lines"), 4]);
+    expect([stderr, code]).toEqual([expect.stringContaining("1 of 20002 lines was not taken"), 4]);
     expect((await node.status()).items).toBe(lines.length + 1);
   });
 
@@ -193,6 +195,7 @@ describe("post --lines", () => {
   });
 
   test.each([
+    [["-", "--lines", "--file", "x"], /RAW and --lines were both given/],
     [["text", "--lines"], /RAW and --lines were both given/],
     [["--lines", "--id", "x"], /--id/],
     [["--lines", "--timeout", "1s"], /--wait/],
@@ -201,9 +204,10 @@ describe("post --lines", () => {
     expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
   });
 
-  test("of no input posts nothing", async () => {
+  test("of no input posts nothing, also where - names it", async () => {
     await using nodes = new Nodes();
     const node = await nodes.start(HTTP);
+    expect(await post(node, "", "-")).toMatchObject({ stdout: "", stderr: "", code: 0 });
     expect(await post(node, "")).toMatchObject({ stdout: "", stderr: "", code: 0 });
   });
 });

@@ -122,6 +122,26 @@ describe("a command line that cannot be understood", () => {
       /--timeout: "5" is not a duration\n +Write a number and a unit/,
     ],
     ["a bad number of nodes", ["broadcast", "post", "x", "--wait", "most"], /--wait: "most" is neither/],
+    [
+      "a wait for holders that is too long",
+      ["broadcast", "post", "x", "--wait", "1", "--timeout", "30d"],
+      /^error: --timeout: "30d" is out of range: 5m at most\n/,
+    ],
+    [
+      "a pause that is too long",
+      ["hub", "simulate", "-i", "25h"],
+      /^error: --interval: "25h" is out of range: 24h at most\n/,
+    ],
+    [
+      "an address of monitoring that is none",
+      ["top", "--hub", "ftp://127.0.0.1"],
+      /^error: --hub: "ftp:\/\/127.0.0.1" is not the URL of a hub's monitoring\n/,
+    ],
+    [
+      "an address that is given twice",
+      ["doctor", "127.0.0.1:1", "--url", "http://127.0.0.1:2"],
+      /^error: HOST:PORT and --url were both given\n/,
+    ],
     ["a command to run that is empty", ["broadcast", "watch", "--exec", " "], /^error: --exec is empty\n/],
     [
       "a state file without a name",
@@ -147,6 +167,26 @@ describe("a command line that cannot be understood", () => {
         exitCode: 2,
       },
     });
+    expect([stderr, code]).toEqual(["", 2]);
+  });
+
+  it.each([
+    ["one dash", ["hub", "simulate", "-json", "--nope"], {}],
+    ["a log in JSON", ["hub", "start", "-log-format=json", "--nope"], {}],
+    ["its variable", ["hub", "start", "--nope"], { HUBCAST_HUB_LOG_FORMAT: "json" }],
+    [
+      "a log in JSON once the flags are parsed",
+      ["broadcast", "start", "--log-format", "json", "--token-file", "/nowhere"],
+      {},
+    ],
+    [
+      "its variable once the flags are parsed",
+      ["broadcast", "start", "--token-file", "/nowhere"],
+      { HUBCAST_LOG_FORMAT: "json" },
+    ],
+  ])("is a document for %s, too", async (_what, words, env: Record<string, string>) => {
+    const { stdout, stderr, code } = await hubcast(words, { env });
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: "usage" } });
     expect([stderr, code]).toEqual(["", 2]);
   });
 

@@ -66,9 +66,7 @@ export default class Check extends ClientCommand<typeof Check> {
         `compared with ${agreement.peers.length} members, a sample of about ${agreement.membersEstimated}`,
       );
     if (agreement.alone && agreement.agreed) this.output.note("it has no peers: nothing to compare");
-    if (!failure) return;
-    if (this.output.json) this.exit(failure.exitCode);
-    throw failure;
+    if (failure) this.failAfterDocument(failure);
   }
 
   /** A check for monitoring ends with the exit codes of monitoring, also where the command line is wrong. */

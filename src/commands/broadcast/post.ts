@@ -6,6 +6,7 @@ import { defined, durationFlag, topicFlag, waitFlag } from "../../cli/flags.js";
 import { readRaw } from "../../cli/input.js";
 import { errorDocument } from "../../cli/output.js";
 import { HubcastError } from "../../core/errors.js";
+import { LIMITS } from "../../core/limits.js";
 import { formatDuration } from "../../core/units.js";
 import type { ItemDraft } from "../../node/broadcast.js";
 import type { HttpNode } from "../../node/client.js";
@@ -74,7 +75,12 @@ export default class Post extends ClientCommand<typeof Post> {
       description:
         "Wait until so many other nodes hold it, or all that are connected; exit code 5 if not in time.",
     }),
-    timeout: durationFlag({ description: "How long --wait waits; 5s without it.", dependsOn: ["wait"] }),
+    timeout: durationFlag({
+      description: "How long --wait waits; 5s without it.",
+      dependsOn: ["wait"],
+      min: 1,
+      max: LIMITS.receiptTimeoutMsMax,
+    }),
     ...NODE_URL_FLAGS,
   };
 
@@ -90,7 +96,7 @@ export default class Post extends ClientCommand<typeof Post> {
     const { topic, id } = this.flags;
     this.itemId = topic === undefined ? id : idUnder(topic, id);
     if (!this.flags.lines) this.raw = await readRaw(this.args.raw, this.flags.file);
-    else if (this.args.raw !== undefined) {
+    else if (this.args.raw !== undefined && (this.args.raw !== "-" || this.flags.file !== undefined)) {
       throw new HubcastError("usage", "RAW and --lines were both given", {
         suggestions: ["Pipe the lines in, or name a --file of them."],
       });
@@ -126,8 +132,6 @@ export default class Post extends ClientCommand<typeof Post> {
     const { of, membersEstimated } = result.receipt ?? {};
     if (membersEstimated !== undefined)
       this.output.note(`${of} members were asked, a sample of about ${membersEstimated}`);
-    if (!late) return;
-    if (this.output.json) this.exit(late.exitCode);
-    throw late;
+    if (late) this.failAfterDocument(late);
   }
 }

@@ -11,6 +11,7 @@ import {
   showProgress,
 } from "../../cli/hub-simulation.js";
 import { shellWord } from "../../cli/live-status.js";
+import { errorDocument } from "../../cli/output.js";
 import { onInterrupt } from "../../cli/signals.js";
 import { HubcastError } from "../../core/errors.js";
 
@@ -57,13 +58,15 @@ export default class Simulate extends BaseCommand<typeof Simulate> {
       ...{ size: load.size, clients: load.clients, messages: load.messages, chaos: load.chaos },
       ...{ intervalMs: interval, timeoutMs: timeout, signal, onProgress: progress.show },
     }).finally(() => progress.end(signal.aborted));
-    this.output.document(report);
-    for (const line of reportLines(report, stat)) this.output.text(line);
     const command = ["hubcast", ...process.argv.slice(2).map(shellWord)].join(" ");
-    if (page) this.output.note(`charts are in ${await page.write(report, command)}`);
-    if (report.proof.delivered) return;
-    // With --json the document has said it all.
-    process.exitCode = 5;
-    if (!this.output.json) throw new HubcastError("notDelivered", faultLine(report.proof));
+    const unwritten = await page?.write(report, command);
+    const failure = report.proof.delivered
+      ? unwritten
+      : new HubcastError("notDelivered", faultLine(report.proof));
+    this.output.document({ ...report, ...(failure && { error: errorDocument(failure) }) });
+    for (const line of reportLines(report, stat)) this.output.text(line);
+    if (file !== undefined && !unwritten) this.output.note(`charts are in ${file}`);
+    if (unwritten && failure !== unwritten) this.output.warning(unwritten.message);
+    if (failure) this.failAfterDocument(failure);
   }
 }
