@@ -2,8 +2,10 @@ import { X509Certificate } from "node:crypto";
 import type { Command } from "@oclif/core/command";
 import * as Flags from "@oclif/core/flags";
 import { HubcastError } from "../core/errors.js";
+import { formatDuration } from "../core/units.js";
 import { connectToHub, type HubClient, type HubClientOptions } from "../hub/client/index.js";
 import { BaseCommand } from "./base-command.js";
+import { isExit } from "./failure.js";
 import { readFlagFile, tokenSource } from "./flag-file.js";
 import { durationFlag } from "./flags.js";
 
@@ -97,8 +99,8 @@ export async function hubTls(path: string | undefined): Promise<{ readonly ca: s
 
 /** A command that connects to a hub, does its work, and ends. */
 export abstract class HubCommand<T extends typeof Command> extends BaseCommand<T> {
-  /** Steps that need no connection and may fail, such as reading the input. */
-  protected async prepare(): Promise<void> {}
+  /** Steps that need no connection and may fail, such as reading the input; `signal` as for `ask`. */
+  protected async prepare(_signal: AbortSignal): Promise<void> {}
 
   /** Options of the connection. */
   protected clientOptions(): HubClientOptions {
@@ -113,7 +115,6 @@ export abstract class HubCommand<T extends typeof Command> extends BaseCommand<T
   }
 
   private async work(signal: AbortSignal): Promise<void> {
-    await this.prepare();
     const flags = this.flags as unknown as HubAddressFlags;
     const timeout = flags.timeout === undefined ? undefined : AbortSignal.timeout(flags.timeout);
     let refusal: HubcastError | undefined;
@@ -123,6 +124,7 @@ export abstract class HubCommand<T extends typeof Command> extends BaseCommand<T
     };
     const ended = timeout === undefined ? signal : AbortSignal.any([signal, timeout]);
     try {
+      await this.prepare(ended);
       const options = { ...this.clientOptions(), onRetry, signal: ended };
       const hub = await connectAs(flags, options, (what) => this.output.note(what));
       refusal = undefined;
@@ -132,9 +134,10 @@ export abstract class HubCommand<T extends typeof Command> extends BaseCommand<T
         await hub.close();
       }
     } catch (error) {
-      if (timeout?.aborted !== true || signal.aborted) throw error;
+      if (timeout?.aborted !== true || signal.aborted || isExit(error)) throw error;
+      if (error instanceof HubcastError && error.code === "deadline" && !refusal) throw error;
       const why = refusal ? `: ${refusal.message}` : "";
-      throw new HubcastError("deadline", `not done within ${flags.timeout} ms${why}`, {
+      throw new HubcastError("deadline", `not done within ${formatDuration(flags.timeout!)}${why}`, {
         cause: error,
         ...(refusal && { suggestions: refusal.suggestions }),
       });

@@ -37,14 +37,19 @@ export async function readRaw(argument: string | undefined, file: string | undef
   return bytes.toString();
 }
 
-/** The payload of a message, any bytes, from the same places. @throws usage, tooLarge */
-export async function readPayload(argument: string | undefined, file: string | undefined): Promise<Buffer> {
-  const { bytes, source } = await readInput(argument, file, {
+/** The payload of a message, any bytes, from the same places. @throws usage, tooLarge, and the reason of `signal` */
+export async function readPayload(
+  argument: string | undefined,
+  file: string | undefined,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const wanted = {
     name: "PAYLOAD",
     bytesMax: PAYLOAD_BYTES_MAX,
     nothing: "there is nothing to send",
     suggestions: ["Give it as an argument, with --file PATH, or pipe it in."],
-  });
+  };
+  const { bytes, source } = await readInput(argument, file, wanted, signal);
   return asPayload(bytes, source);
 }
 
@@ -69,17 +74,18 @@ export async function* readLines(file: string | undefined, signal: AbortSignal):
 }
 
 /** The bytes of a file or of standard input as they come. @throws usage, and the reason of `signal` */
-export async function* readChunks(file: string | undefined, signal: AbortSignal): AsyncGenerator<Buffer> {
+export async function* readChunks(file: string | undefined, signal?: AbortSignal): AsyncGenerator<Buffer> {
+  signal?.throwIfAborted();
   const stream = file === undefined ? process.stdin : createReadStream(file);
   // The next bytes may never come: the end of the command ends the wait for them.
-  signal.addEventListener("abort", () => stream.destroy(), { once: true });
+  signal?.addEventListener("abort", () => stream.destroy(), { once: true });
   try {
     yield* stream as AsyncIterable<Buffer>;
   } catch (error) {
-    signal.throwIfAborted();
+    signal?.throwIfAborted();
     throw unreadable(file ?? "standard input", error as Error);
   }
-  signal.throwIfAborted();
+  signal?.throwIfAborted();
 }
 
 interface Wanted {
@@ -95,6 +101,7 @@ async function readInput(
   argument: string | undefined,
   file: string | undefined,
   { name, bytesMax, nothing, suggestions }: Wanted,
+  signal?: AbortSignal,
 ): Promise<{ readonly bytes: Buffer; readonly source: string }> {
   if (argument !== undefined && file !== undefined) {
     throw new HubcastError("usage", `${name} and --file were both given`, {
@@ -104,20 +111,14 @@ async function readInput(
   if (argument !== undefined && argument !== "-") return { bytes: Buffer.from(argument), source: name };
   if (file === undefined && argument === undefined && process.stdin.isTTY)
     throw new HubcastError("usage", nothing, { suggestions });
-  const source = file ?? "standard input";
-  const stream: AsyncIterable<Buffer> = file === undefined ? process.stdin : createReadStream(file);
   const chunks: Buffer[] = [];
   let read = 0;
-  try {
-    for await (const chunk of stream) {
-      chunks.push(chunk);
-      read += chunk.length;
-      if (read > bytesMax) break;
-    }
-  } catch (error) {
-    throw unreadable(source, error as Error);
+  for await (const chunk of readChunks(file, signal)) {
+    chunks.push(chunk);
+    read += chunk.length;
+    if (read > bytesMax) break;
   }
-  return { bytes: Buffer.concat(chunks), source };
+  return { bytes: Buffer.concat(chunks), source: file ?? "standard input" };
 }
 
 function asPayload(bytes: Buffer, source: string): Buffer {

@@ -1,11 +1,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { connectToHub } from "../../src/hub/client/index.js";
 import { type Hub, startHub } from "../../src/hub/index.js";
 import { freePort } from "../fixtures/free-port.js";
 import { Cli, hubcast } from "./cli.js";
+import { Door } from "./door.js";
 
 const RUN = fileURLToPath(new URL("../../bin/run.js", import.meta.url));
 
@@ -71,6 +73,46 @@ describe("hub send --lines", () => {
     expect(await reading).toBe(2_001);
   });
 
+  it("ends when the hub goes away, though no line comes", async () => {
+    const args = [RUN, "hub", "send", "--lines", "--all", "--addr", hub.address, "--json"];
+    const send = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "ignore"] });
+    const [told, closed] = [text(send.stdout), once(send, "close")];
+    send.stdin.write("one\n");
+    await once(send.stdout, "data");
+    await hub.close();
+    expect(await closed).toEqual([3, null]);
+    expect(JSON.parse((await told).trim().split("\n")[1]!)).toMatchObject({
+      error: {
+        code: "connectionLost",
+        message: expect.stringMatching(/^the hub closed the connection: \w+$/),
+      },
+    });
+    send.stdin.destroy();
+  });
+
+  it("names the first line without a receipt when the hub goes away", async () => {
+    const door = new Door(hub.port);
+    const args = ["hub", "send", "--lines", "--all", "--addr", await door.open(), "--json"];
+    const send = new Cli(args, { input: "x\n".repeat(500_000) });
+    await send.says(/sent/);
+    door.close();
+    const { stdout, code } = await send.ended();
+    const said = stdout.trim().split("\n");
+    expect(JSON.parse(said.at(-1)!).error.message).toMatch(
+      new RegExp(`^line ${said.length} has no receipt: the hub at .* closed the connection: \\w+$`),
+    );
+    expect(code).toBe(3);
+  });
+
+  it("waits for its input no longer than --timeout", async () => {
+    const args = [RUN, "hub", "send", "--all", "--timeout", "300ms", "--addr", hub.address];
+    const send = spawn(process.execPath, args, { stdio: ["pipe", "ignore", "pipe"] });
+    const [told, closed] = [text(send.stderr), once(send, "close")];
+    expect(await closed).toEqual([5, null]);
+    expect(await told).toMatch(/^error: not done within 300 ms\n/);
+    send.stdin.destroy();
+  });
+
   it("takes no argument besides", async () => {
     expect((await hubcast(["hub", "send", "x", "--lines", "--all", "--addr", hub.address])).code).toBe(2);
   });
@@ -113,7 +155,10 @@ describe("hub listen", () => {
 
   it("--timeout ends it: with 5 when too few came, else with 0; and the waiting for a hub", async () => {
     const listen = ["hub", "listen", "--timeout", "500ms", "--addr", hub.address];
-    expect(await hubcast([...listen, "--count", "1"])).toMatchObject({ code: 5 });
+    expect(await hubcast([...listen, "--count", "1"])).toMatchObject({
+      code: 5,
+      stderr: expect.stringContaining("error: 0 messages of 1 came within 500 ms"),
+    });
     expect(await hubcast(listen)).toMatchObject({ code: 0 });
     const nowhere = [
       "hub",

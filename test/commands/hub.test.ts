@@ -78,7 +78,10 @@ describe("hub listen, who and send", () => {
     const env = { HUBCAST_HUB: hub.address };
     const unknown = await hubcast(["hub", "send", "x", "--to", "99", "--json"], { env });
     expect(unknown.code).toBe(5);
-    expect(unknown.stdout).toContain("notDelivered");
+    expect(JSON.parse(unknown.stdout)).toMatchObject({
+      ...{ reached: 0, unknown: [99], evicted: [] },
+      error: { code: "notDelivered", exitCode: 5 },
+    });
     expect((await hubcast(["hub", "send", "x"], { env })).code).toBe(2);
     expect((await hubcast(["hub", "who", "--addr", "127.0.0.1:1"])).code).toBe(3);
   });

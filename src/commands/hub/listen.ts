@@ -4,6 +4,7 @@ import { HUB_ADDRESS_FLAGS, HubCommand } from "../../cli/hub-command.js";
 import { painted } from "../../cli/output.js";
 import { HubcastError } from "../../core/errors.js";
 import { counted, shown } from "../../core/text.js";
+import { formatDuration } from "../../core/units.js";
 import type { HubClient, HubClientEvent, HubClientOptions, HubMessage } from "../../hub/client/index.js";
 
 export default class Listen extends HubCommand<typeof Listen> {
@@ -55,7 +56,7 @@ export default class Listen extends HubCommand<typeof Listen> {
     }
     const wanted = this.flags.count;
     if (wanted !== undefined && this.flags.timeout !== undefined) {
-      const text = `${counted(count, "message")} of ${wanted} came within ${this.flags.timeout} ms`;
+      const text = `${counted(count, "message")} of ${wanted} came within ${formatDuration(this.flags.timeout)}`;
       throw new HubcastError("deadline", text);
     }
   }

@@ -3,6 +3,7 @@ import * as Flags from "@oclif/core/flags";
 import { countFlag } from "../../cli/flags.js";
 import { HUB_ADDRESS_FLAGS, HubCommand } from "../../cli/hub-command.js";
 import { readLines, readPayload } from "../../cli/input.js";
+import { errorDocument } from "../../cli/output.js";
 import { HubcastError } from "../../core/errors.js";
 import { counted } from "../../core/text.js";
 import type { HubClient, HubReceipt } from "../../hub/client/index.js";
@@ -58,13 +59,13 @@ export default class Send extends HubCommand<typeof Send> {
 
   private payload: Buffer = Buffer.alloc(0);
 
-  protected override async prepare(): Promise<void> {
+  protected override async prepare(signal: AbortSignal): Promise<void> {
     if (!this.flags.all && this.flags.group === undefined && this.flags.to === undefined) {
       throw new HubcastError("usage", "nobody is named to send to", {
         suggestions: ["Pass --to ID, --group NAME or --all; `hubcast hub who` shows ids."],
       });
     }
-    if (!this.flags.lines) this.payload = await readPayload(this.args.payload, this.flags.file);
+    if (!this.flags.lines) this.payload = await readPayload(this.args.payload, this.flags.file, signal);
     else if (this.args.payload !== undefined) {
       throw new HubcastError("usage", "PAYLOAD and --lines were both given", {
         suggestions: ["Pipe the lines in, or name a --file of them."],
@@ -77,40 +78,44 @@ export default class Send extends HubCommand<typeof Send> {
       await this.sendLines(hub, signal);
       return;
     }
-    const receipt = await this.sent(hub, this.payload, signal);
-    const { reached, unknown, evicted } = receipt;
-    this.output.document({ reached, unknown, evicted });
+    const { reached, unknown, evicted } = await this.sent(hub, this.payload, signal);
+    const missed = [...unknown.map((id) => `${id} is unknown`), ...evicted.map((id) => `${id} was closed`)];
+    const failure =
+      missed.length === 0
+        ? undefined
+        : new HubcastError("notDelivered", `not delivered to all: ${missed.join(", ")}`);
+    this.output.document({ reached, unknown, evicted, ...(failure && { error: errorDocument(failure) }) });
     this.output.text(`${counted(this.payload.length, "byte")} reached ${counted(reached, "client")}`);
-    if (missed(receipt) > 0) {
-      const parts = [...unknown.map((id) => `${id} is unknown`), ...evicted.map((id) => `${id} was closed`)];
-      throw new HubcastError("notDelivered", `not delivered to all: ${parts.join(", ")}`);
-    }
+    if (failure) this.failAfterDocument(failure);
   }
 
   /** Some are on their way at a time: a producer may be endless, and a receipt takes a round trip. */
   private async sendLines(hub: HubClient, signal: AbortSignal): Promise<void> {
     const underWay = new Set<Promise<void>>();
     let [lines, failed] = [0, 0];
-    let fault: unknown;
+    // The next line may never come: the first fault ends the wait for it.
+    const fault = new AbortController();
+    void failWhenLost(hub, fault, underWay);
     const send = async (line: number, payload: Buffer): Promise<void> => {
-      const receipt = await this.sent(hub, payload, signal);
-      const { reached, unknown, evicted } = receipt;
+      const { reached, unknown, evicted } = await this.sent(hub, payload, signal);
       this.output.document({ type: "sent", line, reached, unknown, evicted });
-      if (missed(receipt) > 0) failed += 1;
+      if (unknown.length + evicted.length > 0) failed += 1;
     };
-    for await (const payload of readLines(this.flags.file, signal)) {
-      lines += 1;
-      const sent = send(lines, payload)
-        .catch((error: unknown) => {
-          fault ??= error;
-        })
-        .finally(() => underWay.delete(sent));
-      underWay.add(sent);
-      if (underWay.size >= LINES_AT_ONCE) await Promise.race(underWay);
-      if (fault !== undefined) break;
+    try {
+      for await (const payload of readLines(this.flags.file, AbortSignal.any([signal, fault.signal]))) {
+        fault.signal.throwIfAborted();
+        lines += 1;
+        const line = lines;
+        const sent = send(line, payload)
+          .catch((error: unknown) => fault.abort(ofLine(line, error)))
+          .finally(() => underWay.delete(sent));
+        underWay.add(sent);
+        if (underWay.size >= LINES_AT_ONCE) await Promise.race(underWay);
+      }
+    } finally {
+      await Promise.all(underWay);
     }
-    await Promise.all(underWay);
-    if (fault !== undefined) throw fault;
+    fault.signal.throwIfAborted();
     this.output.text(`${counted(lines, "message")} sent`);
     if (failed > 0)
       throw new HubcastError("notDelivered", `${failed} of ${lines} messages were not delivered to all`);
@@ -128,7 +133,22 @@ export default class Send extends HubCommand<typeof Send> {
   }
 }
 
-/** How many of its receivers a message did not reach. */
-function missed({ unknown, evicted }: HubReceipt): number {
-  return unknown.length + evicted.length;
+/** Aborts `fault` when the connection is lost, also when no line comes any more. */
+async function failWhenLost(
+  hub: HubClient,
+  fault: AbortController,
+  underWay: ReadonlySet<Promise<void>>,
+): Promise<void> {
+  for await (const event of hub.events()) {
+    if (event.type !== "disconnected") continue;
+    // Lines under way fail with the connection, and their error says which they are.
+    await Promise.all(underWay);
+    fault.abort(new HubcastError("connectionLost", `the hub closed the connection: ${event.reason}`));
+  }
+}
+
+function ofLine(line: number, error: unknown): unknown {
+  if (!(error instanceof HubcastError)) return error;
+  const { code, message, suggestions, cause } = error;
+  return new HubcastError(code, `line ${line} has no receipt: ${message}`, { suggestions, cause });
 }

@@ -38,6 +38,8 @@ export class ReconnectingClient implements HubClient {
   #version = 1;
   #hubName = "";
   #closed = false;
+  /** Why the connection was lost last. */
+  #lostBy: CloseReason | undefined;
   #lostAtMs = 0;
   readonly #redial: Redial;
   readonly #groups = new Set<string>();
@@ -220,6 +222,7 @@ export class ReconnectingClient implements HubClient {
   #onLost(reason: CloseReason): void {
     this.#connection = undefined;
     this.#lostAtMs = Date.now();
+    this.#lostBy = reason;
     const final = this.#closed || this.options.reconnect === false || isFinal(reason);
     if (!this.#closed) this.#events.put({ type: "disconnected", reason, final });
     if (final) this.#end();
@@ -254,9 +257,10 @@ export class ReconnectingClient implements HubClient {
 
   #open(): OpenConnection {
     if (this.#connection !== undefined && !this.#closed) return this.#connection;
+    const why = this.#lostBy === undefined ? "" : `: the hub closed the connection: ${this.#lostBy}`;
     throw new HubcastError(
       "connectionLost",
-      this.#closed ? "the client is closed" : "not connected to the hub now",
+      `${this.#closed ? "the client is closed" : "not connected to the hub now"}${why}`,
     );
   }
 
