@@ -1419,7 +1419,7 @@ describe("the tree of a cluster of which a node knows a sample", () => {
 
 /** A beacon of a root that has a smaller hash than all members of these tests. */
 function beaconOf(number: number) {
-  return { t: "beacon", root: "0".repeat(15) + "1", number } as const;
+  return { t: "beacon", root: `${"0".repeat(15)}1`, number } as const;
 }
 
 /** A node with so many links in a cluster of some 100 members, of whom it knows 8. */
