@@ -17,7 +17,7 @@ export class AnswerStream {
   #queued: (string | Buffer)[] = [];
   #queuedBytes = 0;
   #blocked = false;
-  #gone = false;
+  #gone: boolean;
   #stall: NodeJS.Timeout | undefined;
   #waiters: (() => void)[] = [];
 
@@ -25,6 +25,7 @@ export class AnswerStream {
     this.#response = response;
     this.#head = head;
     this.#stallMs = stallMs;
+    this.#gone = response.destroyed;
     response.on("drain", () => this.#unblock());
     response.on("close", () => this.#leave());
     // A failed write closes the response too; without a listener it would be thrown.

@@ -6,7 +6,7 @@ import { problemOf } from "../../runtime/http/problem.js";
 import { checkDraft, draftFault } from "../arguments.js";
 import type { BulkLine, PostOptions, PostResult } from "../broadcast.js";
 import type { ItemDraft } from "../replica/item.js";
-import { AnswerStream } from "./answer-stream.js";
+import { AnswerStream, streamOf } from "./answer-stream.js";
 import type { ApiContext } from "./options.js";
 
 export const BULK_TYPES: ReadonlySet<string> = new Set([
@@ -17,6 +17,12 @@ export const BULK_TYPES: ReadonlySet<string> = new Set([
 
 /** Some 5 ms of work, however short the lines are: all bulk requests together hand over one batch in a turn. */
 const BATCH_LINES = 256;
+/** Characters of lines that are posted one by one in a turn: as many as a request of the library has, so it is one batch. */
+const BATCH_LENGTH = 262_144;
+/** Batches of such lines whose results, or receipts, are not there yet: 4,096 lines. */
+const BATCHES_IN_FLIGHT_MAX = 16;
+/** Characters of their results that wait for the client, before further lines are posted. */
+const RESULTS_LENGTH_MAX = 65_536;
 
 /**
  * Carries one bulk request: reads while the node decides and the client takes results, in three bounded stages.
@@ -244,23 +250,50 @@ export async function postOne(
 }
 
 /**
- * Posts each line of a body as an item of its own, all of them at once.
- * @returns a line for each that is not empty, in their order: a `PostResult`, or the `Problem` that refuses the item
+ * Posts each line of a body as an item of its own, some thousand at once. The answer has a line for each that is not empty,
+ * in their order: a `PostResult`, or the `Problem` that refuses the item. Lines wait while their client does not read.
  */
 export async function postEach(
   context: ApiContext,
   request: FastifyRequest,
+  reply: FastifyReply,
   body: string,
   options: PostOptions | undefined,
-): Promise<string> {
-  const lines = body.split("\n").filter((line) => line !== "" && line.trim() !== "");
-  const answers: Promise<string>[] = [];
-  for (let start = 0; start < lines.length; start += BATCH_LINES) {
-    await new Promise<void>((resolve) => context.bulkTurns.add([resolve]));
-    for (const line of lines.slice(start, start + BATCH_LINES))
-      answers.push(postLine(context, request, line, options));
+): Promise<void> {
+  await streamOf(context, reply, "application/x-ndjson", async (answer) => {
+    const inFlight: Promise<string[]>[] = [];
+    const tellOldest = async () => {
+      answer.push((await inFlight.shift()!).join(""));
+      await answer.whenBelow(RESULTS_LENGTH_MAX);
+    };
+    for (const lines of batchesOf(body)) {
+      await new Promise<void>((resolve) => context.bulkTurns.add([resolve]));
+      if (answer.gone) return;
+      inFlight.push(Promise.all(lines.map((line) => postLine(context, request, line, options))));
+      if (inFlight.length === BATCHES_IN_FLIGHT_MAX) await tellOldest();
+    }
+    while (inFlight.length > 0) await tellOldest();
+    await answer.end();
+  });
+}
+
+/** The lines of a body, in batches of bounded count and size. Empty lines are left out, but count: to find them is work, too. */
+function* batchesOf(body: string): Generator<readonly string[], void, undefined> {
+  let lines: string[] = [];
+  let begin = 0;
+  let count = 0;
+  for (let start = 0, end = 0; start < body.length; start = end + 1) {
+    end = body.indexOf("\n", start);
+    if (end < 0) end = body.length;
+    const line = body.slice(start, end);
+    if (line !== "" && line.trim() !== "") lines.push(line);
+    if (++count < BATCH_LINES && end - begin < BATCH_LENGTH) continue;
+    yield lines;
+    lines = [];
+    begin = end;
+    count = 0;
   }
-  return (await Promise.all(answers)).join("");
+  yield lines;
 }
 
 async function postLine(
@@ -270,8 +303,9 @@ async function postLine(
   options: PostOptions | undefined,
 ): Promise<string> {
   try {
-    const draft = draftIn(line);
+    // Before the line is parsed: a bad one costs as much.
     context.postRate.takeOne(request);
+    const draft = draftIn(line);
     return `${JSON.stringify(await postOne(context, request, draft, options))}\n`;
   } catch (thrown) {
     const error = asHubcastError(thrown);

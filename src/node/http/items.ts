@@ -53,8 +53,8 @@ export async function itemRoutes(app: FastifyInstance, context: ApiContext): Pro
       if (body === undefined) throw noBody();
       const wait = waitOf(request.query, reply.raw);
       if (typeof body === "string") {
-        reply.type("application/x-ndjson; charset=utf-8").header("cache-control", "no-store");
-        return await postEach(context, request, body, wait);
+        await postEach(context, request, reply, body, wait);
+        return;
       }
       const result = await postOne(context, request, body, wait);
       if (result.status === "held") return result;

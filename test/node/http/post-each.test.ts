@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { linesOf, TestApi } from "../../fixtures/http-call.js";
+import { HubcastError } from "../../../src/core/errors.js";
+import { linesOf, readToEnd, TestApi, until } from "../../fixtures/http-call.js";
 
 const NDJSON = { "content-type": "application/x-ndjson" };
 const post = (api: TestApi, query: string, lines: readonly unknown[]) =>
@@ -75,3 +76,53 @@ test("more lines than one turn takes are all answered", async () => {
   const ids = linesOf((await post(api, "results=full", drafts)).text).map(({ id }) => id);
   expect(ids).toEqual(drafts.map(({ id }) => id));
 });
+
+test("a line that is bad counts for the rate of the caller", async () => {
+  await using api = await TestApi.open({ postRate: 1 });
+  const lines = linesOf((await post(api, "results=full", [...Array(10).fill("1"), { raw: "x" }])).text);
+  expect(lines.map(({ code }) => code)).toEqual([...Array(10).fill("invalidItem"), "rateLimited"]);
+});
+
+test("some thousand lines are posted at once, and no more once the client has left", async () => {
+  await using api = await TestApi.open();
+  const gate = Promise.withResolvers<void>();
+  let posts = 0;
+  api.node.accept = async () => {
+    posts++;
+    await gate.promise;
+    throw new HubcastError("conflict", "the test refuses it");
+  };
+  const socket = await api.connect();
+  const body = '{"raw":"x"}\n'.repeat(20_000);
+  socket.write(
+    "POST /v1/items?results=full HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n" +
+      `Content-Length: ${body.length}\r\n\r\n${body}`,
+  );
+  await until("4,096 lines are posted", () => posts >= 4_096);
+  for (let n = 0; n < 20; n++) expect((await api.get("/healthz")).status).toBe(200);
+  expect(posts).toBe(4_096);
+  socket.destroy();
+  await until("the node has noticed", () => socket.closed);
+  expect((await api.get("/healthz")).status).toBe(200);
+  gate.resolve();
+  for (let n = 0; n < 20; n++) expect((await api.get("/healthz")).status).toBe(200);
+  expect(posts).toBeLessThan(5_000);
+});
+
+test("no more results are made than the client reads", async () => {
+  await using api = await TestApi.open();
+  const socket = await api.connect();
+  socket.pause();
+  const body = "1\n".repeat(2 ** 17);
+  socket.write(
+    "POST /v1/items?results=full HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n" +
+      `Connection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  );
+  const refused = async () =>
+    Number(/\{code="invalidItem"\} (\d+)/.exec((await api.get("/metrics")).text)?.[1] ?? 0);
+  let [before, now] = [-1, 0];
+  while (now === 0 || now !== before) [before, now] = [now, await refused()];
+  expect(now).toBeLessThan(2 ** 16);
+  socket.resume();
+  expect((await readToEnd(socket)).match(/"status":422/g)).toHaveLength(2 ** 17);
+}, 60_000);
