@@ -7,6 +7,7 @@ import { checkDraft, draftFault } from "../arguments.js";
 import type { BulkLine, PostOptions, PostResult } from "../broadcast.js";
 import type { ItemDraft } from "../replica/item.js";
 import { AnswerStream, streamOf } from "./answer-stream.js";
+import { parseJson } from "./body.js";
 import type { ApiContext } from "./options.js";
 
 export const BULK_TYPES: ReadonlySet<string> = new Set([
@@ -202,8 +203,7 @@ export class BulkBatch {
     if (line === "") return;
     let value: unknown;
     try {
-      // Files of some systems begin with a byte order mark, and a client may send several files as one body.
-      value = JSON.parse(line.charCodeAt(0) === 0xfeff ? line.slice(1) : line);
+      value = parseJson(line);
     } catch {
       // An empty line is no item and gets no answer.
       if (line.trim() !== "") this.#refuse({ id: "", status: "invalid", code: "badRequest" });
@@ -319,9 +319,9 @@ async function postLine(
 function draftIn(line: string): ItemDraft {
   let draft: ItemDraft;
   try {
-    draft = JSON.parse(line.charCodeAt(0) === 0xfeff ? line.slice(1) : line);
+    draft = parseJson(line) as ItemDraft;
   } catch (fault) {
-    throw new HubcastError("badRequest", `the line is not JSON: ${(fault as Error).message}`, {
+    throw new HubcastError("badRequest", `the line is not the JSON of an item: ${(fault as Error).message}`, {
       suggestions: ["Send one JSON object a line."],
     });
   }

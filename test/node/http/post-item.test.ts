@@ -55,6 +55,34 @@ test("a byte order mark before the JSON is skipped", async () => {
   expect((await api.post("/v1/items", '\ufeff\ufeff{"raw":"x"}')).status).toBe(400);
 });
 
+const SHAPES = {
+  "nested arrays": `${"[".repeat(20_000)}${"]".repeat(20_000)}`,
+  objects: `[${"{},".repeat(20_000)}{}]`,
+  keys: `{${'"":1,'.repeat(20_000)}"b":1}`,
+};
+
+test.each(Object.entries(SHAPES))("a long body of %s is not parsed", async (_, shape) => {
+  await using api = await TestApi.open();
+  const draft = `{"raw":"x","rest":${shape}}`;
+  const answer = await api.post("/v1/items", draft);
+  expect([answer.status, answer.json.code]).toEqual([400, "badRequest"]);
+  expect(answer.json.detail).toMatch("it has more than 1024 brackets, colons and commas");
+  const seed = await api.post("/postNewData", draft);
+  expect(seed.json).toEqual({ result: false, msg: "Error parsing data" });
+  expect((await api.bulk(draft)).text).toMatch('"code":"badRequest"');
+  const each = await api.post("/v1/items?results=full", draft, { "content-type": "application/x-ndjson" });
+  expect(each.json.code).toBe("badRequest");
+  expect(api.node.items.size).toBe(0);
+});
+
+test("a long raw may be of brackets, quotes and backslashes, and an item have fields that nobody reads", async () => {
+  await using api = await TestApi.open();
+  const raw = '[{"\\\\",:'.repeat(5_000);
+  const fields = Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`field ${n}`, [n]]));
+  expect((await api.post("/v1/items", { id: "a", raw, ...fields })).status).toBe(201);
+  expect(api.node.get("a")!.raw).toBe(raw);
+});
+
 test("a raw of 1,000,000 bytes that JSON escapes to six times that is accepted", async () => {
   await using api = await TestApi.open();
   const escaped = `{"id":"big","raw":"${"\\u0001".repeat(1_000_000)}"}`;
