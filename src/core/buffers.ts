@@ -162,6 +162,31 @@ export function park(bytes: Buffer): Buffer {
   return parked;
 }
 
+/** Bytes that many keep under one limit. Past it those are cut whose bytes have not moved for longest. */
+export class SharedBytes {
+  readonly #kept = new Map<{ cut(): void }, number>();
+  #total = 0;
+
+  constructor(private readonly bytesMax: number) {}
+
+  /** @param bytes that this one keeps now */
+  keep(keeper: { cut(): void }, bytes: number): void {
+    this.#total += bytes - (this.#kept.get(keeper) ?? 0);
+    this.#kept.set(keeper, bytes);
+    for (const oldest of this.#kept.keys()) {
+      if (this.#total <= this.bytesMax) return;
+      this.release(oldest);
+      oldest.cut();
+    }
+  }
+
+  /** Its bytes are gone, or some have moved: it comes behind all others when it keeps bytes again. */
+  release(keeper: { cut(): void }): void {
+    this.#total -= this.#kept.get(keeper) ?? 0;
+    this.#kept.delete(keeper);
+  }
+}
+
 /** Whether nothing else lies in the same memory. */
 export function isWhole(bytes: Buffer): boolean {
   return bytes.length === bytes.buffer.byteLength;

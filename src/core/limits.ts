@@ -229,6 +229,8 @@ export const LIMITS = {
   bulkInFlightBytesMax: 8_388_608,
   /** A streamed body or answer on which nothing moves for so long is cut. */
   streamStallMs: 60_000,
+  /** Bytes of all answers that their clients have not read yet: four bulk clients that read nothing until all is sent. */
+  answerBytesWaitingMax: 268_435_456,
   /** A comment goes to every event subscriber this often, so that proxies and clients know that both ends live. */
   eventHeartbeatMs: 15_000,
   /** How long a body is still read and thrown away after its refusal, so that the client gets to read the answer. */

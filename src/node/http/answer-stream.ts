@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply } from "fastify";
+import type { SharedBytes } from "../../core/buffers.js";
 import type { Item } from "../replica/item.js";
 import type { ApiContext } from "./options.js";
 
@@ -8,23 +9,32 @@ const BLOCK_LENGTH = 65_536;
 
 /**
  * The body of an answer that is written bit by bit. It takes whatever it is given, passes it on as fast as the
- * client reads, and says how much waits. A client that takes nothing for `stallMs` is cut off.
+ * client reads, and says how much waits. A client that takes nothing for `streamStallMs` is cut off, and one that takes
+ * nothing for longest when answers wait with more than `answerBytesWaitingMax` in all.
  */
 export class AnswerStream {
   readonly #response: ServerResponse;
   readonly #stallMs: number;
+  readonly #waiting: SharedBytes;
   readonly #head: OutgoingHttpHeaders;
   #queued: (string | Buffer)[] = [];
   #queuedBytes = 0;
   #blocked = false;
   #gone: boolean;
+  /** Some of it may wait for others too, and is not counted for each of them. */
+  #isShared = false;
   #stall: NodeJS.Timeout | undefined;
   #waiters: (() => void)[] = [];
 
-  constructor(response: ServerResponse, head: OutgoingHttpHeaders, stallMs: number) {
+  constructor(
+    response: ServerResponse,
+    head: OutgoingHttpHeaders,
+    { limits, answersWaiting }: Pick<ApiContext, "limits" | "answersWaiting">,
+  ) {
     this.#response = response;
     this.#head = head;
-    this.#stallMs = stallMs;
+    this.#stallMs = limits.streamStallMs;
+    this.#waiting = answersWaiting;
     this.#gone = response.destroyed;
     response.on("drain", () => this.#unblock());
     response.on("close", () => this.#leave());
@@ -50,6 +60,7 @@ export class AnswerStream {
   /** @param text as it is, or in UTF-8: then it is kept and not copied, and may be pushed to others too */
   push(text: string | Buffer): void {
     if (this.#gone || text.length === 0) return;
+    if (typeof text !== "string") this.#isShared = true;
     if (!this.#blocked) {
       this.#write(text);
       return;
@@ -59,6 +70,7 @@ export class AnswerStream {
     if (typeof text === "string" && typeof last === "string" && last.length < BLOCK_LENGTH)
       this.#queued[this.#queued.length - 1] = last + text;
     else this.#queued.push(text);
+    this.#count();
   }
 
   /** Resolves when no more than so many bytes wait, or the client is gone. */
@@ -66,6 +78,11 @@ export class AnswerStream {
     while (!this.#gone && this.waitingBytes > bytes && this.#blocked) {
       await new Promise<void>((resolve) => this.#waiters.push(resolve));
     }
+  }
+
+  /** By its connection: an answer that waits behind others on it has none yet. */
+  cut(): void {
+    this.#response.req.socket.destroy();
   }
 
   /** Ends the answer behind what was pushed. */
@@ -80,12 +97,19 @@ export class AnswerStream {
     if (!this.#response.headersSent) this.#response.writeHead(200, this.#head);
     if (this.#response.write(text)) return;
     this.#blocked = true;
+    this.#count();
     if (this.#stall) this.#stall.refresh();
     else this.#stall = setTimeout(() => this.#cutIfBlocked(), this.#stallMs).unref();
   }
 
+  #count(): void {
+    if (this.#isShared) this.#waiting.release(this);
+    else this.#waiting.keep(this, this.waitingBytes);
+  }
+
   #unblock(): void {
     this.#blocked = false;
+    this.#waiting.release(this);
     while (this.#queued.length > 0 && !this.#blocked) {
       const block = this.#queued.shift()!;
       this.#queuedBytes -= Buffer.byteLength(block);
@@ -96,13 +120,14 @@ export class AnswerStream {
 
   #cutIfBlocked(): void {
     this.#stall = undefined;
-    if (this.#blocked) this.#response.destroy();
+    if (this.#blocked) this.cut();
   }
 
   #leave(): void {
     this.#gone = true;
     this.#queued = [];
     this.#queuedBytes = 0;
+    this.#waiting.release(this);
     clearTimeout(this.#stall);
     this.#wake();
   }
@@ -146,7 +171,7 @@ export async function streamItems(
  * comes in objects of their own, and nothing says how much waits for whom.
  */
 export async function streamOf(
-  { limits, refusals }: Pick<ApiContext, "limits" | "refusals">,
+  context: Pick<ApiContext, "limits" | "refusals" | "answersWaiting">,
   reply: FastifyReply,
   mediaType: string,
   write: (answer: AnswerStream) => Promise<void>,
@@ -158,8 +183,26 @@ export async function streamOf(
     "cache-control": "no-store",
   };
   try {
-    await write(new AnswerStream(reply.raw, head, limits.streamStallMs));
+    await write(new AnswerStream(reply.raw, head, context));
   } catch (thrown) {
-    refusals.answer(reply, thrown);
+    context.refusals.answer(reply, thrown);
   }
+}
+
+/**
+ * Answers with JSON that may be long. Made one in a turn of the event loop, and written as the client reads it; fastify
+ * would write it at once, and wait for ever.
+ */
+export async function sendLong(context: ApiContext, reply: FastifyReply, value: object): Promise<void> {
+  await context.longTurn();
+  await streamOf(context, reply, "application/json", async (answer) => {
+    const text = JSON.stringify(value);
+    for (let start = 0, end = 0; start < text.length; start = end) {
+      end = start + BLOCK_LENGTH;
+      // Not between the two halves of a character.
+      if (/[\ud800-\udbff]/.test(text.charAt(end - 1))) end++;
+      answer.push(text.slice(start, end));
+    }
+    await answer.end();
+  });
 }

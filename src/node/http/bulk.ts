@@ -47,7 +47,7 @@ export class BulkRequest {
     this.#answer = new AnswerStream(
       reply.raw,
       { "content-type": "application/x-ndjson; charset=utf-8", "cache-control": "no-store" },
-      context.limits.streamStallMs,
+      context,
     );
   }
 

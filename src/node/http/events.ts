@@ -74,7 +74,7 @@ export async function eventRoutes(app: FastifyInstance, context: ApiContext): Pr
 async function send(
   subscription: AsyncIterable<NodeEvent>,
   answer: AnswerStream,
-  textOf: (events: readonly NodeEvent[]) => Buffer,
+  textOf: (events: readonly NodeEvent[]) => Buffer | string,
 ): Promise<void> {
   let pending: NodeEvent[] = [];
   let pendingBytes = 0;
@@ -125,14 +125,18 @@ export class EventText {
   #key = "";
   #text = Buffer.alloc(0);
 
-  /** @param events one behind the other, 1 at least, of which those of other topics than that are left out */
-  of(events: readonly NodeEvent[], topic = ""): Buffer {
+  /**
+   * @param events one behind the other, 1 at least, of which those of other topics than that are left out
+   * @returns bytes where others may be told the same
+   */
+  of(events: readonly NodeEvent[], topic = ""): Buffer | string {
     const { type, eventId } = events[0]!;
     // Only what comes live has an id of its own: history differs by subscriber and has none, and `caught-up` bears the
     // id of the live event before it.
     const isLive = type !== "caught-up" && eventId !== undefined;
-    const key = isLive ? `${eventId} ${events.length} ${topic}` : "";
-    if (key === "" || key !== this.#key) {
+    if (!isLive) return events.map(textOf).join("");
+    const key = `${eventId} ${events.length} ${topic}`;
+    if (key !== this.#key) {
       this.#key = key;
       this.#text = Buffer.from(events.map(textOf).join(""));
     }

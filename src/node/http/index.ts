@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { gunzipSync } from "node:zlib";
 import swagger from "@fastify/swagger";
 import type { FastifyInstance } from "fastify";
+import { SharedBytes } from "../../core/buffers.js";
 import { isLoopbackHost, urlHost } from "../../core/hosts.js";
 import { VERSION } from "../../core/version.js";
 import type { ServedCertificate } from "../../runtime/certificate.js";
@@ -77,6 +78,8 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
     advice: "See GET /openapi.json for every call.",
   });
   const { app } = server;
+  const longTurns = new PacedCalls(1);
+  const longTurn = () => new Promise<void>((resolve) => longTurns.add([resolve]));
   const context: ApiContext = {
     node: complete.node,
     limits: complete.limits,
@@ -87,6 +90,8 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
     refusals: server.refusals,
     bulkTurns: new PacedCalls(1),
     subscriberTurns: new PacedCalls(1, server.arrivals.watch()),
+    longTurn,
+    answersWaiting: new SharedBytes(complete.limits.answerBytesWaitingMax),
     postRate: new PostRate(complete.postRate, complete.limits),
     keyRate: new KeyRate(complete.keyRate, complete.limits),
   };

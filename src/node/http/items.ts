@@ -1,5 +1,11 @@
 import type { ServerResponse } from "node:http";
-import type { FastifyInstance, FastifyRequest, FastifySchema, FastifySchemaValidationError } from "fastify";
+import type {
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  FastifySchema,
+  FastifySchemaValidationError,
+} from "fastify";
 import { HubcastError } from "../../core/errors.js";
 import { LIMITS } from "../../core/limits.js";
 import { kindOf } from "../../core/options.js";
@@ -8,10 +14,10 @@ import { DRAFT_ADVICE } from "../arguments.js";
 import { choice, ref, text } from "../bodies.js";
 import type { ListQuery, PostOptions, ShownItem } from "../broadcast.js";
 import type { ItemDraft } from "../replica/item.js";
-import { streamItems, streamOf } from "./answer-stream.js";
+import { sendLong, streamItems, streamOf } from "./answer-stream.js";
 import { readJson, readText } from "./body.js";
 import { BULK_TYPES, BulkRequest, postEach, postOne } from "./bulk.js";
-import type { ApiContext, ServedNode } from "./options.js";
+import type { ApiContext } from "./options.js";
 import {
   body,
   instant,
@@ -94,14 +100,14 @@ export async function itemRoutes(app: FastifyInstance, context: ApiContext): Pro
   app.get<{ Params: { id: string }; Querystring: HoldersQuery }>(
     "/v1/items/:id",
     { config: { role: "read" }, schema: GET_SCHEMA },
-    (request, reply) => itemOf(node, request.params.id, request.query, reply.raw),
+    (request, reply) => sendItem(context, request.params.id, request.query, reply),
   );
 
   // For the ids that a path cannot carry.
   app.get<{ Querystring: { id: string } & HoldersQuery }>(
     "/v1/items/",
     { config: { role: "read" }, schema: GET_BY_QUERY_SCHEMA },
-    (request, reply) => itemOf(node, request.query.id, request.query, reply.raw),
+    (request, reply) => sendItem(context, request.query.id, request.query, reply),
   );
 }
 
@@ -178,18 +184,25 @@ function pathOfItem(id: string): string {
   return id === "." || id === ".." ? `/v1/items/?id=${id}` : `/v1/items/${encodeURIComponent(id)}`;
 }
 
+/** Longer texts are long for an answer: JSON may escape each character with six. */
+const SHORT_RAW_LENGTH = 65_536;
+
 /** A client that leaves ends the wait for holders. */
-async function itemOf(
-  node: ServedNode,
+async function sendItem(
+  context: ApiContext,
   id: string,
   { holders, timeoutMs }: HoldersQuery,
-  response: ServerResponse,
-): Promise<ShownItem> {
+  reply: FastifyReply,
+): Promise<ShownItem | undefined> {
   const left = new AbortController();
-  if (holders === "true") response.once("close", () => left.abort());
+  if (holders === "true") reply.raw.once("close", () => left.abort());
   const options = { holders: holders === "true", signal: left.signal, ...optional({ timeoutMs }) };
-  const item = await node.find(id, options);
-  if (item) return item;
+  const item = await context.node.find(id, options);
+  if (item && item.raw.length <= SHORT_RAW_LENGTH) return item;
+  if (item) {
+    await sendLong(context, reply, item);
+    return undefined;
+  }
   throw new HubcastError("notFound", `no visible item has the id ${JSON.stringify(id.slice(0, 256))}`, {
     suggestions: ["List what there is with GET /v1/items; items expire after the retention."],
   });

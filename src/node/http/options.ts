@@ -1,3 +1,4 @@
+import type { SharedBytes } from "../../core/buffers.js";
 import { HubcastError } from "../../core/errors.js";
 import { isLoopbackHost } from "../../core/hosts.js";
 import { LIMITS, type Limits } from "../../core/limits.js";
@@ -104,6 +105,10 @@ export interface ApiContext {
   readonly bulkTurns: PacedCalls;
   /** A thousand subscribers that come at once wait for each other, and let others pass. */
   readonly subscriberTurns: PacedCalls;
+  /** What takes milliseconds, such as a long page or metrics, is made once in a turn of the event loop. */
+  readonly longTurn: () => Promise<void>;
+  /** Of answers that their clients have not read. */
+  readonly answersWaiting: SharedBytes;
   readonly postRate: PostRate;
   readonly keyRate: KeyRate;
 }

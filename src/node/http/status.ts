@@ -2,11 +2,16 @@ import type { FastifyInstance } from "fastify";
 import { type Figure, reasonsFigure, secondsOf, Timing } from "../../runtime/http/metrics.js";
 import { flag, list, ref } from "../bodies.js";
 import { type NodeStatus, REASONS } from "../broadcast.js";
+import { sendLong } from "./answer-stream.js";
 import type { ApiContext, Timings } from "./options.js";
 import { body, instant, instantOf, query, refusals } from "./schemas.js";
 
+/** Some 60 KB of JSON. */
+const FEW_PEERS = 100;
+
 /** GET /v1/status, /v1/peers and /v1/access, and the probes /healthz and /readyz. */
-export async function statusRoutes(app: FastifyInstance, { node, tokens }: ApiContext): Promise<void> {
+export async function statusRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {
+  const { node, tokens } = context;
   app.get<{ Querystring: { since?: string } }>(
     "/v1/status",
     {
@@ -43,7 +48,10 @@ export async function statusRoutes(app: FastifyInstance, { node, tokens }: ApiCo
     },
     async (request, reply) => {
       reply.header("cache-control", "no-store");
-      return request.query.fresh ? await node.peers({ fresh: true }) : node.peersNow();
+      const peers = request.query.fresh ? await node.peers({ fresh: true }) : node.peersNow();
+      if (peers.length <= FEW_PEERS) return peers;
+      await sendLong(context, reply, peers);
+      return undefined;
     },
   );
 

@@ -18,8 +18,9 @@ const OVERDRAFT_MS = 100;
 const WAIT_MS_MAX = 5_000;
 
 /**
- * Requests of one connection that wait for their answer: then it is not read, but for the rest of a slice. Pipelined ones of
- * 50 bytes would take the memory of thousands of requests, and of their answers, which wait for each other.
+ * Requests of one connection that wait for their answer: then it is not read, and further ones in the rest of a slice are not
+ * begun. Pipelined ones of 50 bytes would take the memory of thousands of requests, and of their answers, which wait for each
+ * other.
  */
 const UNANSWERED_MAX = 8;
 
@@ -56,8 +57,10 @@ interface Reading {
   isShort: boolean;
   waitingBytes: number;
   discardedBytes: number;
-  /** Requests without an answer yet. */
+  /** Requests without an answer yet... */
   unanswered: number;
+  /** ... of which these have not begun. */
+  readonly later: (() => void)[];
   /** `turn`: of those that wait, it is the one that goes on now. */
   state: "reading" | "waiting" | "turn" | "discarding";
 }
@@ -133,6 +136,7 @@ export class ReadTurns {
       waitingBytes: 0,
       discardedBytes: 0,
       unanswered: 0,
+      later: [],
       state: "reading",
     };
     this.#readings.set(socket, reading);
@@ -143,17 +147,20 @@ export class ReadTurns {
     });
   }
 
-  /** A request has come on this connection... */
-  asked(socket: Socket): void {
+  /** A request has come on this connection: it is begun now, or when enough of those before it are answered... */
+  asked(socket: Socket, begin: () => void): void {
     const reading = this.#readings.get(socket);
-    if (reading !== undefined) reading.unanswered++;
+    if (reading !== undefined && ++reading.unanswered > UNANSWERED_MAX) reading.later.push(begin);
+    else begin();
   }
 
-  /** ... and its answer is over. */
+  /** ... and the answer to one is over. */
   answered(socket: Socket): void {
     const reading = this.#readings.get(socket);
-    if (reading === undefined || --reading.unanswered !== UNANSWERED_MAX - 1) return;
-    if (reading.state === "reading") socket.resume();
+    if (reading === undefined || socket.destroyed) return;
+    const unanswered = --reading.unanswered;
+    reading.later.shift()?.();
+    if (unanswered === UNANSWERED_MAX - 1 && reading.state === "reading") socket.resume();
   }
 
   /** Further bytes of this connection are discarded, not parsed. */

@@ -121,13 +121,16 @@ export class HttpServer {
       for (const each of [method].flat()) if (each !== "HEAD") this.#calls.push({ method: each, url });
     });
     this.app.addHook("onRequest", (request, reply, done) => {
-      try {
-        this.#enter(request, reply);
-      } catch (refusal) {
-        done(refusal as Error);
-        return;
-      }
-      done();
+      this.#count(request, reply);
+      this.#turns.asked(request.raw.socket, () => {
+        try {
+          this.#enter(request, reply);
+        } catch (refusal) {
+          done(refusal as Error);
+          return;
+        }
+        done();
+      });
     });
     const { server } = this.app;
     server.on(tls ? "secureConnection" : "connection", (socket: Socket) => this.#turns.add(socket));
@@ -189,12 +192,9 @@ export class HttpServer {
     return count;
   }
 
-  /** Checks every request before a byte of its body is read. @throws its refusal */
-  #enter(request: FastifyRequest, reply: FastifyReply): void {
-    const { raw } = request;
+  #count({ raw }: FastifyRequest, reply: FastifyReply): void {
     this.#runningCount++;
     const beganMs = performance.now();
-    this.#turns.asked(raw.socket);
     reply.raw.once("close", () => {
       this.#turns.answered(raw.socket);
       const { statusCode } = reply.raw;
@@ -204,6 +204,11 @@ export class HttpServer {
       if (--this.#runningCount === 0) this.#idle();
       if (!raw.complete) limitBody(raw, this.#turns.refusedBodyMs);
     });
+  }
+
+  /** Checks every request before a byte of its body is read. @throws its refusal */
+  #enter(request: FastifyRequest, reply: FastifyReply): void {
+    const { raw } = request;
     const { gate, tokens } = this.#settings;
     if (this.#closing) {
       reply.header("connection", "close");

@@ -1,8 +1,10 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
+import type { Socket } from "node:net";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { linesOf, TestApi, until } from "../../fixtures/http-call.js";
+import { linesOf, readToEnd, TestApi, until } from "../../fixtures/http-call.js";
 
 test("an id of 256 bytes that are all escaped is found", async () => {
   await using api = await TestApi.open();
@@ -172,4 +174,71 @@ test("a fault in the middle of a list cuts the answer instead of pretending its 
     throw new Error("a fault");
   };
   await expect(api.get("/listAllRecentData")).rejects.toThrow(/aborted/);
+});
+
+const GET_BIG = "GET /v1/items/big HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const BIG = { id: "big", raw: "\u0001😀".repeat(300_000), timestampMs: 1 };
+
+test("a large item comes whole, and no character is torn", async () => {
+  await using api = await TestApi.open();
+  for (const raw of [BIG.raw, ` ${BIG.raw}`]) {
+    api.node.put({ ...BIG, raw });
+    const answer = await api.get("/v1/items/big");
+    expect(answer.headers["content-type"]).toBe("application/json; charset=utf-8");
+    expect(answer.json.raw).toBe(raw);
+  }
+});
+
+/** Asks for more than the buffers of a socket hold, and does not read it. @returns the node's end of the connection */
+async function askAndNotRead(api: TestApi): Promise<Socket> {
+  const begun = Promise.withResolvers<Socket>();
+  const tell = (message: unknown) => begun.resolve((message as { socket: Socket }).socket);
+  subscribe("http.server.request.start", tell);
+  const client = await api.connect();
+  client.pause();
+  client.write(GET_BIG.repeat(8));
+  const socket = await begun.promise;
+  unsubscribe("http.server.request.start", tell);
+  socket.once("close", () => client.destroy());
+  await until("its answers wait", () => socket.writableLength > 0);
+  return socket;
+}
+
+test("a client that does not read a large item is cut off", async () => {
+  await using api = await TestApi.open({ limits: { streamStallMs: 50 } });
+  api.node.put(BIG);
+  const socket = await askAndNotRead(api);
+  await until("it is cut", () => socket.destroyed);
+});
+
+test("past the limit of bytes that wait for all clients, the one that reads nothing for longest is cut off", async () => {
+  await using api = await TestApi.open({ limits: { answerBytesWaitingMax: 50_000_000 } });
+  api.node.put(BIG);
+  const sockets: Socket[] = [];
+  while (!sockets.some(({ destroyed }) => destroyed) && sockets.length < 8)
+    sockets.push(await askAndNotRead(api));
+  await until("one is cut", () => sockets.some(({ destroyed }) => destroyed));
+  expect(sockets.map(({ destroyed }) => destroyed).lastIndexOf(true)).toBe(0);
+  for (const socket of sockets) socket.destroy();
+});
+
+test("of pipelined requests 8 are begun, and others as these are answered", async () => {
+  await using api = await TestApi.open();
+  const gate = Promise.withResolvers<void>();
+  const asked: string[] = [];
+  api.node.find = async (id) => {
+    asked.push(id);
+    await gate.promise;
+    return undefined;
+  };
+  const socket = await api.connect();
+  const heads = Array.from({ length: 60 }, (_, n) => `GET /v1/items/${n} HTTP/1.1\r\nHost: localhost\r\n`);
+  socket.write(`${heads.join("\r\n")}Connection: close\r\n\r\n`);
+  await until("some are begun", () => asked.length > 0);
+  expect((await api.get("/healthz")).status).toBe(200);
+  expect(asked).toHaveLength(8);
+  gate.resolve();
+  const answers = await readToEnd(socket);
+  expect(answers.match(/HTTP\/1.1 404 /g)).toHaveLength(60);
+  expect(asked).toEqual(heads.map((_, n) => String(n)));
 });
