@@ -270,6 +270,8 @@ export class HttpNode implements RemoteNode {
       if (nextCursor === undefined) return;
       cursor = nextCursor;
       left -= items.length;
+      // Nothing of a deep topic was found so far.
+      if (items.length === 0) continue;
       const length = items.reduce((sum, { raw }) => sum + raw.length, 1);
       pageItems = Math.min(
         LIMITS.pageItemsMax,

@@ -3,6 +3,7 @@ import { LIMITS } from "../core/limits.js";
 import { hasTopic } from "../core/topic.js";
 import { PacedCalls } from "../runtime/turns.js";
 import type { NodeEvent } from "./broadcast.js";
+import type { Item } from "./replica/item.js";
 
 /** An event before it has its place in the log. */
 export type UnnumberedEvent = NodeEvent extends infer Event
@@ -15,7 +16,15 @@ export interface Subscription {
   /** Leaves out what happens to items of other topics. */
   readonly topic?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Items to tell first, then `caught-up`: those that are there at each step, or nothing where others should have a turn. What
+   * arrives after the call comes live, and is left out of them.
+   */
+  readonly history?: Iterable<Item | undefined>;
 }
+
+/** Events of other topics that a reader passes over in one turn of the event loop. */
+const EVENTS_PASSED_PER_TURN = 1_000;
 
 /** Subscribers that are all told at once, each time something happens. */
 const SUBSCRIBERS_UNPACED = 20;
@@ -105,8 +114,14 @@ export class EventLog {
     this.#tellings.add(waiters);
   }
 
-  #reader(start: number, { topic, signal }: Subscription): AsyncGenerator<NodeEvent, void, undefined> {
+  #reader(
+    start: number,
+    { topic, signal, history }: Subscription,
+  ): AsyncGenerator<NodeEvent, void, undefined> {
     let place = start;
+    const first = history?.[Symbol.iterator]();
+    const cameLater = this.#arrivals();
+    let isCaughtUp = first === undefined;
     let wake = (): void => {};
     // One listener for as long as it reads: to add one for each wait costs more than the wait.
     const aborted = (): void => wake();
@@ -122,7 +137,17 @@ export class EventLog {
       take: () => {
         if (signal?.aborted) return "end";
         if (place < this.#next - this.historyMax) throw gone("the reader is too slow");
-        while (place < this.#next) if (this.#isOf(topic, place++)) return this.#numbered(place - 1);
+        if (!isCaughtUp) {
+          const { value: item, done } = first!.next();
+          // A place inside the history cannot be resumed at, so it has no id.
+          if (!done) return item && !cameLater(item) ? { type: "item", item } : "pass";
+          isCaughtUp = true;
+          return { type: "caught-up", eventId: this.#id(start - 1) };
+        }
+        for (let passed = 0; place < this.#next; passed++) {
+          if (passed === EVENTS_PASSED_PER_TURN) return "pass";
+          if (this.#isOf(topic, place++)) return this.#numbered(place - 1);
+        }
         return this.#closed ? "end" : "wait";
       },
       arrival: () =>
@@ -134,6 +159,19 @@ export class EventLog {
           this.#waiters.add(wake);
         }),
     });
+  }
+
+  /** @returns whether an item came after now, to be asked as long as the log goes back to now */
+  #arrivals(): (item: Item) => boolean {
+    let place = this.#next;
+    const arrived = new Set<Item>();
+    return (item) => {
+      while (place < this.#next) {
+        const event = this.#events[place++ % this.historyMax]!;
+        if (event.type === "item" || event.type === "replaced") arrived.add(event.item);
+      }
+      return arrived.has(item);
+    };
   }
 
   #isOf(topic: string | undefined, number: number): boolean {
@@ -174,8 +212,8 @@ function gone(why: string): HubcastError {
 
 /** Where a reader's events come from. */
 interface EventSource {
-  /** The next event, or what to do without one. May throw. */
-  take(): NodeEvent | "wait" | "end";
+  /** The next event, or what to do without one: `pass` when others should have a turn before the next. May throw. */
+  take(): NodeEvent | "pass" | "wait" | "end";
   /** Resolves when `take` may have something else to say. */
   arrival(): Promise<void>;
   /** Called once, at the first read... */
@@ -204,8 +242,9 @@ class EventReader implements AsyncGenerator<NodeEvent, void, undefined> {
       while (this.#state === "reading") {
         const taken = this.source.take();
         if (taken === "end") break;
-        if (taken !== "wait") return { value: taken, done: false };
-        await this.source.arrival();
+        if (taken === "wait") await this.source.arrival();
+        else if (taken === "pass") await new Promise(setImmediate);
+        else return { value: taken, done: false };
       }
     } catch (error) {
       this.#end();

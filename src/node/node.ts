@@ -44,12 +44,17 @@ import { behind, startOf } from "./replica/holdings.js";
 import type { Item, ItemDraft } from "./replica/item.js";
 import { type Bound, decodeCursor, encodeCursor } from "./replica/item-set/bound.js";
 import { schemeOf, signerOf } from "./replica/signature.js";
+import { topicFilter } from "./replica/topic-index.js";
 import { ReplicaShell } from "./replica-shell.js";
 import { peersOf, statusOf, Vitals } from "./report.js";
 import { stopping } from "./verification/verifier.js";
 
 /** How long members have to say what they hold. */
 const FRESH_MS_MAX = 1_000;
+/** Items of other topics that a list looks at in one turn of the event loop: some 0.3 ms. */
+const ITEMS_PASSED_PER_TURN = 1_000;
+/** ... and a page in all. It is made in one turn. */
+const PAGE_ITEMS_PASSED_MAX = 20_000;
 /** Hidden items that are shown with the visible one. */
 const RIVALS_MAX = 64;
 
@@ -203,28 +208,35 @@ class Node implements StartedNode, ServedNode {
     checkListQuery(query);
     query.signal?.throwIfAborted();
     for (const item of this.visible(query)) {
-      yield wholeItem(item);
+      if (item === undefined) await new Promise(setImmediate);
+      else yield wholeItem(item);
       query.signal?.throwIfAborted();
     }
   }
 
-  *visible({ limit = Number.POSITIVE_INFINITY, ...query }: ListQuery): Generator<Item, void, undefined> {
+  *visible({
+    limit = Number.POSITIVE_INFINITY,
+    ...query
+  }: ListQuery): Generator<Item | undefined, void, undefined> {
     let left = limit;
-    for (const item of this.#visible(query)) {
-      if (left-- <= 0) return;
+    for (const item of withPauses(this.#visible(query), topicFilter(query.topic))) {
+      if (item !== undefined && left-- <= 0) return;
       yield item;
     }
   }
 
   page({ limit = LIMITS.pageItemsMax, cursor, ...query }: PageQuery): ItemPage {
     const items: Item[] = [];
+    const isOfTopic = topicFilter(query.topic);
+    let last: Item | undefined;
+    let passed = 0;
     for (const item of this.#visible(query, cursor === undefined ? undefined : decodeCursor(cursor))) {
       // One more than asked for is there: so there is a next page.
-      if (items.length === limit) {
-        const last = items.at(-1)!;
+      if (last && (items.length === limit || passed === PAGE_ITEMS_PASSED_MAX))
         return { items, nextCursor: encodeCursor(query.order === "newest" ? last : behind(last)) };
-      }
-      items.push(item);
+      last = item;
+      if (isOfTopic(item)) items.push(item);
+      else passed++;
     }
     return { items };
   }
@@ -241,19 +253,18 @@ class Node implements StartedNode, ServedNode {
   }
 
   subscribe({ topic, after, sinceMs, signal }: EventsOptions): AsyncIterable<NodeEvent> {
-    const { events, replica } = this.#shell;
+    const { events } = this.#shell;
     try {
       if (after !== undefined) return events.subscribe(after, { topic, signal });
     } catch (error) {
       // `sinceMs` can always be resumed.
       if (sinceMs === undefined || (error as HubcastError).code !== "eventsGone") throw error;
     }
-    const position = events.position;
-    const live = events.subscribe(undefined, { topic, signal });
-    // Taken now: what arrives while the reader works through it comes by the live part.
-    const history =
-      sinceMs === undefined ? [] : [...replica.holdings.visible(startOf(sinceMs), undefined, topic)];
-    return historyThenLive(history, position, live);
+    return events.subscribe(undefined, {
+      topic,
+      signal,
+      ...(sinceMs !== undefined && { history: this.#history(sinceMs, topic) }),
+    });
   }
 
   async status(query: StatusQuery = {}): Promise<NodeStatus> {
@@ -354,6 +365,22 @@ class Node implements StartedNode, ServedNode {
     return holdings.visibleBack(place ?? startOf(untilMs ?? Number.POSITIVE_INFINITY), sinceMs, topic);
   }
 
+  /** Visible items from then on that are there now, read as the reader goes; those stamped later come live. */
+  #history(sinceMs: number, topic: string | undefined): Iterable<Item | undefined> {
+    const [newest] = this.#shell.replica.holdings.visibleBack(
+      startOf(Number.POSITIVE_INFINITY),
+      sinceMs,
+      topic,
+    );
+    if (newest === undefined) return [];
+    const items = this.#visible({
+      sinceMs,
+      untilMs: newest.timestampMs + 1,
+      ...(topic !== undefined && { topic }),
+    });
+    return withPauses(items, topicFilter(topic));
+  }
+
   #refuseWhenStopping(): void {
     if (this.#isStopping) throw stopping();
   }
@@ -377,25 +404,16 @@ function authorshipOf(signature: string): Pick<Rival, "scheme" | "author"> {
   return { scheme: schemeOf(signature)!, ...(author !== undefined && { author }) };
 }
 
-/** The items held already, then `caught-up`, then live events. A plain iterator: a generator would double the steps. */
-function historyThenLive(
-  history: readonly Item[],
-  position: string,
-  live: AsyncGenerator<NodeEvent, void, undefined>,
-): AsyncIterable<NodeEvent> {
-  let next = 0;
-  const iterator: AsyncIterator<NodeEvent, void, undefined> = {
-    next: () => {
-      const at = next++;
-      if (at > history.length) return live.next();
-      // A place inside the history cannot be resumed at, so it has no id.
-      const value: NodeEvent =
-        at < history.length ? { type: "item", item: history[at]! } : { type: "caught-up", eventId: position };
-      return Promise.resolve({ value, done: false });
-    },
-    return: () => live.return(),
-  };
-  return { [Symbol.asyncIterator]: () => iterator };
+/** Leaves out some items. @returns nothing now and then, after many that were left out: time for others */
+function* withPauses(
+  items: Iterable<Item>,
+  isWanted: (item: Item) => boolean,
+): Generator<Item | undefined, void, undefined> {
+  let passed = 0;
+  for (const item of items) {
+    if (isWanted(item)) yield item;
+    else if (++passed % ITEMS_PASSED_PER_TURN === 0) yield undefined;
+  }
 }
 
 // biome-ignore lint/correctness/useYield: the iterable has nothing to give

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { LIMITS } from "../../src/core/limits.js";
 import { EventLog } from "../../src/node/event-log.js";
 import { eventually } from "../fixtures/eventually.js";
 
@@ -58,4 +59,60 @@ test("one event among many subscribers is told at once, also when the log closes
   log.close();
   await Promise.all(ended);
   expect(heard).toEqual(heard.map(() => 2));
+});
+
+test("history is read as the reader goes, without what arrived meanwhile; then what arrived is told", async () => {
+  const log = new EventLog("e");
+  log.push([item(0)]);
+  const held = [item(1).item, item(2).item, item(4).item];
+  let read = 0;
+  const history = (function* () {
+    for (; read < held.length; read++) yield held[read];
+  })();
+  const events = log.subscribe(undefined, { history });
+  expect(read).toBe(0);
+  expect(await events.next()).toEqual({ value: { type: "item", item: held[0] }, done: false });
+  expect(read).toBe(0);
+  const late = item(3);
+  held.splice(2, 0, late.item);
+  log.push([late]);
+  const rest = [await events.next(), await events.next(), await events.next(), await events.next()];
+  expect(rest.map(({ value }) => value)).toEqual([
+    { type: "item", item: held[1] },
+    { type: "item", item: held[3] },
+    { type: "caught-up", eventId: "e-0" },
+    { ...late, eventId: "e-1" },
+  ]);
+});
+
+test("readers of history count as subscribers, until they leave", async () => {
+  const log = new EventLog("e");
+  const history = [item(1).item, item(2).item];
+  const readers = Array.from({ length: LIMITS.subscribersMax }, () => log.subscribe(undefined, { history }));
+  for (const reader of readers) await reader.next();
+  expect(() => log.subscribe(undefined, { history })).toThrow("1000 subscribers are connected already");
+  await readers[0]!.return();
+  expect(await log.subscribe(undefined, { history }).next()).toMatchObject({ done: false });
+});
+
+test("others have turns while a reader looks for its topic, in history and in the log", async () => {
+  const log = new EventLog("e");
+  const others = () => Array.from({ length: 50_000 }, (_, n) => item(n));
+  const wanted = { ...item(0), item: { ...item(0).item, id: "a/1" } };
+  const history = [...Array<undefined>(50), wanted.item];
+  const fromNow = log.subscribe(undefined, { topic: "a", history });
+  const fromStart = log.subscribe("e--1", { topic: "a" });
+  log.push([...others(), { ...wanted, item: { ...wanted.item } }]);
+  for (const events of [fromStart, fromNow]) {
+    let turns = 0;
+    let isFound = false;
+    const count = () => {
+      turns++;
+      if (!isFound) setImmediate(count);
+    };
+    setImmediate(count);
+    expect(await events.next()).toMatchObject({ value: { item: { id: "a/1" } } });
+    isFound = true;
+    expect(turns).toBeGreaterThan(40);
+  }
 });

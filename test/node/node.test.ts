@@ -361,3 +361,51 @@ test("the client over HTTP and the node in the process tell the same", async () 
   expect(there).toEqual(here);
   expect((await client.status()).fingerprint).toBe((await a.status()).fingerprint);
 });
+
+test("an item that arrives while history is read is told once, as it arrived", async () => {
+  await using nodes = new Nodes();
+  const a = await nodes.start({ mdns: false });
+  const nowMs = Date.now();
+  for (const [id, agoMs] of [
+    ["one", 100],
+    ["three", 10],
+  ] as const)
+    await a.post({ id, raw: id, timestampMs: nowMs - agoMs });
+  const events = a.events({ sinceMs: 0 })[Symbol.asyncIterator]();
+  const told = [await events.next()];
+  await a.post({ id: "two", raw: "two", timestampMs: nowMs - 50 });
+  for (let n = 0; n < 3; n++) told.push(await events.next());
+  expect(told.map(({ value }) => ("item" in value ? value.item.id : value.type))).toEqual([
+    "one",
+    "three",
+    "caught-up",
+    "two",
+  ]);
+  await events.return!();
+});
+
+test("a topic deeper than the index is looked for in parts: a page may be empty and yet not the last", async () => {
+  await using nodes = new Nodes();
+  const a = await nodes.start({ mdns: false, http: { port: 0 } });
+  await using remote = await connectToNode(a.url!);
+  const above = "1/2/3/4/5/6/7/8";
+  const ids = [...Array.from({ length: 25_000 }, (_, n) => `${above}/other/${n}`), `${above}/9/x`];
+  for await (const { status } of remote.postMany(ids.map((id) => ({ id, raw: "x" }))))
+    expect(status).toBe("accepted");
+  const topic = `${above}/9`;
+  const textAt = async (query: string, headers = {}) =>
+    await (await fetch(`${a.url}/v1/items${query}`, { headers })).text();
+  const page: { nextCursor: string } = JSON.parse(await textAt(`?topic=${topic}`));
+  expect(page).toEqual({ items: [], nextCursor: expect.any(String) });
+  const last = JSON.parse(await textAt(`?topic=${topic}&cursor=${page.nextCursor}`));
+  expect(last).toMatchObject({ items: [{ id: `${above}/9/x` }] });
+  const lines = await textAt(`?topic=${topic}`, { accept: "application/x-ndjson" });
+  expect(JSON.parse(lines)).toMatchObject({ id: `${above}/9/x` });
+  for (const order of ["oldest", "newest"] as const) {
+    for (const node of [a, remote]) {
+      const found: string[] = [];
+      for await (const { id } of node.list({ topic, order })) found.push(id);
+      expect(found).toEqual([`${above}/9/x`]);
+    }
+  }
+});

@@ -141,23 +141,26 @@ export class AnswerStream {
 
 /**
  * Writes many items without ever holding more than a block of text: as a list inside a JSON document, or one a line.
+ * @param items nothing among them where others should have a turn
  * @param toText one item as it stands between `before` and `after`
  */
 export async function streamItems(
   answer: AnswerStream,
-  items: Iterable<Item>,
+  items: Iterable<Item | undefined>,
   frame: { readonly before: string; readonly between: string; readonly after: string },
   toText: (item: Item) => string,
 ): Promise<void> {
   let block = frame.before;
   let separator = "";
   for (const item of items) {
-    block += separator + toText(item);
-    separator = frame.between;
-    if (block.length < BLOCK_LENGTH) continue;
-    answer.push(block);
-    block = "";
-    await answer.whenBelow(BLOCK_LENGTH);
+    if (item !== undefined) {
+      block += separator + toText(item);
+      separator = frame.between;
+      if (block.length < BLOCK_LENGTH) continue;
+      answer.push(block);
+      block = "";
+      await answer.whenBelow(BLOCK_LENGTH);
+    }
     // A client that reads as fast as we write would otherwise keep everybody else waiting.
     await new Promise(setImmediate);
     if (answer.gone) return;

@@ -91,6 +91,8 @@ async function send(
     if (!isMuch && answer.waitingBytes < WAITING_BYTES_MAX) continue;
     flush();
     await answer.whenBelow(WAITING_BYTES_MAX);
+    // A client that reads as fast as we write would otherwise keep everybody else waiting.
+    if (isMuch) await new Promise(setImmediate);
     if (answer.gone) return;
   }
   flush();

@@ -126,8 +126,8 @@ export interface ServedNode {
   find(id: string, options?: ShowOptions): Promise<ShownItem | undefined>;
   /** One page of visible items, in the order asked for. @throws badRequest when the cursor is none of this node's */
   page(query: PageQuery): ItemPage;
-  /** Visible items, in the order asked for; tolerates changes between two steps. */
-  visible(query: ListQuery): Iterable<Item>;
+  /** Visible items, in the order asked for; nothing where others should have a turn. Tolerates changes between two steps. */
+  visible(query: ListQuery): Iterable<Item | undefined>;
   /**
    * As `Broadcast.events`; subscribed when the call returns, so nothing after it is missed. @throws eventsGone,
    * tooManySubscribers

@@ -99,7 +99,9 @@ export class Holdings {
     return this.set.fingerprint(startOf(sinceMs), startOf(untilMs));
   }
 
-  /** Visible items in order, from a bound on, all or those of a topic; the set may change meanwhile. */
+  /**
+   * Visible items in order, from a bound on, all or those of a topic (see `topicFilter`); the set may change meanwhile.
+   */
   *visible(
     from: Bound,
     untilMs = Number.POSITIVE_INFINITY,

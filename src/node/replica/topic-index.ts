@@ -11,8 +11,7 @@ const ARRAY_ITEMS_MAX = 128;
 /**
  * The held items of each topic and of all below it, in their order: a list of a topic reads what it gives, however much is
  * held beside it (bench/topics.ts). An item is filed under its topic and each one above, with some 20 bytes for each, and
- * 60 to 80 more for each topic; topics deeper than `topicSegmentsIndexed` are found by reading the items of the one above
- * that is not.
+ * 60 to 80 more for each topic; of a topic deeper than `topicSegmentsIndexed` it gives the items of the one above that is not.
  */
 export class TopicIndex {
   readonly #topics = new HashTable<TopicItems>((topic, name) => topic.isCalled(name));
@@ -45,20 +44,24 @@ export class TopicIndex {
 
   /** Items of a topic and of all below it, from a bound up to but without another; the set may change meanwhile. */
   range(name: string, from: Bound, to: Bound): Iterable<Item> {
-    return this.#read(name, (topic) => topic.range(from, to));
+    return this.#indexed(name)?.range(from, to) ?? [];
   }
 
   /** The same, newest first. */
   rangeBack(name: string, from: Bound, to: Bound): Iterable<Item> {
-    return this.#read(name, (topic) => topic.rangeBack(from, to));
+    return this.#indexed(name)?.rangeBack(from, to) ?? [];
   }
 
-  *#read(name: string, rangeOf: (topic: TopicItems) => Iterable<Item>): Generator<Item, void, undefined> {
+  #indexed(name: string): TopicItems | undefined {
     const indexed = name.split("/", LIMITS.topicSegmentsIndexed).join("/");
-    const topic = this.#topics.get(this.#hash.of(indexed), indexed);
-    if (!topic) return;
-    for (const item of rangeOf(topic)) if (name === indexed || hasTopic(item.id, name)) yield item;
+    return this.#topics.get(this.#hash.of(indexed), indexed);
   }
+}
+
+/** Whether an item that the index gives for a topic is of that topic: of deeper ones than it has, some are not. */
+export function topicFilter(topic: string | undefined): (item: Item) => boolean {
+  const isIndexed = topic === undefined || topic.split("/").length <= LIMITS.topicSegmentsIndexed;
+  return isIndexed ? () => true : ({ id }) => hasTopic(id, topic);
 }
 
 /** The items of one topic, of which most have few: one as it is, some in an array, and many in a tree. */
