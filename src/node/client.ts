@@ -185,22 +185,33 @@ export class HttpNode implements RemoteNode {
     signal?: AbortSignal,
   ): AsyncGenerator<readonly BulkLine[], void, undefined> {
     const { url } = this.#http;
-    const { chunks } = await this.#http.stream({
-      method: "POST",
-      path: "/v1/items",
-      headers: { "content-type": "application/x-ndjson", accept: "application/x-ndjson" },
-      body: Readable.from(pieces, { objectMode: false }),
-      signal,
-    });
     const what = "the outcome of one of many posts";
     let rest = "";
+    let thrown: { readonly error: unknown } | undefined;
+    async function* body() {
+      try {
+        yield* pieces;
+      } catch (error) {
+        thrown = { error };
+        throw error;
+      }
+    }
     try {
+      const { chunks } = await this.#http.stream({
+        method: "POST",
+        path: "/v1/items",
+        headers: { "content-type": "application/x-ndjson", accept: "application/x-ndjson" },
+        body: Readable.from(body(), { objectMode: false }),
+        signal,
+      });
       for await (const chunk of chunks) {
         const whole = (rest + chunk).split("\n");
         rest = whole.pop()!;
         if (whole.length > 0) yield whole.map((line) => answerAs(what, parsed(line, what, url), url));
       }
     } catch (error) {
+      // The caller's own, whatever code it has.
+      if (thrown) throw thrown.error;
       signal?.throwIfAborted();
       throw errorOf(error, url);
     }

@@ -404,6 +404,44 @@ test("postMany ends with what its drafts throw", async () => {
   await expect(all(node.postMany(drafts()))).rejects.toThrow("no more drafts");
 });
 
+test("an error of the drafts of postMany is the caller's own, whatever code it has", async () => {
+  await using api = await TestApi.open();
+  await using node = await connectToNode(api.api.url);
+  const fault = Object.assign(new Error("no such file"), { code: "ENOENT" });
+  const drafts = async function* () {
+    yield { id: "a", raw: "x" };
+    throw fault;
+  };
+  const thrown = await all(node.postMany(drafts())).catch((error) => error);
+  expect(thrown).toBe(fault);
+});
+
+test("a token function that gives nothing ends with the deadline, the signal, or the client", async () => {
+  await using api = await TestApi.open({ tokens: [{ token: "secret", role: "post" }] });
+  let asked = 0;
+  const silent = () => {
+    asked++;
+    return new Promise<string>(() => {});
+  };
+  const open = (timeoutMs: number) => openNode(api.api.url, { token: silent, timeoutMs });
+  await using hasty = await open(20);
+  await expect(hasty.status()).rejects.toMatchObject({ code: "deadline" });
+  await expect(all(hasty.events())).rejects.toMatchObject({ code: "deadline" });
+  const node = await open(600_000);
+  const abort = new AbortController();
+  const calls = [
+    node.post({ raw: "x" }, { signal: abort.signal }),
+    all(node.postMany([{ raw: "x" }], { signal: abort.signal })),
+  ];
+  const waiting = [node.status(), all(node.postMany([{ raw: "x" }]))];
+  for (const call of [...calls, ...waiting]) call.catch(() => {});
+  await until("all have asked for a token", () => asked === 6);
+  abort.abort(new Error("enough"));
+  for (const call of calls) await expect(call).rejects.toThrow("enough");
+  await node.close();
+  for (const call of waiting) await expect(call).rejects.toMatchObject({ code: "connectionLost" });
+});
+
 test("leaving postMany early leaves nothing open", async () => {
   await using api = await TestApi.open();
   await using node = await connectToNode(api.api.url);

@@ -110,6 +110,7 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
     };
     const timer = setTimeout(end, ms);
     signal.addEventListener("abort", end);
+    if (signal.aborted) end();
   });
 }
 
@@ -186,16 +187,24 @@ class Place {
       case "expired":
         this.#told.delete(event.item.digest);
         return true;
-      case "item":
-      case "replaced": {
+      case "item": {
         const { digest, timestampMs } = event.item;
         // Peers bring a node that begins anew what was there before this reader was.
         if (this.#startedOver && (timestampMs < this.#sinceMs! || this.#told.has(digest))) return false;
-        this.#told.add(digest);
-        if (this.#told.size > LIMITS.eventsToldMax) this.#told.delete(this.#told.values().next().value!);
+        this.#tell(digest);
         return !(isHistory && this.#isFromNow && !this.#caughtUp);
       }
+      case "replaced":
+        // Also back to an item that was told: its rival may have been told since.
+        this.#told.delete(event.previous.digest);
+        this.#tell(event.item.digest);
+        return true;
     }
+  }
+
+  #tell(digest: string): void {
+    this.#told.add(digest);
+    if (this.#told.size > LIMITS.eventsToldMax) this.#told.delete(this.#told.values().next().value!);
   }
 }
 

@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import type { Dispatcher, Pool } from "undici";
 import { CONNECT_REASONS, HubcastError } from "../../core/errors.js";
 import { type TokenSource, tokenOf } from "../../core/options.js";
-import { checkConnectOptions } from "../arguments.js";
+import { checkConnectOptions, unlessAborted } from "../arguments.js";
 import { refusalIn } from "./answers.js";
 
 /** Connections for calls; each stream has one of its own. */
@@ -109,7 +109,7 @@ export class NodeHttp {
         origin: this.url.origin,
         path: this.#path(call.path),
         method,
-        headers: { ...(await this.#authorization()), ...(body !== undefined && JSON_TYPE), ...headers },
+        headers: { ...(await this.#authorization(signal)), ...(body !== undefined && JSON_TYPE), ...headers },
         body: body ?? null,
         signal,
       });
@@ -134,7 +134,7 @@ export class NodeHttp {
       const answer = await this.#streams.request({
         path: this.#path(call.path),
         method,
-        headers: { ...(await this.#authorization()), ...headers },
+        headers: { ...(await this.#authorization(signal)), ...headers },
         body,
         headersTimeout: silenceMs,
         bodyTimeout: silenceMs,
@@ -154,13 +154,22 @@ export class NodeHttp {
     await Promise.all([this.#calls.destroy(), this.#streams.destroy()]);
   }
 
-  async #authorization(): Promise<Readonly<Record<string, string>>> {
-    const { token: source } = this.options;
-    if (source === undefined) return {};
-    const token = await tokenOf(source);
-    // A token that is no function's was checked when the client was made.
-    if (token !== undefined && typeof source === "function") checkConnectOptions({ token });
-    return { authorization: `Bearer ${token}` };
+  /** @param signal ends the wait for a token that is a function's; so do `close` and the deadline of a call */
+  async #authorization(signal: AbortSignal | undefined): Promise<Readonly<Record<string, string>>> {
+    const { token: source, timeoutMs } = this.options;
+    if (typeof source !== "function")
+      return source === undefined ? {} : { authorization: `Bearer ${source}` };
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(noToken(timeoutMs)), timeoutMs);
+    const ends = [late.signal, this.closing, ...(signal ? [signal] : [])];
+    try {
+      const token = await unlessAborted(tokenOf(source), AbortSignal.any(ends));
+      // A token that is no function's was checked when the client was made.
+      if (token !== undefined) checkConnectOptions({ token });
+      return { authorization: `Bearer ${token}` };
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #tooLate(timeoutMs: number): HubcastError {
@@ -172,6 +181,13 @@ export class NodeHttp {
   #path(path: string): string {
     return `${this.url.pathname.replace(/\/+$/, "")}${path}`;
   }
+}
+
+function noToken(timeoutMs: number): HubcastError {
+  return new HubcastError(
+    "deadline",
+    `the function that is the option token gave none within ${timeoutMs} ms`,
+  );
 }
 
 type Answer = Pick<Dispatcher.ResponseData, "statusCode" | "headers">;

@@ -74,6 +74,26 @@ describe("events of a node that restarts", () => {
     await following.stop();
   });
 
+  test("tell that an item is seen again instead of its rival, also when it was told before", async () => {
+    await using api = await TestApi.open();
+    await using node = await connectToNode(api.api.url);
+    const following = follow(node, { sinceMs: 0 });
+    await until("it has caught up", () => following.seen.length === 1);
+    const earlier = await api.node.accept({ id: "1", raw: "earlier" });
+    await until("it is told", () => following.seen.includes("1"));
+    const item = api.node.get("1")!;
+    await api.api.close();
+    await using back = await TestApi.open({ port: api.port });
+    back.node.epoch = 8;
+    back.node.put({ id: "1", raw: "later", timestampMs: earlier.timestampMs + 1 });
+    await until("the rival is told", () => following.seen.length === 3);
+    const rival = back.node.get("1")!;
+    back.node.tell({ type: "replaced", item, previous: rival });
+    await until("the change is told", () => following.seen.length === 4);
+    expect(following.seen).toEqual(["caught-up", "1", "1", "replaced"]);
+    await following.stop();
+  });
+
   test("end when what answers now is no node, or wants a token", async () => {
     const api = await TestApi.open();
     await using node = await connectToNode(api.api.url);
