@@ -16,6 +16,11 @@ export class LineBlocks {
     this.#lineBytesMax = lineBytesMax;
   }
 
+  /** Of the line that is not whole yet. */
+  get restBytes(): number {
+    return this.#rest.length;
+  }
+
   /** @param chunk any number of bytes; may cut a line, or a character, anywhere */
   push(chunk: Buffer): Lines[] {
     const first = chunk.indexOf(NEWLINE);
@@ -167,7 +172,11 @@ export class SharedBytes {
   readonly #kept = new Map<{ cut(): void }, number>();
   #total = 0;
 
-  constructor(private readonly bytesMax: number) {}
+  /** @param onCut called for each that is cut */
+  constructor(
+    private readonly bytesMax: number,
+    private readonly onCut: () => void,
+  ) {}
 
   /** @param bytes that this one keeps now */
   keep(keeper: { cut(): void }, bytes: number): void {
@@ -177,6 +186,7 @@ export class SharedBytes {
       if (this.#total <= this.bytesMax) return;
       this.release(oldest);
       oldest.cut();
+      this.onCut();
     }
   }
 

@@ -55,7 +55,10 @@ export function parseInstant(text: string, nowMs: number): number {
   if (/^(0|\d{12,15})$/.test(text)) return Number(text);
   if (/^\d{4}-\d{2}-\d{2}/.test(text)) {
     const instantMs = Date.parse(text);
-    if (!Number.isNaN(instantMs)) return Math.max(0, instantMs);
+    const day = text.slice(0, 10);
+    // Date takes 31 February for 3 March.
+    if (!Number.isNaN(instantMs) && new Date(day).toISOString().startsWith(day))
+      return Math.max(0, instantMs);
   } else if (/^[\d.]+[a-z]/.test(text)) {
     return Math.max(0, Math.round(nowMs - parseDuration(text)));
   }

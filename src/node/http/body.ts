@@ -1,13 +1,17 @@
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
-import { JoinedBytes } from "../../core/buffers.js";
+import { JoinedBytes, type SharedBytes } from "../../core/buffers.js";
 import { HubcastError } from "../../core/errors.js";
 import type { Limits } from "../../core/limits.js";
 
 interface BodyRules {
   readonly limits: Limits;
   readonly bodyDeadlines: Deadlines;
+  readonly bodiesHeld: SharedBytes;
 }
+
+/** Smaller bodies do not count among those that are held: most come in one piece. */
+export const SMALL_BODY_BYTES = 16_384;
 
 /**
  * A parser of fastify for JSON, whatever the content type says.
@@ -27,16 +31,18 @@ export function readJson(request: IncomingMessage, context: BodyRules, done: Don
  * @param done called with the text, or with badRequest (empty, no UTF-8), tooLarge, requestTimeout, connectionLost
  */
 export function readText(request: IncomingMessage, context: BodyRules, done: Done<string>): void {
-  const { limits, bodyDeadlines } = context;
+  const { limits, bodyDeadlines, bodiesHeld } = context;
   if (Number(request.headers["content-length"]) > limits.requestBytesMax) {
     done(tooLarge(limits));
     return;
   }
   const body = new JoinedBytes();
+  const keeper = { cut: () => request.socket.destroy() };
   let isOver = false;
   const end = () => {
     isOver = true;
     bodyDeadlines.meet(deadline);
+    if (body.length > SMALL_BODY_BYTES) bodiesHeld.release(keeper);
     request.off("data", onData).off("end", onEnd);
   };
   const fail = (error: HubcastError) => {
@@ -47,6 +53,10 @@ export function readText(request: IncomingMessage, context: BodyRules, done: Don
   const onData = (chunk: Buffer) => {
     body.push(chunk);
     if (body.length > limits.requestBytesMax) fail(tooLarge(limits));
+    else if (body.length > SMALL_BODY_BYTES) {
+      bodiesHeld.release(keeper);
+      bodiesHeld.keep(keeper, body.length);
+    }
   };
   const onEnd = () => {
     end();

@@ -7,7 +7,7 @@ import { checkDraft, draftFault } from "../arguments.js";
 import type { BulkLine, PostOptions, PostResult } from "../broadcast.js";
 import type { ItemDraft } from "../replica/item.js";
 import { AnswerStream, streamOf } from "./answer-stream.js";
-import { parseJson } from "./body.js";
+import { parseJson, SMALL_BODY_BYTES } from "./body.js";
 import type { ApiContext } from "./options.js";
 
 export const BULK_TYPES: ReadonlySet<string> = new Set([
@@ -53,7 +53,7 @@ export class BulkRequest {
 
   /** Resolves when the last line is answered, or the client is gone. */
   async run(): Promise<void> {
-    const { limits, logger, bulkTurns } = this.#context;
+    const { limits, logger, bulkTurns, bodiesHeld } = this.#context;
     const idle = setTimeout(() => this.#stalled(idle), limits.streamStallMs).unref();
     const lines = new LineBlocks(limits.bulkLineBytesMax);
     try {
@@ -62,6 +62,8 @@ export class BulkRequest {
           await new Promise<void>((resolve) => bulkTurns.add([resolve]));
           this.#hand(new BulkBatch(portion));
         }
+        bodiesHeld.release(this);
+        if (lines.restBytes > SMALL_BODY_BYTES) bodiesHeld.keep(this, lines.restBytes);
         if (this.#inFlightBytes > limits.bulkInFlightBytesMax) await this.#answered;
         await this.#answer.whenBelow(limits.bulkResultBytesMax);
         if (this.#answer.gone) return;
@@ -72,10 +74,15 @@ export class BulkRequest {
       return;
     } finally {
       clearTimeout(idle);
+      bodiesHeld.release(this);
     }
     this.#hand(new BulkBatch(lines.end()));
     await this.#answered;
     await this.#answer.end();
+  }
+
+  cut(): void {
+    this.#request.raw.socket.destroy();
   }
 
   #hand(batch: BulkBatch): void {
@@ -260,8 +267,11 @@ export async function postEach(
   body: string,
   options: PostOptions | undefined,
 ): Promise<void> {
+  const { bodiesHeld } = context;
   await streamOf(context, reply, "application/x-ndjson", async (answer) => {
     const inFlight: Promise<string[]>[] = [];
+    const isLarge = body.length > SMALL_BODY_BYTES;
+    if (isLarge) reply.raw.once("close", () => bodiesHeld.release(answer));
     const tellOldest = async () => {
       answer.push((await inFlight.shift()!).join(""));
       await answer.whenBelow(RESULTS_LENGTH_MAX);
@@ -269,6 +279,10 @@ export async function postEach(
     for (const lines of batchesOf(body)) {
       await new Promise<void>((resolve) => context.bulkTurns.add([resolve]));
       if (answer.gone) return;
+      if (isLarge) {
+        bodiesHeld.release(answer);
+        bodiesHeld.keep(answer, body.length);
+      }
       inFlight.push(Promise.all(lines.map((line) => postLine(context, request, line, options))));
       if (inFlight.length === BATCHES_IN_FLIGHT_MAX) await tellOldest();
     }

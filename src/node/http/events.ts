@@ -32,7 +32,7 @@ export async function eventRoutes(app: FastifyInstance, context: ApiContext): Pr
         return;
       }
       // EventSource repeats its URL when it reconnects: where it was beats where it began, unless it is gone.
-      const after = [request.headers["last-event-id"]].flat()[0] || request.query.after;
+      const after = [request.headers["last-event-id"]].flat()[0] || request.query.after || undefined;
       const sinceMs = instantOf("since", request.query.since);
       const topic = topicIn(request.query.topic);
       const left = new AbortController();

@@ -80,6 +80,13 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   const { app } = server;
   const longTurns = new PacedCalls(1);
   const longTurn = () => new Promise<void>((resolve) => longTurns.add([resolve]));
+  const onCut = () => {
+    server.refusals.count("rateLimited");
+    complete.logger.debug(
+      {},
+      "an HTTP connection is cut: too many bytes of its kind are kept, and its are the oldest",
+    );
+  };
   const context: ApiContext = {
     node: complete.node,
     limits: complete.limits,
@@ -91,7 +98,8 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
     bulkTurns: new PacedCalls(1),
     subscriberTurns: new PacedCalls(1, server.arrivals.watch()),
     longTurn,
-    answersWaiting: new SharedBytes(complete.limits.answerBytesWaitingMax),
+    answersWaiting: new SharedBytes(complete.limits.answerBytesWaitingMax, onCut),
+    bodiesHeld: new SharedBytes(complete.limits.bodyBytesHeldMax, onCut),
     postRate: new PostRate(complete.postRate, complete.limits),
     keyRate: new KeyRate(complete.keyRate, complete.limits),
   };
@@ -100,6 +108,7 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   for (const routes of ROUTES) await app.register((scope) => routes(scope, context));
   serveMetrics(app, nodeFigures(context), {
     timings: Object.values(complete.node.timings),
+    turn: longTurn,
     response: {
       200: {
         description: "Prometheus text format.",
@@ -161,6 +170,7 @@ async function describe(app: FastifyInstance, { tokens }: CompleteOptions): Prom
     },
   });
   for (const [name, schema] of Object.entries(SCHEMAS)) app.addSchema({ $id: name, ...schema });
+  let description: Buffer | undefined;
   app.get(
     "/openapi.json",
     {
@@ -172,7 +182,10 @@ async function describe(app: FastifyInstance, { tokens }: CompleteOptions): Prom
         response: { 200: body("OpenAPI 3.1.", { type: "object" }), ...refusals("unauthorized") },
       },
     },
-    async () => app.swagger(),
+    async (_request, reply) => {
+      description ??= Buffer.from(JSON.stringify(app.swagger()));
+      return reply.type("application/json; charset=utf-8").send(description);
+    },
   );
 }
 
@@ -184,6 +197,7 @@ function reachableHost(host: string): string {
 }
 
 interface Page {
+  readonly html: Buffer;
   readonly gzip: Buffer;
   readonly policy: string;
   readonly etag: string;
@@ -197,7 +211,7 @@ async function boardRoutes(app: FastifyInstance): Promise<void> {
   let page: Promise<Page> | undefined;
   app.get("/", { exposeHeadRoute: true, schema: { hide: true } as object }, async (request, reply) => {
     page ??= readPage();
-    const { gzip, policy, etag } = await page;
+    const { html, gzip, policy, etag } = await page;
     reply.headers({
       "content-security-policy": policy,
       "x-content-type-options": "nosniff",
@@ -208,7 +222,7 @@ async function boardRoutes(app: FastifyInstance): Promise<void> {
     });
     if (request.headers["if-none-match"]?.includes(etag)) return reply.code(304).send();
     reply.type("text/html; charset=utf-8");
-    if (!/\bgzip\b/.test(request.headers["accept-encoding"] ?? "")) return reply.send(gunzipSync(gzip));
+    if (!/\bgzip\b/.test(request.headers["accept-encoding"] ?? "")) return reply.send(html);
     return reply.header("content-encoding", "gzip").send(gzip);
   });
 }
@@ -219,5 +233,10 @@ async function readPage(): Promise<Page> {
   const { gzip, policy } = await builtPage();
   const bytes = Buffer.from(gzip, "base64");
   // Weak: the compressed and the plain text are the same page.
-  return { gzip: bytes, policy, etag: `W/"${hash("sha256", bytes, "base64url").slice(0, 22)}"` };
+  return {
+    html: gunzipSync(bytes),
+    gzip: bytes,
+    policy,
+    etag: `W/"${hash("sha256", bytes, "base64url").slice(0, 22)}"`,
+  };
 }

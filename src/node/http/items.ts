@@ -72,7 +72,7 @@ export async function itemRoutes(app: FastifyInstance, context: ApiContext): Pro
   app.get<{ Querystring: ItemsQuery }>(
     "/v1/items",
     { config: { role: "read" }, schema: LIST_SCHEMA, schemaErrorFormatter: topicQueryFault },
-    (request, reply) => {
+    async (request, reply) => {
       const { topic, since, until, limit, order, cursor } = request.query;
       const window: ListQuery = optional({
         topic: topicIn(topic),
@@ -88,6 +88,8 @@ export async function itemRoutes(app: FastifyInstance, context: ApiContext): Pro
         );
       }
       if (limit !== undefined && limit > limits.pageItemsMax) throw pageTooLarge(limits.pageItemsMax);
+      if ((limit ?? 0) > LIMITS.pageItems || (topic?.split("/").length ?? 0) > LIMITS.topicSegmentsIndexed)
+        await context.longTurn();
       const page = node.page({ ...window, ...optional({ cursor }), limit: limit ?? limits.pageItems });
       const after =
         page.nextCursor === undefined ? "]}" : `],"nextCursor":${JSON.stringify(page.nextCursor)}}`;

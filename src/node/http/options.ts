@@ -107,6 +107,8 @@ export interface ApiContext {
   readonly subscriberTurns: PacedCalls;
   /** What takes milliseconds, such as a long page or metrics, is made once in a turn of the event loop. */
   readonly longTurn: () => Promise<void>;
+  /** Of bodies that have not come whole, or are being posted line by line. */
+  readonly bodiesHeld: SharedBytes;
   /** Of answers that their clients have not read. */
   readonly answersWaiting: SharedBytes;
   readonly postRate: PostRate;

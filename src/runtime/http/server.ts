@@ -100,12 +100,16 @@ export class HttpServer {
         const ofTls = { ...options, ...tls, handshakeTimeout: limits.requestTimeoutMs };
         const server = tls ? createTlsServer(ofTls, handle) : createServer(options, handle);
         if (tls) paceHandshakes(server as unknown as TlsServer, limits.requestTimeoutMs);
-        // Answered like any request; whether its body is asked for, #enter decides.
-        return server.on("checkContinue", handle);
+        // Answered like any request; whether its body is asked for, #enter decides. Other expectations count for nothing.
+        return server.on("checkContinue", handle).on("checkExpectation", handle);
       },
       clientErrorHandler: (error, socket) => this.#misunderstood(error, socket as Socket),
-      frameworkErrors: (error, request, reply) =>
-        this.refusals.answer(reply as FastifyReply, settings.gate.refusal(request.raw) ?? error),
+      frameworkErrors: (error, request, reply) => {
+        this.#count(request as FastifyRequest, reply as FastifyReply);
+        this.#turns.asked(request.raw.socket, () =>
+          this.refusals.answer(reply as FastifyReply, settings.gate.refusal(request.raw) ?? error),
+        );
+      },
       routerOptions: { maxParamLength: 3 * limits.idBytesMax },
       exposeHeadRoutes: false,
       schemaErrorFormatter: queryFault,
@@ -224,7 +228,7 @@ export class HttpServer {
       // No call but a POST reads a body.
       reply.raw.setHeader("connection", "close");
       this.#turns.discard(raw.socket);
-    } else if (raw.headers.expect !== undefined) reply.raw.writeContinue();
+    } else if (raw.headers.expect?.toLowerCase() === "100-continue") reply.raw.writeContinue();
   }
 
   /** Why no route fits: the path has other methods (`allow` names them), or there is no such path. */

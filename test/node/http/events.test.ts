@@ -4,6 +4,13 @@ import { createParser, type EventSourceMessage } from "eventsource-parser";
 import { expect, test } from "vitest";
 import { TestApi, until } from "../../fixtures/http-call.js";
 
+test("an empty place is none", async () => {
+  await using api = await TestApi.open();
+  const { response, close } = await follow(api, "/v1/events?after=");
+  expect(response.statusCode).toBe(200);
+  close();
+});
+
 test("an event has the type as its name, its id, and itself as data", async () => {
   await using api = await TestApi.open();
   const stream = await follow(api, "/v1/events");

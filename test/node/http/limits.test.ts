@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { expect, test } from "vitest";
-import { readToEnd, TestApi } from "../../fixtures/http-call.js";
+import { JSON_TYPE, readToEnd, TestApi, until } from "../../fixtures/http-call.js";
 
 const HEAD = "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
 
@@ -164,4 +164,44 @@ test("a body that no call reads is thrown away, and its connection closed", asyn
   const socket = await api.connect();
   socket.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
   expect(await readToEnd(socket)).toMatch(/^HTTP\/1.1 200 .*connection: close/is);
+});
+
+test("of bodies and lines that are not whole, with more bytes than fit, the one that moved longest ago is cut", async () => {
+  await using api = await TestApi.open({ limits: { bodyBytesHeldMax: 1_000_000 } });
+  const [oldest, bulk, newest] = [await api.connect(), await api.connect(), await api.connect()];
+  const closed: string[] = [];
+  for (const [name, socket] of Object.entries({ oldest, bulk, newest }))
+    socket.once("close", () => closed.push(name));
+  const held = async () =>
+    Number(/\{code="rateLimited"\} (\d+)/.exec((await api.get("/metrics")).text)?.[1] ?? 0);
+  const begin = (type: string) =>
+    `POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: 2000000\r\n\r\n`;
+  const part = `{"raw":"${"x".repeat(400_000)}`;
+  oldest.write(begin("application/json") + part);
+  expect(await held()).toBe(0);
+  bulk.write(begin("application/x-ndjson") + part);
+  expect(await held()).toBe(0);
+  newest.write(begin("application/json") + part);
+  await until("one is cut", () => closed.length > 0);
+  expect(closed).toEqual(["oldest"]);
+  expect(await held()).toBe(1);
+  newest.write(part);
+  await until("another is cut", () => closed.length > 1);
+  expect(closed).toEqual(["oldest", "bulk"]);
+  newest.destroy();
+});
+
+test("a body behind a path that is no URL does not keep its connection", async () => {
+  await using api = await TestApi.open({ limits: { refusedBodyMs: 50 } });
+  const socket = await api.connect();
+  socket.write("GET /%zz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n");
+  expect(await readToEnd(socket)).toMatch(/^HTTP\/1.1 400 /);
+});
+
+test("an expectation that is none counts for nothing, and its Host is looked at", async () => {
+  await using api = await TestApi.open();
+  const headers = { ...JSON_TYPE, expect: "foo" };
+  expect((await api.post("/v1/items", { raw: "x" }, headers)).status).toBe(201);
+  const foreign = await api.post("/v1/items", { raw: "x" }, { ...headers, host: "evil.example" });
+  expect(foreign.json.code).toBe("foreignHost");
 });

@@ -104,6 +104,7 @@ test.each([
   "since=9999999999999999",
   "until=",
   "limit=0",
+  "since=2026-02-31",
   "limit=10001",
   "limit=1.5",
   "cursor=zzz",
@@ -241,4 +242,42 @@ test("of pipelined requests 8 are begun, and others as these are answered", asyn
   const answers = await readToEnd(socket);
   expect(answers.match(/HTTP\/1.1 404 /g)).toHaveLength(60);
   expect(asked).toEqual(heads.map((_, n) => String(n)));
+});
+
+test("of connections that ask for long pages or metrics at one moment, one is answered in a turn", async () => {
+  await using api = await TestApi.open();
+  const { node } = api;
+  const [page, statusNow] = [node.page.bind(node), node.statusNow.bind(node)];
+  let thisTurn = 0;
+  let mostInTurn = 0;
+  const count = () => {
+    if (thisTurn++ === 0)
+      setImmediate(() => {
+        thisTurn = 0;
+      });
+    mostInTurn = Math.max(mostInTurn, thisTurn);
+  };
+  node.page = (query) => {
+    count();
+    return page(query);
+  };
+  node.statusNow = (query) => {
+    count();
+    return statusNow(query);
+  };
+  for (const path of ["/v1/items?limit=10000", "/v1/items?topic=1/2/3/4/5/6/7/8/9", "/metrics"]) {
+    mostInTurn = 0;
+    await api.get(path);
+    const ofOne = mostInTurn;
+    const sockets = await Promise.all(Array.from({ length: 8 }, () => api.connect()));
+    // None of them is new any more when they all ask.
+    for (const socket of sockets) socket.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await Promise.all(sockets.map((socket) => once(socket, "data")));
+    const ended = sockets.map(readToEnd);
+    for (const socket of sockets)
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+    for (const answer of await Promise.all(ended)) expect(answer).toMatch(/^HTTP\/1.1 200 /);
+    // The count may begin anew behind the answer of the next turn.
+    expect(mostInTurn).toBeLessThanOrEqual(2 * ofOne);
+  }
 });
