@@ -108,6 +108,7 @@ async function sendHttp(name: string, port: string): Promise<void> {
     unit,
     bytesMax = Number.POSITIVE_INFINITY,
     segments = false,
+    unread = false,
   } = HTTP_ATTACKS[name]!;
   const units = Buffer.from(segments ? unit : unit.repeat(Math.ceil(65_536 / unit.length)));
   let sentBytes = 0;
@@ -133,7 +134,7 @@ async function sendHttp(name: string, port: string): Promise<void> {
     });
     socket.on("drain", write);
     socket.on("error", () => {});
-    socket.resume();
+    if (!unread) socket.resume();
     socket.once("close", () => setTimeout(open, 10));
   };
   for (let n = 0; n < connections; n++) open();

@@ -13,7 +13,13 @@ interface HttpAttack {
   readonly bytesMax?: number;
   /** Each unit is a TCP segment of its own. */
   readonly segments?: boolean;
+  /** No answer is read. */
+  readonly unread?: boolean;
 }
+
+const jsonPost = (body: string) =>
+  "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
+  `Content-Length: ${body.length}\r\n\r\n${body}`;
 
 export const HTTP_ATTACKS: Readonly<Record<string, HttpAttack>> = {
   chunks: { connections: 1, head: `${JSON_HEAD}\r\n`, unit: ONE_BYTE },
@@ -45,6 +51,24 @@ export const HTTP_ATTACKS: Readonly<Record<string, HttpAttack>> = {
     connections: 4,
     head: `${BULK_HEAD}\r\n`,
     unit: `5c00\r\n${'{"id":"a","raw":"xyz"}\n'.repeat(1_024)}\r\n`,
+  },
+  "lines-full": {
+    connections: 1,
+    head: "",
+    unit:
+      "POST /v1/items?results=full HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n" +
+      `Content-Length: 6000000\r\n\r\n${"1\n".repeat(3_000_000)}`,
+  },
+  structure: {
+    connections: 4,
+    head: "",
+    unit: jsonPost(`{"raw":"x","rest":[${"{},".repeat(2_000_000)}{}]}`),
+  },
+  unread: {
+    connections: 60,
+    head: jsonPost(`{"id":"big","raw":"${"\\u0001".repeat(1_000_000)}"}`),
+    unit: "GET /v1/items/big HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    unread: true,
   },
   "wrong-tokens": {
     connections: 4,

@@ -4,7 +4,8 @@
 // - 1,000 subscribers of events that do not read,
 // - one member that gossips 10 MB/s of items that fail their signatures, unsigned and signed ones, and comes back,
 // - one member that gossips what is held already, again and again in another order, as fast as it is read,
-// - HTTP that costs more than it weighs: chunks of one byte, refused bodies, short lines (bench/abuse-http.ts),
+// - HTTP that costs more than it weighs: chunks of one byte, refused bodies, short lines, answers that nobody reads
+//   (bench/abuse-http.ts),
 // - 2,000 requests that come a byte a second; connections that come and go, to the API and to the port for peers,
 // - one member that sends frames of one kind without end, each well-formed, as fast as they are read.
 // npm run build && node bench/abuse.ts [SECONDS of each] [ATTACK]
@@ -106,6 +107,9 @@ async function measureAll(seconds: number, only?: string): Promise<void> {
     ["empty lines in bulk", "http", "empty-lines"],
     ["bad lines in bulk", "http", "bad-lines"],
     ["short lines in bulk", "http", "short-lines"],
+    ["3,000,000 lines that are each answered in full", "http", "lines-full"],
+    ["4 items of 6 MB of brackets", "http", "structure"],
+    ["60 connections that ask for a large item, pipelined, and do not read", "http", "unread"],
     ["wrong tokens, pipelined", "http", "wrong-tokens", TOKEN],
     ["probes, pipelined", "http", "pipelined"],
     ["requests of 1,900 headers", "http", "headers"],

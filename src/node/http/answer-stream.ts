@@ -199,6 +199,8 @@ export async function streamOf(
 export async function sendLong(context: ApiContext, reply: FastifyReply, value: object): Promise<void> {
   await context.longTurn();
   await streamOf(context, reply, "application/json", async (answer) => {
+    // Thousands may have left while they waited.
+    if (answer.gone) return;
     const text = JSON.stringify(value);
     for (let start = 0, end = 0; start < text.length; start = end) {
       end = start + BLOCK_LENGTH;

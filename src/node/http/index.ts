@@ -12,7 +12,7 @@ import { serveMetrics } from "../../runtime/http/metrics.js";
 import { HttpServer } from "../../runtime/http/server.js";
 import { startStep } from "../../runtime/start-step.js";
 import { TokenTable } from "../../runtime/tokens.js";
-import { PacedCalls } from "../../runtime/turns.js";
+import { PacedCalls, turnsOf } from "../../runtime/turns.js";
 import { text } from "../bodies.js";
 import type { Access } from "../broadcast.js";
 import { peerConnectionsMax } from "../cluster/port.js";
@@ -37,6 +37,9 @@ export type { HttpApiOptions } from "./options.js";
 export { timingsOf } from "./status.js";
 
 const ROUTES = [itemRoutes, eventRoutes, statusRoutes, boardRoutes, postNewData, listAllRecentData];
+
+/** A long answer takes up to 20 ms, and a request of somebody else several turns of the event loop. */
+const TURNS_BETWEEN_LONG = 3;
 
 /** The HTTP API of a running node. */
 export interface HttpApi {
@@ -78,8 +81,7 @@ export async function openHttpApi(options: HttpApiOptions): Promise<HttpApi> {
     advice: "See GET /openapi.json for every call.",
   });
   const { app } = server;
-  const longTurns = new PacedCalls(1);
-  const longTurn = () => new Promise<void>((resolve) => longTurns.add([resolve]));
+  const longTurn = turnsOf(1, TURNS_BETWEEN_LONG);
   const onCut = () => {
     server.refusals.count("rateLimited");
     complete.logger.debug(

@@ -308,7 +308,9 @@ const LIST_SCHEMA: FastifySchema = {
     limit: {
       type: "integer",
       minimum: 1,
-      description: "At most so many; a page has 1,000 by default and 10,000 at most.",
+      description:
+        "At most so many; a page has 1,000 by default and 10,000 at most. Of a topic of more than 8 segments it may have " +
+        "fewer, or none, and yet a `nextCursor`.",
     },
     order: choice("`newest` lists backwards.", ["oldest", "newest"]),
     cursor: text("`nextCursor` of the page before, of the same order.", {

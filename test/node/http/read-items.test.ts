@@ -212,6 +212,31 @@ test("a client that does not read a large item is cut off", async () => {
   await until("it is cut", () => socket.destroyed);
 });
 
+test("a large item is not made for a client that left while it waited", async () => {
+  await using api = await TestApi.open();
+  const gate = Promise.withResolvers<void>();
+  let asked = 0;
+  let made = 0;
+  const find = api.node.find.bind(api.node);
+  api.node.put(BIG);
+  api.node.find = async (id) => {
+    asked++;
+    await gate.promise;
+    return { ...(await find(id))!, toJSON: () => made++ };
+  };
+  const sockets = await Promise.all(Array.from({ length: 8 }, () => api.connect()));
+  for (const socket of sockets) socket.write(GET_BIG);
+  await until("all have asked", () => asked === 8);
+  for (const socket of sockets.slice(1)) socket.destroy();
+  expect((await api.get("/healthz")).status).toBe(200);
+  gate.resolve();
+  const [answer] = await once(sockets[0]!, "data");
+  expect(String(answer)).toMatch(/^HTTP\/1.1 200 /);
+  expect((await api.get("/healthz")).status).toBe(200);
+  expect(made).toBe(1);
+  sockets[0]!.destroy();
+});
+
 test("past the limit of bytes that wait for all clients, the one that reads nothing for longest is cut off", async () => {
   await using api = await TestApi.open({ limits: { answerBytesWaitingMax: 50_000_000 } });
   api.node.put(BIG);
