@@ -193,15 +193,20 @@ export async function streamOf(
 }
 
 /**
- * Answers with JSON that may be long. Made one in a turn of the event loop, and written as the client reads it; fastify
+ * Answers with JSON that may be long. It is made one in a turn of the event loop, and written as the client reads it; fastify
  * would write it at once, and wait for ever.
+ * @param make called when it is this answer's turn: thousands that wait hold nothing
  */
-export async function sendLong(context: ApiContext, reply: FastifyReply, value: object): Promise<void> {
+export async function sendLong(
+  context: ApiContext,
+  reply: FastifyReply,
+  make: () => object | Promise<object>,
+): Promise<void> {
   await context.longTurn();
   await streamOf(context, reply, "application/json", async (answer) => {
     // Thousands may have left while they waited.
     if (answer.gone) return;
-    const text = JSON.stringify(value);
+    const text = JSON.stringify(await make());
     for (let start = 0, end = 0; start < text.length; start = end) {
       end = start + BLOCK_LENGTH;
       // Not between the two halves of a character.

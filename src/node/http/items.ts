@@ -201,11 +201,26 @@ async function sendItem(
   const options = { holders: holders === "true", signal: left.signal, ...optional({ timeoutMs }) };
   const item = await context.node.find(id, options);
   if (item && item.raw.length <= SHORT_RAW_LENGTH) return item;
-  if (item) {
-    await sendLong(context, reply, item);
-    return undefined;
-  }
-  throw new HubcastError("notFound", `no visible item has the id ${JSON.stringify(id.slice(0, 256))}`, {
+  if (!item) throw noItem(id);
+  // Not awaited: the item is not kept while this answer waits for its turn.
+  return sendLongItem(context, id, item.receipt, reply);
+}
+
+async function sendLongItem(
+  context: ApiContext,
+  id: string,
+  receipt: ShownItem["receipt"],
+  reply: FastifyReply,
+): Promise<undefined> {
+  await sendLong(context, reply, async () => {
+    const item = await context.node.find(id);
+    if (!item) throw noItem(id);
+    return { ...item, ...optional({ receipt }) };
+  });
+}
+
+function noItem(id: string): HubcastError {
+  return new HubcastError("notFound", `no visible item has the id ${JSON.stringify(id.slice(0, 256))}`, {
     suggestions: ["List what there is with GET /v1/items; items expire after the retention."],
   });
 }

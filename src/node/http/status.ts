@@ -50,7 +50,7 @@ export async function statusRoutes(app: FastifyInstance, context: ApiContext): P
       reply.header("cache-control", "no-store");
       const peers = request.query.fresh ? await node.peers({ fresh: true }) : node.peersNow();
       if (peers.length <= FEW_PEERS) return peers;
-      await sendLong(context, reply, peers);
+      await sendLong(context, reply, () => node.peersNow());
       return undefined;
     },
   );

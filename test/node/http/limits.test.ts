@@ -1,4 +1,6 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
+import type { Socket } from "node:net";
 import { expect, test } from "vitest";
 import { JSON_TYPE, readToEnd, TestApi, until } from "../../fixtures/http-call.js";
 
@@ -177,10 +179,18 @@ test("of bodies and lines that are not whole, with more bytes than fit, the one 
   const begin = (type: string) =>
     `POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: 2000000\r\n\r\n`;
   const part = `{"raw":"${"x".repeat(400_000)}`;
-  oldest.write(begin("application/json") + part);
-  expect(await held()).toBe(0);
-  bulk.write(begin("application/x-ndjson") + part);
-  expect(await held()).toBe(0);
+  const beginAndWait = async (socket: Socket, type: string) => {
+    const begun = Promise.withResolvers<Socket>();
+    const tell = (message: unknown) => begun.resolve((message as { socket: Socket }).socket);
+    subscribe("http.server.request.start", tell);
+    socket.write(begin(type) + part);
+    const served = await begun.promise;
+    unsubscribe("http.server.request.start", tell);
+    await until("it is read", () => served.bytesRead > part.length);
+    expect(await held()).toBe(0);
+  };
+  await beginAndWait(oldest, "application/json");
+  await beginAndWait(bulk, "application/x-ndjson");
   newest.write(begin("application/json") + part);
   await until("one is cut", () => closed.length > 0);
   expect(closed).toEqual(["oldest"]);
