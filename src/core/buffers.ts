@@ -97,11 +97,11 @@ export class JoinedBytes {
   #blockBytes = 0;
   length = 0;
 
-  /** The first piece, and large ones, are kept as they are: a small post is one piece. */
+  /** The first piece is kept as it is, since a small post is one piece, and so are large ones, but for their place in memory. */
   push(piece: Buffer): void {
     if (this.length === 0 || piece.length >= PIECE_BYTES_MIN) {
       this.#endBlock();
-      this.#pieces.push(piece);
+      this.#pieces.push(this.length === 0 ? piece : park(piece));
     } else {
       let left = piece;
       while (left.length > 0) {
@@ -120,8 +120,16 @@ export class JoinedBytes {
   /** All of them, and forgets them. One piece is not copied. */
   take(): Buffer {
     this.#endBlock();
-    const joined = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces, this.length);
+    const joined = this.#pieces.length === 1 ? this.#pieces[0]! : this.#joined();
     this.clear();
+    return joined;
+  }
+
+  #joined(): Buffer {
+    const joined =
+      this.length < PARKED_BYTES_MIN ? Buffer.allocUnsafe(this.length) : parkedBytes(this.length);
+    let at = 0;
+    for (const piece of this.#pieces) at += piece.copy(joined, at);
     return joined;
   }
 
@@ -162,9 +170,13 @@ const PARKED_BYTES_MIN = 16_384;
 export function park(bytes: Buffer): Buffer {
   const { length, buffer } = bytes;
   if (length < PARKED_BYTES_MIN || (buffer as ArrayBuffer).resizable) return bytes;
-  const parked = Buffer.from(new ArrayBuffer(length, { maxByteLength: length }));
+  const parked = parkedBytes(length);
   bytes.copy(parked);
   return parked;
+}
+
+function parkedBytes(length: number): Buffer {
+  return Buffer.from(new ArrayBuffer(length, { maxByteLength: length }));
 }
 
 /** Bytes that many keep under one limit. Past it those are cut whose bytes have not moved for longest. */

@@ -229,8 +229,8 @@ export const LIMITS = {
   bulkInFlightBytesMax: 8_388_608,
   /** A streamed body or answer on which nothing moves for so long is cut. */
   streamStallMs: 60_000,
-  /** Bytes of all bodies, and bulk lines, that are not whole yet, or not all posted: of twenty as large as can be. */
-  bodyBytesHeldMax: 134_217_728,
+  /** Bytes of all bodies, and bulk lines, that are not whole yet, or not all posted: of five as large as can be. */
+  bodyBytesHeldMax: 33_554_432,
   /** Bytes of all answers that their clients have not read yet: four bulk clients that read nothing until all is sent. */
   answerBytesWaitingMax: 268_435_456,
   /** A comment goes to every event subscriber this often, so that proxies and clients know that both ends live. */
