@@ -38,8 +38,8 @@ export { timingsOf } from "./status.js";
 
 const ROUTES = [itemRoutes, eventRoutes, statusRoutes, boardRoutes, postNewData, listAllRecentData];
 
-/** A long answer takes up to 20 ms, and a request of somebody else several turns of the event loop. */
-const TURNS_BETWEEN_LONG = 3;
+/** A long body or answer takes up to 40 ms, and a request of somebody else some eight turns of the event loop. */
+const TURNS_BETWEEN_LONG = 8;
 
 /** The HTTP API of a running node. */
 export interface HttpApi {
