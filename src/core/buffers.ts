@@ -97,7 +97,7 @@ export class JoinedBytes {
   #blockBytes = 0;
   length = 0;
 
-  /** The first piece is kept as it is, since a small post is one piece, and so are large ones, but for their place in memory. */
+  /** The first piece is kept as it is: a small post is one piece. Further large pieces are parked, and small ones joined. */
   push(piece: Buffer): void {
     if (this.length === 0 || piece.length >= PIECE_BYTES_MIN) {
       this.#endBlock();

@@ -9,15 +9,12 @@ import {
   recordKey,
   type ServiceType,
   type SrvRecord,
-  sameData,
   sameName,
   sameRecord,
   type TxtRecord,
   TYPE_ENUMERATION,
   typeName,
 } from "./records.js";
-
-const NONE: ReadonlySet<DnsRecord> = new Set();
 
 /** An interface that came up, as one service is to be shown there. */
 export interface LinkUp {
@@ -140,7 +137,8 @@ export class Presence {
       return [];
     }
     const answers = new Set<DnsRecord>();
-    const known = knownOf(this.records.all, packet.answers);
+    // Once for each record: a packet may ask for it 32 times, and hold 480 known answers.
+    const known = new Set(this.records.all.filter((record) => isKnown(record, packet.answers)));
     let unicast = true;
     for (const question of packet.questions) {
       for (const record of answersTo(question, this.records)) {
@@ -168,14 +166,13 @@ export class Presence {
    */
   defend(heard: readonly DnsRecord[], isOurs: (record: DnsRecord) => boolean, nowMs: number): SendEffect[] {
     if (this.isProbing) return [];
-    const rivalsOf = (record: DnsRecord, among: readonly DnsRecord[]) =>
-      among.filter((other) => other.type === record.type && sameName(other.name, record.name));
-    const named = this.records.all.filter(({ flush }) => flush).flatMap((record) => rivalsOf(record, heard));
-    const wrong = [...new Set(named)].filter((other) => other.flush && other.ttlS > 0 && !isOurs(other));
+    const foreign = heard.filter((other) => other.flush && other.ttlS > 0 && !isOurs(other));
     for (const record of this.records.all) {
-      if (rivalsOf(record, heard).some((other) => other.ttlS * 2 < record.ttlS && sameData(other, record)))
+      const isInItsPlace = (other: DnsRecord) =>
+        other.type === record.type && sameName(other.name, record.name);
+      if (heard.some((other) => other.ttlS * 2 < record.ttlS && sameRecord(other, record)))
         this.#queue.add(record, nowMs, DNSSD.defendIntervalMs, undefined);
-      else if (record.flush && rivalsOf(record, wrong).length > 0) {
+      else if (record.flush && foreign.some(isInItsPlace)) {
         this.#contradicted.set(record, nowMs);
         this.#contradict(record, nowMs);
       }
@@ -317,13 +314,10 @@ class AnswerQueue {
   }
 
   /** Known answers that came after their question (RFC 6762, 7.2). */
-  suppress(asker: string, heard: readonly DnsRecord[]): void {
-    const asked = [...this.#waiting.values()].filter((waiting) => waiting.asker === asker);
-    for (const record of knownOf(
-      asked.map(({ record }) => record),
-      heard,
-    ))
-      this.#waiting.delete(recordKey(record));
+  suppress(asker: string, known: readonly DnsRecord[]): void {
+    for (const [key, waiting] of this.#waiting) {
+      if (waiting.asker === asker && isKnown(waiting.record, known)) this.#waiting.delete(key);
+    }
   }
 
   takeDue(nowMs: number): readonly DnsRecord[] {
@@ -366,12 +360,9 @@ function additionalsFor(answers: readonly DnsRecord[], own: ServiceRecords): rea
   return wanted.filter((record) => !answers.includes(record));
 }
 
-/** Our records that the asker holds with at least half of their life left (RFC 6762, 7.1). */
-function knownOf(own: readonly DnsRecord[], heard: readonly DnsRecord[]): ReadonlySet<DnsRecord> {
-  if (heard.length === 0) return NONE;
-  return new Set(
-    own.filter((record) => heard.some((other) => other.ttlS * 2 >= record.ttlS && sameRecord(other, record))),
-  );
+/** Whether the asker holds the record with at least half of its life left (RFC 6762, 7.1). */
+function isKnown(record: DnsRecord, known: readonly DnsRecord[]): boolean {
+  return known.some((other) => other.ttlS * 2 >= record.ttlS && sameRecord(other, record));
 }
 
 /** The records as a resolver sees them that knows no multicast DNS: no flush bit, a short life (RFC 6762, 6.7). */

@@ -46,7 +46,7 @@ export function sameRecord(a: DnsRecord, b: DnsRecord): boolean {
 }
 
 /** Whether records of one type have the same data. */
-export function sameData(a: DnsRecord, b: DnsRecord): boolean {
+function sameData(a: DnsRecord, b: DnsRecord): boolean {
   if (typeof a.data === "string" && typeof b.data === "string") return sameName(a.data, b.data);
   return dataKey(a) === dataKey(b);
 }

@@ -105,7 +105,10 @@ export interface ApiContext {
   readonly bulkTurns: PacedCalls;
   /** A thousand subscribers that come at once wait for each other, and let others pass. */
   readonly subscriberTurns: PacedCalls;
-  /** What takes milliseconds, such as a long page or metrics, takes turns of the event loop: one is made, then come others. */
+  /**
+   * Resolves in a turn of the event loop for work of milliseconds: a long body, a long page, metrics. One such work has the
+   * turn, and the next turns have none.
+   */
   readonly longTurn: () => Promise<void>;
   /** Of bodies that have not come whole, or are being posted line by line. */
   readonly bodiesHeld: SharedBytes;
