@@ -154,12 +154,15 @@ class Node implements StartedNode, ServedNode {
   async accept(draft: ItemDraft, { wait, timeoutMs = 5_000, signal }: PostOptions = {}): Promise<PostResult> {
     this.#refuseWhenStopping();
     const receipt = wait === undefined ? undefined : this.#shell.openReceipt(wait, timeoutMs);
-    const posted = await this.#posts.accept(draft, receipt).catch((error) => {
+    try {
+      const posted = await this.#posts.accept(draft, receipt);
+      const visible = this.#find(posted.id)?.digest ?? posted.digest;
+      if (!receipt) return { ...posted, visible };
+      return { ...posted, visible, receipt: await this.#shell.receiptOf(receipt, signal) };
+    } catch (error) {
       if (receipt) this.#shell.dropReceipt(receipt);
       throw error;
-    });
-    const result = { ...posted, visible: this.#find(posted.id)?.digest ?? posted.digest };
-    return receipt ? { ...result, receipt: await this.#shell.receiptOf(receipt, signal) } : result;
+    }
   }
 
   async acceptMany(drafts: readonly ItemDraft[]): Promise<readonly BulkLine[]> {

@@ -7,6 +7,11 @@ const QUIET_UTILIZATION = 0.2;
 /** Of a node: smaller ones make posts cost up to a third more, larger ones only hold more garbage. */
 const YOUNG_BYTES = 16 * 1024 * 1024;
 
+/** Garbage of a node may grow to so much of what lives... */
+const GARBAGE_PERCENT = 30;
+/** ... or to so much: full collections of a small heap would take an eighth of the processor that posts take. */
+const GARBAGE_BYTES_MIN = 24 * 1024 * 1024;
+
 /** Longer than probing and announcing a node or hub by multicast DNS. */
 const START_IS_OVER_MS = 3_000;
 
@@ -23,9 +28,10 @@ const UNUSED_BYTES_MAX = 48 * 1024 * 1024;
  * took, or half of what it held, whichever is more.
  */
 export function tuneNodeHeap(): void {
-  setFlagsFromString("--heap-growing-percent=30");
   const limitYoung = youngGenerationLimit();
   limitYoung();
+  limitGarbage();
+  new PerformanceObserver(limitGarbage).observe({ entryTypes: ["gc"] });
   const isQuiet = quietness();
   let heldBytes = takenBytes();
   const collected = (): void => {
@@ -37,6 +43,12 @@ export function tuneNodeHeap(): void {
     const grownBytes = takenBytes() - heldBytes;
     return isQuiet() && grownBytes > heldBytes / 2 ? grownBytes : 0;
   }, collected);
+}
+
+/** For the collections to come. */
+function limitGarbage(): void {
+  const percent = Math.max(GARBAGE_PERCENT, (100 * GARBAGE_BYTES_MIN) / process.memoryUsage().heapUsed);
+  setFlagsFromString(`--heap-growing-percent=${Math.ceil(percent)}`);
 }
 
 /** @returns lets the young generation, which a collection shrinks, grow up to its working size and no further */
