@@ -37,6 +37,9 @@ export class HubServer {
   readonly #startedAtMs: number;
   #address = "";
   #turnEndPlanned = false;
+  /** When the last turn had flushed its outboxes, and how long that took. */
+  #flushedAtMs = 0;
+  #flushMs = 0;
   #carryingOut = false;
   readonly #timer = new WakeTimer({
     now: nowMs,
@@ -259,18 +262,28 @@ export class HubServer {
     }
     this.#carryingOut = false;
     const hasWork = effects.hasDirty || this.machine.worked || this.#writeTurn.hasWaiting;
-    if (hasWork && !this.#turnEndPlanned) {
-      this.#turnEndPlanned = true;
-      setImmediate(this.#endTurn);
-    }
+    if (hasWork && !this.#turnEndPlanned) this.#planTurnEnd();
     this.#timer.plan();
   };
 
-  /** At the end of a turn of the event loop: flushes the outboxes that its reads have filled, and continues deferred work. */
+  /** The turn ends with that of the event loop, or later: flushes take half of the time at most. */
+  #planTurnEnd(): void {
+    this.#turnEndPlanned = true;
+    const { flushPauseMsMin, flushPauseMsMax } = HUB_LIMITS;
+    const pauseMs = Math.min(this.#flushMs, flushPauseMsMax) - (nowMs() - this.#flushedAtMs);
+    if (pauseMs < flushPauseMsMin || this.machine.turnSpent || this.#writeTurn.hasWaiting)
+      setImmediate(this.#endTurn);
+    else setTimeout(this.#endTurn, pauseMs);
+  }
+
+  /** Flushes the outboxes that the reads of this turn have filled, and continues deferred work. */
   readonly #endTurn = (): void => {
     this.#turnEndPlanned = false;
+    const beganMs = nowMs();
     this.#writeTurn.begin();
     this.machine.effects.flushDirty(this.#flush);
+    this.#flushedAtMs = nowMs();
+    this.#flushMs = this.#flushedAtMs - beganMs;
     this.machine.handle({ type: "turned" }, nowMs());
     while (this.machine.hasLeftOver) this.machine.handle({ type: "continued" }, nowMs());
     this.carryOut();

@@ -92,6 +92,12 @@ export const HUB_LIMITS = {
   batchBytesMax: 1_048_576,
   /** ... and after it did not: small, so that progress shows soon. Doubles with each write taken at once. */
   batchBytesMin: 65_536,
+  /**
+   * Behind the writes of a turn the next ones wait as long as these took, within these bounds: with many receivers each write
+   * costs more than a frame, and meanwhile frames gather that one write carries.
+   */
+  flushPauseMsMin: 0.5,
+  flushPauseMsMax: 4,
   /** An outbox that collected so much in one turn is flushed before the turn ends: caches and memory. */
   flushBytes: 262_144,
   /**

@@ -121,6 +121,11 @@ export class HubMachine {
     return this.#state.turnBytes > 0;
   }
 
+  /** Whether senders wait for the next turn. */
+  get turnSpent(): boolean {
+    return this.#state.turnSpent;
+  }
+
   /** Whether the shell owes the input `continued`. */
   get hasLeftOver(): boolean {
     return this.#delivery.flow.hasLeftOver;
