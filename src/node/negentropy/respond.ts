@@ -45,7 +45,8 @@ export function respond(set: ItemSet, message: Uint8Array, options: ReconcileOpt
       rank = section.until;
       // An initiator that lists its ids wants to see ours.
       if (range.mode === "ids") list(section, writer);
-      else answerFingerprint(section, range.fingerprint, writer, search);
+      else if (search.takeRange()) answerFingerprint(section, range.fingerprint, writer, search);
+      else writer.stop();
     }
     if (writer.isFull) break;
     lower = range.to;

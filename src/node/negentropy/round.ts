@@ -115,6 +115,10 @@ export class Round {
       } else {
         const section = this.unsettled(lower, range.to);
         if (range.mode === "fingerprint") {
+          if (!search.takeRange()) {
+            writer.stop();
+            break;
+          }
           if (range.fingerprint !== EMPTY_FINGERPRINT && range.fingerprint !== section.fingerprint)
             differing++;
           answerFingerprint(section, range.fingerprint, writer, search, have);

@@ -93,8 +93,10 @@ function partsOf(count: number): number {
 
 /** Above so many items it costs less to split first. */
 const ITEMS_MAX = 512;
-/** How many hashes one message may cost us, whatever it says: some 50 ms. */
+/** How many hashes one message may cost us, whatever it says: some 50 ms... */
 const HASHES_MAX = 65_536;
+/** ... of which a range takes so many: its fingerprint is of several sums. */
+const RANGE_HASHES = 4;
 /** How many may be in vain, until an item is found: sets that differ in many items have few ranges with one difference. */
 const HASHES_IN_VAIN_MAX = 4_096;
 
@@ -106,6 +108,12 @@ const HASHES_IN_VAIN_MAX = 4_096;
 export class ExtraItemSearch {
   private hashesLeft = HASHES_MAX;
   private vainHashesLeft = HASHES_IN_VAIN_MAX;
+
+  /** Before the fingerprint of a range is computed. @returns false when the message has cost enough */
+  takeRange(): boolean {
+    this.hashesLeft -= RANGE_HASHES;
+    return this.hashesLeft > 0;
+  }
 
   /** @returns the rank of our item that the peer lacks, when that is the only difference */
   find(section: Section, theirFingerprint: string): number | undefined {

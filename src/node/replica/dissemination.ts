@@ -1,3 +1,4 @@
+import { LIMITS } from "../../core/limits.js";
 import type { ReplicaContext } from "./context.js";
 import type { Link } from "./links.js";
 import { type MemberRecord, packHashes } from "./member.js";
@@ -46,6 +47,8 @@ const SAMPLE_NEWS_MS = { tree: 1_000, all: 5_000 };
 const ASK_MS = 500;
 /** ... and so many times as long as this node is woken late. */
 const ASK_LATES = 4;
+/** Records that are asked for at the same time; comparing rosters brings others. */
+const ASKED_MAX = 2 * LIMITS.rosterMembersMax;
 /** With so few members all changes go on all links, so that all have the same tree at once. */
 const SMALL_MEMBERS = 30;
 
@@ -91,6 +94,7 @@ export class Dissemination {
       if (!roster.lacks(hash, incarnation)) continue;
       const asked = this.#asked.get(hash);
       if (!asked) {
+        if (this.#asked.size >= ASKED_MAX) continue;
         want.push(hash);
         this.#asked.set(hash, { atMs: nowMs, incarnation, others: [] });
       } else {
@@ -142,8 +146,8 @@ export class Dissemination {
 
   #ask(link: Link, hashes: readonly string[]): void {
     const none = new Uint8Array();
-    if (hashes.length > 0)
-      this.context.send(link, { t: "records", records: [], lost: none, want: packHashes(hashes) });
+    for (const some of portionsOf(hashes))
+      this.context.send(link, { t: "records", records: [], lost: none, want: packHashes(some) });
   }
 
   /** Asks the next peer that announced them for records that stay away. */
@@ -182,8 +186,9 @@ export class Dissemination {
         (isPushing || news.isPushed ? pushed : announced).push(news.record);
       }
       this.give(link, pushed);
-      if (announced.length > 0)
-        this.context.send(link, { t: "roster", members: encodeEntries(announced), part: true });
+      // There may be more news than members: records of some that have given way meanwhile.
+      for (const some of portionsOf(announced))
+        this.context.send(link, { t: "roster", members: encodeEntries(some), part: true });
     }
     for (const { record, isForAll } of all) if (scope === "all" || !isForAll) this.#news.delete(record);
     for (const told of SCOPES) {
@@ -192,4 +197,12 @@ export class Dissemination {
       this.#sentAtMs[told] = nowMs;
     }
   }
+}
+
+/** As many as one frame may name, each. */
+function portionsOf<Name>(all: readonly Name[]): Name[][] {
+  const most = LIMITS.rosterMembersMax;
+  return Array.from({ length: Math.ceil(all.length / most) }, (_, index) =>
+    all.slice(index * most, (index + 1) * most),
+  );
 }

@@ -20,6 +20,8 @@ interface Content {
   /** The digests of its items, 32 bytes each, which are held anyway; of a question the whole frame. */
   readonly bytes: Uint8Array;
   readonly keptAtMs: number;
+  /** Numbers of the links on which it was given again. */
+  readonly givenOn: Set<number>;
 }
 
 /** A batch that came, on its way through verification and commit. */
@@ -247,7 +249,10 @@ export class Gossip {
     // It comes as soon as it is committed: the link is eager now.
     if (this.#arrived.has(id!)) return;
     // Where much waits already, reconciliation brings it, which asks for only so much at a time.
-    const frame = link.isQueueLong ? undefined : this.#rebuild(id!);
+    // It is given once: 30 bytes ask for as much as 1 MB.
+    const givenOn = this.#contents.get(id!)?.givenOn;
+    const frame = link.isQueueLong || givenOn?.has(link.number) ? undefined : this.#rebuild(id!);
+    if (frame) givenOn?.add(link.number);
     this.context.send(link, frame ?? { t: "gone", id: packedId });
   }
 
@@ -354,7 +359,7 @@ export class Gossip {
   #keep(id: string, { kind, bytes }: Pick<Content, "kind" | "bytes">, nowMs: number): void {
     // The id may have been forgotten, and the batch have come again.
     this.#drop(id);
-    this.#contents.set(id, { kind, bytes, keptAtMs: nowMs });
+    this.#contents.set(id, { kind, bytes, keptAtMs: nowMs, givenOn: new Set() });
     this.#contentsBytes += bytes.length;
     const { batchContentsBytesMax, batchesSeenMax } = LIMITS;
     for (const oldest of this.#contents.keys()) {

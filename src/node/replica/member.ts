@@ -59,7 +59,8 @@ export function memberHash(id: string): string {
 
 export const HASH_BYTES = 8;
 const SIGNATURE_BYTES = 64;
-const RECORD_BYTES_MAX = 8_192;
+/** With 64 links and 16 addresses of IPv6 a record has 3 KB. */
+const RECORD_BYTES_MAX = 4_096;
 /** Travels in 6 bytes, and can always be outbid: far behind every clock. So are clocks. */
 const INCARNATION_MAX = 2 ** 47;
 /** Links that a record names at most. */

@@ -13,6 +13,8 @@ export interface Twin {
   readonly heardAtMs: number;
 }
 
+/** Of this node's addresses the record names so many. */
+const ADDRESSES_MAX = 16;
 /** The record is published this long after a change... */
 const PUBLISH_SOON_MS = 200;
 /** ... of links, for each member longer: those that a node makes one after the other share a record, which all verify... */
@@ -193,7 +195,7 @@ export class OwnRecord {
       version: options.version,
       retentionMs: options.retentionMs,
       policy: options.policy.text,
-      addresses: options.addresses().slice(0, 32),
+      addresses: options.addresses().slice(0, ADDRESSES_MAX),
       links: new Set(Array.from(links.up(), (link) => link.hash)),
       holdings: this.context.summarise(nowMs),
       ...(ahead > 0 && { ahead }),

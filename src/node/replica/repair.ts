@@ -41,8 +41,8 @@ export class Repair implements Differences {
   tick(nowMs: number, isLeader: boolean): void {
     if (nowMs < this.#tickAtMs) return;
     this.#tickAtMs = nowMs + TICK_MS;
-    const { owed } = this.#rounds;
-    if (owed && nowMs - owed.askedAtMs > LIMITS.answerTimeoutMs) this.#rounds.forget(owed.peer);
+    for (const { peer, askedAtMs } of this.#rounds.owed)
+      if (nowMs - askedAtMs > LIMITS.answerTimeoutMs) this.#rounds.forget(peer);
     forgetOlder(this.#appended, nowMs - APPENDED_MS);
     forgetOlder(this.#wanted, nowMs - WANTED_MS);
     const { roster, options } = this.context;

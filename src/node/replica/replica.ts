@@ -96,6 +96,9 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
   #nowMs = 0;
   #hasStarted = false;
   /** When links that are held may be read again. */
+  /** The link whose input is being handled, and the work of what was sent on it meanwhile. */
+  #heardLink: Link | undefined;
+  #answerWork = 0;
   #releaseAtMs = Number.POSITIVE_INFINITY;
   #pressureAtMs = 0;
   #lagMs = 0;
@@ -271,6 +274,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
   };
 
   send = (link: Link, frame: Frame): void => {
+    if (link === this.#heardLink) this.#answerWork += workOfAnswer(frame);
     if (link.state !== "ending") this.#effects.push({ type: "send", link: link.number, frame });
   };
 
@@ -401,10 +405,13 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     // Frames of a link that was cut are ignored.
     if (!link || link.state === "ending") return;
     link.heardAtMs = nowMs;
+    this.#heardLink = link;
+    this.#answerWork = 0;
     const reason = this.#heard(link, input, nowMs);
+    this.#heardLink = undefined;
     if (reason) this.cut(link, reason);
     else if (input.type !== "helloReceived" && input.type !== "garbled" && input.type !== "otherVersion")
-      this.#charge(link, workOf(input), nowMs);
+      this.#charge(link, workOf(input) + this.#answerWork, nowMs);
   }
 
   /** @returns why the link must end, if it must */
@@ -710,6 +717,9 @@ const BATCH_WORK: Readonly<Record<BatchKind, number>> = { items: 1, question: 8 
 /** The cost of a byte of records: each record has a signature to check, some 0.2 ms. */
 const RECORDS_WORK = 16;
 
+/** The cost of a byte of an answer: it is encoded, encrypted and written. */
+const ANSWER_WORK = 2;
+
 /** The cost of an input beside its frame, in bytes of work (bench/abuse.ts). */
 function workOf(input: Exclude<LinkInput, { type: "garbled" | "helloReceived" | "otherVersion" }>): number {
   if (input.type === "recordsReceived") return input.bytes * RECORDS_WORK;
@@ -732,6 +742,12 @@ function workOf(input: Exclude<LinkInput, { type: "garbled" | "helloReceived" | 
     default:
       return input.bytes;
   }
+}
+
+/** The cost of what is sent in answer on the same link: 40 bytes ask for all records, 30 for a batch. */
+function workOfAnswer(frame: Frame): number {
+  if (frame.t === "records") return frame.records.reduce((sum, { length }) => sum + ANSWER_WORK * length, 0);
+  return frame.t === "batch" ? ANSWER_WORK * frame.bytes.length : 0;
 }
 
 function ponged(link: Link, atMs: number, theirNowMs: number, nowMs: number): void {

@@ -34,17 +34,22 @@ interface Asked {
   minuteAtMs: number;
 }
 
+/** A round that takes longer does not keep others waiting: its peer may answer as slowly as deadlines allow. */
+const ROUND_SLOW_MS = 5_000;
+
 /**
- * Runs rounds of reconciliation. One at a time as initiator, which learns both differences; any number as responder,
- * which only counts them. A round runs when Sync finds that two sets differ, and every `syncIntervalMs` (jittered)
+ * Runs rounds of reconciliation. One at a time as initiator, which learns both differences, unless it is slow; any number as
+ * responder, which only counts them. A round runs when Sync finds that two sets differ, and every `syncIntervalMs` (jittered)
  * with one random peer (protocol.md#rounds).
  */
 export class Rounds {
   /** Peers to reconcile with next. */
   readonly #due = new Set<string>();
   readonly #asked = new Map<string, Asked>();
-  #open: OpenRound | undefined;
+  /** At most one with each peer, the latest last. */
+  readonly #open = new Map<string, OpenRound>();
   #number = 0;
+  #begunAtMs = Number.NEGATIVE_INFINITY;
   #periodicAtMs = 0;
 
   constructor(
@@ -61,28 +66,29 @@ export class Rounds {
   forget(peer: string): void {
     this.#due.delete(peer);
     this.#asked.delete(peer);
-    if (this.#open?.peer === peer) this.#fail();
+    if (this.#open.delete(peer)) this.context.figures.roundsFailed++;
   }
 
   /** Whether a round with this peer is open or asked for. */
   isBusyWith(peer: string): boolean {
-    return this.#due.has(peer) || this.#open?.peer === peer;
+    return this.#due.has(peer) || this.#open.has(peer);
   }
 
   /** Starts what is due. */
   advance(nowMs: number): void {
     this.#schedulePeriodic(nowMs);
+    if (this.#open.size > 0 && nowMs - this.#begunAtMs < ROUND_SLOW_MS) return;
     // Differences that one round found are fetched before the next round.
-    if (this.#open || this.context.wants.size > LIMITS.digestsPerFrameMax) return;
-    const [peer] = this.#due;
+    if (this.context.wants.expected(nowMs) > LIMITS.digestsPerFrameMax) return;
+    const peer = [...this.#due].find((due) => !this.#open.has(due));
     if (peer === undefined) return;
     this.#due.delete(peer);
     this.#begin(peer, nowMs);
   }
 
-  /** The answer that a peer owes to our round. */
-  get owed(): Owed | undefined {
-    return this.#open;
+  /** The answers that peers owe to our rounds. */
+  get owed(): readonly Owed[] {
+    return [...this.#open.values()];
   }
 
   /** Answers a round that a peer initiated. @returns why the peer must go, if it must */
@@ -106,9 +112,9 @@ export class Rounds {
     message: Uint8Array,
     nowMs: number,
   ): RoundBreach | "done" | undefined {
-    const open = this.#open;
+    const open = this.#open.get(peer);
     // An answer to a round given up meanwhile.
-    if (open?.peer !== peer || open.number !== number) return undefined;
+    if (open?.number !== number) return undefined;
     try {
       const { reply, have, need } = open.round.take(message);
       open.trips++;
@@ -125,7 +131,7 @@ export class Rounds {
       if (error instanceof ReconcileError) return "badRange";
       throw error;
     }
-    this.#open = undefined;
+    this.#open.delete(peer);
     this.#note(open);
     this.context.sendTo(peer, { t: "roundDone", round: number });
     return "done";
@@ -135,7 +141,9 @@ export class Rounds {
     const round = new Round(this.context.holdings.set, this.#options);
     const number = ++this.#number;
     const message = round.open();
-    this.#open = { peer, number, round, askedAtMs: nowMs, bytes: message.length, trips: 0, differences: 0 };
+    const counts = { bytes: message.length, trips: 0, differences: 0 };
+    this.#open.set(peer, { peer, number, round, askedAtMs: nowMs, ...counts });
+    this.#begunAtMs = nowMs;
     this.context.sendTo(peer, { t: "reconcile", round: number, message });
   }
 
@@ -155,11 +163,6 @@ export class Rounds {
     if (means === "sketch") figures.roundsBySketch++;
     if (hasSketchFailed) figures.sketchesFailed++;
     if (differences > 0) figures.lastRound = { means, bytes, trips, differences };
-  }
-
-  #fail(): void {
-    this.#open = undefined;
-    this.context.figures.roundsFailed++;
   }
 
   #schedulePeriodic(nowMs: number): void {

@@ -82,12 +82,12 @@ export class Sync {
         const result = this.#rounds.answered(link.peer, frame.round, frame.message, nowMs);
         if (result !== "done") return result;
         this.#reconciled.add(link.peer);
-        this.#advance(link.peer, nowMs);
+        this.#advance(nowMs);
         return undefined;
       }
       case "roundDone":
         this.#reconciled.add(link.peer);
-        this.#advance(link.peer, nowMs);
+        this.#advance(nowMs);
         return undefined;
       case "have":
         this.#exchange.want(link.peer, unpackDigests(frame.digests), nowMs);
@@ -101,7 +101,7 @@ export class Sync {
   /** Verified items came, in answer to a `want`. @returns why the link must end, if it must */
   items(link: Link, served: number, items: readonly Item[], nowMs: number): DisconnectReason | undefined {
     if (!this.#exchange.take(link.peer, served, items, nowMs)) return "unwantedItem";
-    this.#advance(link.peer, nowMs);
+    this.#advance(nowMs);
     return undefined;
   }
 
@@ -126,9 +126,9 @@ export class Sync {
     if (nowMs >= this.#aloneAtMs && links.count === 0) this.context.starting = false;
     this.#tellSummary(nowMs);
     for (const peer of this.#uncompared) this.#compare(peer, nowMs);
-    this.#rounds.advance(nowMs);
-    return [...wants.owed(), this.#rounds.owed].flatMap((owed) => {
-      const link = owed && links.with(owed.peer);
+    this.#advance(nowMs);
+    return [...wants.owed(), ...this.#rounds.owed].flatMap((owed) => {
+      const link = links.with(owed.peer);
       if (!link) return [];
       const moreMs = ANSWER_ROUND_TRIPS * slownessMs(link) + ANSWER_LATES * lateMs;
       return nowMs - owed.askedAtMs > LIMITS.answerTimeoutMs + moreMs ? [link] : [];
@@ -246,11 +246,16 @@ export class Sync {
     return greetedStarting;
   }
 
-  #advance(peer: string, nowMs: number): void {
-    if (this.context.starting && this.#reconciled.has(peer) && this.context.wants.size === 0) {
-      this.context.starting = false;
-    }
+  #advance(nowMs: number): void {
+    this.#endStart(nowMs);
     this.#rounds.advance(nowMs);
+  }
+
+  /** What peers hold that give what they owe is here. */
+  #endStart(nowMs: number): void {
+    const { wants, starting } = this.context;
+    if (!starting || wants.expected(nowMs) > 0) return;
+    this.context.starting = ![...this.#reconciled].some((peer) => wants.from(peer) === 0);
   }
 }
 
@@ -274,6 +279,7 @@ class Exchange implements Differences {
     context.wants.add(
       peer,
       digests.filter((digest) => !context.knows(digest)),
+      nowMs,
     );
     this.#ask(peer, nowMs);
   }
@@ -302,11 +308,9 @@ class Exchange implements Differences {
   /** Takes the answer to a `want`. @returns false when nobody asked for that */
   take(peer: string, served: number, items: readonly Item[], nowMs: number): boolean {
     const { context } = this;
-    const wanted = context.wants.answered(
-      peer,
-      served,
-      items.map((item) => item.digest),
-    );
+    const bytes = items.reduce((sum, item) => sum + encodedLength(item), 0);
+    const digests = items.map((item) => item.digest);
+    const wanted = context.wants.answered(peer, served, digests, bytes);
     if (!wanted) return false;
     context.figures.itemsReceivedBySync += items.length;
     context.take(items, "sync", nowMs);

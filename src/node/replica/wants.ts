@@ -22,11 +22,21 @@ interface Share {
   head: number;
   /** Asked for and not answered, oldest first; answers come in the same order. */
   readonly asked: Want[];
+  /** Digests that answers covered without their item, and answers that covered few. */
+  failures: number;
 }
 
+/** An answer that leaves out the rest has so many bytes, or the first item of the rest has... */
+const ANSWER_BYTES = LIMITS.itemsPerAnswerBytes / 2;
+/** ... and an item may expire, or come by another way. What a peer that fails more often owes is asked of others... */
+const FAILURES_MAX = 64;
+/** ... and so is what a peer has not answered for so long. */
+const SLOW_MS = 2_000;
+
 /**
- * Items that this node lacks and can ask somebody for: one table for all peers, so that nothing is fetched twice. The
- * asking side holds all the state; the giving side answers each `want` as far as one frame goes.
+ * Items that this node lacks and can ask somebody for: one table for all peers, so that nothing is fetched twice. A peer has
+ * as much of it as others leave. The asking side holds all the state; the giving side answers each `want` as far as one
+ * frame goes.
  */
 export class Wants {
   readonly #shares = new Map<string, Share>();
@@ -43,19 +53,34 @@ export class Wants {
     return this.#shares.get(peer)?.wanted.size ?? 0;
   }
 
+  /** Digests wanted from peers that give what they owe. */
+  expected(nowMs: number): number {
+    let size = 0;
+    for (const share of this.#shares.values()) if (!isFailing(share, nowMs)) size += share.wanted.size;
+    return size;
+  }
+
   /** `want` frames that a peer has not answered. */
   asked(peer: string): number {
     return this.#shares.get(peer)?.asked.length ?? 0;
   }
 
-  /** Wants those of a peer's digests that are not wanted from another already, up to the bound. */
-  add(peer: string, digests: readonly string[]): void {
+  /** Wants those of a peer's digests that another is not about to give, as far as there is room. */
+  add(peer: string, digests: readonly string[], nowMs: number): void {
     const share = this.#share(peer);
-    const all = [...this.#shares.values()].map(({ wanted }) => wanted);
+    const others = [...this.#shares.values()].filter((other) => other !== share);
     let room = LIMITS.wantsMax - this.size;
     for (const digest of digests) {
-      if (all.some((wanted) => wanted.has(digest))) continue;
-      if (room-- <= 0) return;
+      if (share.wanted.has(digest)) continue;
+      const other = others.find(({ wanted }) => wanted.has(digest));
+      if (other) {
+        if (!isFailing(other, nowMs)) continue;
+        other.wanted.delete(digest);
+        room++;
+      }
+      if (room === 0) room = makeRoom(share, others);
+      if (room === 0) return;
+      room--;
       share.wanted.add(digest);
       share.queue.push(digest);
     }
@@ -70,6 +95,8 @@ export class Wants {
     const lists: string[][] = [];
     while (share && share.queue.length > share.head && share.asked.length < LIMITS.wantsInFlight) {
       const digests = takeFront(share, LIMITS.digestsPerFrameMax).filter((digest) => {
+        // Others are asked for what is not wanted from this peer any more.
+        if (!share.wanted.has(digest)) return false;
         const known = isKnown(digest);
         if (known) share.wanted.delete(digest);
         return !known;
@@ -85,9 +112,10 @@ export class Wants {
    * Takes the answer to the oldest want of a peer. What it did not cover is queued again, in front.
    * @param served how many of the digests asked for it covers
    * @param received digests of the items in it
+   * @param bytes of these items
    * @returns false when nobody asked for that: no want is open, or an item is not among those covered
    */
-  answered(peer: string, served: number, received: readonly string[]): boolean {
+  answered(peer: string, served: number, received: readonly string[], bytes: number): boolean {
     const share = this.#shares.get(peer);
     const want = share?.asked[0];
     // After `false` the caller drops the peer with all its wants.
@@ -95,6 +123,8 @@ export class Wants {
     share.asked.shift();
     const covered = want.digests.slice(0, served);
     for (const digest of covered) share.wanted.delete(digest);
+    share.failures += served - received.length;
+    if (served < want.digests.length && bytes < ANSWER_BYTES) share.failures++;
     putInFront(share, want.digests.slice(served));
     return areAmong(received, covered);
   }
@@ -125,11 +155,27 @@ export class Wants {
   #share(peer: string): Share {
     let share = this.#shares.get(peer);
     if (!share) {
-      share = { wanted: new Set(), queue: [], head: 0, asked: [] };
+      share = { wanted: new Set(), queue: [], head: 0, asked: [], failures: 0 };
       this.#shares.set(peer, share);
     }
     return share;
   }
+}
+
+/** Whether a peer gives too little, or too slowly, of what is wanted from it. */
+function isFailing({ failures, asked }: Share, nowMs: number): boolean {
+  return failures > FAILURES_MAX || (asked[0] !== undefined && nowMs - asked[0].askedAtMs > SLOW_MS);
+}
+
+/** The peer of whom most is wanted gives way to one of whom less is, with what it has not been asked for. @returns how many */
+function makeRoom(share: Share, others: readonly Share[]): number {
+  const largest = others.reduce(
+    (most, other) => (other.wanted.size > most.wanted.size ? other : most),
+    share,
+  );
+  if (largest.wanted.size <= share.wanted.size + LIMITS.digestsPerFrameMax) return 0;
+  const last = largest.queue.splice(Math.max(largest.head, largest.queue.length - LIMITS.digestsPerFrameMax));
+  return last.filter((digest) => largest.wanted.delete(digest)).length;
 }
 
 function takeFront(share: Share, count: number): string[] {

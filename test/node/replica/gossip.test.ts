@@ -397,6 +397,19 @@ describe("a batch that is asked for", () => {
     }
   });
 
+  it("is given to a peer once, at the price of its bytes", () => {
+    const driver = linked("a", "b");
+    const items = Array.from({ length: 20 }, (_, index) => itemOf(`large ${index}`, "x".repeat(1_000_000)));
+    for (const item of items) {
+      received(driver, [item], "a");
+      const batch = batchOf(item);
+      expect(pushed(graft(driver, batch, "b"), "b")).toHaveLength(1);
+      const again = graft(driver, batch, "b");
+      expect([pushed(again, "b").length, frames(again, "gone", "b").length]).toEqual([0, 1]);
+    }
+    expect(driver.replica.links.with("b")!.budget.isHeldUp).toBe(true);
+  });
+
   it("is gone when an item of it has expired", () => {
     const driver = meshed(["a", "b"], new Driver(makeReplica({ retentionMs: 10_000 })));
     const items = [itemOf("x", undefined, NOW - 9_000), itemOf("y")];

@@ -99,6 +99,15 @@ describe("a link is held", () => {
     expect(holds(driver.hear(frame())), "it is held once").toEqual([]);
   });
 
+  it("whose peer asks for all records again and again", () => {
+    const driver = makeDriver();
+    driver.meet();
+    const addresses = Array.from({ length: 16 }, (_, index) => `${index}`.padEnd(200, "x"));
+    driver.records(Array.from({ length: 500 }, (_, index) => recordOf(`far ${index}`, { addresses })));
+    const ask = (): Frame => ({ t: "roster", members: new Uint8Array(), part: false });
+    expect(until(driver, ask, 11), "3.4 MB each").toBeLessThanOrEqual(11);
+  });
+
   it("whose peer sends records, each of which has a signature to verify", () => {
     const driver = makeDriver();
     driver.meet();

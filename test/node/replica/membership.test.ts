@@ -1241,6 +1241,27 @@ describe("records that are news", () => {
       ]);
     });
 
+    it("are announced in frames that a peer reads, also where there are more than members", () => {
+      const { driver, from, off } = large();
+      const made = ids(1_060, "made up");
+      const say = (some: string[], fields: Parameters<typeof recordOf>[1]) =>
+        driver.records(
+          some.map((id) => recordOf(id, fields)),
+          from,
+        );
+      const links = new Set([memberHash(from)]);
+      say(made.slice(0, 950), { incarnation: NOW + 1, links });
+      // They give way to others.
+      say(made.slice(0, 110), { incarnation: NOW + 2, left: true });
+      say(made.slice(950), { incarnation: NOW + 1, links });
+      const named = announced(driver.pass(4_000, pingAll(driver)), off).map(
+        ({ members }) => [...decodeEntries(members)].length,
+      );
+      expect(named.length).toBeGreaterThan(1);
+      expect(Math.max(...named)).toBeLessThanOrEqual(LIMITS.rosterMembersMax + 1);
+      expect(named.reduce((sum, count) => sum + count)).toBeGreaterThan(LIMITS.rosterMembersMax + 1);
+    });
+
     it("that a peer makes up are asked for, and lead to nothing", () => {
       const { driver, off } = large();
       const mine = driver.replica.membership.record;

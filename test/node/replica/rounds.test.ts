@@ -1,8 +1,11 @@
+import { hash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../../src/core/limits.js";
+import { VERSION } from "../../../src/node/negentropy/message.js";
 import { CELLS_MAX, Sketch } from "../../../src/node/negentropy/sketch.js";
 import { encodeAsk } from "../../../src/node/negentropy/sketch-message.js";
 import type { Replica } from "../../../src/node/replica/replica.js";
+import { packDigests } from "../../../src/node/replica/wire.js";
 import { Lan } from "./lan.js";
 import { Driver, frames, itemOf, itemsOf, makeReplica, reasons } from "./replica-kit.js";
 
@@ -244,3 +247,52 @@ describe("a peer that breaks the rules of rounds is cut off", () => {
     expect(driver.hear({ t: "reconciled", round: 99, message: Uint8Array.of(0xff) })).toEqual([]);
   });
 });
+
+describe("a peer that keeps a node waiting", () => {
+  const met = () => {
+    const driver = new Driver(makeReplica({ id: "a" }));
+    driver.hold(...itemsOf(3));
+    driver.meet("slow");
+    driver.meet("other");
+    expect(opened(driver.hear(summaryOf(makeReplica(), driver.nowMs), "slow"), "slow")).toHaveLength(1);
+    return driver;
+  };
+  const ping = (driver: Driver) => () => {
+    driver.ping("slow");
+    driver.ping("other");
+  };
+
+  it("with its answer to a round delays the rounds with others by seconds", () => {
+    const driver = met();
+    driver.hear(summaryOf(makeReplica(), driver.nowMs), "other");
+    expect(opened(driver.pass(4_000, ping(driver)), "other")).toEqual([]);
+    const effects = driver.pass(2_000, ping(driver));
+    expect(opened(effects, "other")).toHaveLength(1);
+    expect(reasons(driver.pass(LIMITS.answerTimeoutMs, ping(driver)))).toEqual([
+      "answerOverdue",
+      "answerOverdue",
+    ]);
+  });
+
+  it("with items that it has offered delays them by seconds, too", () => {
+    const driver = met();
+    const offer = (from: number) =>
+      packDigests(
+        Array.from({ length: LIMITS.digestsPerFrameMax }, (_, index) => digestText(`${from + index}`)),
+      );
+    for (let frame = 0; frame < 8; frame++)
+      driver.hear({ t: "have", digests: offer(frame * LIMITS.digestsPerFrameMax) }, "slow");
+    driver.hear({ t: "reconciled", round: 1, message: Uint8Array.of(VERSION) }, "slow");
+    driver.hear(summaryOf(makeReplica(), driver.nowMs), "other");
+    const found: number[] = [];
+    for (let seconds = 1; seconds <= 8; seconds++) {
+      const effects = driver.pass(1_000, ping(driver));
+      if (opened(effects, "other").length > 0) found.push(seconds);
+      // One digest of many, each second, and no item.
+      driver.receive(1, [], "slow");
+    }
+    expect(found).toEqual([3]);
+  });
+});
+
+const digestText = (text: string) => hash("sha256", text);
