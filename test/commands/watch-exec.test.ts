@@ -1,5 +1,8 @@
+import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
+import { createServer, get } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -184,6 +187,32 @@ describe("Ctrl-C", () => {
     // The next start has what was left, and not what is done.
     await using _next = ended(await place.watch(node, slow, "--state", place.file("state")));
     await soon(() => place.lines("done").length === 2);
+  });
+
+  test("ends it also while the node does not say what it is", async () => {
+    await using nodes = new Nodes();
+    const node = await nodes.start(HTTP);
+    const place = await Place.make();
+    const asked = Promise.withResolvers<void>();
+    const proxy = createServer(({ url, headers }, response) => {
+      if (url === "/v1/status") asked.resolve();
+      else
+        get(new URL(url!, node.url), { headers }, (answer) => {
+          response.writeHead(answer.statusCode!, answer.headers);
+          answer.pipe(response);
+        });
+    }).listen(0, "127.0.0.1");
+    await once(proxy, "listening");
+    const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    const watcher = place.begin({ url } as StartedNode, "true");
+    await asked.promise;
+    watcher.kill("SIGINT");
+    const beganMs = performance.now();
+    expect((await watcher.ended()).code).toBe(130);
+    // The status has 8 s.
+    expect(performance.now() - beganMs).toBeLessThan(6_000);
+    proxy.closeAllConnections();
+    proxy.close();
   });
 
   test("a second time ends it at once, and the command with it", async () => {

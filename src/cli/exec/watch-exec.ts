@@ -7,6 +7,7 @@ import { HubcastError } from "../../core/errors.js";
 import { shown } from "../../core/text.js";
 import { topicOf } from "../../core/topic.js";
 import { formatDuration } from "../../core/units.js";
+import { unlessAborted } from "../../node/arguments.js";
 import type { EventsOptions } from "../../node/broadcast.js";
 import type { HttpNode } from "../../node/client.js";
 import { WakeTimer } from "../../runtime/runner.js";
@@ -72,7 +73,7 @@ class Execution {
     try {
       await this.#follow();
     } catch (error) {
-      this.#fault.abort(error);
+      if (error !== this.#stopping.reason) this.#fault.abort(error);
     }
     this.#handle({ type: "stopped" });
     await Promise.allSettled(this.#work);
@@ -97,7 +98,7 @@ class Execution {
   }
 
   async #connected(clockMs: number): Promise<void> {
-    const { cluster, retentionMs } = await this.node.status();
+    const { cluster, retentionMs } = await unlessAborted(this.node.status(), this.#stopping);
     const before = this.schedule.cluster;
     if (before !== undefined && cluster !== before) {
       const { state } = this.options;

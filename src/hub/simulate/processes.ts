@@ -94,6 +94,15 @@ function endedEarly(what: string, code: number | null, signal: NodeJS.Signals | 
   });
 }
 
+/** A worker opens thousands of connections, or checks its last deliveries, in a fraction of this. */
+const ANSWER_MS = 120_000;
+
+function silent(): HubcastError {
+  return new HubcastError("systemFailed", `a worker has not answered for ${ANSWER_MS / 1_000} s`, {
+    suggestions: ["Look whether it was stopped, and whether this machine has memory and processor left."],
+  });
+}
+
 class Worker extends RunProcess {
   readonly #answers = new Map<WorkerMessage["type"], (message: WorkerMessage) => void>();
 
@@ -120,7 +129,12 @@ class Worker extends RunProcess {
       this.#answers.set(answer, resolve);
     });
     this.tell(command);
-    return (await Promise.race([answered, this.lost])) as Extract<WorkerMessage, { type: T }>;
+    const timer = setTimeout(() => this.fail(silent()), ANSWER_MS);
+    try {
+      return (await Promise.race([answered, this.lost])) as Extract<WorkerMessage, { type: T }>;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }
 

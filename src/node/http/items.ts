@@ -141,9 +141,17 @@ interface ItemsQuery {
 /** The wait that `?wait=` and `?timeoutMs=` ask for. A client that disconnects ends it. */
 function waitOf({ wait, timeoutMs }: PostQuery, response: ServerResponse): PostOptions | undefined {
   if (wait === undefined) return undefined;
+  const signal = leavingOf(response);
+  return { wait: wait === "all" ? wait : Number(wait), signal, ...optional({ timeoutMs }) };
+}
+
+/** Aborts when the client disconnects before its answer is written. An abort makes an error with its stack: 40 us. */
+function leavingOf(response: ServerResponse): AbortSignal {
   const left = new AbortController();
-  response.once("close", () => left.abort());
-  return { wait: wait === "all" ? wait : Number(wait), signal: left.signal, ...optional({ timeoutMs }) };
+  response.once("close", () => {
+    if (!response.writableFinished) left.abort();
+  });
+  return left.signal;
 }
 
 function refuseEncoding({ headers }: FastifyRequest): void {
@@ -196,10 +204,8 @@ async function sendItem(
   { holders, timeoutMs }: HoldersQuery,
   reply: FastifyReply,
 ): Promise<ShownItem | undefined> {
-  const left = new AbortController();
-  if (holders === "true") reply.raw.once("close", () => left.abort());
-  const options = { holders: holders === "true", signal: left.signal, ...optional({ timeoutMs }) };
-  const item = await context.node.find(id, options);
+  const receipt = holders === "true" ? { holders: true, signal: leavingOf(reply.raw) } : {};
+  const item = await context.node.find(id, { ...receipt, ...optional({ timeoutMs }) });
   if (item && item.raw.length <= SHORT_RAW_LENGTH) return item;
   if (!item) throw noItem(id);
   // Not awaited: the item is not kept while this answer waits for its turn.
