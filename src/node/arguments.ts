@@ -133,17 +133,6 @@ export function checkConnectOptions(options: ConnectOptions): void {
   });
 }
 
-/** @throws `signal.reason` as soon as it aborts, whatever becomes of the work */
-export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    if (signal.aborted) abort();
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
-}
-
 function check<Options>(method: string, options: Options, kinds: Kinds<Options>): void {
   checkOptions(method, options, kinds as Readonly<Record<string, OptionKind>>);
 }

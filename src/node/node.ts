@@ -1,5 +1,6 @@
 import { HubcastError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
+import { unlessAborted } from "../core/options.js";
 import { topicOf } from "../core/topic.js";
 import { VERSION } from "../core/version.js";
 import { startStep } from "../runtime/start-step.js";
@@ -11,7 +12,6 @@ import {
   checkPostOptions,
   checkShowOptions,
   checkStatusQuery,
-  unlessAborted,
 } from "./arguments.js";
 import type {
   Access,

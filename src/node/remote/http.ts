@@ -1,8 +1,8 @@
 import type { Readable } from "node:stream";
 import type { Dispatcher, Pool } from "undici";
 import { CONNECT_REASONS, HubcastError } from "../../core/errors.js";
-import { type TokenSource, tokenOf } from "../../core/options.js";
-import { checkConnectOptions, unlessAborted } from "../arguments.js";
+import { type TokenSource, tokenOf, unlessAborted } from "../../core/options.js";
+import { checkConnectOptions } from "../arguments.js";
 import { refusalIn } from "./answers.js";
 
 /** Connections for calls; each stream has one of its own. */

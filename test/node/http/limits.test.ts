@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { expect, test } from "vitest";
 import { JSON_TYPE, readToEnd, TestApi, until } from "../../fixtures/http-call.js";
@@ -180,13 +181,15 @@ test("of bodies and lines that are not whole, with more bytes than fit, the one 
     `POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: 2000000\r\n\r\n`;
   const part = `{"raw":"${"x".repeat(400_000)}`;
   const beginAndWait = async (socket: Socket, type: string) => {
-    const begun = Promise.withResolvers<Socket>();
-    const tell = (message: unknown) => begun.resolve((message as { socket: Socket }).socket);
+    const begun = Promise.withResolvers<{ socket: Socket; request: IncomingMessage }>();
+    const tell = (message: unknown) => begun.resolve(message as { socket: Socket; request: IncomingMessage });
     subscribe("http.server.request.start", tell);
     socket.write(begin(type) + part);
-    const served = await begun.promise;
+    const { socket: served, request } = await begun.promise;
     unsubscribe("http.server.request.start", tell);
-    await until("it is read", () => served.bytesRead === (begin(type) + part).length);
+    const waitingBytes = () => served.readableLength + request.readableLength;
+    const { length } = begin(type) + part;
+    await until("it is read", () => served.bytesRead === length && waitingBytes() === 0);
     expect(await held()).toBe(0);
   };
   await beginAndWait(oldest, "application/json");
