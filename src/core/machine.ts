@@ -27,6 +27,13 @@ export function pick<T>(list: readonly T[], random: Random): T | undefined {
   return list[Math.floor(random() * list.length)];
 }
 
+/** Cuts a list into slices of so many entries, in their order; the last may be shorter. */
+export function slicesOf<T>(list: readonly T[], entriesMax: number): T[][] {
+  return Array.from({ length: Math.ceil(list.length / entriesMax) }, (_, index) =>
+    list.slice(index * entriesMax, (index + 1) * entriesMax),
+  );
+}
+
 /** Takes one out of a list at random, which is not empty. The last one moves to its place. */
 export function draw<T>(list: T[], random: Random): T {
   const at = Math.floor(random() * list.length);

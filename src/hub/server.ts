@@ -284,7 +284,7 @@ export class HubServer {
     this.machine.effects.flushDirty(this.#flush);
     this.#flushedAtMs = nowMs();
     this.#flushMs = this.#flushedAtMs - beganMs;
-    this.machine.handle({ type: "turned" }, nowMs());
+    this.machine.handle({ type: "turned" }, this.#flushedAtMs);
     while (this.machine.hasLeftOver) this.machine.handle({ type: "continued" }, nowMs());
     this.carryOut();
   };

@@ -1,4 +1,4 @@
-import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8";
+import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 /** A busier process collects garbage by itself, and a collection would delay its answers. */
@@ -47,7 +47,7 @@ export function tuneNodeHeap(): void {
 
 /** For the collections to come. */
 function limitGarbage(): void {
-  const percent = Math.max(GARBAGE_PERCENT, (100 * GARBAGE_BYTES_MIN) / process.memoryUsage().heapUsed);
+  const percent = Math.max(GARBAGE_PERCENT, (100 * GARBAGE_BYTES_MIN) / getHeapStatistics().used_heap_size);
   setFlagsFromString(`--heap-growing-percent=${Math.ceil(percent)}`);
 }
 

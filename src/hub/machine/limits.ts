@@ -146,8 +146,11 @@ export const HUB_LIMITS = {
   shareStepMs: 10,
   /** Connections whose end is told to the machine in one turn: some 2 ms, where thousands end at the same moment. */
   turnEndingsMax: 32,
-  /** New connections that are read for the first time in one turn: 4 MiB, where hundreds begin at the same moment. */
-  turnBeginningsMax: 64,
+  /**
+   * New connections that are read for the first time in one turn, where hundreds begin at the same moment: 2 MiB, as each hands
+   * over two chunks.
+   */
+  turnBeginningsMax: 16,
   /** Bytes handed to the kernel in one turn, some 20 ms. Further writes wait for the next one. */
   turnWriteBytesMax: 67_108_864,
   /** The weight of one write there besides its bytes: some 5 us. */

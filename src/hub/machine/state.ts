@@ -73,12 +73,15 @@ export class HubState {
   }
 
   /**
-   * The part of its share, in bytes of work, that a client must have unused to be served in this turn. All shares together
-   * allow more work than the hub can do. So in a turn that has done twice its limit, the hub serves only clients that have
-   * half of their burst unused.
+   * The part of its share, in bytes of work, that a client must have unused to be served in a turn that is spent. All shares
+   * together allow more work than the hub can do, and the share of a client that waits grows. So in a turn that is beyond its
+   * limits by half, the hub serves only clients that have nearly all of their burst unused.
    */
   get sharesReserve(): number {
-    return this.turnBytes >= 2 * HUB_LIMITS.turnBytesMax ? HUB_LIMITS.shareBurstBytes / 2 : 0;
+    const { turnBytesMax, turnMsMax, shareBurstBytes } = HUB_LIMITS;
+    const byWork = this.turnBytes / turnBytesMax - 1;
+    const byTime = (this.nowMs - this.#turnEndsAtMs) / turnMsMax;
+    return Math.max(byWork, byTime) < 1 / 2 ? 0 : (7 / 8) * shareBurstBytes;
   }
 
   /** Takes the time of an input. A turn begins with its first work: the event loop may have slept before. */

@@ -1,4 +1,5 @@
 import { LIMITS } from "../../core/limits.js";
+import { slicesOf } from "../../core/machine.js";
 import type { ReplicaContext } from "./context.js";
 import type { Link } from "./links.js";
 import { type MemberRecord, packHashes } from "./member.js";
@@ -146,7 +147,7 @@ export class Dissemination {
 
   #ask(link: Link, hashes: readonly string[]): void {
     const none = new Uint8Array();
-    for (const some of portionsOf(hashes))
+    for (const some of slicesOf(hashes, LIMITS.rosterMembersMax))
       this.context.send(link, { t: "records", records: [], lost: none, want: packHashes(some) });
   }
 
@@ -187,7 +188,7 @@ export class Dissemination {
       }
       this.give(link, pushed);
       // There may be more news than members: records of some that have given way meanwhile.
-      for (const some of portionsOf(announced))
+      for (const some of slicesOf(announced, LIMITS.rosterMembersMax))
         this.context.send(link, { t: "roster", members: encodeEntries(some), part: true });
     }
     for (const { record, isForAll } of all) if (scope === "all" || !isForAll) this.#news.delete(record);
@@ -197,12 +198,4 @@ export class Dissemination {
       this.#sentAtMs[told] = nowMs;
     }
   }
-}
-
-/** As many as one frame may name, each. */
-function portionsOf<Name>(all: readonly Name[]): Name[][] {
-  const most = LIMITS.rosterMembersMax;
-  return Array.from({ length: Math.ceil(all.length / most) }, (_, index) =>
-    all.slice(index * most, (index + 1) * most),
-  );
 }

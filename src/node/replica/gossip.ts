@@ -249,7 +249,7 @@ export class Gossip {
     // It comes as soon as it is committed: the link is eager now.
     if (this.#arrived.has(id!)) return;
     // Where much waits already, reconciliation brings it, which asks for only so much at a time.
-    // It is given once: 30 bytes ask for as much as 1 MB.
+    // A link gets each batch again once: a graft of 30 bytes asks for as much as 1 MB.
     const givenOn = this.#contents.get(id!)?.givenOn;
     const frame = link.isQueueLong || givenOn?.has(link.number) ? undefined : this.#rebuild(id!);
     if (frame) givenOn?.add(link.number);

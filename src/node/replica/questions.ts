@@ -1,4 +1,5 @@
 import { LIMITS } from "../../core/limits.js";
+import { slicesOf } from "../../core/machine.js";
 import type { ReplicaContext } from "./context.js";
 import { HASH_BYTES, memberHash } from "./member.js";
 import type { AskedReceipt, Receipt } from "./messages.js";
@@ -312,10 +313,8 @@ export class Questions {
     this.#askedAtMs = nowMs;
     const digests = [...this.#toAsk];
     this.#toAsk.clear();
-    for (let at = 0; at < digests.length; at += LIMITS.digestsPerFrameMax) {
-      const some = digests.slice(at, at + LIMITS.digestsPerFrameMax);
+    for (const some of slicesOf(digests, LIMITS.digestsPerFrameMax))
       this.#pose({ t: "held", ...this.#header(), digests: packDigests(some) }, some, undefined);
-    }
   }
 
   #pose(question: Question, digests: readonly string[], window: Asked["window"]): void {

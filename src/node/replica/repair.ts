@@ -1,4 +1,5 @@
 import { LIMITS } from "../../core/limits.js";
+import { slicesOf } from "../../core/machine.js";
 import type { ReplicaContext } from "./context.js";
 import type { Item } from "./item.js";
 import { type Differences, Rounds } from "./rounds.js";
@@ -91,10 +92,8 @@ export class Repair implements Differences {
   }
 
   #sendDigests(peer: string, t: "have" | "want", digests: readonly string[]): void {
-    for (let at = 0; at < digests.length; at += LIMITS.digestsPerFrameMax) {
-      const some = packDigests(digests.slice(at, at + LIMITS.digestsPerFrameMax));
-      this.context.sendTo(peer, { t, digests: some });
-    }
+    for (const some of slicesOf(digests, LIMITS.digestsPerFrameMax))
+      this.context.sendTo(peer, { t, digests: packDigests(some) });
   }
 
   #append(digests: readonly string[], nowMs: number): void {

@@ -1,4 +1,5 @@
 import { LIMITS } from "../../core/limits.js";
+import { slicesOf } from "../../core/machine.js";
 import type { ReplicaContext } from "./context.js";
 import { encodedLength, type Item } from "./item.js";
 import { type Link, slownessMs } from "./links.js";
@@ -251,7 +252,7 @@ export class Sync {
     this.#rounds.advance(nowMs);
   }
 
-  /** What peers hold that give what they owe is here. */
+  /** Ends the start when this node has fetched all that it wants from peers that answer. */
   #endStart(nowMs: number): void {
     const { wants, starting } = this.context;
     if (!starting || wants.expected(nowMs) > 0) return;
@@ -265,10 +266,8 @@ class Exchange implements Differences {
 
   /** Tells a peer which items it lacks. @param digests those a round found here and not there */
   offer(peer: string, digests: readonly string[]): void {
-    for (let start = 0; start < digests.length; start += LIMITS.digestsPerFrameMax) {
-      const packed = packDigests(digests.slice(start, start + LIMITS.digestsPerFrameMax));
-      this.context.sendTo(peer, { t: "have", digests: packed });
-    }
+    for (const some of slicesOf(digests, LIMITS.digestsPerFrameMax))
+      this.context.sendTo(peer, { t: "have", digests: packDigests(some) });
   }
 
   /** The peer holds these; those unknown here are asked for. */
@@ -310,8 +309,7 @@ class Exchange implements Differences {
     const { context } = this;
     const bytes = items.reduce((sum, item) => sum + encodedLength(item), 0);
     const digests = items.map((item) => item.digest);
-    const wanted = context.wants.answered(peer, served, digests, bytes);
-    if (!wanted) return false;
+    if (!context.wants.answered(peer, served, digests, bytes)) return false;
     context.figures.itemsReceivedBySync += items.length;
     context.take(items, "sync", nowMs);
     // Requests in flight stay, or their answers would be refused.

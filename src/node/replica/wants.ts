@@ -125,6 +125,8 @@ export class Wants {
     for (const digest of covered) share.wanted.delete(digest);
     share.failures += served - received.length;
     if (served < want.digests.length && bytes < ANSWER_BYTES) share.failures++;
+    // Items may have expired while they were fetched: that must not count against an honest peer for ever.
+    if (share.wanted.size === 0) share.failures = 0;
     putInFront(share, want.digests.slice(served));
     return areAmong(received, covered);
   }

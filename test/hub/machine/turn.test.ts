@@ -162,7 +162,7 @@ describe("a turn of the event loop", () => {
     expect(reading()).toBe(senders.length);
   });
 
-  it("is for clients that left much of their share unused, when shares alone take two turns", () => {
+  it("is for clients that left much of their share unused, when shares alone take one and a half", () => {
     const { world } = ground(0);
     const ample = world.connect();
     world.nowMs += 1_000;
@@ -172,7 +172,7 @@ describe("a turn of the event loop", () => {
     for (const { session } of senders) world.receive(session, Buffer.from(begun));
     world.receive(ample.session, relay([1], "x"));
     const paused = senders.filter(({ session }) => !session.reading).length;
-    expect(paused).toBe(senders.length - Math.ceil(2 * perTurn) + 1);
+    expect(paused).toBe(senders.length - Math.ceil(1.5 * perTurn) + 1);
     expect(ample.session).toMatchObject({ reading: true, framesIn: 1 });
   });
 

@@ -16,6 +16,8 @@ function summaryOf(replica: Replica, nowMs: number) {
   return { t: "summary", ...replica.summarise(nowMs) } as const;
 }
 
+const digestText = (text: string) => hash("sha256", text);
+
 describe("two that meet", () => {
   it("hold the same afterwards, whoever had what", () => {
     const lan = new Lan(2);
@@ -294,5 +296,3 @@ describe("a peer that keeps a node waiting", () => {
     expect(found).toEqual([3]);
   });
 });
-
-const digestText = (text: string) => hash("sha256", text);

@@ -116,21 +116,32 @@ describe("the table of wants", () => {
   });
 
   it.each([
-    ["covers digests without their items", 100, []],
-    ["answers with a few items where many fit", 1, ["d0"]],
-  ])("asks another for what a peer owes that %s", (_, served, received) => {
+    ["covers digests without their items", 100, false],
+    ["answers with a few items where many fit", 1, true],
+  ])("asks another for what a peer owes that %s", (_, served, givesOne) => {
     const wants = new Wants();
     const all = names(LIMITS.digestsPerFrameMax);
     wants.add("a", all, 0);
     for (let answers = 0; answers < 70; answers++) {
       const [list] = wants.next("a", nothing, answers);
-      const given = received.length > 0 ? [list![0]!] : [];
+      const given = givesOne ? [list![0]!] : [];
       wants.answered("a", Math.min(served, list!.length), given, 200);
       wants.add("a", all, answers);
     }
     wants.add("b", all, 70);
     expect([wants.from("a"), wants.from("b")]).toEqual([0, all.length]);
     expect(wants.next("a", nothing, 70), "what b is asked for").toEqual([]);
+  });
+
+  it("forgives a peer that has given or covered all that was wanted", () => {
+    const wants = new Wants();
+    const expired = names(100);
+    wants.add("a", expired, 0);
+    wants.next("a", nothing, 0);
+    wants.answered("a", expired.length, [], 0);
+    wants.add("a", ["x"], 0);
+    wants.add("b", ["x"], 0);
+    expect([wants.from("a"), wants.from("b"), wants.expected(0)]).toEqual([1, 0, 1]);
   });
 
   it("gives a peer room that another has taken", () => {
