@@ -437,6 +437,7 @@ async function join(id: string, address: string) {
         if (frame.t === "reconcile")
           send({ t: "reconciled", round: frame.round, message: Uint8Array.of(0x61) });
       },
+      progressed: () => {},
       queued: (_, isLong) => {
         isRead = !isLong;
       },

@@ -111,6 +111,7 @@ async function serve(hasClusterKey: boolean): Promise<void> {
       dialFailed(_, reason) {
         throw new Error(reason);
       },
+      progressed() {},
       queued(_, long) {
         isLong = long;
       },

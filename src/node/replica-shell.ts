@@ -316,6 +316,7 @@ export class ReplicaShell {
         this.#inbox.frame(link, frame);
       },
       queued: (link, isLong) => this.tell({ type: "queued", link, isLong }),
+      progressed: (link) => this.tell({ type: "progressed", link }),
       gossip: (message) => {
         this.#readLog(message).catch((error: HubcastError) => {
           // A node that closes reads the message again after its next start.

@@ -80,6 +80,27 @@ describe.skipIf(noLan)(`machines in two rooms${skipped(noLan)}`, () => {
     await Promise.all([processesAgree(nodes.all, 10, 30_000), nodes.connected(30_000)]);
   });
 
+  test("over a cable of 400 kbit/s, a newcomer gets an item that takes 8 s, and is ready with all items", {
+    timeout: 120_000,
+  }, async () => {
+    await using lan = await Lan.open(1, 1);
+    await lan.narrow(400);
+    await using nodes = new NodeCrowd();
+    const [left, right] = lan.machines as [Machine, Machine];
+    nodes.all.push(await NodeProcess.start({ under: left.under }));
+    const lines = Array.from({ length: 200 }, (_, n) => ({ id: `n${n}`, raw: `${n}`.padEnd(1_000, ".") }));
+    lines.splice(100, 0, { id: "large", raw: "large".padEnd(400_000, ".") });
+    const text = lines.map((line) => JSON.stringify(line)).join("\n");
+    await nodes.all[0]!.call("/v1/items", { type: "application/x-ndjson", text });
+    nodes.all.push(await NodeProcess.start({ under: right.under }));
+    const newcomer = nodes.all[1]!;
+    await eventually(async () => (await newcomer.status()).state === "ready", 60_000);
+    expect((await newcomer.status()).items).toBe(lines.length);
+    expect(newcomer.stderr).not.toContain("heartbeatLost");
+    await post(nodes.all[0]!, "last", "news");
+    await processesAgree(nodes.all, lines.length + 1, 30_000);
+  });
+
   const noRoughCable = whyNoRoughCable();
   test.skipIf(noRoughCable)(
     `a cable that loses 10 % and delays by 50 ms brings everything${skipped(noRoughCable)}`,

@@ -140,9 +140,9 @@ const forgetsRest = altered(({ wants }) => {
     asked.set(peer, [...(asked.get(peer) ?? []), ...lists.map(({ length }) => length)]);
     return lists;
   };
-  wants.answered = (peer, served, received, bytes) => {
+  wants.answered = (peer, served, received, bytes, nowMs) => {
     const wanted = asked.get(peer)?.shift() ?? 0;
-    const isGood = answered(peer, served, received, bytes);
+    const isGood = answered(peer, served, received, bytes, nowMs);
     if (isGood && served < wanted) wants.dropQueue(peer);
     return isGood;
   };

@@ -149,6 +149,8 @@ export interface LinkListener {
    * peerQueueBytesMax the link ends.
    */
   queued(link: number, isLong: boolean): void;
+  /** Some 16 KiB came of a frame that is not whole yet. */
+  progressed(link: number): void;
 }
 
 /** The callbacks of a broker, on the same terms. */

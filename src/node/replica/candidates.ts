@@ -303,6 +303,10 @@ export class Candidates {
     return missing;
   }
 
+  get isDialling(): boolean {
+    return this.#attempts.size > 0;
+  }
+
   tick(nowMs: number): void {
     for (const [attempt, { dialledAtMs }] of this.#attempts)
       if (nowMs - dialledAtMs! > this.handshakeMs + DIAL_END_MS)

@@ -123,6 +123,8 @@ export interface ReplicaContext {
   cut(link: Link, reason: DisconnectReason): void;
   /** Something about a member has changed that subscribers hear of. */
   notifyPeer(peer: string): void;
+  /** A dial is under way, or a link is opening. */
+  readonly isMeeting: boolean;
   /** How late this node is woken, ms, a moving average: its deadlines for others are so many times as long more. */
   readonly lateMs: number;
   /** When the tree of gossip last led along other links of this node, epoch ms; infinite while none is known. */

@@ -21,8 +21,14 @@ export interface Link {
   /** Either side let it go to make room: no loss. */
   isReleased: boolean;
   heardAtMs: number;
+  /** Bytes of a frame that was not whole yet came last, epoch ms. */
+  progressAtMs: number;
   pingedAtMs: number;
   roundTripMs: number | undefined;
+  /** From its beginning to the peer's hello, ms: stands for the round trip until the first pong. */
+  helloMs: number;
+  /** The shortest of these: behind nothing that waits to be sent. */
+  shortestTripMs: number;
   /** Its clock minus the time of this machine (`nowMs`), ms. */
   clockOffsetMs: number | undefined;
   /** The tree of gossip leads along it; undefined where that is not known. */
@@ -46,8 +52,8 @@ export interface Link {
 }
 
 /** The round trip of a peer, ms, within bounds: deadlines of a slow peer are longer by multiples of it. */
-export function slownessMs({ roundTripMs = 0 }: Link): number {
-  return Math.min(roundTripMs, LIMITS.heartbeatLostMs);
+export function slownessMs({ roundTripMs, helloMs }: Pick<Link, "roundTripMs" | "helloMs">): number {
+  return Math.min(roundTripMs ?? helloMs, LIMITS.heartbeatLostMs);
 }
 
 /** The links of this node. At most one with each peer is up. */
@@ -102,8 +108,11 @@ export class Links {
       record: undefined,
       isReleased: false,
       heardAtMs: nowMs,
+      progressAtMs: 0,
       pingedAtMs: nowMs,
       roundTripMs: undefined,
+      helloMs: 0,
+      shortestTripMs: 0,
       clockOffsetMs: undefined,
       isInTree: undefined,
       graftedUntilMs: 0,
@@ -121,8 +130,10 @@ export class Links {
   }
 
   /** Both have said hello on it, and it serves its peer from now on. */
-  serve(link: Link, hello: HelloFrame, record: MemberRecord): void {
+  serve(link: Link, hello: HelloFrame, record: MemberRecord, nowMs: number): void {
     link.state = "up";
+    link.helloMs = nowMs - link.openedAtMs;
+    link.shortestTripMs = Math.min(link.helloMs, LIMITS.heartbeatLostMs);
     link.hello = hello;
     link.record = record;
     this.#byPeer.set(link.peer, link);

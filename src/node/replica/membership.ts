@@ -90,6 +90,13 @@ export class Membership {
     return Math.min(this.#tickAtMs, this.#own.wakeAtMs, this.#dissemination.wakeAtMs);
   }
 
+  /** A dial is under way, or a link is opening. */
+  get isMeeting(): boolean {
+    return (
+      this.#candidates.isDialling || [...this.context.links.all()].some(({ state }) => state === "opening")
+    );
+  }
+
   /** This node's own record; present from `start` on. */
   get record(): MemberRecord {
     return this.#own.record;
@@ -192,7 +199,7 @@ export class Membership {
       return "full";
     }
     if (!link.dialled) this.#greet(link, nowMs);
-    links.serve(link, frame, record);
+    links.serve(link, frame, record, nowMs);
     this.#beacons.linkUp(link);
     if (other) this.context.cut(other, "alreadyLinked");
     link.clockOffsetMs = frame.nowMs - nowMs;
@@ -339,7 +346,7 @@ export class Membership {
       else if (quietMs >= limitMs) silent.push(link);
       else if (
         link.state === "up" &&
-        nowMs - link.pingedAtMs >= (quietMs < LIMITS.heartbeatMs ? PING_MS : LIMITS.heartbeatMs)
+        nowMs - link.pingedAtMs >= (isHeard(link, nowMs) ? PING_MS : LIMITS.heartbeatMs)
       ) {
         link.pingedAtMs = nowMs;
         send(link, ping);
@@ -598,4 +605,9 @@ class Strangers {
     if (this.#byId.size > LIMITS.strangersMax) this.#byId.delete(this.#byId.keys().next().value!);
     if (known?.code !== stranger.code) this.notify(stranger.id);
   }
+}
+
+/** Frames come. While a long one comes, the pings of its sender wait behind it, and only ours tell that this node lives. */
+function isHeard({ heardAtMs, progressAtMs }: Link, nowMs: number): boolean {
+  return nowMs - heardAtMs < LIMITS.heartbeatMs && nowMs - progressAtMs >= LIMITS.heartbeatMs;
 }

@@ -66,6 +66,8 @@ export type ReplicaInput =
   | { readonly type: "linkDown"; readonly link: number; readonly reason: string }
   /** Much waits to be sent on a link, or no longer. */
   | { readonly type: "queued"; readonly link: number; readonly isLong: boolean }
+  /** Bytes of a long frame have come on a link. */
+  | { readonly type: "progressed"; readonly link: number }
   /** A `dial` has led nowhere. `self`: the address is this node's own. */
   | { readonly type: "dialFailed"; readonly attempt: number; readonly reason: string; readonly self: boolean }
   /** A frame that carries neither items nor records. */

@@ -69,7 +69,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
   readonly commits = new Commits();
   readonly links = new Links();
   readonly roster: Roster;
-  readonly wants = new Wants();
+  readonly wants = new Wants((peer) => this.links.with(peer));
   readonly membership: Membership;
   readonly figures: ReplicaFigures = {
     posted: 0,
@@ -123,6 +123,10 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
 
   get lateMs(): number {
     return this.membership.lateMs;
+  }
+
+  get isMeeting(): boolean {
+    return this.membership.isMeeting;
   }
 
   get treeChangedAtMs(): number {
@@ -224,6 +228,11 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
       case "queued": {
         const link = this.links.get(input.link);
         if (link) link.isQueueLong = input.isLong;
+        break;
+      }
+      case "progressed": {
+        const link = this.links.get(input.link);
+        if (link) link.heardAtMs = link.progressAtMs = nowMs;
         break;
       }
       case "batchVerified":
@@ -754,5 +763,6 @@ function ponged(link: Link, atMs: number, theirNowMs: number, nowMs: number): vo
   // A pong to no ping of ours says nothing.
   if (atMs > nowMs || nowMs - atMs > LIMITS.answerTimeoutMs) return;
   link.roundTripMs = nowMs - atMs;
+  link.shortestTripMs = Math.min(link.shortestTripMs, link.roundTripMs);
   link.clockOffsetMs = theirNowMs - (atMs + nowMs) / 2;
 }

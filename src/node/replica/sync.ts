@@ -67,6 +67,8 @@ export class Sync {
     const other = wants.drop(peer) > 0 ? [...links.up()].find(this.context.sharesItems) : undefined;
     if (other) this.#rounds.request(other.peer, nowMs);
     else this.#rounds.advance(nowMs);
+    // The peer may come back, or another.
+    if (links.count === 0) this.#aloneAtMs = nowMs + LIMITS.aloneAfterMs;
   }
 
   /** @returns why the link must end, if it must */
@@ -124,7 +126,9 @@ export class Sync {
     const { links, wants, lateMs } = this.context;
     this.#tickAtMs = nowMs + TICK_MS;
     this.#aloneAtMs ??= nowMs + LIMITS.aloneAfterMs;
-    if (nowMs >= this.#aloneAtMs && links.count === 0) this.context.starting = false;
+    // A peer that is far away takes longer to meet.
+    const aloneAtMs = this.#aloneAtMs + (this.context.isMeeting ? LIMITS.peerHandshakeMsMax : 0);
+    if (nowMs >= aloneAtMs && links.count === 0) this.context.starting = false;
     this.#tellSummary(nowMs);
     for (const peer of this.#uncompared) this.#compare(peer, nowMs);
     this.#advance(nowMs);
@@ -132,7 +136,8 @@ export class Sync {
       const link = links.with(owed.peer);
       if (!link) return [];
       const moreMs = ANSWER_ROUND_TRIPS * slownessMs(link) + ANSWER_LATES * lateMs;
-      return nowMs - owed.askedAtMs > LIMITS.answerTimeoutMs + moreMs ? [link] : [];
+      const sinceMs = Math.max(owed.askedAtMs, link.progressAtMs);
+      return nowMs - sinceMs > LIMITS.answerTimeoutMs + moreMs ? [link] : [];
     });
   }
 
@@ -309,7 +314,7 @@ class Exchange implements Differences {
     const { context } = this;
     const bytes = items.reduce((sum, item) => sum + encodedLength(item), 0);
     const digests = items.map((item) => item.digest);
-    if (!context.wants.answered(peer, served, digests, bytes)) return false;
+    if (!context.wants.answered(peer, served, digests, bytes, nowMs)) return false;
     context.figures.itemsReceivedBySync += items.length;
     context.take(items, "sync", nowMs);
     // Requests in flight stay, or their answers would be refused.

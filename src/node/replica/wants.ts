@@ -1,11 +1,15 @@
 import { LIMITS } from "../../core/limits.js";
+import { type Link, slownessMs } from "./links.js";
 
 /** An answer that a peer owes. */
 export interface Owed {
   readonly peer: string;
-  /** When it was asked, epoch ms. */
+  /** When it was asked or, where it came later, the answer before it: epoch ms. */
   readonly askedAtMs: number;
 }
+
+/** The figures of a link that tell what can be expected of its peer. */
+type Pace = Pick<Link, "progressAtMs" | "roundTripMs" | "helloMs" | "shortestTripMs">;
 
 interface Want {
   readonly digests: readonly string[];
@@ -24,14 +28,28 @@ interface Share {
   readonly asked: Want[];
   /** Digests that answers covered without their item, and answers that covered few. */
   failures: number;
+  /** When the last answer came that had all it could have, epoch ms. */
+  answeredAtMs: number;
+  /** Digests in the next `want`: as many as make an answer take neither long nor little time. */
+  digestsMax: number;
 }
 
 /** An answer that leaves out the rest has so many bytes, or the first item of the rest has... */
 const ANSWER_BYTES = LIMITS.itemsPerAnswerBytes / 2;
 /** ... and an item may expire, or come by another way. What a peer that fails more often owes is asked of others... */
 const FAILURES_MAX = 64;
-/** ... and so is what a peer has not answered for so long. */
+/** ... and so is what a peer has not answered, and sent nothing of, for so long, and some round trips. */
 const SLOW_MS = 2_000;
+const SLOW_ROUND_TRIPS = 4;
+
+/** The first `want` asks for so many. Behind an answer that comes sooner than this the next one asks for twice as many... */
+const DIGESTS_FIRST = 64;
+const ANSWER_MS_MIN = 125;
+/**
+ * ... and behind one that comes later than this, for half; both beside the shortest round trip. Several answers are on their
+ * way, and a post or a ping waits for all of them.
+ */
+const ANSWER_MS_MAX = 500;
 
 /**
  * Items that this node lacks and can ask somebody for: one table for all peers, so that nothing is fetched twice. A peer has
@@ -40,6 +58,9 @@ const SLOW_MS = 2_000;
  */
 export class Wants {
   readonly #shares = new Map<string, Share>();
+
+  /** @param pace of the link with a peer, where it is up */
+  constructor(private readonly pace: (peer: string) => Pace | undefined) {}
 
   /** Digests wanted from anybody. */
   get size(): number {
@@ -56,7 +77,8 @@ export class Wants {
   /** Digests wanted from peers that give what they owe. */
   expected(nowMs: number): number {
     let size = 0;
-    for (const share of this.#shares.values()) if (!isFailing(share, nowMs)) size += share.wanted.size;
+    for (const [peer, share] of this.#shares)
+      if (!this.#isFailing(peer, share, nowMs)) size += share.wanted.size;
     return size;
   }
 
@@ -68,14 +90,14 @@ export class Wants {
   /** Wants those of a peer's digests that another is not about to give, as far as there is room. */
   add(peer: string, digests: readonly string[], nowMs: number): void {
     const share = this.#share(peer);
-    const others = [...this.#shares.values()].filter((other) => other !== share);
+    const others = [...this.#shares].filter(([other]) => other !== peer);
     let room = LIMITS.wantsMax - this.size;
     for (const digest of digests) {
       if (share.wanted.has(digest)) continue;
-      const other = others.find(({ wanted }) => wanted.has(digest));
+      const other = others.find(([, { wanted }]) => wanted.has(digest));
       if (other) {
-        if (!isFailing(other, nowMs)) continue;
-        other.wanted.delete(digest);
+        if (!this.#isFailing(...other, nowMs)) continue;
+        other[1].wanted.delete(digest);
         room++;
       }
       if (room === 0) room = makeRoom(share, others);
@@ -94,7 +116,7 @@ export class Wants {
     const share = this.#shares.get(peer);
     const lists: string[][] = [];
     while (share && share.queue.length > share.head && share.asked.length < LIMITS.wantsInFlight) {
-      const digests = takeFront(share, LIMITS.digestsPerFrameMax).filter((digest) => {
+      const digests = takeFront(share, share.digestsMax).filter((digest) => {
         // Others are asked for what is not wanted from this peer any more.
         if (!share.wanted.has(digest)) return false;
         const known = isKnown(digest);
@@ -113,18 +135,25 @@ export class Wants {
    * @param served how many of the digests asked for it covers
    * @param received digests of the items in it
    * @param bytes of these items
+   * @param nowMs epoch ms
    * @returns false when nobody asked for that: no want is open, or an item is not among those covered
    */
-  answered(peer: string, served: number, received: readonly string[], bytes: number): boolean {
+  answered(peer: string, served: number, received: readonly string[], bytes: number, nowMs: number): boolean {
     const share = this.#shares.get(peer);
     const want = share?.asked[0];
     // After `false` the caller drops the peer with all its wants.
     if (!share || !want || served < 1 || served > want.digests.length) return false;
     share.asked.shift();
+    const tripMs = this.pace(peer)?.shortestTripMs ?? 0;
+    const tookMs = nowMs - Math.max(want.askedAtMs, share.answeredAtMs) - tripMs;
+    if (tookMs > ANSWER_MS_MAX) share.digestsMax = Math.max(1, share.digestsMax / 2);
+    else if (tookMs < ANSWER_MS_MIN)
+      share.digestsMax = Math.min(LIMITS.digestsPerFrameMax, 2 * share.digestsMax);
     const covered = want.digests.slice(0, served);
     for (const digest of covered) share.wanted.delete(digest);
-    share.failures += served - received.length;
-    if (served < want.digests.length && bytes < ANSWER_BYTES) share.failures++;
+    const hasRoom = served < want.digests.length && bytes < ANSWER_BYTES;
+    if (received.length === served && !hasRoom) share.answeredAtMs = nowMs;
+    else share.failures += served - received.length + (hasRoom ? 1 : 0);
     // Items may have expired while they were fetched: that must not count against an honest peer for ever.
     if (share.wanted.size === 0) share.failures = 0;
     putInFront(share, want.digests.slice(served));
@@ -149,30 +178,41 @@ export class Wants {
 
   /** The oldest answer that each peer owes. */
   owed(): Owed[] {
-    return [...this.#shares].flatMap(([peer, { asked }]) =>
-      asked[0] ? [{ peer, askedAtMs: asked[0].askedAtMs }] : [],
+    return [...this.#shares].flatMap(([peer, { asked, answeredAtMs }]) =>
+      asked[0] ? [{ peer, askedAtMs: Math.max(asked[0].askedAtMs, answeredAtMs) }] : [],
     );
   }
 
   #share(peer: string): Share {
     let share = this.#shares.get(peer);
     if (!share) {
-      share = { wanted: new Set(), queue: [], head: 0, asked: [], failures: 0 };
+      share = {
+        wanted: new Set(),
+        queue: [],
+        head: 0,
+        asked: [],
+        failures: 0,
+        answeredAtMs: 0,
+        digestsMax: DIGESTS_FIRST,
+      };
       this.#shares.set(peer, share);
     }
     return share;
   }
-}
 
-/** Whether a peer gives too little, or too slowly, of what is wanted from it. */
-function isFailing({ failures, asked }: Share, nowMs: number): boolean {
-  return failures > FAILURES_MAX || (asked[0] !== undefined && nowMs - asked[0].askedAtMs > SLOW_MS);
+  /** Whether a peer gives too little, or too slowly, of what is wanted from it. */
+  #isFailing(peer: string, { failures, asked, answeredAtMs }: Share, nowMs: number): boolean {
+    if (failures > FAILURES_MAX || !asked[0]) return failures > FAILURES_MAX;
+    const pace = this.pace(peer);
+    const sinceMs = Math.max(asked[0].askedAtMs, answeredAtMs, pace?.progressAtMs ?? 0);
+    return nowMs - sinceMs > SLOW_MS + (pace ? SLOW_ROUND_TRIPS * slownessMs(pace) : 0);
+  }
 }
 
 /** The peer of whom most is wanted gives way to one of whom less is, with what it has not been asked for. @returns how many */
-function makeRoom(share: Share, others: readonly Share[]): number {
+function makeRoom(share: Share, others: readonly (readonly [peer: string, share: Share])[]): number {
   const largest = others.reduce(
-    (most, other) => (other.wanted.size > most.wanted.size ? other : most),
+    (most, [, other]) => (other.wanted.size > most.wanted.size ? other : most),
     share,
   );
   if (largest.wanted.size <= share.wanted.size + LIMITS.digestsPerFrameMax) return 0;

@@ -104,6 +104,16 @@ export function describeCluster(name: string, engine: EngineUnderTest): void {
       }
     });
 
+    test("of some length are told of as their bytes come", async () => {
+      const { left, toRight, toLeft } = await openPair();
+      left.cluster.send(toRight.link, Buffer.alloc(LIMITS.peerFrameBytesMax));
+      await until("it arrived", () => toLeft.frames.length === 1);
+      expect(toLeft.progress).toBeGreaterThan(1);
+      left.cluster.send(toRight.link, Buffer.alloc(10));
+      await until("the short one arrived", () => toLeft.frames.length === 2);
+      expect(toLeft.progress).toBeLessThan(LIMITS.peerFrameBytesMax / 16_384);
+    });
+
     test("of any number are queued, told while they are many, and lost by none", async () => {
       const { left, right, toRight } = await openPair();
       const count = 40_000;

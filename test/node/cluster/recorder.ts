@@ -14,6 +14,8 @@ export interface RecordedLink extends LinkUp {
   readonly frames: Buffer[];
   /** Of `queued`, in order. */
   readonly queued: boolean[];
+  /** How often `progressed` was told. */
+  progress: number;
   /** Why it is down; absent while it is up. */
   reason?: string;
 }
@@ -41,7 +43,7 @@ export class Recorder implements LinkListener {
   linkUp(link: LinkUp): void {
     this.#told(() => {
       if (this.links.some((other) => other.link === link.link)) this.faults.push("a link is up twice");
-      this.links.push({ ...link, frames: [], queued: [] });
+      this.links.push({ ...link, frames: [], queued: [], progress: 0 });
     });
   }
 
@@ -71,6 +73,13 @@ export class Recorder implements LinkListener {
       const told = this.#get(link, "queued")?.queued;
       if (told && (told.at(-1) ?? false) === isLong) this.faults.push(`queued ${isLong} twice`);
       told?.push(isLong);
+    });
+  }
+
+  progressed(link: number): void {
+    this.#told(() => {
+      const from = this.#get(link, "progress");
+      if (from) from.progress++;
     });
   }
 

@@ -279,6 +279,24 @@ describe("signs of life", () => {
     expect([stateOf(driver), driver.nowMs]).toEqual(["lost", NOW + 4_999]);
   });
 
+  it("are not missed while bytes of a long frame come, and this node goes on to ping", () => {
+    const driver = makeDriver();
+    driver.meet();
+    const effects = driver.pass(8_000, () => driver.tell({ type: "progressed", link: linkOf("peer") }));
+    expect(reasons(effects)).toEqual([]);
+    expect(frames(effects, "ping").length).toBeGreaterThan(3);
+    expect(reasons(driver.pass(LIMITS.heartbeatLostMs + 300)), "but not for ever").toEqual(["heartbeatLost"]);
+  });
+
+  it("may stay away for two round trips more, by that of the hello before the first pong", () => {
+    const driver = makeDriver();
+    driver.connect("peer");
+    driver.nowMs += 1_400;
+    driver.greet("peer");
+    expect(reasons(driver.pass(LIMITS.heartbeatLostMs + 2_700))).toEqual([]);
+    expect(reasons(driver.pass(500))).toEqual(["heartbeatLost"]);
+  });
+
   it("may stay away for two round trips more from a peer that is slow", () => {
     const driver = makeDriver();
     driver.meet();

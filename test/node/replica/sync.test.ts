@@ -63,6 +63,29 @@ describe("a node", () => {
     expect(driver.replica.starting).toBe(false);
   });
 
+  it("waits longer for a peer that it is about to meet, and that is far away", () => {
+    const driver = new Driver();
+    driver.connect("far");
+    driver.pass(LIMITS.aloneAfterMs + 1_000);
+    expect(driver.replica.starting).toBe(true);
+    driver.lose("far");
+    driver.pass(1_000);
+    expect(driver.replica.starting).toBe(false);
+  });
+
+  it("is not ready as soon as it has lost the peer that it fetched from", () => {
+    const driver = new Driver();
+    driver.meet("one");
+    driver.hear({ t: "have", digests: Buffer.from(itemOf("a").digest, "hex") }, "one");
+    driver.pass(LIMITS.aloneAfterMs, () => driver.ping("one"));
+    driver.lose("one");
+    driver.pass(LIMITS.aloneAfterMs - 1);
+    expect(driver.replica.starting).toBe(true);
+    // It is dialled again, for as long as a dial may take.
+    driver.pass(LIMITS.peerHandshakeMsMax + 1_000);
+    expect(driver.replica.starting).toBe(false);
+  });
+
   it("with peers is ready when it has what they have", () => {
     const driver = new Driver();
     driver.meet("one");

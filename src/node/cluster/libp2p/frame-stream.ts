@@ -22,6 +22,8 @@ const TURNS_BETWEEN = 3;
 const BACKLOG_BYTES_MAX = 1_048_576;
 /** A waiting piece takes so much besides its bytes: millions of small frames would take ten times what they are. */
 const PIECE_BYTES = 225;
+/** So many bytes of a frame that is not whole yet are a sign of life: over a slow link 1 MB takes longer than silence may. */
+const PROGRESS_BYTES = 16_384;
 /** An empty frame says that it is the last one. */
 const LAST = frameHeader(0);
 
@@ -29,6 +31,8 @@ export interface FrameStreamListener {
   frame(frame: Uint8Array): void;
   /** As `queued` of the port. */
   queued(isLong: boolean): void;
+  /** As `progressed` of the port. */
+  progressed(): void;
   /** Called once, unless this side ended it; `reason` is for people. */
   ended(reason: string): void;
 }
@@ -105,6 +109,8 @@ export class FrameStream {
   #inbox: Uint8Array[] = [];
   #delivered = 0;
   #inboxBytes = 0;
+  /** Read since the last whole frame, or since `progressed` was told. */
+  #unfinishedBytes = 0;
   #isHeldUp = false;
   /** Why the stream is over; the listener is told behind what was read. */
   #endReason: string | undefined;
@@ -182,10 +188,16 @@ export class FrameStream {
   #received(chunk: Uint8Array | Iterable<Uint8Array>): void {
     if (this.#ended && !this.#finished) return;
     try {
-      for (const bytes of chunk instanceof Uint8Array ? [chunk] : chunk)
+      for (const bytes of chunk instanceof Uint8Array ? [chunk] : chunk) {
+        this.#unfinishedBytes += bytes.length;
         this.#reader.push(bytes, (frame) => this.#read(frame));
+      }
     } catch (error) {
       this.#end(describe(error));
+    }
+    if (this.#unfinishedBytes >= PROGRESS_BYTES && !this.#ended) {
+      this.#unfinishedBytes = 0;
+      this.#turns.post(() => this.#listener.progressed());
     }
     // Later: libp2p calls this from inside of resume(), and would go on to read though it is paused here.
     if (this.#inboxBytes > BACKLOG_BYTES_MAX) this.#turns.post(() => this.#pace());
@@ -193,6 +205,7 @@ export class FrameStream {
   }
 
   #read(frame: Uint8Array): void {
+    this.#unfinishedBytes = 0;
     if (frame.length === 0) this.#end("it closed the connection");
     else if (!this.#ended) {
       this.#inbox.push(frame);

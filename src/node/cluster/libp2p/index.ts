@@ -412,6 +412,7 @@ class Libp2pEngine extends Identity implements LinkEngine {
     const frames = new FrameStream(stream, this.#turns, {
       frame: (frame) => this.#listener.frame(link, frame),
       queued: (isLong) => this.#listener.queued(link, isLong),
+      progressed: () => this.#listener.progressed(link),
       ended: (reason) => {
         if (!this.#links.delete(link)) return;
         connection.abort(new Error(reason));
