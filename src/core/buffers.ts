@@ -1,3 +1,5 @@
+import { StringDecoder } from "node:string_decoder";
+
 /** One block of whole lines, or a line that is too long to look at. */
 export type Lines = { readonly block: Buffer } | "tooLong";
 
@@ -85,9 +87,10 @@ export function* portionsOf(lines: readonly Lines[], linesMax: number): Generato
   if (portion.length > 0) yield portion;
 }
 
-/** Smaller pieces are copied: one byte kept as a Buffer of its own takes some 250. */
-const PIECE_BYTES_MIN = 4_096;
+/** The first pieces are copied into a block of this size: one byte kept as a Buffer of its own takes some 250... */
 const BLOCK_BYTES = 16_384;
+/** ... and further ones into blocks that are parked. */
+const PARKED_BLOCK_BYTES = 65_536;
 
 /** Bytes that come in pieces of any size, and take little more memory than they are. */
 export class JoinedBytes {
@@ -97,9 +100,9 @@ export class JoinedBytes {
   #blockBytes = 0;
   length = 0;
 
-  /** The first piece is kept as it is: a small post is one piece. Further large pieces are parked, and small ones joined. */
+  /** The first piece is kept as it is: a small post is one piece. Further ones are parked when they are long, else joined. */
   push(piece: Buffer): void {
-    if (this.length === 0 || piece.length >= PIECE_BYTES_MIN) {
+    if (this.length === 0 || piece.length >= PARKED_BYTES_MIN) {
       this.#endBlock();
       this.#pieces.push(this.length === 0 ? piece : park(piece));
     } else {
@@ -107,7 +110,8 @@ export class JoinedBytes {
       while (left.length > 0) {
         if (this.#blockBytes === this.#block.length) {
           this.#endBlock();
-          this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+          this.#block =
+            this.length < BLOCK_BYTES ? Buffer.allocUnsafeSlow(BLOCK_BYTES) : parkedBytes(PARKED_BLOCK_BYTES);
         }
         const copied = left.copy(this.#block, this.#blockBytes);
         this.#blockBytes += copied;
@@ -140,7 +144,7 @@ export class JoinedBytes {
     this.length = 0;
   }
 
-  /** The rest of the block takes the small pieces behind the next large one. */
+  /** The rest of the block takes the short pieces behind the next long one. */
   #endBlock(): void {
     if (this.#blockBytes === 0) return;
     this.#pieces.push(this.#block.subarray(0, this.#blockBytes));
@@ -177,6 +181,22 @@ export function park(bytes: Buffer): Buffer {
 
 function parkedBytes(length: number): Buffer {
   return Buffer.from(new ArrayBuffer(length, { maxByteLength: length }));
+}
+
+/** Node keeps a text of more than 1,031,913 bytes outside of V8's heap. */
+const TEXT_BYTES_MAX = 524_288;
+
+/**
+ * Decodes UTF-8. A long text comes in parts, which lie in V8's heap: for one outside of it the C library takes memory, and keeps
+ * it (bench/abuse.ts unread).
+ */
+export function textOf(bytes: Buffer): string {
+  if (bytes.length <= TEXT_BYTES_MAX) return bytes.toString();
+  const decoder = new StringDecoder();
+  let text = "";
+  for (let at = 0; at < bytes.length; at += TEXT_BYTES_MAX)
+    text += decoder.write(bytes.subarray(at, at + TEXT_BYTES_MAX));
+  return text + decoder.end();
 }
 
 /** Bytes that many keep under one limit. Past it those are cut whose bytes have not moved for longest. */

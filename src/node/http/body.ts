@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
-import { JoinedBytes, type SharedBytes } from "../../core/buffers.js";
+import { JoinedBytes, type SharedBytes, textOf } from "../../core/buffers.js";
 import { HubcastError } from "../../core/errors.js";
 import type { Limits } from "../../core/limits.js";
 
@@ -72,7 +72,7 @@ export function readText(request: IncomingMessage, context: BodyRules, done: Don
     const bytes = body.take();
     if (bytes.length === 0) done(badRequest("the body is empty", "Send one JSON object."));
     else if (!isUtf8(bytes)) done(badRequest("the body is not valid UTF-8", "Encode the JSON as UTF-8."));
-    else done(null, bytes.toString());
+    else done(null, textOf(bytes));
   };
   const deadline = bodyDeadlines.set(() => fail(tooSlow(limits)));
   request.on("data", onData).on("end", onEnd);
