@@ -16,6 +16,9 @@ import type { OpenReceipt, ReplicaShell } from "./replica-shell.js";
 
 const NONE: ReadonlySet<Item> = new Set();
 
+/** How far ahead of the node's clock it stamps what is posted in one moment: so many lines keep their order. */
+const STAMP_AHEAD_MS_MAX = 1_000;
+
 interface GatheredPost {
   readonly item: Item;
   readonly receipt: OpenReceipt | undefined;
@@ -24,6 +27,7 @@ interface GatheredPost {
 /** Makes items of drafts, has them verified, and hands them to the replica. */
 export class Posts {
   readonly #queues = new SerialQueues();
+  #stampedMs = 0;
   readonly #gathering: PostGathering<GatheredPost, PostOutcome>;
 
   constructor(private readonly shell: ReplicaShell) {
@@ -37,7 +41,7 @@ export class Posts {
 
   /** @param receipt asked for when the item is durable @throws invalidItem, or the error that refuses the item */
   async accept(draft: ItemDraft, receipt?: OpenReceipt): Promise<Omit<PostResult, "visible">> {
-    const item = completeDraft(draft, this.shell.clockMs());
+    const item = completeDraft(draft, this.#stampMs(this.shell.clockMs()));
     if (isAuthored(item.signature) && (await this.#unproven([item])).size > 0) throw notSigned();
     return resultOf(await this.#gathering.add({ item, receipt }));
   }
@@ -49,7 +53,7 @@ export class Posts {
     const places: number[] = [];
     for (const [place, draft] of drafts.entries()) {
       try {
-        items.push(completeDraft(draft, nowMs));
+        items.push(completeDraft(draft, this.#stampMs(nowMs)));
         places.push(place);
       } catch (error) {
         if (!(error instanceof HubcastError)) throw error;
@@ -59,6 +63,12 @@ export class Posts {
     if (items.length > 0)
       for (const [index, line] of (await this.#submitMany(items)).entries()) lines[places[index]!] = line;
     return lines;
+  }
+
+  /** Items are listed by their time, and those of one time in no order of their posts: each gets a millisecond of its own. */
+  #stampMs(nowMs: number): number {
+    this.#stampedMs = Math.min(Math.max(nowMs, this.#stampedMs + 1), nowMs + STAMP_AHEAD_MS_MAX);
+    return this.#stampedMs;
   }
 
   /** Keeps the order of batches: one without signatures of authors waits for an earlier one that is being verified. */

@@ -48,6 +48,14 @@ describe("post --lines", () => {
     ).toEqual(lines);
   });
 
+  test("lists a thousand lines that are posted in one moment in their order", async () => {
+    await using nodes = new Nodes();
+    const node = await nodes.start(HTTP);
+    const lines = Array.from({ length: 1_000 }, (_, index) => `${index}`);
+    await post(node, lines.join("\n"));
+    expect([...(await held(node)).values()]).toEqual(lines);
+  });
+
   test("takes a file, a topic and a key", async () => {
     const pem = newSigningKey();
     writeFileSync(join(root, "key"), pem);
