@@ -340,13 +340,14 @@ class Node implements StartedNode, ServedNode {
     return startStep("opening multicast DNS", discovery, { logger, late: (opened) => opened.close() });
   }
 
-  /** A member that lacks the item does not answer for it. One that answers what it holds was reached, so it lacks the item. */
+  /** A member that lacks the item answers the question for it by its count alone. */
   async #askHolders(
     digest: string,
     options: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
   ): Promise<HoldersReceipt> {
-    const counts = this.#shell.askCounts(options.timeoutMs);
-    const receipt = await this.#shell.askReceipt(digest, "all", options);
+    const asked = this.#shell.askReceipt(digest, "all", options);
+    const counts = this.#shell.askCounts(options.timeoutMs, digest);
+    const receipt = await asked;
     const silent = new Set(receipt.missing.length > 0 && !options.signal?.aborted ? await counts : []);
     const lost = this.peersNow().filter(({ state }) => state === "lost");
     return {

@@ -229,12 +229,15 @@ export class ReplicaShell {
     return receipt;
   }
 
-  /** Asks all members what they hold; resolves with the ids of those that have not answered at the deadline. */
-  askCounts(timeoutMs: number): Promise<readonly string[]> {
+  /**
+   * Asks all members what they hold; resolves with the ids of those that have not answered at the deadline.
+   * @param digest receipts for this item that are open hear of its holders by the same answers
+   */
+  askCounts(timeoutMs: number, digest?: string): Promise<readonly string[]> {
     const request = ++this.#lastRequest;
     const { promise, resolve } = Promise.withResolvers<readonly string[]>();
     this.#counts.set(request, resolve);
-    this.tell({ type: "countsAsked", request, timeoutMs });
+    this.tell({ type: "countsAsked", request, timeoutMs, digest });
     return promise;
   }
 

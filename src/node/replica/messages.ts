@@ -119,7 +119,7 @@ export type ReplicaInput =
   /** Nobody waits for that receipt any more. */
   | { readonly type: "receiptEnded"; readonly request: number }
   /** All members are to say what they hold; `counted` with the same request follows. */
-  | { readonly type: "countsAsked"; readonly request: number; readonly timeoutMs: number }
+  | ({ readonly type: "countsAsked" } & AskedCounts)
   /** This node goes by another name from now on. */
   | { readonly type: "renamed" }
   /** The policy accepts other items than before. */
@@ -219,6 +219,14 @@ export interface Receipt {
   readonly missing: readonly { readonly id: string; readonly name: string }[];
   /** Members whose policy does not take it. */
   readonly refused: readonly { readonly id: string; readonly name: string }[];
+}
+
+/** Counts that somebody wants. */
+export interface AskedCounts {
+  readonly request: number;
+  readonly timeoutMs: number;
+  /** The same question asks for the holders of this item: a member that answers it without naming the item lacks it. */
+  readonly digest?: string | undefined;
 }
 
 /** A receipt that somebody wants. */

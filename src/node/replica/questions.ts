@@ -2,7 +2,7 @@ import { LIMITS } from "../../core/limits.js";
 import { slicesOf } from "../../core/machine.js";
 import type { ReplicaContext } from "./context.js";
 import { HASH_BYTES, memberHash } from "./member.js";
-import type { AskedReceipt, Receipt } from "./messages.js";
+import type { AskedCounts, AskedReceipt, Receipt } from "./messages.js";
 import type { Member } from "./roster.js";
 import {
   type AnswersFrame,
@@ -32,6 +32,9 @@ interface OpenReceipt {
 
 interface OpenCount {
   readonly request: number;
+  /** Members compare their items between these instants, epoch ms. */
+  readonly sinceMs: number;
+  readonly untilMs: number;
   readonly deadlineMs: number;
   /** Ids of members that have not answered, by hash. */
   readonly missing: Map<string, string>;
@@ -43,7 +46,7 @@ interface Asked {
   readonly reply: Reply | undefined;
   /** The questions of this node. */
   readonly digests: readonly string[];
-  readonly window: { readonly sinceMs: number; readonly untilMs: number } | undefined;
+  readonly count: OpenCount | undefined;
   held: Buffer[];
   refused: Buffer[];
   counts: Buffer[];
@@ -75,13 +78,16 @@ export class Questions {
   #askedAtMs = 0;
   #answerAtMs = Number.POSITIVE_INFINITY;
   #answeredAtMs = 0;
-  #lastNumber = 0;
+  /** Begins at random: peers remember questions of an earlier run of this node, and leave out those that are the same. */
+  #lastNumber: number;
   #hash: Buffer | undefined;
   #lookAtMs = Number.POSITIVE_INFINITY;
   /** This node says goodbye: nobody is waited for any more. */
   #isClosed = false;
 
-  constructor(private readonly context: ReplicaContext) {}
+  constructor(private readonly context: ReplicaContext) {
+    this.#lastNumber = Math.floor(context.options.random() * 2 ** 48);
+  }
 
   get wakeAtMs(): number {
     return Math.min(this.#askAtMs, this.#answerAtMs, this.#lookAtMs);
@@ -129,12 +135,16 @@ export class Questions {
   }
 
   /** Asks all members for count and fingerprint of what they hold. A `counted` effect follows. */
-  askCounts(request: number, timeoutMs: number, nowMs: number): void {
+  askCounts({ request, timeoutMs, digest }: AskedCounts, nowMs: number): void {
     const { sinceMs, settledMs } = this.context.summarise(nowMs);
     const missing = new Map(this.context.roster.alive().map(({ record }) => [record.hash, record.id]));
-    this.#counts.set(request, { request, deadlineMs: nowMs + timeoutMs, missing });
     const window = { sinceMs, untilMs: settledMs };
-    if (missing.size > 0) this.#pose({ t: "count", ...this.#header(), ...window }, [], window);
+    const count = { request, ...window, deadlineMs: nowMs + timeoutMs, missing };
+    this.#counts.set(request, count);
+    const fields = { ...this.#header(), ...window };
+    if (missing.size === 0) this.#answerCount(count);
+    else if (digest === undefined) this.#pose({ t: "count", ...fields }, [], count);
+    else this.#pose({ t: "held", ...fields, digests: packDigests([digest]) }, [digest], count);
     this.#look(nowMs);
   }
 
@@ -142,8 +152,7 @@ export class Questions {
   posed(id: string, question: Question, reply: Reply, nowMs: number): boolean {
     if (question.asker === this.context.options.id) return false;
     const digests = question.t === "held" ? unpackDigests(question.digests) : [];
-    const window = question.t === "count" ? question : undefined;
-    const asked: Asked = { reply, digests: [], window, held: [], refused: [], counts: [] };
+    const asked: Asked = { reply, digests: [], count: undefined, held: [], refused: [], counts: [] };
     this.#remember(id, asked);
     const self = this.#self;
     for (const [index, digest] of digests.entries()) {
@@ -151,11 +160,12 @@ export class Questions {
       else if (this.context.isRefused(digest)) asked.refused.push(heldEntry(self, index));
       else this.#await(digest, id, index);
     }
-    if (window) {
+    const { sinceMs, untilMs } = question;
+    if (sinceMs !== undefined && untilMs !== undefined) {
       const { holdings } = this.context;
       // Items that have just arrived count as well: by the window alone a holder would seem to lack them.
-      const { count } = holdings.fingerprint(window.sinceMs);
-      const { fingerprint } = holdings.fingerprint(window.sinceMs, window.untilMs);
+      const { count } = holdings.fingerprint(sinceMs);
+      const { fingerprint } = holdings.fingerprint(sinceMs, untilMs);
       const entry = Buffer.alloc(COUNT_BYTES);
       self.copy(entry);
       entry.writeUInt32BE(count, HASH_BYTES);
@@ -183,7 +193,7 @@ export class Questions {
     for (const [hash, index] of heldEntries(frame.held)) this.#said(asked.digests[index], hash, true, nowMs);
     for (const [hash, index] of heldEntries(frame.refused))
       this.#said(asked.digests[index], hash, false, nowMs);
-    if (asked.window) this.#counted(asked.window, Buffer.from(frame.counts), nowMs);
+    if (asked.count) this.#counted(asked.count, Buffer.from(frame.counts), nowMs);
     this.#askSoon(nowMs);
   }
 
@@ -283,7 +293,7 @@ export class Questions {
     }
   }
 
-  #counted(window: NonNullable<Asked["window"]>, entries: Buffer, nowMs: number): void {
+  #counted({ sinceMs, untilMs, missing }: OpenCount, entries: Buffer, nowMs: number): void {
     for (let at = 0; at < entries.length; at += COUNT_BYTES) {
       const hash = entries.toString("hex", at, at + HASH_BYTES);
       const member = this.context.roster.byHash(hash);
@@ -292,12 +302,12 @@ export class Questions {
       const summary = {
         count: entries.readUInt32BE(at + HASH_BYTES),
         fingerprint,
-        sinceMs: window.sinceMs,
-        settledMs: window.untilMs,
+        sinceMs,
+        settledMs: untilMs,
         settledFingerprint: fingerprint,
       };
       member.holds(summary, nowMs);
-      for (const count of this.#counts.values()) count.missing.delete(hash);
+      missing.delete(hash);
     }
     this.#look(nowMs);
   }
@@ -317,9 +327,9 @@ export class Questions {
       this.#pose({ t: "held", ...this.#header(), digests: packDigests(some) }, some, undefined);
   }
 
-  #pose(question: Question, digests: readonly string[], window: Asked["window"]): void {
+  #pose(question: Question, digests: readonly string[], count: OpenCount | undefined): void {
     const id = this.context.ask(question);
-    this.#remember(id, { reply: undefined, digests, window, held: [], refused: [], counts: [] });
+    this.#remember(id, { reply: undefined, digests, count, held: [], refused: [], counts: [] });
   }
 
   #header(): { asker: string; number: number } {

@@ -252,7 +252,7 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
         this.#questions.endReceipt(input.request);
         break;
       case "countsAsked":
-        this.#questions.askCounts(input.request, input.timeoutMs, nowMs);
+        this.#questions.askCounts(input, nowMs);
         break;
       case "renamed":
         this.membership.changed(nowMs);

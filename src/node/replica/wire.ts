@@ -151,8 +151,15 @@ export interface PeerAddresses {
 
 /** A question to all members. */
 export type Question =
-  /** Asks for the holders of these items. @see AnswersFrame.held */
-  | { readonly t: "held"; readonly asker: string; readonly number: number; readonly digests: Uint8Array }
+  /** Asks for the holders of these items. With a window, members also answer as to `count`. @see AnswersFrame.held */
+  | {
+      readonly t: "held";
+      readonly asker: string;
+      readonly number: number;
+      readonly digests: Uint8Array;
+      readonly sinceMs?: number;
+      readonly untilMs?: number;
+    }
   /** How many items from `sinceMs` on, and which of them before `untilMs`? */
   | {
       readonly t: "count";
@@ -227,12 +234,14 @@ export function encodeQuestion(question: Question): Uint8Array {
 /** @throws FrameDecodeError when the bytes are no question */
 export function decodeQuestion(bytes: Uint8Array): Question {
   const question = decodeMap(bytes);
+  const { sinceMs, untilMs } = question;
+  const hasWindow = whole(sinceMs) && whole(untilMs);
   const isQuestion =
     text(128)(question.asker) &&
     whole(question.number) &&
     (question.t === "held"
-      ? digests(question.digests)
-      : question.t === "count" && whole(question.sinceMs) && whole(question.untilMs));
+      ? digests(question.digests) && (hasWindow || (sinceMs === undefined && untilMs === undefined))
+      : question.t === "count" && hasWindow);
   if (!isQuestion) throw new FrameDecodeError("the question is none that this version knows");
   return question as unknown as Question;
 }

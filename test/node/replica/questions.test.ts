@@ -4,6 +4,7 @@ import { HASH_BYTES, memberHash } from "../../../src/node/replica/member.js";
 import type { ReplicaEffect } from "../../../src/node/replica/messages.js";
 import {
   batchFrame,
+  COUNT_BYTES,
   decodeFrame,
   decodeQuestion,
   encodeFrame,
@@ -13,6 +14,7 @@ import {
   type Question,
   unpackDigests,
 } from "../../../src/node/replica/wire.js";
+import { seededRandom } from "../../../src/sim/determinism.js";
 import { Driver, frames, itemOf, makeReplica, NOW, only, recordOf } from "./replica-kit.js";
 
 type Effects = readonly ReplicaEffect[];
@@ -394,6 +396,26 @@ describe("a question of another member: who holds these?", () => {
     expect(count).toBe(3);
   });
 
+  it("is none of an earlier run of its asker, which members remember", () => {
+    const ids = ["one run", "the next"].map((run) => {
+      const driver = linked(["a"], makeDriver({ random: seededRandom(run) }));
+      driver.hold(item);
+      return asked(ask(driver), "a")[0]!.id;
+    });
+    expect(ids[0]).not.toBe(ids[1]);
+  });
+
+  it("with a window is answered at once by those who lack the item, too: by their count", () => {
+    const driver = linked(["a", "b"]);
+    const question = { ...heldQuestion(1, item), sinceMs: NOW - 6_000, untilMs: NOW };
+    const { effects } = pose(driver, "a", question);
+    const told = answers([...effects, ...driver.pass(10)]);
+    expect(told.map(({ held, counts }) => [held.length, counts.length])).toEqual([[0, COUNT_BYTES]]);
+    driver.hold(item);
+    const [frame] = answers(pose(driver, "a", { ...question, number: 2 }).effects.concat(driver.pass(10)));
+    expect([entries(frame!.held), frame!.counts.length]).toEqual([[[memberHash("me"), 0]], COUNT_BYTES]);
+  });
+
   it("is not passed on by its asker, to whom it comes back", () => {
     const driver = linked(["a", "b"]);
     const { effects } = pose(driver, "a", { ...heldQuestion(1, item), asker: "me" });
@@ -423,6 +445,23 @@ describe("counts", () => {
       { count: 3, fingerprint, sinceMs, settledMs, settledFingerprint: fingerprint },
       { count: 4, fingerprint },
     ]);
+  });
+
+  it("tell who lacks an item: the same question asks for it, and answers to another are none to it", () => {
+    const driver = linked(["a", "b"]);
+    driver.hold(item);
+    const earlier = asked(count(driver), "a")[0]!;
+    ask(driver);
+    const { digest } = item;
+    const effects = driver.tell({ type: "countsAsked", request: 8, timeoutMs: 5_000, digest });
+    const { id, question } = asked(effects, "a")[0]!;
+    expect(question).toMatchObject({ t: "held", sinceMs: expect.any(Number), untilMs: expect.any(Number) });
+    const counts = ["a", "b"].map((peer) => countEntry(peer, 3, fingerprint));
+    expect(counted(answer(driver, "a", earlier.id, { counts }))).toEqual([7]);
+    const held = [entry("b")];
+    expect(counted(answer(driver, "a", id, { counts, held }))).toEqual([8]);
+    const [receipt] = receipts(driver.tell({ type: "receiptEnded", request: 1 }));
+    expect(receipt).toMatchObject({ holders: [{ id: "b" }], missing: [{ id: "a" }] });
   });
 
   it("are there at once for a node alone, at the latest when time is up, and when who is missing is lost", () => {
