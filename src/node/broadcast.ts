@@ -134,8 +134,9 @@ export interface EventsOptions {
   readonly signal?: AbortSignal;
   /**
    * Default true: when the connection to the node is lost, connect again until it is back, and go on behind the last
-   * event. A node that has restarted lists again what is stamped since the beginning; what was told already is left out
-   * (of the newest 1,000,000 items). False: throw connectionLost. A node in this process has no connection to lose.
+   * event. A node that has restarted lists again what is stamped since 2 min before the beginning; what was told or there
+   * already is left out (of the newest 1,000,000 items), and so is what is stamped earlier: peers bring it back to a node
+   * that keeps nothing. False: throw connectionLost. A node in this process has no connection to lose.
    */
   readonly reconnect?: boolean;
   /** Called when the connection is lost, with the reason, and when it is back. */

@@ -12,8 +12,15 @@ const SILENCE_MS = 3 * LIMITS.eventHeartbeatMs;
 /** A connection that held for so long was a good one: the next attempt comes at once. */
 const STEADY_MS = 10_000;
 
-/** How far back a reader that begins now is told; more than the second by which the node's clock is known. */
-const FROM_NOW = "2s";
+/**
+ * How far back a reader looks beyond what it asks for: items that come later may be stamped so long before it began, as clocks
+ * and authors differ. What is there then is known by its digest.
+ */
+const LOOK_BACK_MS = LIMITS.clockSkewMsMax;
+const FROM_NOW = "2m";
+
+/** A node's clock is told in whole seconds, cut off. */
+const CLOCK_STEP_MS = 1_000;
 
 /** A node that restarts, or whose subscribers all come back at once, answers so for a while. */
 const PASSING: ReadonlySet<ErrorCode> = new Set([
@@ -129,29 +136,30 @@ class Place {
   #caughtUp = false;
   /** Whether the node has lost its place, and begun again. */
   #startedOver = false;
-  /** Epoch ms by the node's clock: where this reader began. */
+  /** Epoch ms by the node's clock: of what is stamped since then this reader knows what was there when it began. */
   #sinceMs: number | undefined;
   readonly #told = new Set<string>();
-  /** From now on, in what the node has; not behind an event, and not from some time on. */
-  readonly #isFromNow: boolean;
+  /** Of what is there when it begins, items stamped before are not asked for, epoch ms. */
+  readonly #askedSinceMs: number;
 
   constructor(
     private readonly options: EventsOptions,
     private readonly kept: KeptPlace | undefined,
   ) {
-    this.#after = options.after;
-    this.#sinceMs = options.sinceMs;
-    this.#isFromNow = options.after === undefined && options.sinceMs === undefined;
+    const { after, sinceMs, reconnect = true } = options;
+    this.#after = after;
+    this.#askedSinceMs =
+      sinceMs ?? (after === undefined ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY);
+    if (sinceMs !== undefined) this.#sinceMs = reconnect ? sinceMs - LOOK_BACK_MS : sinceMs;
   }
 
   /** The query of the next request: resumes at the last event if the node knows it, else where this reader began. */
   call(): { readonly path: string; readonly headers: Readonly<Record<string, string>> } {
-    // A reader that begins now asks for the last seconds too, and skips them: then what the node tells after a restart is
-    // known from the first, and `caught-up` names a place at once.
-    const fromNow = this.#isFromNow && this.options.reconnect !== false ? FROM_NOW : undefined;
+    const { topic, after, reconnect = true } = this.options;
+    // Also for a reader that begins now `caught-up` names a place at once.
+    const fromNow = reconnect && after === undefined ? FROM_NOW : undefined;
     const next = this.kept?.next() ?? { after: this.#after, since: this.#sinceMs ?? fromNow };
     const since = typeof next.since === "number" ? instantText(next.since) : next.since;
-    const { topic } = this.options;
     const query = new URLSearchParams({
       ...(topic !== undefined && { topic }),
       ...(since !== undefined && { since }),
@@ -168,7 +176,7 @@ class Place {
   async connected(clockMs: number): Promise<void> {
     await this.kept?.connected(clockMs);
     this.#connections++;
-    this.#sinceMs ??= clockMs;
+    this.#sinceMs ??= clockMs + CLOCK_STEP_MS - LOOK_BACK_MS;
   }
 
   isNews(event: NodeEvent): boolean {
@@ -189,10 +197,10 @@ class Place {
         return true;
       case "item": {
         const { digest, timestampMs } = event.item;
-        // Peers bring a node that begins anew what was there before this reader was.
+        // Peers bring a node that begins anew what was there before this reader was: of that it knows the latest by digest.
         if (this.#startedOver && (timestampMs < this.#sinceMs! || this.#told.has(digest))) return false;
         this.#tell(digest);
-        return !(isHistory && this.#isFromNow && !this.#caughtUp);
+        return !(isHistory && !this.#caughtUp && timestampMs < this.#askedSinceMs);
       }
       case "replaced":
         // Also back to an item that was told: its rival may have been told since.

@@ -74,6 +74,33 @@ describe("events of a node that restarts", () => {
     await following.stop();
   });
 
+  test.each([
+    ["from now on", () => ({})],
+    ["from a time on", () => ({ sinceMs: Date.now() })],
+    ["behind an event", () => ({ after: "7-1" })],
+  ])("tell what comes later and is stamped earlier, %s", async (_from, options) => {
+    await using api = await TestApi.open();
+    const early = (id: string) => ({ id, raw: "x", timestampMs: Date.now() - 100_000 });
+    api.node.put(early("before"));
+    await using node = await connectToNode(api.api.url);
+    const following = follow(node, options());
+    await until("it is subscribed", () => api.node.subscriberCount === 1);
+    api.node.put(early("1"));
+    await until("it is told", () => following.seen.includes("1"));
+    await api.api.close();
+    await using back = await TestApi.open({ port: api.port });
+    back.node.epoch = 8;
+    back.node.put(early("2"));
+    await until("the missed one is told", () => following.seen.includes("2"));
+    back.node.put(early("3"));
+    back.node.put(api.node.get("1")!);
+    if (!("after" in options())) back.node.put(api.node.get("before")!);
+    back.node.put(early("4"));
+    await until("the last one is told", () => following.seen.includes("4"));
+    expect(following.seen.filter((told) => told !== "caught-up")).toEqual(["1", "2", "3", "4"]);
+    await following.stop();
+  });
+
   test("tell that an item is seen again instead of its rival, also when it was told before", async () => {
     await using api = await TestApi.open();
     await using node = await connectToNode(api.api.url);
@@ -124,7 +151,7 @@ describe("events of a node that restarts", () => {
 });
 
 /** Reads events until told to stop. */
-function follow(node: RemoteNode, options: { readonly sinceMs?: number }) {
+function follow(node: RemoteNode, options: { readonly sinceMs?: number; readonly after?: string }) {
   const abort = new AbortController();
   /** Ids of items, types of other events. */
   const seen: string[] = [];
