@@ -52,14 +52,10 @@ export interface Comparison {
 
 /**
  * Compares a node with its peers, as far as it knows. A peer that said goodbye is no part of the cluster any more; one
- * that was lost still is, unless a node of its name has come back.
+ * that was lost still is: where a later node stands for it, the asked node does not list it.
  */
 export function agreementOf(status: NodeStatus, peers: readonly Peer[]): Agreement {
-  const present = new Set([status.name, ...peers.filter(isConnected).map(({ name }) => name)]);
-  const counted = peers.filter(
-    (peer) =>
-      isConnected(peer) || peer.state === "unreached" || (peer.state === "lost" && !present.has(peer.name)),
-  );
+  const counted = peers.filter(({ state }) => state !== "left");
   const comparisons = counted.map((peer) => comparisonOf(peer, counted));
   return {
     agreed:

@@ -84,7 +84,7 @@ test("a sample of the members is called that", () => {
   expect(agreementOf(status(), [peer("hall")])).not.toHaveProperty("membersEstimated");
 });
 
-test("a peer that left does not count, one that was lost does, until one of its name is back", () => {
+test("a peer that left does not count, one that was lost does, also where another has its name", () => {
   const left = peer("hall", { state: "left", agreement: "unknown", reason: "said goodbye" });
   const lost = peer("attic", { state: "lost", agreement: "unknown", reason: "heartbeatLost" });
   expect(agreementOf(status(), [left])).toMatchObject({ agreed: true, peers: [] });
@@ -93,7 +93,9 @@ test("a peer that left does not count, one that was lost does, until one of its 
   expect(agreementLines(without, NOW_MS)[1]).toBe(
     "attic    lost 9.0 s ago (heartbeatLost): nobody knows what it holds",
   );
-  expect(agreementOf(status(), [lost, { ...peer("attic"), id: "new-id" }]).agreed).toBe(true);
+  const named = agreementOf(status({ name: "attic" }), [lost, { ...peer("attic"), id: "another" }]);
+  expect(named.agreed).toBe(false);
+  expect(named.peers.map(({ verdict }) => verdict)).toEqual(["lost", "agrees"]);
 });
 
 function status(more: Partial<NodeStatus> = {}): NodeStatus {

@@ -20,7 +20,7 @@ const LOOK_EVERY_MS = 200;
 export default class Check extends ClientCommand<typeof Check> {
   static override summary = "Check that all nodes hold the same set; exit code 6 if not.";
   static override description =
-    "Asks one node, which knows what its peers hold, and why it is degraded, if it is: retentions, policies, versions or cluster keys that differ, a second process with its identity, no peer, a clock, a disk. Items posted in the last 2 s are on their way and count as no difference. A node that was lost counts as one that may differ, until one of its name is back or it is forgotten after 10 min; one that said goodbye does not count.";
+    "Asks one node, which knows what its peers hold, and why it is degraded, if it is: retentions, policies, versions or cluster keys that differ, a second process with its identity, no peer, a clock, a disk. Items posted in the last 2 s are on their way and count as no difference. A node that was lost counts as one that may differ, until one of its name is back on its machine, or it is forgotten (after the retention, 10 min at least); one that said goodbye does not count.";
   static override examples = [
     { description: "Do all agree now?", command: "<%= config.bin %> <%= command.id %>" },
     {
