@@ -105,7 +105,10 @@ export interface ShownItem extends Item {
 }
 
 export interface PeersQuery {
-  /** Ask all members what they hold, instead of telling what they said last, up to 10 s ago. Takes 1 s at most. */
+  /**
+   * Ask all members what they hold, instead of telling what they said last, up to 10 s ago. Takes 1 s at most: the agreement
+   * of one that has not answered then is `unknown`.
+   */
   readonly fresh?: boolean;
 }
 

@@ -285,11 +285,9 @@ class Node implements StartedNode, ServedNode {
   }
 
   async peers({ fresh = false }: PeersQuery = {}): Promise<readonly Peer[]> {
-    if (fresh) {
-      this.#refuseWhenStopping();
-      await this.#shell.askCounts(FRESH_MS_MAX);
-    }
-    return this.peersNow();
+    if (!fresh) return this.peersNow();
+    this.#refuseWhenStopping();
+    return peersOf(this.#shell, await this.#shell.askCounts(FRESH_MS_MAX));
   }
 
   peersNow(): readonly Peer[] {

@@ -86,12 +86,17 @@ function stateOf(node: ReportedParts, { isStopping }: StatusRest, reasons: NodeS
   return node.isStarting ? "starting" : "ready";
 }
 
-/** The other members, those that left or were lost, and those that were not reached. */
-export function peersOf(node: ReportedParts): readonly Peer[] {
+/**
+ * The other members, those that left or were lost, and those that were not reached.
+ * @param silent ids of members that were asked what they hold now, and did not answer
+ */
+export function peersOf(node: ReportedParts, silent: readonly string[] = []): readonly Peer[] {
   const nowMs = node.machineMs();
   const { roster, membership, clock } = node.replica;
   return [
-    ...withoutPredecessors(roster.all(), membership).map((member) => peerOf(member, node, nowMs)),
+    ...withoutPredecessors(roster.all(), membership).map((member) =>
+      peerOf(member, node, nowMs, silent.includes(member.record.id)),
+    ),
     ...membership.unreached().map((stranger) => unreachedPeer(stranger, clock)),
   ];
 }
@@ -106,19 +111,20 @@ export function unreachedPeer(stranger: Stranger, clock: Clock): Peer {
   };
 }
 
-/** The row of another member. @param nowMs the time of the machine, epoch ms */
+/** The row of another member. @param nowMs the time of the machine, epoch ms @param isSilent what it holds now is unknown */
 export function peerOf(
   member: Member,
   node: Pick<NodeParts, "replica" | "options" | "policy"> & {
     readonly options: { readonly engine: EngineChoice };
   },
   nowMs: number,
+  isSilent = false,
 ): Peer {
   const { replica } = node;
   const { record, summary, state } = member;
   const reasons = reasonsOfMember(member, node, nowMs);
   const link = replica.links.with(record.id);
-  const agreement = agreementWith(member, replica);
+  const agreement = isSilent ? "unknown" : agreementWith(member, replica);
   return {
     id: record.id,
     name: record.name,

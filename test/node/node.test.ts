@@ -7,6 +7,7 @@ import type { Item } from "../../src/node/broadcast.js";
 import { connectToNode } from "../../src/node/client.js";
 import { startNode } from "../../src/node/index.js";
 import { defaultName } from "../../src/node/options.js";
+import { BadMember } from "../fixtures/bad-member.js";
 import { eventually } from "../fixtures/eventually.js";
 import { agreed, listen, meshed, Nodes } from "../fixtures/nodes.js";
 
@@ -30,6 +31,18 @@ test("a peer that holds what was posted a moment ago is said to hold it, when it
     complete: true,
   });
   expect(await a!.peers({ fresh: true })).toMatchObject([{ summary: { items: 1 }, agreement: "agrees" }]);
+});
+
+test("a peer that does not say what it holds when it is asked is not said to agree", async () => {
+  await using nodes = new Nodes();
+  const node = await nodes.start();
+  const { fingerprint } = await node.status();
+  const nowMs = Date.now();
+  const window = { sinceMs: nowMs - 60_000, settledMs: nowMs - 2_000 };
+  const holdings = { count: 0, fingerprint, settledFingerprint: fingerprint, ...window };
+  await using _silent = await BadMember.join(node, nodes.cluster, { holdings });
+  expect(await node.peers()).toMatchObject([{ state: "connected", agreement: "agrees" }]);
+  expect(await node.peers({ fresh: true })).toMatchObject([{ state: "connected", agreement: "unknown" }]);
 });
 
 test("a node that is closed answers what waits, and refuses to ask others", async () => {

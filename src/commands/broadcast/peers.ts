@@ -9,7 +9,7 @@ const COLUMNS = ["name", "state", "for", "round trip", "items", "set", "as of", 
 export default class Peers extends ClientCommand<typeof Peers> {
   static override summary = "Show the peers of a node, and whether their sets agree with its own.";
   static override description =
-    "States: connected; left, it said goodbye; lost, it fell silent; unreached, it is no member: its address leads to nobody, or it has another version or cluster key. Sets: agrees, differs (a moment after a post, or for good), differs by policy, unknown. Members that are there are asked first, for 1 s at most: items and set are what each said as of then.";
+    "States: connected; left, it said goodbye; lost, it fell silent; unreached, it is no member: its address leads to nobody, or it has another version or cluster key. Sets: agrees, differs (a moment after a post, or for good), differs by policy, unknown. Members that are there are asked first, for 1 s at most: items and set are what each said as of then, and the set of one that does not answer is unknown.";
   static override examples = [
     { description: "The peers of the node on this machine:", command: "<%= config.bin %> <%= command.id %>" },
     {
