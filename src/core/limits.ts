@@ -66,7 +66,7 @@ export const LIMITS = {
   reconcileBytesMax: 131_072,
   /** Rounds that one peer may open with us in a minute. */
   roundsPerPeerMinuteMax: 60,
-  /** Digests refused by policy that are remembered, so that they are not fetched again. */
+  /** Digests refused by policy that are remembered, so that they are not fetched again, and as many refused for their time. */
   refusedDigestsMax: 1_000_000,
   /** Signatures checked by a thread in one go: 7 ms of work, so that a single post does not wait long behind many. */
   verificationBatchMax: 32,

@@ -33,33 +33,33 @@ function hasRoomFor({ options, holdings, commits }: ReplicaContext, item: Item):
 }
 
 /**
- * Digests refused for good, until they would have expired anyway: they are not asked for again. Bounded; past the
+ * Digests that were refused, each until some instant by this node's clock: they are not asked for again. Bounded; past the
  * bound the oldest is forgotten, which costs one more fetch of it, never an error.
  */
 export class Refusals {
-  readonly #expiresAtMs = new Map<string, number>();
+  readonly #untilMs = new Map<string, number>();
 
-  has(digest: string): boolean {
-    return this.#expiresAtMs.size > 0 && this.#expiresAtMs.has(digest);
+  has(digest: string, clockMs: number): boolean {
+    return this.#untilMs.size > 0 && (this.#untilMs.get(digest) ?? clockMs) > clockMs;
   }
 
-  add(digest: string, expiresAtMs: number): void {
-    this.#expiresAtMs.set(digest, expiresAtMs);
-    if (this.#expiresAtMs.size <= LIMITS.refusedDigestsMax) return;
-    const [oldest] = this.#expiresAtMs.keys();
-    this.#expiresAtMs.delete(oldest!);
+  add(digest: string, untilMs: number): void {
+    this.#untilMs.set(digest, untilMs);
+    if (this.#untilMs.size <= LIMITS.refusedDigestsMax) return;
+    const [oldest] = this.#untilMs.keys();
+    this.#untilMs.delete(oldest!);
   }
 
-  /** Lasting refusals depend on the policy: under another policy the items are asked for again. */
+  /** What they rest on has changed: the items are asked for again. */
   clear(): void {
-    this.#expiresAtMs.clear();
+    this.#untilMs.clear();
   }
 
-  /** Looks at the longest known ones only: they are nearly in order of expiry, and the rest wait their turn. */
-  forgetExpired(nowMs: number): void {
-    for (const [digest, expiresAtMs] of this.#expiresAtMs) {
-      if (expiresAtMs > nowMs) return;
-      this.#expiresAtMs.delete(digest);
+  /** Looks at the longest known ones only: they are nearly in order of their end, and the rest wait their turn. */
+  forgetEnded(clockMs: number): void {
+    for (const [digest, untilMs] of this.#untilMs) {
+      if (untilMs > clockMs) return;
+      this.#untilMs.delete(digest);
     }
   }
 }

@@ -133,9 +133,9 @@ export interface ReplicaContext {
   summarise(nowMs: number): HoldingsSummary;
   /** The window that nodes compare: nothing in it expires for a while, and gossip has delivered all of it. */
   window(nowMs: number): { readonly sinceMs: number; readonly settledMs: number };
-  /** Held, pending, or refused for good: not to be asked for. */
+  /** Held, pending, or refused for now: not to be asked for. */
   knows(digest: string): boolean;
-  /** Refused for good. */
+  /** Refused by policy. */
   isRefused(digest: string): boolean;
   /** At its limit of items or bytes: it asks for nothing more. */
   isFull(): boolean;

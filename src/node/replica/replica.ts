@@ -85,7 +85,10 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
   starting = true;
   /** An item of a peer did not fit in. Until something expires none of that size will, and none is asked for. */
   #lacksRoom = false;
+  /** By policy, until the items would have expired. */
   readonly #refusals = new Refusals();
+  /** For their time: until this node may take the item, or no peer holds it any more. */
+  readonly #untimely = new Refusals();
   readonly #expiry: Expiry;
   readonly #gossip: Gossip;
   readonly #questions: Questions;
@@ -327,10 +330,13 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
   }
 
   knows = (digest: string): boolean =>
-    this.holdings.has(digest) || this.commits.has(digest) || this.#refusals.has(digest);
+    this.holdings.has(digest) ||
+    this.commits.has(digest) ||
+    this.isRefused(digest) ||
+    this.#untimely.has(digest, this.clock.ms(this.#nowMs));
 
   isRefused(digest: string): boolean {
-    return this.#refusals.has(digest);
+    return this.#refusals.has(digest, this.clock.ms(this.#nowMs));
   }
 
   /** Whether a batch was received or made here lately. */
@@ -395,9 +401,14 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
       } else {
         this.figures.refused++;
         if (refusal === "nodeFull") this.#lacksRoom = true;
-        // Policy is for good; the clock and a full store may change.
+        const { timestampMs } = item;
+        if (refusal === "timestampOff") this.#untimely.add(item.digest, timestampMs - LIMITS.clockSkewMsMax);
+        // Peers whose clocks are behind hold it for so much longer.
+        if (refusal === "itemExpired")
+          this.#untimely.add(item.digest, timestampMs + this.options.retentionMs + LIMITS.clockSkewMsMax);
+        // Policy is for good; a full store may change.
         if (refusal === "refusedByPolicy" || refusal === "refusedTopic") {
-          this.#refusals.add(item.digest, item.timestampMs + this.options.retentionMs);
+          this.#refusals.add(item.digest, timestampMs + this.options.retentionMs);
           refused.push(item.digest);
         }
       }
@@ -553,8 +564,10 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     const peers = known.flatMap(({ clockOffsetMs }) => clockOffsetMs ?? []);
     const beforeMs = this.clock.ms(nowMs);
     this.clock.look(wallMs, peers, nowMs);
-    // Hidden items are visible again at once.
-    if (this.clock.ms(nowMs) < beforeMs) this.#expire(nowMs);
+    if (this.clock.ms(nowMs) >= beforeMs) return;
+    // Hidden items are visible again at once, and others have not expired yet.
+    this.#untimely.clear();
+    this.#expire(nowMs);
   }
 
   #tick(nowMs: number): void {
@@ -562,7 +575,8 @@ export class Replica implements Machine<ReplicaInput, ReplicaEffect>, ReplicaCon
     // Others are to hear of it at once: they do not hold what this node does.
     if (this.aheadCount(nowMs) > 0 !== (this.membership.record.ahead ?? 0) > 0)
       this.membership.changed(nowMs);
-    this.#refusals.forgetExpired(this.clock.ms(nowMs));
+    this.#refusals.forgetEnded(this.clock.ms(nowMs));
+    this.#untimely.forgetEnded(this.clock.ms(nowMs));
     this.#release(nowMs);
     for (const link of this.membership.tick(nowMs)) this.cut(link, "heartbeatLost");
     for (const link of this.#sync.tick(nowMs)) this.cut(link, "answerOverdue");

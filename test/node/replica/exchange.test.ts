@@ -198,6 +198,32 @@ describe("a full node", () => {
   });
 });
 
+describe("a refusal for its time", () => {
+  it("of an item stamped ahead lasts until it may be taken", () => {
+    const driver = met();
+    const ahead = itemOf("a", undefined, driver.nowMs + LIMITS.clockSkewMsMax + 60_000);
+    driver.hear(have(ahead));
+    driver.receive(1, [ahead]);
+    expect(driver.replica.figures.refused).toBe(1);
+    driver.nowMs += 59_999;
+    expect(asked(driver.hear(have(ahead)))).toEqual([]);
+    driver.nowMs += 1;
+    expect(asked(driver.hear(have(ahead)))).toEqual([[ahead.digest]]);
+    expect(only(driver.receive(1, [ahead]), "commit")).toMatchObject([{ add: [{ id: "a" }] }]);
+  });
+
+  it("of an expired item lasts while peers may hold it, and ends when the clock is set back", () => {
+    const driver = met({ retentionMs: 60_000 });
+    const expired = itemOf("a", undefined, driver.nowMs - 60_000);
+    driver.hear(have(expired));
+    driver.receive(1, [expired]);
+    expect(asked(driver.hear(have(expired)))).toEqual([]);
+    driver.tell({ type: "woke", wallMs: driver.nowMs - 1_000 });
+    expect(asked(driver.hear(have(expired)))).toEqual([[expired.digest]]);
+    expect(only(driver.receive(1, [expired]), "commit")).toMatchObject([{ add: [{ id: "a" }] }]);
+  });
+});
+
 describe("a refusal by policy", () => {
   const policy = {
     text: "only b",
