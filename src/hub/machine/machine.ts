@@ -333,7 +333,7 @@ class Frames {
         continue;
       }
       // Before a frame is begun: a paused sender holds one frame in memory, not two.
-      if (!this.#relay.endRun(session) || !session.sending) return;
+      if (!this.#relay.endRun(session)) return;
       const withinShare = share.covers(this.state.turnBytes - before);
       if (found === "begins") {
         if (inbox.begin(withinShare)) continue;

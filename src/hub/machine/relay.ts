@@ -54,7 +54,7 @@ export class Relay {
     return this.#toKey(sender, `group ${group}`, FRAME.toGroup, bodyStart, group);
   }
 
-  /** Queues the run. @returns false when the sender pauses for a receiver */
+  /** Queues the run. @returns false when the sender pauses for a receiver, or was closed: it may be its own receiver */
   endRun(sender: Session): boolean {
     const { run, recipients } = sender;
     if (run === undefined || run.count === 0 || recipients === undefined) return true;
@@ -78,7 +78,7 @@ export class Relay {
     else if (v2.length > 0) this.delivery.deliver(run.v2(v2.length), v2);
     run.end();
     receipt?.close();
-    return true;
+    return sender.sending;
   }
 
   #toList(sender: Session, countAt: number, receipt: boolean): Outcome {
@@ -130,10 +130,10 @@ export class Relay {
     return "done";
   }
 
-  /** Pauses a sender with a congested outbox: receipts would only fill it further. @returns whether the sender pauses */
+  /** Pauses a sender with a congested outbox: receipts would only fill it further. @returns whether the frame is held */
   #pauseIfCongested(sender: Session): boolean {
-    if (!this.delivery.flow.holdsUp(sender) || !this.endRun(sender)) return sender.pausedFor !== undefined;
-    this.delivery.flow.pauseForReceiver(sender, sender);
+    if (!this.delivery.flow.holdsUp(sender)) return false;
+    if (this.endRun(sender)) this.delivery.flow.pauseForReceiver(sender, sender);
     return true;
   }
 

@@ -99,6 +99,18 @@ describe("a receiver that takes nothing", () => {
     expect(world.payloads(quick).length).toBe(8);
   });
 
+  it("may be closed by its own messages, in the middle of what it sends", () => {
+    const { world, slow, quick, send } = ground("evict");
+    send(8);
+    world.pass(250);
+    expect(slow.session).toMatchObject({ open: true, frozen: true });
+    const toItself = relay([slow.session.id], "x".repeat(MESSAGE));
+    world.send(slow, Buffer.concat([...Array.from({ length: 8 }, () => toItself), relay([3], "behind it")]));
+    expect(slow.session).toMatchObject({ open: false, closeReason: "slowConsumer" });
+    expect(world.payloads(quick)).not.toContain("behind it");
+    expect(world.machine.memory.usedBytes).toBe(0);
+  });
+
   it("does not lose what a sender sent before it left", () => {
     const { world, sender, quick, send } = ground("evict");
     send(5);
