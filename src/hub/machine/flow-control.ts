@@ -125,6 +125,8 @@ export class Delivery {
     session.sending = false;
     session.inbox.drop();
     session.run?.end();
+    // They hold other sessions, which may have left too.
+    session.recipients = undefined;
     this.flow.removeSender(session);
   }
 

@@ -463,6 +463,7 @@ class Deadlines {
         if (session.open) this.#frame(session);
         if (session.open && session.version > 1) this.#ping(session);
       }
+      this.#dropStale(session);
       if (!session.open) closings += 1;
     }
     return true;
@@ -483,6 +484,13 @@ class Deadlines {
     if (session.refusal === "clientsMax") {
       if (waitedMs >= REFUSAL_MS) this.delivery.close(session, "clientsMax");
     } else if (waitedMs >= options.handshakeTimeoutMs) this.delivery.close(session, "handshakeTimeout");
+  }
+
+  /** A client that sends no more would keep the receivers of its last message in memory after they have left. */
+  #dropStale(session: Session): void {
+    const { recipients, run } = session;
+    const waits = run !== undefined && run.count > 0;
+    if (!waits && recipients?.isStale(this.state.roster.epoch)) session.recipients = undefined;
   }
 
   /** The peer takes nothing: it is frozen, has lost power, or the cable is cut. */

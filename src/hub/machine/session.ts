@@ -92,9 +92,8 @@ export class Session implements SessionView {
   recipients: Recipients | undefined;
   run: Run | undefined;
 
-  /** The recipients that it was last added to, and at which resolution: finds ids that are listed twice. */
-  seenBy: Recipients | undefined;
-  seenAt = 0;
+  /** The mark of the resolution that last found it: finds ids that are listed twice. */
+  seenBy: object | undefined;
 
   /** Upper bound of the bytes of answers in its outbox. */
   answerBytes = 0;
@@ -221,7 +220,8 @@ export class Recipients {
   /** An id is listed twice: messages must not be joined into a run, or a a b b becomes a b a b. */
   repeats = false;
   #epoch = 0;
-  #resolved = 0;
+  /** One for each resolution. It refers to nothing: a session that it marks may stay longer than these recipients. */
+  #mark: object = {};
   /** The list as it was on the wire; a key instead for "all" and groups. */
   #list: Buffer = Buffer.alloc(0);
   #listBytes = -1;
@@ -231,9 +231,13 @@ export class Recipients {
     return this.v1.length + this.v2.length + this.remote.length;
   }
 
+  isStale(epoch: number): boolean {
+    return epoch !== this.#epoch;
+  }
+
   /** Whether these were resolved from the list at `bytes[start..end)` and are not stale. */
   isList(bytes: Buffer, start: number, end: number, epoch: number): boolean {
-    if (epoch !== this.#epoch || end - start !== this.#listBytes) return false;
+    if (this.isStale(epoch) || end - start !== this.#listBytes) return false;
     if (end - start > 8 * COMPARE_HERE_MAX)
       return bytes.compare(this.#list, 0, this.#listBytes, start, end) === 0;
     for (let at = 0; at < this.#listBytes; at += 1) {
@@ -244,7 +248,7 @@ export class Recipients {
 
   /** Whether these were resolved for that key ("all", or a group) and are not stale. */
   isKey(key: string, epoch: number): boolean {
-    return key === this.#key && epoch === this.#epoch;
+    return key === this.#key && !this.isStale(epoch);
   }
 
   /** Reads u64 ids. An id listed twice is a receiver twice; unknown ids are skipped. */
@@ -284,7 +288,7 @@ export class Recipients {
 
   /** For a run that waited: removes receivers that have left, and records them in the receipt. */
   dropGone(epoch: number, receipt: Receipt | undefined): void {
-    if (epoch === this.#epoch) return;
+    if (!this.isStale(epoch)) return;
     for (const receivers of [this.v1, this.v2]) {
       const there = receivers.filter((session) => session.open);
       if (there.length === receivers.length) continue;
@@ -303,9 +307,8 @@ export class Recipients {
 
   #addRemote(client: RemoteClient | undefined): boolean {
     if (client === undefined) return false;
-    if (client.seenBy === this && client.seenAt === this.#resolved) this.repeats = true;
-    client.seenBy = this;
-    client.seenAt = this.#resolved;
+    if (client.seenBy === this.#mark) this.repeats = true;
+    client.seenBy = this.#mark;
     const part = this.remote.find(({ hub }) => hub === client.hub);
     if (part === undefined) this.remote.push({ hub: client.hub, ids: [client.id] });
     else part.ids!.push(client.id);
@@ -314,15 +317,14 @@ export class Recipients {
 
   #addReceiver(session: Session): void {
     // A mark on the session is cheaper than a set of all receivers.
-    if (session.seenBy === this && session.seenAt === this.#resolved) this.repeats = true;
-    session.seenBy = this;
-    session.seenAt = this.#resolved;
+    if (session.seenBy === this.#mark) this.repeats = true;
+    session.seenBy = this.#mark;
     if (session.version > 1) this.v2.push(session);
     else this.v1.push(session);
   }
 
   #clear(epoch: number): void {
-    this.#resolved += 1;
+    this.#mark = {};
     this.v1.length = 0;
     this.v2.length = 0;
     this.remote.length = 0;
@@ -348,9 +350,8 @@ export interface RemoteClient {
   waiters: Session[];
   /** The stream in which its hub named it last. */
   stream: number;
-  /** The recipients that it was last added to, and at which resolution: finds ids that are listed twice. */
+  /** The mark of the resolution that last found it: finds ids that are listed twice. */
   seenBy?: object;
-  seenAt?: number;
 }
 
 /** Ids of receivers; undefined: all clients of that hub. */
