@@ -187,6 +187,26 @@ describe("hub listen", () => {
     expect((await listen.ended()).code).toBe(130);
   });
 
+  it("fails when the hub refuses its token at the redial, also with --count", async () => {
+    let guarded = await startHub({ port: 0, token: "first" });
+    const { port } = guarded;
+    const env = { HUBCAST_TOKEN: "first" };
+    const args = ["hub", "listen", "--addr", guarded.address];
+    const listens = [args, [...args, "--count", "5"]].map((line) => new Cli(line, { env }));
+    for (const listen of listens) await listen.says(/listening/, "stderr");
+    await guarded.close();
+    guarded = await startHub({ port, token: "second" });
+    try {
+      for (const listen of listens) {
+        const { code, stderr } = await listen.ended();
+        expect(code).toBe(4);
+        expect(stderr).toMatch(/error: the hub at .* asks for a token and got none, or a wrong one/);
+      }
+    } finally {
+      await guarded.close();
+    }
+  });
+
   it("says so, too, of a hub that was killed", async () => {
     const killed = new Cli(["hub", "start", "--port", "0", "--no-mdns", "--json"]);
     await killed.says(/"ready"/);

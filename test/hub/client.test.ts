@@ -4,6 +4,7 @@ import { LIMITS } from "../../src/core/limits.js";
 import { MessageQueue } from "../../src/hub/client/client.js";
 import { connectToHub, type HubClient, type HubClientOptions } from "../../src/hub/client/index.js";
 import { type Hub, startHub } from "../../src/hub/index.js";
+import { all } from "../fixtures/http-call.js";
 import { RawClient, relay } from "./raw-client.js";
 
 let hub: Hub;
@@ -260,6 +261,23 @@ describe("a lost connection", () => {
       await expect(connectToHub(guarded.address, { token: bad as never })).rejects.toMatchObject({
         code: "invalidOption",
       });
+  });
+
+  it("ends the client with a last event when the hub refuses its token at the redial", async () => {
+    let guarded = await startHub({ port: 0, token: "first" });
+    const { port } = guarded;
+    const client = await connectToHub(guarded.address, { token: "first", random: () => 0.5 });
+    open.push(client);
+    const reading = client.messages().next();
+    await guarded.close();
+    guarded = await startHub({ port, token: "second" });
+    open.push(guarded);
+    expect(await all(client.events())).toEqual([
+      { type: "disconnected", reason: "stopping", final: false },
+      { type: "disconnected", reason: "unauthorized", final: true },
+    ]);
+    expect((await reading).done).toBe(true);
+    await expect(client.list()).rejects.toMatchObject({ code: "unauthorized" });
   });
 
   it("ends the client when it is told not to dial again", async () => {

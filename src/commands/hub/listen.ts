@@ -10,7 +10,7 @@ import type { HubClient, HubClientEvent, HubClientOptions, HubMessage } from "..
 export default class Listen extends HubCommand<typeof Listen> {
   static override summary = "Print what is sent to a new client of a hub, until Ctrl-C.";
   static override description =
-    "Says its id on stderr, so that others can send to it. When the connection is lost it dials again, under a new id, and says what may have been missed. --json prints payloads in base64, one object a line. With --timeout it ends then: with 5 if fewer messages came than --count.";
+    "Says its id on stderr, so that others can send to it. When the connection is lost it dials again, under a new id, and says what may have been missed; it ends with 4 if the hub refuses its token then. --json prints payloads in base64, one object a line. With --timeout it ends then: with 5 if fewer messages came than --count.";
   static override examples = [
     {
       description: "Under a name, in a group:",
@@ -54,6 +54,8 @@ export default class Listen extends HubCommand<typeof Listen> {
       count += 1;
       if (count === this.flags.count) return;
     }
+    // The client has ended by itself: its calls say why.
+    if (!signal.aborted) await hub.list({ signal });
     const wanted = this.flags.count;
     if (wanted !== undefined && this.flags.timeout !== undefined) {
       const text = `${counted(count, "message")} of ${wanted} came within ${formatDuration(this.flags.timeout)}`;

@@ -41,6 +41,8 @@ export class ReconnectingClient implements HubClient {
   /** Why the connection was lost last. */
   #lostBy: CloseReason | undefined;
   #lostAtMs = 0;
+  /** The error of a redial that the hub has refused for good. */
+  #refusal: HubcastError | undefined;
   readonly #redial: Redial;
   readonly #groups = new Set<string>();
   readonly #messages: MessageQueue<HubMessage>;
@@ -238,8 +240,12 @@ export class ReconnectingClient implements HubClient {
         this.#events.put({ type: "reconnected", id: this.#id, previousId, missedFromMs, missedUntilMs });
       });
     } catch (error) {
-      const refused = error instanceof HubcastError && error.code === "unauthorized";
-      if (!this.#closed && !refused) return "again";
+      const refusal = error instanceof HubcastError && error.code === "unauthorized" ? error : undefined;
+      if (!this.#closed) {
+        if (refusal === undefined) return "again";
+        this.#refusal = refusal;
+        this.#events.put({ type: "disconnected", reason: "unauthorized", final: true });
+      }
       this.#end();
       return "done";
     }
@@ -257,6 +263,7 @@ export class ReconnectingClient implements HubClient {
 
   #open(): OpenConnection {
     if (this.#connection !== undefined && !this.#closed) return this.#connection;
+    if (this.#refusal !== undefined) throw this.#refusal;
     const why = this.#lostBy === undefined ? "" : `: the hub closed the connection: ${this.#lostBy}`;
     throw new HubcastError(
       "connectionLost",

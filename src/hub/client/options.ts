@@ -96,7 +96,10 @@ export interface HubReceipt {
 export type HubClientEvent =
   | { readonly type: "arrived"; readonly id: number; readonly name: string }
   | { readonly type: "departed"; readonly id: number; readonly name: string; readonly reason: CloseReason }
-  /** The connection is lost and is dialled again, unless `final`. */
+  /**
+   * The connection is lost and is dialled again, unless `final`. Comes again, and final, when the hub refuses the token at a
+   * redial: `reason` is `unauthorized` then.
+   */
   | { readonly type: "disconnected"; readonly reason: CloseReason; readonly final: boolean }
   /**
    * Connected again, under another id: messages to `previousId`, to all or to groups in between (epoch ms) are lost,
@@ -133,7 +136,10 @@ interface Abortable {
   readonly signal?: AbortSignal;
 }
 
-/** A client of a hub. Everything but `close` rejects with `connectionLost` while it is not connected. */
+/**
+ * A client of a hub. Everything but `close` rejects with `connectionLost` while it is not connected, and with
+ * `unauthorized` when the hub has refused its token at a redial.
+ */
 export interface HubClient extends AsyncDisposable {
   /** The client's id; another one after each reconnect. */
   readonly id: number;
