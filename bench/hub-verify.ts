@@ -41,7 +41,7 @@ function verify(size: number): number {
     ...{ deliveries: 0, distinct: 0, deliveredBytes: 0, lastDeliveryUs: 0 },
     ...{ recent: histogram(), intended: histogram(), actual: histogram() },
   };
-  const receiver = new Receiver(new DeliveryLog(SENDERS, count), counters, source, 1);
+  const receiver = new Receiver(new DeliveryLog(SENDERS, count), counters, source, 1, () => undefined);
   const reader = new FrameReader(wire, Object.assign(receiver, { answer: () => {} }));
   const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   const before = process.cpuUsage();

@@ -43,8 +43,8 @@ export class Client {
   ) {
     const { address, tls, wire, readBuffer } = options;
     const reader = new FrameReader(wire, {
-      payload: (bytes, from, to) => sink.payload(bytes, from, to),
-      payloadBegins: () => sink.payloadBegins(),
+      payload: (bytes, from, to, sender) => sink.payload(bytes, from, to, sender),
+      payloadBegins: (sender) => sink.payloadBegins(sender),
       payloadPiece: (bytes, from, to) => sink.payloadPiece(bytes, from, to),
       payloadEnds: () => sink.payloadEnds(),
       answer: (kind, body) => this.#answered(kind, body),

@@ -168,6 +168,8 @@ export interface ReceiveCounters {
 export class Receiver implements DeliverySink {
   readonly #check: PayloadCheck;
   #pieceBytes = 0;
+  /** The sender that the hub names for the payload in pieces. */
+  #sender = 0;
   /** Read once for each chunk: reading the clock costs 50 ns, and a chunk of 64 KiB may hold 500 deliveries. */
   #chunkUs = 0;
 
@@ -176,6 +178,8 @@ export class Receiver implements DeliverySink {
     private readonly counters: ReceiveCounters,
     source: BodySource,
     tag: number,
+    /** The id of a client by its index. */
+    private readonly idOf: (index: number) => number | undefined,
   ) {
     this.#check = new PayloadCheck(source, tag);
   }
@@ -184,11 +188,12 @@ export class Receiver implements DeliverySink {
     this.#chunkUs = nowUs();
   }
 
-  payload(bytes: Buffer, from: number, to: number): void {
-    this.#book(this.#check.whole(bytes, from, to), to - from);
+  payload(bytes: Buffer, from: number, to: number, sender: number): void {
+    this.#book(this.#check.whole(bytes, from, to) && this.#isFrom(sender), to - from);
   }
 
-  payloadBegins(): void {
+  payloadBegins(sender: number): void {
+    this.#sender = sender;
     this.#pieceBytes = 0;
     this.#check.begin();
   }
@@ -199,7 +204,12 @@ export class Receiver implements DeliverySink {
   }
 
   payloadEnds(): void {
-    this.#book(this.#check.end(), this.#pieceBytes);
+    this.#book(this.#check.end() && this.#isFrom(this.#sender), this.#pieceBytes);
+  }
+
+  /** Whether the hub names who wrote the stamp, or nobody: version 1 has no senders. */
+  #isFrom(sender: number): boolean {
+    return sender === 0 || sender === this.idOf(this.#check.stamp.sender);
   }
 
   #book(sound: boolean, bytes: number): void {

@@ -229,7 +229,8 @@ export class SimulatedClients {
     const healthy = roles[index] === "healthy";
     const log = new DeliveryLog(clients, messages, this.wire.echoes ? -1 : index);
     if (healthy) this.#logs[index - this.share.first] = log;
-    const sink = healthy ? new Receiver(log, this.#counters, this.#source, tag) : IGNORES;
+    const idOf = (client: number): number | undefined => this.#ids[client];
+    const sink = healthy ? new Receiver(log, this.#counters, this.#source, tag, idOf) : IGNORES;
     const address = addresses[index % addresses.length]!;
     return new Client({ address, token, tls, wire: this.wire, readBuffer: this.#readBuffer }, sink);
   }

@@ -114,7 +114,7 @@ interface PairFaults {
   duplicated: number;
   /** Received after a later one. */
   outOfOrder: number;
-  /** A wrong bit or length, or a message for another client. */
+  /** A wrong bit, length or sender, or a message for another client. */
   corrupt: number;
 }
 

@@ -20,6 +20,8 @@ export const KIND = { payload: 0, identity: 1, list: 2, ping: 3, goodbye: 4, oth
 /** The head in front of a body, filled in by `Wire.readHead`. */
 export interface Head {
   kind: number;
+  /** The id that the hub names as the sender of a payload; 0 when it names none. */
+  sender: number;
   headBytes: number;
   bodyBytes: number;
   /** Behind the body. */
@@ -58,10 +60,10 @@ export interface Wire {
 
 /** Receives frames; bytes are valid during the call only. */
 export interface FrameSink {
-  /** A payload that lies whole in the chunk. */
-  payload(bytes: Buffer, from: number, to: number): void;
+  /** A payload that lies whole in the chunk. @param sender as in the head */
+  payload(bytes: Buffer, from: number, to: number, sender: number): void;
   /** A payload that spans chunks: begin, pieces, end. */
-  payloadBegins(): void;
+  payloadBegins(sender: number): void;
   payloadPiece(bytes: Buffer, from: number, to: number): void;
   payloadEnds(): void;
   /** Any other frame, by its kind. */
@@ -70,7 +72,7 @@ export interface FrameSink {
 
 /** Splits the bytes of one socket into frames without copying payloads. */
 export class FrameReader {
-  readonly #head: Head = { kind: 0, headBytes: 0, bodyBytes: 0, tailBytes: 0 };
+  readonly #head: Head = { kind: 0, sender: 0, headBytes: 0, bodyBytes: 0, tailBytes: 0 };
   /** The beginning of a head that a chunk cut. */
   readonly #cut: Buffer;
   #cutBytes = 0;
@@ -110,7 +112,7 @@ export class FrameReader {
       }
       const bodyEnd = at + head.bodyBytes;
       if (head.kind === KIND.payload && bodyEnd + head.tailBytes <= end) {
-        sink.payload(bytes, at, bodyEnd);
+        sink.payload(bytes, at, bodyEnd, head.sender);
         at = bodyEnd + head.tailBytes;
       } else this.#beginBody();
     }
@@ -129,10 +131,10 @@ export class FrameReader {
   }
 
   #beginBody(): void {
-    const { kind, bodyBytes } = this.#head;
+    const { kind, sender, bodyBytes } = this.#head;
     this.#inBody = true;
     this.#bodyLeft = bodyBytes;
-    if (kind === KIND.payload) this.sink.payloadBegins();
+    if (kind === KIND.payload) this.sink.payloadBegins(sender);
     else this.#answer = Buffer.allocUnsafe(bodyBytes);
   }
 
@@ -216,7 +218,9 @@ export const version2: Wire = {
     into.headBytes = headBytes;
     into.bodyBytes = length + 4 - headBytes;
     into.tailBytes = 0;
-    return end - at >= headBytes;
+    if (end - at < headBytes) return false;
+    into.sender = headBytes > 5 ? readId(bytes, at + 5) : 0;
+    return true;
   },
   /** Behind version and features of a welcome. */
   readId: (body) => readId(body, 2),
