@@ -131,7 +131,7 @@ function figures(name: string, result: LoadResult): Figures {
 async function measureIdle(scenario: Scenario, name: string, server: Server): Promise<Figures> {
   const before = await server.gauge.freshLoad();
   const { hub } = await run(scenario, server);
-  const idleKb = (hub!.after.rssBytes - before.rssBytes) / 1_024 / scenario.clients;
+  const idleKb = (hub!.after.rssBytes - before!.rssBytes) / 1_024 / scenario.clients;
   const none = { cpuUs: 0, perSecond: 0, mbPerSecond: 0, p50Ms: 0, p99Ms: 0, faults: 0 };
   return { server: name, ...none, peakMb: hub!.after.rssPeakBytes / 2 ** 20, idleKb };
 }

@@ -21,8 +21,15 @@ export function reportLines(report: SimulationReport, statistics: boolean): stri
   ];
 }
 
-/** The faults, in one sentence. */
-export function faultLine(proof: Proof): string {
+/** The faults of the run, or of the one before it in which all behave, in one sentence; undefined when there are none. */
+export function faultLine({ proof, chaos }: SimulationReport): string | undefined {
+  if (!proof.delivered) return faultsOf(proof);
+  return chaos && !chaos.proofWithout.delivered
+    ? `while all behaved, ${faultsOf(chaos.proofWithout)}`
+    : undefined;
+}
+
+function faultsOf(proof: Proof): string {
   const { lost, duplicated, outOfOrder, corrupt, unsent, closed } = proof;
   const counts: [number, string][] = [
     [lost, "lost"],
@@ -125,9 +132,12 @@ function proofLines(proof: Proof): string[] {
 
 function chaosLines({ chaos, hubProcess }: SimulationReport): string[] {
   if (!chaos) return [];
-  const { healthy, chaotic, p99MsWithout, p99MsWith, score } = chaos;
+  const { healthy, chaotic, p99MsWithout, p99MsWith, score, proofWithout } = chaos;
   const closed = Object.entries(hubProcess?.closed ?? {}).map(([reason, count]) => `${count} ${reason}`);
   return [
+    ...(proofWithout.delivered
+      ? []
+      : [`while all behaved, ${faultsOf(proofWithout)}`, ...proofLines(proofWithout)]),
     `isolation: p99 of the ${healthy} that behave is ${formatMs(p99MsWith)} ms beside ${chaotic} that do not, ` +
       `${formatMs(p99MsWithout)} ms without: ${score.toFixed(2)} times`,
     ...(closed.length > 0 ? [`the hub closed: ${closed.join(", ")}`] : []),

@@ -36,6 +36,10 @@ function descendants(pid: number): string[] {
   return children.flatMap((child) => [child, ...descendants(Number(child))]);
 }
 
+function commandOf(pid: string): string {
+  return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+}
+
 function isAlive(pid: string): boolean {
   try {
     process.kill(Number(pid), 0);
@@ -127,7 +131,7 @@ describe("hub simulate", () => {
     const { chaos, proof } = JSON.parse(stdout);
     expect(proof).toMatchObject({ delivered: true, pairs: 56, expected: 560 });
     expect(chaos).toMatchObject({
-      ...{ healthy: 8, chaotic: 4, deliveredWithout: true },
+      ...{ healthy: 8, chaotic: 4, proofWithout: { delivered: true } },
       score: expect.any(Number),
     });
     expect(code).toBe(0);
@@ -350,6 +354,28 @@ describe("hub simulate exits with 5 when a hub", () => {
     cli.hangUp();
     expect((await cli.ended()).code).toBe(5);
     expect(readFileSync(path, "utf8")).toContain("</html>");
+  });
+
+  it("loses a message while all behave, before the run with those that do not", async () => {
+    const port = await listening(new FaultyHub((payload, count) => (count === 0 ? [] : [payload])));
+    const args = ["-c", "12", "-n", "10", "-i", "20", "--chaos", "33%", "--addr", `127.0.0.1:${port}`];
+    const { code, stdout, stderr } = await hubcast(["hub", "simulate", ...args, "--timeout", "500ms"]);
+    expect(code).toBe(5);
+    expect(stdout).toContain("delivered: all 560 messages of 56 pairs");
+    expect(stdout).toMatch(
+      /while all behaved, not everything arrived as it was sent: 1 lost\nthe worst of 1 faulty/,
+    );
+    expect(stderr).toContain("error: while all behaved, not everything arrived as it was sent: 1 lost");
+  });
+
+  it("hangs, also one that was started for the run", async () => {
+    const cli = new Cli(["hub", "simulate", "-c", "4", "-n", "100000", "-i", "1ms", "--timeout", "1s"]);
+    await cli.says(/deliveries/, "stderr");
+    const hub = descendants(cli.pid).find((pid) => commandOf(pid).includes("hub-process"));
+    process.kill(Number(hub), "SIGSTOP");
+    const { code, stderr } = await cli.ended();
+    expect(stderr).toMatch(/error: not everything arrived as it was sent: .*never sent/);
+    expect(code).toBe(5);
   });
 
   async function listening(hub: FaultyHub): Promise<number> {

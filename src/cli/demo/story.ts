@@ -322,7 +322,8 @@ const relayAllToAll: Step = {
     stage.show(clients.command);
     const report = await reportOf(clients, hub);
     for (const line of summary(report)) stage.say(line);
-    if (!report.proof.delivered) throw new Error(faultLine(report.proof));
+    const fault = faultLine(report);
+    if (fault !== undefined) throw new Error(fault);
     stage.show(`kill ${hub.pid}`);
     hub.kill("SIGTERM");
     const { code, how } = await hub.ended;

@@ -60,9 +60,8 @@ export default class Simulate extends BaseCommand<typeof Simulate> {
     }).finally(() => progress.end(signal.aborted));
     const command = ["hubcast", ...process.argv.slice(2).map(shellWord)].join(" ");
     const unwritten = await page?.write(report, command);
-    const failure = report.proof.delivered
-      ? unwritten
-      : new HubcastError("notDelivered", faultLine(report.proof));
+    const fault = faultLine(report);
+    const failure = fault === undefined ? unwritten : new HubcastError("notDelivered", fault);
     this.output.document({ ...report, ...(failure && { error: errorDocument(failure) }) });
     for (const line of reportLines(report, stat)) this.output.text(line);
     if (file !== undefined && !unwritten) this.output.note(`charts are in ${file}`);

@@ -82,7 +82,9 @@ export async function runLoad(
     const busy = busyOf(progress);
     phase = "finishing";
     const results = await pool.finish();
-    return resultOf(load, progress, results, busy, before && after && { before, after });
+    // A hub that hangs reports nothing new.
+    const use = before && after && before !== after ? { before, after } : undefined;
+    return resultOf(load, progress, results, busy, use);
   };
   const stops = [pool.failed(), aborted.promise, ...(hub ? [hub.lost] : [])];
   for (const stop of stops) stop.catch(() => {});

@@ -1,5 +1,6 @@
 import { counted, safeJson, visible } from "../../core/text.js";
 import { formatCount, formatDuration, formatMs, formatSize } from "../../core/units.js";
+import type { Proof } from "./proof/proof.js";
 import type { Moment } from "./proof/statistics.js";
 import type { Quantiles, SimulationReport } from "./report.js";
 
@@ -24,7 +25,7 @@ export function reportPage(report: SimulationReport, command: string): string {
 <style>${PAGE_STYLE}</style>
 <main>
 <h1>${title}</h1>
-<p class="${proof.delivered ? "good" : "bad"}">${proofText(report)}</p>
+<p class="${proof.delivered ? "good" : "bad"}">${proofText(proof)}</p>
 <p>${bottleneckText(report)}</p>
 ${isolationText(report)}
 ${tiles(report)}
@@ -42,7 +43,7 @@ ${facts(report, command)}
 `;
 }
 
-function proofText({ proof }: SimulationReport): string {
+function proofText(proof: Proof): string {
   const { expected, pairs, lost, duplicated, outOfOrder, corrupt, unsent, closed } = proof;
   const of = `${formatCount(expected)} messages between ${formatCount(pairs)} pairs of clients`;
   if (expected === 0) return "All clients connected. No message was to be sent.";
@@ -64,12 +65,15 @@ function bottleneckText({ bottleneck: { bottleneck, why } }: SimulationReport): 
 
 function isolationText({ chaos, hubProcess }: SimulationReport): string {
   if (!chaos) return "";
-  const { healthy, chaotic, p99MsWith, p99MsWithout, score } = chaos;
+  const { healthy, chaotic, p99MsWith, p99MsWithout, score, proofWithout } = chaos;
   const closed = Object.entries(hubProcess?.closed ?? {}).map(
     ([reason, count]) => `${formatCount(count)} with ${escaped(reason)}`,
   );
   const ended = closed.length === 0 ? "" : ` The hub ended connections: ${closed.join(", ")}.`;
-  return `<p>Beside ${counted(chaotic, "client")} that misbehaved, 99 % of the deliveries to the ${formatCount(healthy)} others took ${formatMs(p99MsWith)} ms at most. While all behaved, it was ${formatMs(p99MsWithout)} ms: ${score.toFixed(2)} times as long.${ended}</p>`;
+  const fault = proofWithout.delivered
+    ? ""
+    : `<p class="bad">While all behaved: ${proofText(proofWithout)}</p>`;
+  return `${fault}<p>Beside ${counted(chaotic, "client")} that misbehaved, 99 % of the deliveries to the ${formatCount(healthy)} others took ${formatMs(p99MsWith)} ms at most. While all behaved, it was ${formatMs(p99MsWithout)} ms: ${score.toFixed(2)} times as long.${ended}</p>`;
 }
 
 function tiles(report: SimulationReport): string {

@@ -138,6 +138,9 @@ class Worker extends RunProcess {
   }
 }
 
+/** The hub of a run reports its load ten times a second, unless it hangs. */
+const LOAD_MS = 2_000;
+
 /** A hub that was started for a run. */
 export class OwnHub extends RunProcess implements HubGauge {
   load: HubLoad | undefined;
@@ -165,9 +168,10 @@ export class OwnHub extends RunProcess implements HubGauge {
     throw new HubcastError("bug", "the hub ended before it was ready");
   }
 
-  async freshLoad(): Promise<HubLoad> {
-    const next = once(this.child, "message").then(() => this.load!);
-    return await Promise.race([next, this.lost]);
+  async freshLoad(): Promise<HubLoad | undefined> {
+    const next = once(this.child, "message", { signal: AbortSignal.timeout(LOAD_MS) }).catch(() => {});
+    await Promise.race([next, this.lost]);
+    return this.load;
   }
 }
 
@@ -188,8 +192,8 @@ export interface HubLoad {
 export interface HubGauge {
   /** The latest report. */
   readonly load: HubLoad | undefined;
-  /** Newer than the call. */
-  freshLoad(): Promise<HubLoad>;
+  /** A report newer than the call; the latest, if any, when the hub gives none. */
+  freshLoad(): Promise<HubLoad | undefined>;
   /** Rejects when the hub ends by itself. */
   readonly lost: Promise<never>;
 }

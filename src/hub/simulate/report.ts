@@ -95,7 +95,8 @@ export interface Isolation {
   readonly p99MsWith: number;
   /** `p99MsWith / p99MsWithout`: 1 is perfect. */
   readonly score: number;
-  readonly deliveredWithout: boolean;
+  /** The account of the run while all behave. */
+  readonly proofWithout: Proof;
 }
 
 export function reportOf(
@@ -176,7 +177,7 @@ function isolation(
   return {
     ...{ share, healthy, chaotic: clients - healthy, p99MsWithout, p99MsWith },
     score: p99MsWithout > 0 ? p99MsWith / p99MsWithout : 1,
-    deliveredWithout: baseline.proof.delivered,
+    proofWithout: baseline.proof,
   };
 }
 

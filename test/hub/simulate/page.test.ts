@@ -53,7 +53,7 @@ test("no text in a report makes an element of its page, or acts on whoever reads
       p99MsWithout: 1,
       p99MsWith: 1,
       score: 1,
-      deliveredWithout: true,
+      proofWithout: REPORT.proof,
     },
   } satisfies SimulationReport;
   const page = reportPage(report, HOSTILE);
