@@ -7,7 +7,7 @@ import type { HubMachine } from "./machine/machine.js";
 import type { SessionView } from "./machine/session.js";
 import type { CompleteHubOptions } from "./option-kinds.js";
 
-/** How long a connection that is ended may take to write its last bytes. */
+/** How long a client that is told to go may take nothing, and how long any end may take once all is written. */
 const LINGER_MS = 2_000;
 
 /** The socket of one session: bytes in both directions. */
@@ -79,7 +79,8 @@ export class Connection {
   end(): void {
     if (this.#ending) return;
     this.#ending = true;
-    this.#linger = setTimeout(() => this.socket.destroy(), LINGER_MS);
+    // A client that ended by itself gets all that is queued: the machine has its deadlines.
+    if (this.session.closeReason !== "clientClosed") this.#startLinger();
     this.flush();
   }
 
@@ -127,7 +128,14 @@ export class Connection {
   }
 
   #finish(): void {
-    if (this.session.outbox.bytes === 0) this.socket.end();
+    this.socket.end();
+    // The client's own end may be behind bytes that nobody wants.
+    this.socket.off("data", this.#onData).resume();
+    this.#startLinger();
+  }
+
+  #startLinger(): void {
+    this.#linger ??= setTimeout(() => this.socket.destroy(), LINGER_MS);
   }
 }
 

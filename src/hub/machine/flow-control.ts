@@ -120,6 +120,18 @@ export class Delivery {
     if (session.announced) this.tellWatchers(presenceFrame(session.id, session.name, reason), session);
   }
 
+  /** Ends a session at once. One that is closed, and whose outbox is still written, loses the rest. */
+  cut(session: Session, reason: CloseReason): void {
+    if (session.open) {
+      this.close(session, reason, false);
+      return;
+    }
+    if (session.outbox.bytes === 0) return;
+    session.closeReason = reason;
+    session.outbox.drop();
+    this.state.effects.close(session, false);
+  }
+
   /** Ignores everything that the session sends, its queued input included. */
   stopSending(session: Session): void {
     session.sending = false;
@@ -464,14 +476,15 @@ class MemoryQueue {
       slowest = session;
       slowestAtMs = progressAtMs;
     };
-    for (const session of this.state.roster.all()) look(session);
+    // Not those without a token yet, which hold next to nothing; but those that have ended and are still written to.
+    for (const session of this.state.sessions) if (session.refusal === undefined) look(session);
     for (const { session } of this.state.remotes.hubs) look(session);
     if (slowest === undefined) {
       // Nothing is queued and no frame is unfinished: paused senders hold all memory. One of them exceeds the budget.
       memory.exceptions = 1;
       this.delivery.flow.resume(this.#wanting.splice(0, 1));
     } else if (nowMs - slowestAtMs >= Math.max(patienceMs, HUB_LIMITS.memoryPatienceMs))
-      this.delivery.close(slowest, "memoryBudget");
+      this.delivery.cut(slowest, "memoryBudget");
   }
 }
 

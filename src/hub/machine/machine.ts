@@ -61,8 +61,6 @@ interface RemotesView extends Readonly<Pick<RemoteHubs, "size" | "held" | "gapsT
  * `Effects` are reused, so that a delivery makes no object.
  */
 export class HubMachine {
-  /** Every connection, oldest first, also those that are not listed. */
-  readonly #sessions = new Set<Session>();
   readonly #state: HubState;
   readonly #delivery: Delivery;
   readonly #links: HubLinks;
@@ -81,7 +79,7 @@ export class HubMachine {
   }
 
   get sessions(): ReadonlySet<SessionView> {
-    return this.#sessions;
+    return this.#state.sessions;
   }
 
   get effects(): Effects {
@@ -160,11 +158,11 @@ export class HubMachine {
 
   /** A connection is open: the session by which inputs and effects name it. */
   connect(nowMs: number): SessionView {
-    const { options, roster, memory, frames, joins } = this.#state;
+    const { options, roster, memory, frames, joins, sessions } = this.#state;
     this.#state.setNow(nowMs);
     const id = roster.nextId();
     const session = new Session(id, new Inbox(frames), new Outbox(id, memory, joins), nowMs);
-    this.#sessions.add(session);
+    sessions.add(session);
     if (roster.size >= options.clientsMax) session.refusal = "clientsMax";
     else if (options.refuseToken !== undefined) session.refusal = "unauthorized";
     if (session.refusal === undefined) this.#delivery.list(session);
@@ -200,8 +198,8 @@ export class HubMachine {
         delivery.close(input.session, input.reason);
         input.session.outbox.drop();
         this.#countWaiting(input.session, 0);
-        this.#sessions.delete(input.session);
-        if (this.#sessions.size > 0) break;
+        state.sessions.delete(input.session);
+        if (state.sessions.size > 0) break;
         this.#tickAtMs = Number.POSITIVE_INFINITY;
         state.frames.freeKept();
         break;
@@ -209,8 +207,8 @@ export class HubMachine {
         this.#deadlines.unacknowledged(input.session, input.bytes);
         break;
       case "stopping":
-        delivery.flow.stop(this.#sessions);
-        for (const session of this.#sessions) delivery.close(session, "stopping");
+        delivery.flow.stop(state.sessions);
+        for (const session of state.sessions) delivery.close(session, "stopping");
         break;
       case "woke":
         this.#woke();
@@ -263,7 +261,7 @@ export class HubMachine {
     const { nowMs } = this.#state;
     this.#delivery.flow.woke();
     if (nowMs < this.#tickAtMs) return;
-    const isDone = this.#deadlines.check(this.#sessions);
+    const isDone = this.#deadlines.check();
     this.#tickAtMs = nowMs + (isDone ? HUB_LIMITS.tickMs : HUB_LIMITS.shareStepMs);
     this.#state.frames.freeUnused();
   }
@@ -446,15 +444,18 @@ class Deadlines {
 
   /**
    * Closes and announces a bounded number: each is told to all who watch, and a switch that dies silences thousands.
-   * @param sessions every connection, listed or not
    * @returns false when some are left for a later turn
    */
-  check(sessions: Iterable<Session>): boolean {
+  check(): boolean {
     const { state } = this;
     const bytesMax = state.turnBytes + HUB_LIMITS.tickBytesMax;
     let closings = 0;
-    for (const session of sessions) {
-      if (!session.open) continue;
+    for (const session of state.sessions) {
+      if (!session.open) {
+        // It has ended, and gets what was queued before.
+        this.#progress(session);
+        continue;
+      }
       if (closings >= HUB_LIMITS.turnEndingsMax || state.turnBytes >= bytesMax) return false;
       if (session.refusal !== undefined) this.#refused(session);
       else {
@@ -499,7 +500,7 @@ class Deadlines {
     const { notTakenSinceMs } = session;
     const kernelStalledMs = notTakenSinceMs > 0 ? nowMs - notTakenSinceMs : 0;
     if (Math.max(session.stalledMs(nowMs), kernelStalledMs) >= options.progressTimeoutMs)
-      this.delivery.close(session, "slowConsumer");
+      this.delivery.cut(session, "slowConsumer");
   }
 
   #frame(session: Session): void {

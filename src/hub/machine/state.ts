@@ -48,6 +48,8 @@ export class HubState {
   turnRequestBytes = 0;
   /** When this turn takes no more frames, epoch ms. */
   #turnEndsAtMs = 0;
+  /** Every connection, oldest first, also those that are not listed. */
+  readonly sessions = new Set<Session>();
   readonly roster: Roster;
   readonly groups: Groups;
   readonly effects = new Effects();

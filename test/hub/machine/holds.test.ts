@@ -140,3 +140,44 @@ describe("a frame for which the rest of the memory is too small", () => {
     expect(world.payloads(begun[0]!)).toHaveLength(3);
   });
 });
+
+describe("a client that sent its end", () => {
+  const queued = 40;
+  /** The receiver has sent its end, and still has to read all but what its kernel holds. */
+  function ended(options: { memoryMax?: number } = {}) {
+    const world = new HubWorld({ ...options, progressTimeoutMs: 60_000 });
+    const [sender, receiver] = [world.connect(), world.connect()];
+    receiver.room = 0;
+    for (let count = 0; count < queued; count += 1) world.send(sender, relay([2], "x".repeat(MESSAGE)));
+    world.end(receiver);
+    expect(receiver.session).toMatchObject({ open: false, closeReason: "clientClosed" });
+    return { world, sender, receiver };
+  }
+
+  it("gets what was queued for it, though it reads slowly", () => {
+    const { world, receiver } = ended();
+    for (let read = 0; read < queued * 1.1 * MESSAGE; read += MESSAGE) {
+      world.pass(1_000);
+      world.read(receiver, MESSAGE);
+    }
+    expect(world.payloads(receiver)).toHaveLength(queued);
+  });
+
+  it("is cut when it takes nothing for as long as any client may", () => {
+    const { world, receiver } = ended();
+    world.pass(59_000);
+    expect(receiver.gone).toBe(false);
+    world.pass(2_000);
+    expect(receiver).toMatchObject({ gone: true, session: { closeReason: "slowConsumer" } });
+    expect(world.machine.memory.usedBytes).toBe(0);
+  });
+
+  it("is cut after a second when others want the memory", () => {
+    const { world, sender, receiver } = ended({ memoryMax: (queued + 1) * MESSAGE });
+    const third = world.connect();
+    for (let count = 0; count < 10; count += 1) world.send(sender, relay([3], "x".repeat(MESSAGE)));
+    world.pass(2_000);
+    expect(receiver).toMatchObject({ gone: true, session: { closeReason: "memoryBudget" } });
+    expect(world.payloads(third)).toHaveLength(10);
+  });
+});

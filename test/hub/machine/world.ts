@@ -72,6 +72,12 @@ export class HubWorld {
     this.settle();
   }
 
+  /** The client sends no more, and still reads. */
+  end(wire: Wire): void {
+    this.machine.handle({ type: "ended", session: wire.session }, this.nowMs);
+    this.settle();
+  }
+
   leave(wire: Wire): void {
     wire.gone = true;
     this.machine.handle({ type: "disconnected", session: wire.session, reason: "clientClosed" }, this.nowMs);
@@ -141,7 +147,10 @@ export class HubWorld {
       }
       for (const { session, flush } of effects.takeClosing()) {
         if (flush) this.#flush(session);
-        this.wires.find((wire) => wire.session === session)!.gone = true;
+        const wire = this.wires.find((wire) => wire.session === session)!;
+        // Who ended by itself is still written to.
+        if (flush && session.closeReason === "clientClosed" && wire.stuck > 0) continue;
+        wire.gone = true;
         this.machine.handle({ type: "disconnected", session, reason: "clientClosed" }, this.nowMs);
         moved = true;
       }
