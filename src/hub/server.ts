@@ -15,6 +15,7 @@ import { HUB_LIMITS } from "./machine/limits.js";
 import { HubMachine } from "./machine/machine.js";
 import type { SessionView } from "./machine/session.js";
 import { type CompleteHubOptions, type HubOptions, LOCAL_ENGINE } from "./option-kinds.js";
+import { PendingConnections } from "./pending-connections.js";
 import { clientStatus, History, type HubClientStatus, type HubStatus, hubReasons } from "./status.js";
 
 /** The shell of the machine: sockets in, timers, and the effects carried out. */
@@ -27,7 +28,7 @@ export class HubServer {
   readonly tokens: TokenTable;
   readonly #server: Server;
   readonly #connections = new Map<SessionView, Connection>();
-  readonly #rawSockets = new Set<Socket>();
+  readonly #pending: PendingConnections;
   readonly #history = new History();
   readonly #writeTurn = new WriteTurn();
   /** Thousands of connections may end at the same moment. */
@@ -81,15 +82,17 @@ export class HubServer {
       const server = createTlsServer({ ...socketOptions, ...tls }, this.#onConnection);
       paceHandshakes(server, options.handshakeTimeoutMs);
       this.#server = server;
-      this.#server.on("connection", this.#onRawSocket);
       this.#server.on("tlsClientError", this.#onTlsFailed);
     }
     // Each connection that waits to be told of the limit is an open file: further ones are dropped.
     this.#server.maxConnections = options.clientsMax + HUB_LIMITS.refusedAtOnceMax;
-    this.#server.on("drop", () => {
-      this.#history.refuse("clientsMax");
-      this.options.logger?.warn({ reason: "clientsMax" }, "connection refused");
+    this.#server.on("drop", this.#refuse);
+    this.#pending = new PendingConnections(this.#server.maxConnections, (session) => {
+      if (session === undefined) this.#refuse();
+      else this.machine.handle({ type: "disconnected", session, reason: "clientsMax" }, nowMs());
+      this.carryOut();
     });
+    this.#server.prependListener("connection", (socket: Socket) => this.#pending.accepted(socket));
   }
 
   /** `host:port` that clients connect to. */
@@ -171,7 +174,8 @@ export class HubServer {
     this.carryOut();
     await this.#untilEmpty(this.options.drainTimeoutMs);
     for (const connection of this.#connections.values()) connection.cut();
-    for (const socket of this.#rawSockets) socket.destroy();
+    // Those in their TLS handshake, too.
+    this.#pending.cutAll();
     await closed;
     // The machine is told of some ends of connections in each turn: the rest follows.
     await this.#untilEmpty(this.options.drainTimeoutMs);
@@ -201,6 +205,7 @@ export class HubServer {
       this.#endings,
     );
     this.#connections.set(session, connection);
+    this.#pending.began(connection.address, session);
     this.options.logger?.debug({ address: connection.address }, "client connects");
     this.#history.connections += 1;
     socket.once("close", (hadError: boolean) =>
@@ -211,10 +216,9 @@ export class HubServer {
     if (this.options.tls === undefined) this.#beginnings.add([() => connection.setReading(session.reading)]);
   };
 
-  /** With TLS, a connection before its handshake must end with the hub too. */
-  readonly #onRawSocket = (socket: Socket): void => {
-    this.#rawSockets.add(socket);
-    socket.once("close", () => this.#rawSockets.delete(socket));
+  readonly #refuse = (): void => {
+    this.#history.refuse("clientsMax");
+    this.options.logger?.warn({ reason: "clientsMax" }, "connection refused");
   };
 
   readonly #onTlsFailed = ({ message: error }: Error, socket: Socket): void => {

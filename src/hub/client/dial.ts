@@ -160,6 +160,7 @@ function closedError(
       suggestions: [
         "Check the address and port.",
         ...(talksTls ? [] : ["A hub that talks TLS needs tls (--tls-ca)."]),
+        "A hub with no place for more connections does so too: try again later.",
         VERSION_1_ALONE,
       ],
     },

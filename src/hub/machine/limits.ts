@@ -59,7 +59,10 @@ export const HUB_LIMITS = {
   filesReserved: 32,
   /** Connections to monitoring, which are among those files. */
   monitorConnectionsMax: 16,
-  /** Connections beyond `clientsMax` that are told so at the same time; others are dropped at once. */
+  /**
+   * Connections beyond `clientsMax` that are told so at the same time. The oldest connection that has said no hello makes room
+   * for the next.
+   */
   refusedAtOnceMax: 8,
   /** How long a hub that closes waits for its outboxes to empty. */
   drainTimeoutMs: 5_000,
