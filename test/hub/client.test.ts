@@ -1,11 +1,12 @@
-import { getEventListeners } from "node:events";
+import { getEventListeners, once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { LIMITS } from "../../src/core/limits.js";
 import { MessageQueue } from "../../src/hub/client/client.js";
 import { connectToHub, type HubClient, type HubClientOptions } from "../../src/hub/client/index.js";
 import { type Hub, startHub } from "../../src/hub/index.js";
 import { all } from "../fixtures/http-call.js";
-import { RawClient, relay } from "./raw-client.js";
+import { frame, RawClient, relay, splitFrames, u64 } from "./raw-client.js";
 
 let hub: Hub;
 let open: { close(): Promise<void> | void }[];
@@ -89,6 +90,23 @@ describe("a client of version 2", () => {
     });
     expect(await a.sendToAll("x", { receipt: true })).toMatchObject({ reached: 1 });
     expect(await a.sendToGroup("empty", "x", { receipt: true })).toMatchObject({ reached: 0 });
+  });
+
+  it("takes a list of names that is longer than the stack", async () => {
+    const count = 400_000;
+    const entry = Buffer.concat([u64(7), Buffer.of(2, 0)]);
+    const other = createServer((socket) => {
+      socket.on("data", (chunk) => {
+        for (const { type } of splitFrames(chunk).frames) {
+          if (type === 16) socket.write(frame(16, Buffer.of(2, 0), u64(1), u64(60_000 * 2 ** 32), "hub"));
+          if (type === 22) socket.write(frame(22, Buffer.of(0), Buffer.alloc(count * entry.length, entry)));
+        }
+      });
+    }).listen(0, "127.0.0.1");
+    await once(other, "listening");
+    const client = await connectToHub(`127.0.0.1:${(other.address() as AddressInfo).port}`);
+    open.push(client, { close: () => void other.close() });
+    expect(await client.roster()).toHaveLength(count);
   });
 
   it("joins and leaves groups", async () => {

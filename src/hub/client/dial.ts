@@ -223,7 +223,8 @@ class Calls {
         this.lists.answer(frame.ids);
         return true;
       case "roster":
-        this.#peers.push(...frame.peers);
+        // Not as arguments of one call: a frame may name more than the stack has room for.
+        for (const peer of frame.peers) this.#peers.push(peer);
         if (frame.more) return true;
         this.rosters.answer(this.#peers);
         this.#peers = [];

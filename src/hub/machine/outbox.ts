@@ -269,8 +269,9 @@ export class Receipt {
   /** Another hub has answered for its receivers, or is lost. Settles one `expect`. */
   answered(reached: number, unknown: readonly number[], evicted: readonly number[]): void {
     this.reached += reached;
-    this.unknown.push(...unknown);
-    this.evicted.push(...evicted);
+    // Not as arguments of one call: a frame of another hub may name more than the stack has room for.
+    for (const id of unknown) this.unknown.push(id);
+    for (const id of evicted) this.evicted.push(id);
     this.#pending -= 1;
     this.#check();
   }

@@ -77,7 +77,7 @@ export class LinkReceiver {
       else v1.push(session);
     }
     const receipt = frame.number === 0 ? undefined : this.#receipt(hub, frame.number);
-    receipt?.evicted.push(...gone);
+    for (const id of gone) receipt?.evicted.push(id);
     if (v1.length > 0) this.delivery.deliver([block.v1(v2.length > 0, receipt)], v1);
     if (v2.length > 0) this.delivery.deliver([block.v2(receipt)], v2);
     receipt?.close();

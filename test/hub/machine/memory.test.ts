@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { HUB_LIMITS } from "../../../src/hub/machine/limits.js";
 import { Backing, FrameBuffers, MemoryBudget } from "../../../src/hub/machine/memory.js";
-import { JoinBuffers, Outbox, Piece } from "../../../src/hub/machine/outbox.js";
+import { JoinBuffers, Outbox, Piece, Receipt } from "../../../src/hub/machine/outbox.js";
 
 const { keptFrameBytesMin, keptFrameStepBytes, keptFramesBytesMax } = HUB_LIMITS;
 const LARGE = 1_000_000;
@@ -97,4 +97,15 @@ describe("memory of pieces that are joined for one write", () => {
     expect(written(20)).toMatchObject({ detached: true });
     expect(written(200)).toMatchObject({ detached: false });
   });
+});
+
+it("a receipt takes more ids from another hub than the stack has room for", () => {
+  const ids = Array.from({ length: 400_000 }, (_, index) => index);
+  const completed: Receipt[] = [];
+  const receipt = new Receipt(1, [], (receipt) => completed.push(receipt));
+  receipt.expect(1);
+  receipt.close();
+  receipt.answered(0, ids, ids);
+  expect(completed).toEqual([receipt]);
+  expect([receipt.unknown.length, receipt.evicted.length]).toEqual([ids.length, ids.length]);
 });
