@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
 import type { Socket } from "node:net";
 import { nowMs } from "../runtime/runner.js";
 import type { PacedCalls } from "../runtime/turns.js";
@@ -215,20 +215,33 @@ export function watchUnacknowledged(
  * Node does not report these. Linux; empty elsewhere.
  * @param port of this side
  */
-async function unacknowledged(port: number): Promise<Map<string, number>> {
+export async function unacknowledged(port: number, tables = TABLES): Promise<Map<string, number>> {
   const found = new Map<string, number>();
-  for (const table of ["/proc/net/tcp", "/proc/net/tcp6"]) {
-    const text = await readFile(table, "utf8").catch(() => "");
-    for (const { remote, bytes } of unacknowledgedIn(text, port)) found.set(remote, bytes);
+  for (const table of tables) {
+    let rest = "";
+    try {
+      // A part in each turn of the event loop: anybody can leave 100,000 lines there, of connections that ended in the last minute.
+      for await (const part of createReadStream(table, "utf8")) {
+        const text = rest + part;
+        rest = text.slice(text.lastIndexOf("\n") + 1);
+        for (const { remote, bytes } of unacknowledgedIn(text.slice(0, text.length - rest.length), port))
+          found.set(remote, bytes);
+      }
+    } catch {
+      // Nothing is known.
+    }
   }
   return found;
 }
+
+const TABLES: readonly string[] = ["/proc/net/tcp", "/proc/net/tcp6"];
+const NOTHING_QUEUED = " 00000000:";
 
 /** Lines of proc(5) `net/tcp`: number, local address, remote address, state, tx_queue:rx_queue, all in hex. */
 export function* unacknowledgedIn(table: string, port: number): Iterable<{ remote: string; bytes: number }> {
   const local = `:${port.toString(16).toUpperCase().padStart(4, "0")} `;
   for (const line of table.split("\n")) {
-    if (!line.includes(local)) continue;
+    if (!line.includes(local) || line.includes(NOTHING_QUEUED)) continue;
     const [, from, to, , queues] = line.trim().split(/\s+/);
     const bytes = Number.parseInt(queues?.split(":")[0] ?? "0", 16);
     if (bytes > 0 && to !== undefined && `${from} `.endsWith(local)) yield { remote: addressOf(to), bytes };

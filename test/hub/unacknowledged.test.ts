@@ -1,5 +1,8 @@
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { unacknowledgedIn } from "../../src/hub/connection.js";
+import { unacknowledged, unacknowledgedIn } from "../../src/hub/connection.js";
 import { type HubStatus, startHub } from "../../src/hub/index.js";
 import { HUB_LIMITS } from "../../src/hub/machine/limits.js";
 import { Cli } from "../commands/cli.js";
@@ -34,6 +37,25 @@ describe("bytes that the other end has not taken", () => {
   ] as const)("are read from a line of the kernel's: %s", (line, expected) => {
     const found = [...unacknowledgedIn(`${HEAD}   3: ${line} 00000000     0        0 35\n`, 9999)];
     expect(found).toEqual(expected === undefined ? [] : [{ remote: expected[0], bytes: expected[1] }]);
+  });
+
+  it("are looked for in a part of the lines at a time, with turns of the event loop in between", async () => {
+    const ended =
+      "   3: 0100007F:270F 0100007F:C35A 06 00000000:00000000 03:00000400 00000000     0        0 0\n";
+    const queued =
+      "   4: 0100007F:270F 0100007F:C35B 01 00000019:00000000 04:000002A4 00000000     0        0 35\n";
+    const table = join(mkdtempSync(join(tmpdir(), "unacknowledged-")), "tcp");
+    writeFileSync(table, HEAD + ended.repeat(20_000) + queued);
+    let turns = 0;
+    let isDone = false;
+    const count = (): void => {
+      turns += 1;
+      if (!isDone) setImmediate(count);
+    };
+    count();
+    expect([...(await unacknowledged(9999, [`${table}-none`, table]))]).toEqual([["127.0.0.1:50011", 25]]);
+    isDone = true;
+    expect(turns).toBeGreaterThan(20);
   });
 
   it("close a client of version 1 after a minute in which none was taken", () => {
