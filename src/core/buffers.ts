@@ -1,5 +1,3 @@
-import { StringDecoder } from "node:string_decoder";
-
 /** One block of whole lines, or a line that is too long to look at. */
 export type Lines = { readonly block: Buffer } | "tooLong";
 
@@ -187,16 +185,19 @@ function parkedBytes(length: number): Buffer {
 const TEXT_BYTES_MAX = 524_288;
 
 /**
- * Decodes UTF-8. A long text comes in parts, which lie in V8's heap: for one outside of it the C library takes memory, and keeps
+ * Decodes valid UTF-8. A long text comes in parts, which lie in V8's heap: for one outside of it the C library takes memory, and keeps
  * it (bench/abuse.ts unread).
  */
 export function textOf(bytes: Buffer): string {
   if (bytes.length <= TEXT_BYTES_MAX) return bytes.toString();
-  const decoder = new StringDecoder();
   let text = "";
-  for (let at = 0; at < bytes.length; at += TEXT_BYTES_MAX)
-    text += decoder.write(bytes.subarray(at, at + TEXT_BYTES_MAX));
-  return text + decoder.end();
+  for (let start = 0, end = 0; start < bytes.length; start = end) {
+    end = Math.min(start + TEXT_BYTES_MAX, bytes.length);
+    // Not inside a character.
+    while (end < bytes.length && (bytes[end]! & 0xc0) === 0x80) end--;
+    text += bytes.toString("utf8", start, end);
+  }
+  return text;
 }
 
 /** Bytes that many keep under one limit. Past it those are cut whose bytes have not moved for longest. */
