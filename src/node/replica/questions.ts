@@ -79,15 +79,13 @@ export class Questions {
   #answerAtMs = Number.POSITIVE_INFINITY;
   #answeredAtMs = 0;
   /** Begins at random: peers remember questions of an earlier run of this node, and leave out those that are the same. */
-  #lastNumber: number;
+  #lastNumber: number | undefined;
   #hash: Buffer | undefined;
   #lookAtMs = Number.POSITIVE_INFINITY;
   /** This node says goodbye: nobody is waited for any more. */
   #isClosed = false;
 
-  constructor(private readonly context: ReplicaContext) {
-    this.#lastNumber = Math.floor(context.options.random() * 2 ** 48);
-  }
+  constructor(private readonly context: ReplicaContext) {}
 
   get wakeAtMs(): number {
     return Math.min(this.#askAtMs, this.#answerAtMs, this.#lookAtMs);
@@ -333,7 +331,9 @@ export class Questions {
   }
 
   #header(): { asker: string; number: number } {
-    return { asker: this.context.options.id, number: ++this.#lastNumber };
+    const { id, random } = this.context.options;
+    this.#lastNumber = (this.#lastNumber ?? Math.floor(random() * 2 ** 48)) + 1;
+    return { asker: id, number: this.#lastNumber };
   }
 
   #await(digest: string, id: string, index: number): void {

@@ -1436,7 +1436,7 @@ describe("the tree of a cluster of which a node knows a sample", () => {
       memberHash(one) < memberHash(other) ? one : other,
     );
     const driver = inSample(2, smallest);
-    const sentAt = Array.from({ length: 350 }, () => {
+    const sentAt = Array.from({ length: 300 }, () => {
       const effects = driver.pass(100, pingAll(driver));
       return frames(effects, "beacon", "peer 0").map(({ root }) => [root, driver.nowMs - NOW] as const);
     }).flat();
