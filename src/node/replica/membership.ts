@@ -288,7 +288,7 @@ export class Membership {
     for (const record of records) {
       this.#dissemination.came(record);
       this.hear(record, nowMs, link);
-      if (lostThere.has(record.hash)) roster.lostElsewhere(record);
+      if (lostThere.has(record.hash)) roster.lostElsewhere(record, nowMs);
     }
     this.#give(
       link,

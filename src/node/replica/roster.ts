@@ -163,6 +163,8 @@ export type Heard = "new" | "newer" | "known" | "noRoom";
 const UNREACHED_MS = 1_500;
 /** One never reached yet has this long: its neighbours say once a second at most whom they link with. */
 const NEVER_REACHED_MS = 10_000;
+/** For people. */
+const NO_CHAIN = "no chain of links leads to it";
 /**
  * Two processes of one identity are called twins for so long after both have spoken: members of large clusters speak
  * seldom.
@@ -390,7 +392,7 @@ export class Roster {
       const state = isLost ? "lost" : "alive";
       if (state === member.state) continue;
       this.#change(member, () => member.become(state, member.reason, this.#at(nowMs)));
-      if (state === "lost" && member.reason === "") member.reason = "no chain of links leads to it";
+      if (state === "lost" && member.reason === "") member.reason = NO_CHAIN;
       changed.push(member);
     }
     this.#linksChanged = false;
@@ -424,10 +426,15 @@ export class Roster {
     return wasLost;
   }
 
-  /** A neighbour lists this session of a member as lost: the neighbour has waited for a chain of links, so this node need not. */
-  lostElsewhere({ hash, session }: Pick<MemberRecord, "hash" | "session">): void {
+  /**
+   * A neighbour lists this session of a member as lost: the neighbour has waited for a chain of links, so this node need not. One
+   * that this node has not reached yet is lost until a chain leads to it.
+   */
+  lostElsewhere({ hash, session }: Pick<MemberRecord, "hash" | "session">, nowMs: number): void {
     const member = this.#members.get(hash);
-    if (member?.vertex && member.record.session === session) member.vertex.isReached = true;
+    if (!member?.vertex || member.record.session !== session) return;
+    if (!member.vertex.isReached && member.state === "alive") this.mark(member, "lost", NO_CHAIN, nowMs);
+    member.vertex.isReached = true;
   }
 
   /** Changes the state of a member, where no links tell it. */

@@ -200,13 +200,23 @@ describe("a member is lost", () => {
     expect(judge(roster, [], NOW + 10_000)).toEqual(["a lost"]);
   });
 
-  it("after 1.5 s when a neighbour lists it as lost, unless that speaks of a session before", () => {
+  it("at once when a neighbour lists it as lost that was never reached, unless that speaks of a session before", () => {
     const roster = rosterOf(recordOf("a"), recordOf("b", { session: "1".repeat(16) }));
-    roster.lostElsewhere(recordOf("a"));
-    roster.lostElsewhere(recordOf("b"));
+    roster.lostElsewhere(recordOf("a"), NOW);
+    roster.lostElsewhere(recordOf("b"), NOW);
+    expect(["a", "b"].map((id) => stateOf(roster, id))).toEqual(["lost", "alive"]);
     judge(roster, [], NOW);
-    expect(judge(roster, [], NOW + GRACE_MS)).toEqual(["a lost"]);
     expect(judge(roster, [], NOW + 10_000)).toEqual(["b lost"]);
+    expect(judge(roster, ["a"], NOW + 10_000), "until a chain leads to it").toEqual(["a alive"]);
+  });
+
+  it("after 1.5 s when a neighbour lists it as lost that was reached", () => {
+    const roster = rosterOf(recordOf("a"));
+    judge(roster, ["a"], NOW);
+    roster.lostElsewhere(recordOf("a"), NOW);
+    judge(roster, [], NOW);
+    expect(judge(roster, [], NOW + GRACE_MS - 1)).toEqual([]);
+    expect(judge(roster, [], NOW + GRACE_MS)).toEqual(["a lost"]);
   });
 
   it("only after 10 s when it has just begun anew", () => {
