@@ -2,6 +2,7 @@ import type { Interfaces } from "@oclif/core";
 import { Command } from "@oclif/core/command";
 import * as Flags from "@oclif/core/flags";
 import type { HubcastError } from "../core/errors.js";
+import { checkSwitches } from "./flags.js";
 import { Output } from "./output.js";
 import { onInterrupt } from "./signals.js";
 
@@ -42,6 +43,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   override async init(): Promise<void> {
     await super.init();
     const { baseFlags } = this.ctor as unknown as typeof BaseCommand;
+    checkSwitches(this.ctor.flags ?? {});
     if (this.takesOneDash) this.argv = withTwoDashes(this.argv, { ...baseFlags, ...this.ctor.flags });
     const { flags, args } = await this.parse({
       flags: this.ctor.flags,

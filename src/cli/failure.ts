@@ -23,7 +23,7 @@ export function asFailure(
   argv: readonly string[],
   commandIds: readonly string[],
 ): HubcastError {
-  if (error instanceof HubcastError) return ofVariable(ofFlagValue(error), argv);
+  if (error instanceof HubcastError) return ofValue(ofVariable(ofFlagValue(error), argv), argv);
   if (!isOclifError(error)) return asHubcastError(error);
 
   const notFound = /^command (\S+) not found$/.exec(error.message)?.[1];
@@ -66,6 +66,25 @@ function ofVariable(error: HubcastError, argv: readonly string[]): HubcastError 
   });
   if (message === error.message) return error;
   return new HubcastError(error.code, message, { suggestions: error.suggestions, cause: error.cause });
+}
+
+/** An error that quotes a value names the flag or variable that the value is from, where it names none. */
+function ofValue(error: HubcastError, argv: readonly string[]): HubcastError {
+  if ((error.code !== "usage" && error.code !== "invalidOption") || /--[a-z]|HUBCAST_/.test(error.message))
+    return error;
+  const given = argv.flatMap((word, index) => {
+    const [flag = "", value = argv[index + 1]] = word.split(/=(.*)/s);
+    return flag.startsWith("--") ? [[flag, value] as const] : [];
+  });
+  const variables = Object.entries(process.env).filter(([name]) => name.startsWith("HUBCAST_"));
+  const isQuoted = (value: string | undefined) =>
+    (value?.split(",") ?? []).some(
+      (part) => part !== "" && error.message.includes(JSON.stringify(part.trim())),
+    );
+  const source = [...given, ...variables].find(([, value]) => isQuoted(value))?.[0];
+  if (source === undefined) return error;
+  const { code, message, suggestions, cause } = error;
+  return new HubcastError(code, `${source}: ${message}`, { suggestions, cause });
 }
 
 /** Our own parsers throw our own errors, which oclif frames in three lines: "Parsing --since \n\tREASON\nSee ...". */

@@ -28,8 +28,15 @@ export async function readFlagFile(path: string, flag: string): Promise<string> 
  * @throws as readFlagFile
  */
 export async function readToken(file: string | undefined): Promise<string | undefined> {
-  const text = file ? await readFlagFile(file, "--token-file") : process.env.HUBCAST_TOKEN?.trim();
+  const text = file ? await readFlagFile(file, "--token-file") : tokenVariable();
   return text ? text.split(/\s/)[0] : undefined;
+}
+
+/** The text of HUBCAST_TOKEN. @throws usage when it is blank: who sets it means to have a token */
+export function tokenVariable(): string | undefined {
+  const text = process.env.HUBCAST_TOKEN || undefined;
+  if (text?.trim() !== "") return text?.trim();
+  throw new HubcastError("usage", "HUBCAST_TOKEN is blank", { suggestions: ["Unset it to have no token."] });
 }
 
 /**

@@ -188,6 +188,28 @@ export function withEnvironment<T extends Record<string, object>>(flags: T, pref
   return Object.fromEntries(entries) as T;
 }
 
+const TRUE = /^(1|t|true|y|yes|on)$/i;
+const FALSE = /^(0|f|false|n|no|off|)$/i;
+
+/**
+ * Checks the variables of flags that take no value, of which oclif takes every word that it does not know for false.
+ * @throws usage
+ */
+export function checkSwitches(
+  flags: Readonly<Record<string, { readonly type?: string; readonly env?: string | undefined }>>,
+): void {
+  for (const { type, env = "" } of Object.values(flags)) {
+    const word = type === "boolean" ? process.env[env] : undefined;
+    if (word === undefined || FALSE.test(word)) continue;
+    if (!TRUE.test(word)) {
+      throw new HubcastError("usage", `${env} is ${JSON.stringify(word.slice(0, 100))}`, {
+        suggestions: ["It takes 1, true, yes or on, or 0, false, no or off."],
+      });
+    }
+    process.env[env] = "true";
+  }
+}
+
 /** The section of the help. */
 export const NATS = { helpGroup: "NATS" };
 

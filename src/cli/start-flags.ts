@@ -6,7 +6,7 @@ import { topicFault } from "../core/topic.js";
 import type { NodeOptions, Trusted } from "../node/index.js";
 import { HTTP_KINDS, NODE_KINDS, P2P_PORT, SCHEMES } from "../node/option-kinds.js";
 import { NATS_REPLICAS } from "../runtime/nats.js";
-import { readFlagFile, readFlagLines, readTlsFiles } from "./flag-file.js";
+import { readFlagFile, readFlagLines, readTlsFiles, tokenVariable } from "./flag-file.js";
 import {
   countFlag,
   defined,
@@ -220,7 +220,7 @@ function mdns(off: boolean, interfaces: readonly string[] | undefined) {
  * value of a flag: it would show in the list of processes.
  */
 export async function readTokens(file: string | undefined): Promise<readonly Token[] | undefined> {
-  const variable = process.env.HUBCAST_TOKEN?.trim();
+  const variable = tokenVariable();
   const lines = file
     ? await readFlagLines(file, "--token-file")
     : variable

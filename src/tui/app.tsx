@@ -21,7 +21,7 @@ import {
 } from "./screen.js";
 import { isPresent, type Snapshot, verdictsOf } from "./snapshot.js";
 import { useSuspension } from "./suspension.js";
-import { HasColour, Line, type Size, Span } from "./table.js";
+import { Detail, HasColour, Line, type Size, Span } from "./table.js";
 
 /** Figures change four times a second. */
 const REFRESH_MS = 250;
@@ -157,7 +157,11 @@ export function Dashboard({ snapshot, screen, size }: DashboardProps) {
       <Title snapshot={snapshot} isPaused={screen.paused} columns={size.columns} />
       <Tabs {...screen} />
       <Box height={room.rows} flexShrink={0} flexDirection="column">
-        {screen.help ? <Help /> : <View snapshot={snapshot} screen={screen} size={room} />}
+        {screen.help ? (
+          <Detail lines={HELP_LINES} size={room} isActive />
+        ) : (
+          <View snapshot={snapshot} screen={screen} size={room} />
+        )}
       </Box>
       <Said {...screen} />
       <Hints typing={screen.typing?.into} help={screen.help} columns={size.columns} />
@@ -213,14 +217,7 @@ const Tabs = memo(function Tabs({ view, sorts, filter, topic, typing }: Screen) 
   );
 });
 
-const Help = memo(function Help() {
-  return KEY_HELP.map(([keys, meaning]) => (
-    <Line key={keys}>
-      <Span tone="accent">{`  ${keys.padEnd(12)}`}</Span>
-      <Span>{meaning}</Span>
-    </Line>
-  ));
-});
+const HELP_LINES = KEY_HELP.map(([keys, meaning]) => ({ name: keys, text: meaning }));
 
 const Said = memo(function Said({ typing, notice }: Screen) {
   const prompt = typing?.into === "post" ? `post to ${typing.to.name}> ` : `${typing?.into}> `;
@@ -250,7 +247,7 @@ interface HintsProps {
 
 const Hints = memo(function Hints({ typing, help, columns }: HintsProps) {
   if (typing) return <Span tone="dim">{`Enter ${typing === "post" ? "posts" : "keeps"}  Esc gives up`}</Span>;
-  if (help) return <Span tone="dim">any key closes the help</Span>;
+  if (help) return <Span tone="dim">any other key closes the help</Span>;
   const fitting = (text: string, hint: string) =>
     columnsOf(text) + columnsOf(hint) + 2 <= columns ? `${text}  ${hint}` : text;
   return <Span tone="dim">{KEY_HINTS.reduce(fitting)}</Span>;

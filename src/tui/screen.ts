@@ -125,7 +125,8 @@ export function press(
       { screen },
     );
   }
-  if (screen.help) return { screen: { ...screen, help: false } };
+  // Keys that move scroll it.
+  if (screen.help) return { screen: { ...screen, help: stepOf(input, key, PAGE_ROWS) !== undefined } };
   const context = contextOf(screen);
   // Any key dismisses the notice.
   return lettered(moved({ ...screen, notice: undefined }, input, key, context.rows), input, context);

@@ -200,6 +200,15 @@ describe("a command line that cannot be understood", () => {
     ["broadcast", { HUBCAST_TOKEN_FILE: "/nowhere" }, /^error: cannot read HUBCAST_TOKEN_FILE: /],
     ["hub", { HUBCAST_HUB_PORT: "x", HUBCAST_PORT: "1" }, /^error: HUBCAST_HUB_PORT: "x" is not a port/],
     ["hub", { HUBCAST_HUB_SLOW_CONSUMER: "kill" }, /HUBCAST_HUB_SLOW_CONSUMER=kill/],
+    [
+      "broadcast",
+      { HUBCAST_NO_MDNS: "perhaps" },
+      /^error: HUBCAST_NO_MDNS is "perhaps"\n {2}It takes 1, true/,
+    ],
+    ["hub", { HUBCAST_HUB_STAT: "banana" }, /^error: HUBCAST_HUB_STAT is "banana"\n/],
+    ["broadcast", { HUBCAST_PEER: "banana" }, /^error: HUBCAST_PEER: "banana" is not the address of a peer/],
+    ["broadcast", { HUBCAST_TOKEN: " " }, /^error: HUBCAST_TOKEN is blank\n/],
+    ["hub", { HUBCAST_TOKEN: " " }, /^error: HUBCAST_TOKEN is blank\n/],
   ])(
     "%s start reads flags from variables, and names the variable that is bad: %j",
     async (topic, env, said) => {
@@ -213,6 +222,14 @@ describe("a command line that cannot be understood", () => {
     const args = ["broadcast", "start", "--retention", "later"];
     const { stderr } = await hubcast(args, { env: { HUBCAST_RETENTION: "soon" } });
     expect(stderr).toMatch(/^error: --retention: "later" is not a duration/);
+  });
+
+  it("takes on and off for flags without a value", async () => {
+    const env = { HUBCAST_NO_MDNS: "on", HUBCAST_LIVE: "off", HUBCAST_MDNS_INTERFACE: "127.0.0.1" };
+    const { stderr } = await hubcast(["broadcast", "start"], { env });
+    expect(stderr).toMatch(
+      /^error: HUBCAST_NO_MDNS cannot also be provided when using HUBCAST_MDNS_INTERFACE\n/,
+    );
   });
 
   it("names the variable that a flag of the command line excludes", async () => {

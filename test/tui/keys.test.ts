@@ -130,8 +130,9 @@ describe("keys", () => {
     expect(eventRows(SCENE, pressed("4 r").screen).map(({ key }) => key)).toEqual(["1", "2"]);
   });
 
-  it("any key closes the help, and does nothing else", () => {
+  it("any key closes the help, and does nothing else, but for those that scroll it", () => {
     expect(pressed("? q")).toEqual({ screen: firstScreen() });
+    expect(pressed("? j Down PgDn G").screen).toEqual({ ...firstScreen(), help: true });
   });
 
   it("a step is one line, a page, or all", () => {
