@@ -1,5 +1,5 @@
 import { asHubcastError, HubcastError } from "../core/errors.js";
-import { nearest } from "../core/text.js";
+import { counted, nearest } from "../core/text.js";
 import type { Receipt } from "../node/broadcast.js";
 
 /** `hubcast help WORDS` is `hubcast WORDS --help`. It is no command of the manifest. */
@@ -36,23 +36,20 @@ export function asFailure(
   return ofVariable(new HubcastError("usage", message, { suggestions, cause: error }), argv);
 }
 
-/** Why an accepted item is late: at the deadline of its receipt fewer nodes held it than were asked for. */
+/** Why an accepted item is late: fewer nodes held it than were asked for, at its deadline or when nobody was left who could. */
 export function lateError({ alone, holders, missing, refused }: Receipt): HubcastError {
   const those = (word: string, members: Receipt["missing"]) =>
     members.length === 0 ? [] : [`${word}: ${members.map(({ name }) => name).join(", ")}`];
   const why = [...those("missing", missing), ...those("refused by policy", refused)];
   const what =
     why.length > 0 ? why.join("; ") : alone ? "no other node is connected" : "no more nodes are connected";
-  return new HubcastError(
-    "deadline",
-    `${holders.length} other nodes hold the item at the deadline; ${what}`,
-    {
-      suggestions: [
-        "The item is accepted and still spreads; see hubcast broadcast peers.",
-        "Or give it longer: --timeout 30s",
-      ],
-    },
-  );
+  const held = `${counted(holders.length, "other node")} ${holders.length === 1 ? "holds" : "hold"} the item`;
+  return new HubcastError("deadline", `${held}; ${what}`, {
+    suggestions: [
+      "The item is accepted and still spreads; see hubcast broadcast peers.",
+      ...(missing.length > 0 ? ["Or give it longer: --timeout 30s"] : []),
+    ],
+  });
 }
 
 /** A flag in an error that was not given comes from its environment variable, so the message names the variable. */
