@@ -2,7 +2,7 @@ import type { Interfaces } from "@oclif/core";
 import { Command } from "@oclif/core/command";
 import * as Flags from "@oclif/core/flags";
 import type { HubcastError } from "../core/errors.js";
-import { checkSwitches } from "./flags.js";
+import { checkSwitches, FALSE, TRUE } from "./flags.js";
 import { Output } from "./output.js";
 import { onInterrupt } from "./signals.js";
 
@@ -80,9 +80,6 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     throw error;
   }
 }
-
-const TRUE = /^(1|t|true)$/i;
-const FALSE = /^(0|f|false)$/i;
 
 /**
  * A command line as Go programs take it, `-size=1024 -stat=false`, with the two dashes that oclif wants. Both systems

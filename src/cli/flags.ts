@@ -188,8 +188,9 @@ export function withEnvironment<T extends Record<string, object>>(flags: T, pref
   return Object.fromEntries(entries) as T;
 }
 
-const TRUE = /^(1|t|true|y|yes|on)$/i;
-const FALSE = /^(0|f|false|n|no|off|)$/i;
+/** The words for a flag without a value, in a variable or behind `-stat=`. */
+export const TRUE = /^(1|t|true|y|yes|on)$/i;
+export const FALSE = /^(0|f|false|n|no|off|)$/i;
 
 /**
  * Checks the variables of flags that take no value, of which oclif takes every word that it does not know for false.

@@ -43,7 +43,7 @@ describe("topics", () => {
       "Write alerts:",
     ],
     [["--topic", ""], 'error: --topic: "" is no topic: it is empty', "such as alerts/disk"],
-    [["--topic", "a", "--id", "b/c"], "error: the id under topic a has a /", "Leave the id out"],
+    [["--topic", "a", "--id", "b/c"], "the id under topic a has a /", "Leave the id out"],
     [["--topic", "a", "--id", ""], "error: the id under topic a is empty", "Leave the id out"],
   ])("post %j is refused before anything is asked of a node", async (flags, error, advice) => {
     const { stderr, code } = await hubcast([

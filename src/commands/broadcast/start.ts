@@ -35,7 +35,7 @@ interface Started {
 export default class Start extends BaseCommand<typeof Start> {
   static override summary = "Start a node: it finds the others and keeps the shared set of items.";
   static override description =
-    "Runs until Ctrl-C (or SIGTERM, SIGHUP): it says goodbye to its peers, finishes its requests, and exits with 0. A second Ctrl-C ends it at once. With --trust, --token-file or --tls-cert, a SIGHUP that does not come from a closed terminal reads their files again, as a change of them does. Every flag also reads HUBCAST_ and its name: --p2p-port reads HUBCAST_P2P_PORT.";
+    "Runs until Ctrl-C (or SIGTERM, SIGHUP): it says goodbye to its peers, finishes its requests, and exits with 0. A second Ctrl-C ends it at once. With --trust, --token-file or --tls-cert, a SIGHUP that does not come from a closed terminal reads their files again, as a change of them does. Every flag but the global ones also reads HUBCAST_ and its name: --p2p-port reads HUBCAST_P2P_PORT.";
   static override examples = [
     { description: "A node on this machine:", command: "<%= config.bin %> <%= command.id %>" },
     { description: "A second one beside it:", command: "<%= config.bin %> <%= command.id %> --port 8081" },

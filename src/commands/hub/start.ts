@@ -123,7 +123,7 @@ export const HUB_START_FLAGS = withEnvironment(
 export default class Start extends BaseCommand<typeof Start> {
   static override summary = "Start a hub: it relays messages between the clients that connect to it.";
   static override description =
-    "Runs until Ctrl-C (or SIGTERM, SIGHUP): it takes no new clients, writes what is queued, closes them, and exits with 0. A second Ctrl-C ends it at once. With --token-file or --tls-cert, a SIGHUP that does not come from a closed terminal reads their files again, as a change of them does. Every flag also reads HUBCAST_HUB_ and its name: --outbox-max reads HUBCAST_HUB_OUTBOX_MAX.";
+    "Runs until Ctrl-C (or SIGTERM, SIGHUP): it takes no new clients, writes what is queued, closes them, and exits with 0. A second Ctrl-C ends it at once. With --token-file or --tls-cert, a SIGHUP that does not come from a closed terminal reads their files again, as a change of them does. Every flag but the global ones also reads HUBCAST_HUB_ and its name: --outbox-max reads HUBCAST_HUB_OUTBOX_MAX.";
   static override examples = [
     { description: "A hub on this machine:", command: "<%= config.bin %> <%= command.id %>" },
     {
